@@ -1,0 +1,600 @@
+//! The sections of a configuration, one plain struct each. Every field states its meaning, unit and default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration as written; [`super::Config`] is the checked one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// Seed of everything random; per-use seeds are derived from it.
+    pub seed: u64,
+    pub data: DataConfig,
+    pub words: WordsConfig,
+    pub embedding: EmbeddingConfig,
+    pub text: TextConfig,
+    pub image: ImageConfig,
+    pub loss: LossConfig,
+    pub train: TrainConfig,
+    pub consistency: ConsistencyConfig,
+}
+
+/// Captions and picture features.
+///
+/// In every path `{split}` stands for `train`, `val`, `test` or `distractors` and `{language}` for the language code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Folder that the other paths start from; relative to the configuration file.
+    pub root: PathBuf,
+    /// Language codes in the order of every table, e.g. `["en", "de"]`.
+    pub languages: Vec<String>,
+    /// Files of picture features (`.npy` or `.safetensors`), concatenated in this order.
+    pub features: Vec<String>,
+    /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
+    pub image_ids: Option<String>,
+    /// Picture files for reports, e.g. `"images/{id}.png"`.
+    pub images: Option<String>,
+    pub captions: Vec<CaptionSource>,
+    /// Parallel captions, one a picture and line, for queries with translations (CLC), e.g. `"task1/{split}.{language}"`.
+    pub parallel: Option<String>,
+    /// Further monolingual text for FastText, one sentence a line, e.g. `"text/{language}.txt"`. It must hold no test caption.
+    pub text: Option<String>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig {
+            root: ".".into(),
+            languages: Vec::new(),
+            features: vec!["features/{split}.npy".into()],
+            image_ids: None,
+            images: None,
+            captions: Vec::new(),
+            parallel: None,
+            text: None,
+        }
+    }
+}
+
+/// One source of captions.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptionSource {
+    pub format: CaptionFormat,
+    /// Languages of this source; empty means the language is in the file (`jsonl`).
+    pub languages: Vec<String>,
+    /// Files; line n of a `lines` file speaks of picture n of the split.
+    pub files: Vec<String>,
+    /// Who wrote the captions; only human captions of a language make it count for HA.
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionFormat {
+    /// One caption a line, in the order of the pictures (Multi30K).
+    #[default]
+    Lines,
+    /// Karpathy's `dataset_*.json`.
+    Karpathy,
+    /// COCO captions JSON.
+    Coco,
+    /// JSON lines with `image`, `language`, `text`, `source`.
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    #[default]
+    Human,
+    Machine,
+}
+
+/// Segmentation, vocabulary and word vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WordsConfig {
+    pub segmenter: SegmenterKind,
+    /// A Hugging Face `tokenizer.json`, for `segmenter = "tokenizer"`.
+    pub tokenizer: Option<PathBuf>,
+    /// Lower-case where the script has it.
+    pub lowercase: bool,
+    /// Longest sentence in tokens; the rest is cut (MULE: 40 on Multi30K, 60 on MSCOCO).
+    pub max_tokens: usize,
+    /// Words rarer than this in the training captions are left out of the vocabulary.
+    pub min_count: u64,
+    /// Ready vectors, `.bin` or `.vec`, e.g. `"cc.{language}.300.bin"`; without it FastText is trained on the training captions and `data.text`.
+    pub vectors: Option<String>,
+    pub fasttext: FastTextConfig,
+}
+
+impl Default for WordsConfig {
+    fn default() -> Self {
+        WordsConfig {
+            segmenter: SegmenterKind::Unicode,
+            tokenizer: None,
+            lowercase: true,
+            max_tokens: 40,
+            min_count: 1,
+            vectors: None,
+            fasttext: FastTextConfig::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmenterKind {
+    /// Unicode word boundaries, dictionaries for Chinese and Japanese.
+    #[default]
+    Unicode,
+    /// The text is tokenised already: split at white space.
+    Whitespace,
+    /// A Hugging Face tokenizer.
+    Tokenizer,
+}
+
+/// Training of FastText vectors (Bojanowski et al. 2017).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FastTextConfig {
+    pub model: FastTextModel,
+    /// Width of the vectors.
+    pub width: usize,
+    pub epochs: usize,
+    pub learning_rate: f64,
+    pub window: usize,
+    pub negatives: usize,
+    pub min_count: u64,
+    /// Shortest and longest character n-grams.
+    pub min_ngram: usize,
+    pub max_ngram: usize,
+    /// Hash buckets of the n-grams.
+    pub buckets: usize,
+}
+
+impl Default for FastTextConfig {
+    fn default() -> Self {
+        FastTextConfig {
+            model: FastTextModel::Skipgram,
+            width: 300,
+            epochs: 10,
+            learning_rate: 0.05,
+            window: 5,
+            negatives: 5,
+            min_count: 1,
+            min_ngram: 3,
+            max_ngram: 6,
+            buckets: 100_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FastTextModel {
+    #[default]
+    Skipgram,
+    Cbow,
+}
+
+/// Token → vector: SMALR's hybrid embedding (Burns et al. 2020, section 3.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingConfig {
+    /// The K most frequent words of each language keep a vector of their own; 0 is the language-agnostic model (LA).
+    pub top_k: usize,
+    /// Width of those vectors: FastText reduced by PCA; 0 keeps FastText's width.
+    pub word_width: usize,
+    /// Whether those vectors are trained, or stay as PCA left them.
+    pub train_words: bool,
+    /// Size of the shared latent vocabulary before unused tokens are dropped.
+    pub latents: usize,
+    /// Width of the universal space.
+    pub width: usize,
+    /// Mean length at which the universal vectors start; the losses leave the scale open, the GRU does not.
+    pub norm: f32,
+    /// What happens to words not seen in training.
+    pub unseen: Unseen,
+    pub align: AlignConfig,
+    pub pretrain: PretrainConfig,
+}
+
+impl Default for EmbeddingConfig {
+    fn default() -> Self {
+        EmbeddingConfig {
+            top_k: 5000,
+            word_width: 50,
+            train_words: true,
+            latents: 40_000,
+            width: 512,
+            norm: 20.0,
+            unseen: Unseen::Scorer,
+            align: AlignConfig::default(),
+            pretrain: PretrainConfig::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unseen {
+    /// Mapped to a latent token by the scorer, from the FastText vector of their character n-grams.
+    #[default]
+    Scorer,
+    Drop,
+}
+
+/// Warm start of the layers into the universal space (MULE's `univ_pretrain`): cross-language triplet loss on sentence averages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlignConfig {
+    /// Passes over the training pictures; 0 leaves it out.
+    pub epochs: usize,
+    pub learning_rate: f32,
+}
+
+impl Default for AlignConfig {
+    fn default() -> Self {
+        AlignConfig { epochs: 5, learning_rate: 1e-3 }
+    }
+}
+
+/// Pretraining of the latent vocabulary and of the assignment of words to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PretrainConfig {
+    /// Passes over the training pictures; 0 keeps the initial assignment.
+    pub epochs: usize,
+    pub learning_rate: f32,
+    /// Probability p with which a word takes a random one of its M best tokens.
+    pub exploration: f32,
+    /// M.
+    pub top_m: usize,
+    pub estimator: Estimator,
+    pub init: LatentInit,
+    /// Temperature of the softmax over scores (cosines) in the estimators.
+    pub temperature: f32,
+}
+
+impl Default for PretrainConfig {
+    fn default() -> Self {
+        PretrainConfig {
+            epochs: 3,
+            learning_rate: 1e-3,
+            exploration: 0.2,
+            top_m: 20,
+            estimator: Estimator::StraightThrough,
+            init: LatentInit::Kmeans,
+            temperature: 0.1,
+        }
+    }
+}
+
+/// How the gradient passes the hard choice of a token; the paper does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimator {
+    /// Forward the chosen token, backward through the softmax over the best M (Bengio et al. 2013).
+    #[default]
+    StraightThrough,
+    /// Forward the chosen token times its softmax probability over itself detached (the chosen score alone is trained).
+    Gate,
+    /// The scorer gets no gradient: only the latent vectors are trained.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LatentInit {
+    /// k-means of the aligned word vectors.
+    #[default]
+    Kmeans,
+    /// Random words' aligned vectors.
+    Words,
+    /// Gaussian.
+    Random,
+}
+
+/// The sentence encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextConfig {
+    pub encoder: Encoder,
+    /// Width of the GRU's state.
+    pub hidden: usize,
+    pub pooling: Pooling,
+    /// Probability with which a token is left out of a training sentence.
+    pub word_dropout: f32,
+    /// Width of the joint space.
+    pub joint: usize,
+    /// Dropout on the pooled sentence.
+    pub dropout: f32,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        TextConfig {
+            encoder: Encoder::Gru,
+            hidden: 512,
+            pooling: Pooling::Last,
+            word_dropout: 0.0,
+            joint: 512,
+            dropout: 0.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoder {
+    #[default]
+    Gru,
+    /// The mean of the universal vectors.
+    Average,
+}
+
+/// What of the GRU's states becomes the sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    #[default]
+    Last,
+    Mean,
+    Max,
+}
+
+/// The image branch: features → hidden → batch normalisation → ReLU → dropout → joint space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageConfig {
+    pub hidden: usize,
+    pub dropout: f32,
+    /// What is done to a feature row before the first layer.
+    pub input: ImageInput,
+    /// Dropout on the features.
+    pub input_dropout: f32,
+}
+
+impl Default for ImageConfig {
+    fn default() -> Self {
+        ImageConfig { hidden: 2048, dropout: 0.5, input: ImageInput::Raw, input_dropout: 0.0 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageInput {
+    /// As in the file.
+    #[default]
+    Raw,
+    /// Each row to unit length.
+    Unit,
+    /// Mean and variance of each column over the training pictures.
+    Standard,
+}
+
+/// The losses; a weight of 0 turns a loss off. Defaults are HEM's: the image–text triplet alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    pub triplet: TripletConfig,
+    pub info_nce: InfoNceConfig,
+    pub neighbourhood: NeighbourhoodConfig,
+    pub mclm: MclmConfig,
+    pub adversary: AdversaryConfig,
+}
+
+/// Bidirectional image–text triplet loss (Burns et al. 2020, equations 1 and 3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TripletConfig {
+    pub weight: f32,
+    pub margin: f32,
+    /// N: the most violated negatives per positive pair.
+    pub top_n: usize,
+    /// λ1, the weight of sentence anchors against wrong pictures.
+    pub sentence_anchor: f32,
+    pub distance: Distance,
+    /// Treat other captions of the same picture as negatives (wrong; for ablation).
+    pub same_image_negatives: bool,
+}
+
+impl Default for TripletConfig {
+    fn default() -> Self {
+        TripletConfig {
+            weight: 1.0,
+            margin: 0.05,
+            top_n: 10,
+            sentence_anchor: 1.5,
+            distance: Distance::Cosine,
+            same_image_negatives: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// 1 − cos (the paper).
+    #[default]
+    Cosine,
+    /// √(‖x − y‖² + 1e-4) of unit vectors (MULE's code).
+    Euclidean,
+}
+
+/// Symmetric softmax loss over the batch with a temperature (van den Oord et al. 2018).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InfoNceConfig {
+    pub weight: f32,
+    pub temperature: f32,
+    /// Share of the target spread evenly over the batch.
+    pub label_smoothing: f32,
+    /// Weight of the same loss between captions of one picture in two languages.
+    pub text_weight: f32,
+    pub text_temperature: f32,
+}
+
+impl Default for InfoNceConfig {
+    fn default() -> Self {
+        InfoNceConfig {
+            weight: 0.0,
+            temperature: 0.05,
+            label_smoothing: 0.0,
+            text_weight: 0.0,
+            text_temperature: 0.05,
+        }
+    }
+}
+
+/// Neighbourhood constraints: captions of one picture near each other (Wang et al. 2018; MULE).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NeighbourhoodConfig {
+    /// λ4 on averaged universal vectors, between languages.
+    pub words: f32,
+    /// λ4 on final sentence vectors, between languages.
+    pub sentences: f32,
+    /// On final sentence vectors, within a language.
+    pub within: f32,
+}
+
+/// Masked cross-language model (Burns et al. 2020, equation 2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MclmConfig {
+    /// λ2 of the variant that averages what masking leaves.
+    pub average: f32,
+    /// λ2 of the variant that replaces by [MASK] and runs an LSTM.
+    pub lstm: f32,
+    /// Share of words masked.
+    pub mask: f32,
+    /// Weight of the image–text triplet on the masked sentences.
+    pub masked_triplet: f32,
+}
+
+impl Default for MclmConfig {
+    fn default() -> Self {
+        MclmConfig { average: 0.0, lstm: 0.0, mask: 0.2, masked_triplet: 0.0 }
+    }
+}
+
+/// Language classifier behind gradient reversal (Ganin & Lempitsky 2015) on averaged universal vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdversaryConfig {
+    /// λ3, the weight of the classifier's loss.
+    pub weight: f32,
+    /// Factor of the reversed gradient; grows from 0 as 2/(1+e^(−10p)) − 1 over training progress p.
+    pub reversal: f32,
+}
+
+impl Default for AdversaryConfig {
+    fn default() -> Self {
+        AdversaryConfig { weight: 0.0, reversal: 1.0 }
+    }
+}
+
+/// Batches, optimiser and schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training pictures.
+    pub epochs: usize,
+    /// Pictures per batch.
+    pub images: usize,
+    /// Captions per picture and batch for each language; languages not named take 1.
+    pub captions: BTreeMap<String, usize>,
+    /// T of p ∝ n^(1/T), the chance of each language to be in a batch; 0 puts all languages in every batch.
+    pub language_temperature: f32,
+    pub learning_rate: f32,
+    /// Steps over which the rate grows from 0.
+    pub warmup: usize,
+    pub schedule: Schedule,
+    /// Largest norm of the whole gradient; 0 does not clip.
+    pub clip: f32,
+    pub weight_decay: f32,
+    /// Adam's first and second decay rate.
+    pub beta1: f32,
+    pub beta2: f32,
+    /// Stop after so many epochs without a better validation mR; 0 never.
+    pub patience: usize,
+    /// Steps between checkpoints; 0 saves once an epoch.
+    pub checkpoint_every: usize,
+    /// Decay per step of the average of the weights that is validated and kept; 0 does not average.
+    pub average: f32,
+    pub precision: Precision,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            epochs: 20,
+            images: 128,
+            captions: BTreeMap::new(),
+            language_temperature: 0.0,
+            learning_rate: 1e-3,
+            warmup: 0,
+            schedule: Schedule::Cosine,
+            clip: 0.0,
+            weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            patience: 0,
+            checkpoint_every: 0,
+            average: 0.0,
+            precision: Precision::F32,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    #[default]
+    Cosine,
+    Constant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// bf16 inputs of matrix products, f32 sums.
+    Bf16,
+}
+
+/// Cross-lingual consistency (Burns et al. 2020, section 3.4).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsistencyConfig {
+    /// Hidden units of CLC-C.
+    pub hidden: usize,
+    /// Full-batch iterations.
+    pub iterations: usize,
+    pub learning_rate: f32,
+    pub init: ConsistencyInit,
+}
+
+impl Default for ConsistencyConfig {
+    fn default() -> Self {
+        ConsistencyConfig { hidden: 32, iterations: 30, learning_rate: 0.01, init: ConsistencyInit::Equal }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsistencyInit {
+    /// All weights equal (the paper); every hidden unit then stays the same, so it is one weight per language.
+    #[default]
+    Equal,
+    /// Equal plus seeded noise, which breaks the symmetry.
+    Random,
+}

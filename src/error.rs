@@ -1,0 +1,136 @@
+//! The one error type: what failed, where, with which value, and what to do about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as far as the exit status tells it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Wrong use of the command line: exit status 2.
+    Usage,
+    /// A configuration that cannot be used: exit status 3.
+    Config,
+    /// Captions, features, vectors or a run folder that cannot be used: exit status 4.
+    Data,
+    /// Anything else (disk, interruption, a value that is not finite): exit status 1.
+    Run,
+}
+
+/// An error message in its parts: `FILE:LINE: what (hint: …)`.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    file: Option<PathBuf>,
+    line: Option<usize>,
+    what: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Error { kind, file: None, line: None, what: what.into(), hint: None, source: None }
+    }
+
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, what)
+    }
+
+    pub fn config(what: impl Into<String>) -> Self {
+        Self::new(Kind::Config, what)
+    }
+
+    pub fn data(what: impl Into<String>) -> Self {
+        Self::new(Kind::Data, what)
+    }
+
+    pub fn run(what: impl Into<String>) -> Self {
+        Self::new(Kind::Run, what)
+    }
+
+    /// An input file that could not be opened or read (exit status 4).
+    pub fn reading(file: &Path, source: std::io::Error) -> Self {
+        Self::data("cannot be read").at(file).because(source)
+    }
+
+    /// A result that could not be written (exit status 1): a full disk, a read-only folder.
+    pub fn writing(file: &Path, source: std::io::Error) -> Self {
+        Self::run("cannot be written").at(file).because(source)
+    }
+
+    /// The file the error is about.
+    pub fn at(mut self, file: impl AsRef<Path>) -> Self {
+        self.file = Some(file.as_ref().to_path_buf());
+        self
+    }
+
+    /// The line of the file, counted from 1.
+    pub fn line(mut self, line: usize) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// What the user can do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The underlying error.
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The exit status of the command.
+    pub fn exit_status(&self) -> u8 {
+        match self.kind {
+            Kind::Run => 1,
+            Kind::Usage => 2,
+            Kind::Config => 3,
+            Kind::Data => 4,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "`{}`:{line}: ", file.display())?,
+            (Some(file), None) => write!(f, "`{}`: ", file.display())?,
+            _ => {}
+        }
+        f.write_str(&self.what)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|s| s.as_ref() as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_names_file_line_value_and_remedy() {
+        let e = Error::data("expected 2048 columns, got 2304").at("f.npy").line(3).hint("set `image.width`");
+        assert_eq!(e.to_string(), "`f.npy`:3: expected 2048 columns, got 2304\nhint: set `image.width`");
+        assert_eq!(e.exit_status(), 4);
+    }
+}

@@ -1,0 +1,61 @@
+//! Finite differences: the test of every gradient in this crate.
+
+use super::tape::{Grads, data, data1, matrix, vector};
+use crate::device::{Matrix, Scalar, Vector};
+use dfdx::prelude::*;
+
+/// Repeatable noise in −0.5..0.5.
+pub fn noise(n: usize, seed: u64) -> Vec<f32> {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| rng.random::<f32>() - 0.5).collect()
+}
+
+/// A fixed weighted sum of a matrix: a scalar whose gradient with respect to the matrix is known and not uniform.
+pub fn probe<T: Tape<f32, Cpu> + 'static>(m: Matrix<T>) -> Scalar<T> {
+    let (rows, cols) = *m.shape();
+    (m * matrix(noise(rows * cols, 77), rows, cols)).sum()
+}
+
+/// Compares `grad` with central differences of `f` at every element of `at`; reports the worst place.
+pub fn differences(name: &str, at: &[f32], grad: &[f32], step: f32, tolerance: f32, f: impl Fn(&[f32]) -> f32) {
+    assert_eq!(at.len(), grad.len(), "{name}: length of the gradient");
+    let scale = grad.iter().fold(0f32, |m, g| m.max(g.abs())).max(1e-3);
+    let mut x = at.to_vec();
+    for i in 0..at.len() {
+        x[i] = at[i] + step;
+        let high = f(&x);
+        x[i] = at[i] - step;
+        let low = f(&x);
+        x[i] = at[i];
+        let slope = (high - low) / (2.0 * step);
+        assert!((slope - grad[i]).abs() <= tolerance * scale, "{name}[{i}]: gradient {}, slope {slope}", grad[i]);
+    }
+}
+
+/// Checks the gradient of a scalar function of one matrix.
+pub fn matrix_gradient(
+    name: &str,
+    at: &Matrix,
+    grads: &Grads,
+    step: f32,
+    tolerance: f32,
+    f: impl Fn(&Matrix) -> f32,
+) {
+    let (rows, cols) = *at.shape();
+    let grad = grads.get(at);
+    differences(name, data(at), data(&grad), step, tolerance, |x| f(&matrix(x.to_vec(), rows, cols)));
+}
+
+/// Checks the gradient of a scalar function of one vector.
+pub fn vector_gradient(
+    name: &str,
+    at: &Vector,
+    grads: &Grads,
+    step: f32,
+    tolerance: f32,
+    f: impl Fn(&Vector) -> f32,
+) {
+    let grad = grads.get(at);
+    differences(name, data1(at), data1(&grad), step, tolerance, |x| f(&vector(x.to_vec())));
+}

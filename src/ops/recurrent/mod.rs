@@ -1,0 +1,169 @@
+//! GRU and LSTM over sentences of different lengths: value and gradient in one fused operation.
+//!
+//! Inputs are distinct tokens, so the input projection and its gradients are computed once per distinct token of the
+//! batch. Sentences are sorted by length and dealt into a fixed number of chunks; each chunk runs its whole forward and
+//! backward on one thread, so the bits do not depend on the number of threads.
+
+mod cell;
+mod cpu;
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use super::sequences::Sequences;
+use super::tape::{data, matrix, record};
+use crate::config::{Pooling, Precision};
+use crate::device::{Dev, Matrix, Vector};
+use cell::{Cell, GruCell, LstmCell};
+
+/// Weights in PyTorch's layout: `weight_ih` (G·hidden, inputs), `weight_hh` (G·hidden, hidden) and two biases
+/// (G·hidden), gates in the order r, z, n (GRU, G = 3) or i, f, g, o (LSTM, G = 4).
+#[derive(Clone)]
+pub struct RecurrentWeights {
+    pub weight_ih: Matrix,
+    pub weight_hh: Matrix,
+    pub bias_ih: Vector,
+    pub bias_hh: Vector,
+}
+
+/// GRU (Cho et al. 2014, in the form of cuDNN: the reset gate is applied after the recurrent product).
+///
+/// `tokens` (distinct tokens, inputs); result (sentences, hidden), pooled over each sentence's states.
+/// A sentence must have at least one token.
+pub fn gru<T: Tape<f32, Dev> + 'static>(
+    tokens: Matrix<T>,
+    weights: &RecurrentWeights,
+    sentences: &Arc<Sequences>,
+    pooling: Pooling,
+    precision: Precision,
+) -> Matrix<T> {
+    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision)
+}
+
+/// LSTM (Hochreiter & Schmidhuber 1997) with zero initial state; otherwise as [`gru`].
+pub fn lstm<T: Tape<f32, Dev> + 'static>(
+    tokens: Matrix<T>,
+    weights: &RecurrentWeights,
+    sentences: &Arc<Sequences>,
+    pooling: Pooling,
+    precision: Precision,
+) -> Matrix<T> {
+    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision)
+}
+
+fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
+    tokens: Matrix<T>,
+    weights: &RecurrentWeights,
+    sentences: &Arc<Sequences>,
+    pooling: Pooling,
+    precision: Precision,
+) -> Matrix<T> {
+    let (x, tape) = tokens.split_tape();
+    let hidden = weights.weight_hh.shape().1;
+    let (out, saved) =
+        cpu::forward::<C>(data(&x), x.shape().0, weights, sentences, pooling, precision, T::OWNS_TAPE);
+    let out = matrix(out, sentences.len(), hidden);
+    let Some(saved) = saved else { return out.put_tape(tape) };
+    let weights = weights.clone();
+    record!(tape, out, |grads, g| {
+        let d = cpu::backward::<C>(&g, data(&x), x.shape().0, &weights, saved);
+        add(grads.get_or_alloc_mut(&x)?, &d.tokens);
+        add(grads.get_or_alloc_mut(&weights.weight_ih)?, &d.weight_ih);
+        add(grads.get_or_alloc_mut(&weights.weight_hh)?, &d.weight_hh);
+        add(grads.get_or_alloc_mut(&weights.bias_ih)?, &d.bias_ih);
+        add(grads.get_or_alloc_mut(&weights.bias_hh)?, &d.bias_hh);
+    })
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(t, f)| *t += f);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::tape::vector;
+
+    const HIDDEN: usize = 5;
+    const INPUTS: usize = 4;
+
+    fn setup(gates: usize) -> (Matrix, RecurrentWeights, Arc<Sequences>) {
+        let g = gates * HIDDEN;
+        let weights = RecurrentWeights {
+            weight_ih: matrix(noise(g * INPUTS, 1), g, INPUTS),
+            weight_hh: matrix(noise(g * HIDDEN, 2), g, HIDDEN),
+            bias_ih: vector(noise(g, 3)),
+            bias_hh: vector(noise(g, 4)),
+        };
+        let mut sentences = Sequences::new();
+        // Repeated tokens, one sentence of one token, more sentences than chunks.
+        for s in 0..19u32 {
+            sentences.push((0..1 + s % 5).map(|t| (s * 3 + t * t) % 7));
+        }
+        (matrix(noise(7 * INPUTS, 5), 7, INPUTS), weights, Arc::new(sentences))
+    }
+
+    type Op<T> = fn(Matrix<T>, &RecurrentWeights, &Arc<Sequences>, Pooling, Precision) -> Matrix<T>;
+
+    fn check(gates: usize, train: Op<OwnedTape<f32, Dev>>, infer: Op<NoneTape>) {
+        let (x, w, s) = setup(gates);
+        for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max] {
+            let value = |x: &Matrix, w: &RecurrentWeights| {
+                probe(infer(x.clone(), w, &s, pooling, Precision::F32)).array()
+            };
+            let loss = probe(train(x.leaky_trace(), &w, &s, pooling, Precision::F32));
+            assert_eq!(loss.array(), value(&x, &w), "training and inference differ");
+            let grads = loss.backward();
+            matrix_gradient("tokens", &x, &grads, 3e-3, 5e-3, |x| value(x, &w));
+            let with = |f: &dyn Fn(&mut RecurrentWeights)| {
+                let mut w = w.clone();
+                f(&mut w);
+                value(&x, &w)
+            };
+            matrix_gradient("weight_ih", &w.weight_ih, &grads, 3e-3, 5e-3, |m| with(&|w| w.weight_ih = m.clone()));
+            matrix_gradient("weight_hh", &w.weight_hh, &grads, 3e-3, 5e-3, |m| with(&|w| w.weight_hh = m.clone()));
+            vector_gradient("bias_ih", &w.bias_ih, &grads, 3e-3, 5e-3, |v| with(&|w| w.bias_ih = v.clone()));
+            vector_gradient("bias_hh", &w.bias_hh, &grads, 3e-3, 5e-3, |v| with(&|w| w.bias_hh = v.clone()));
+        }
+    }
+
+    #[test]
+    fn gradients_of_the_gru_are_its_slopes() {
+        check(3, gru, gru);
+    }
+
+    #[test]
+    fn gradients_of_the_lstm_are_its_slopes() {
+        check(4, lstm, lstm);
+    }
+
+    #[test]
+    fn gru_agrees_with_a_plain_loop() {
+        let (x, w, s) = setup(3);
+        let got = gru(x.clone(), &w, &s, Pooling::Last, Precision::F32);
+        let (wi, wh) = (data(&w.weight_ih), data(&w.weight_hh));
+        let (bi, bh) = (w.bias_ih.as_vec(), w.bias_hh.as_vec());
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        for i in 0..s.len() {
+            let mut h = vec![0f32; HIDDEN];
+            for &token in s.get(i) {
+                let x = &data(&x)[token as usize * INPUTS..][..INPUTS];
+                let dot = |w: &[f32], v: &[f32]| w.iter().zip(v).map(|(a, b)| a * b).sum::<f32>();
+                let a = |g: usize| dot(&wi[g * INPUTS..][..INPUTS], x) + bi[g];
+                let b = |g: usize| dot(&wh[g * HIDDEN..][..HIDDEN], &h) + bh[g];
+                h = (0..HIDDEN)
+                    .map(|j| {
+                        let (r, z) = (sigmoid(a(j) + b(j)), sigmoid(a(HIDDEN + j) + b(HIDDEN + j)));
+                        let n = (a(2 * HIDDEN + j) + r * b(2 * HIDDEN + j)).tanh();
+                        (1.0 - z) * n + z * h[j]
+                    })
+                    .collect();
+            }
+            for (got, want) in data(&got)[i * HIDDEN..][..HIDDEN].iter().zip(&h) {
+                assert!((got - want).abs() < 1e-6);
+            }
+        }
+    }
+}

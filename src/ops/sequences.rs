@@ -1,0 +1,64 @@
+//! Sentences as rows of a matrix of distinct tokens: every distinct token of a batch is embedded and projected once.
+
+/// For each sentence the rows of its tokens, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sequences {
+    pub rows: Vec<u32>,
+    /// Sentence s holds `rows[starts[s]..starts[s + 1]]`.
+    pub starts: Vec<u32>,
+}
+
+impl Sequences {
+    pub fn new() -> Self {
+        Sequences { rows: Vec::new(), starts: vec![0] }
+    }
+
+    pub fn push(&mut self, tokens: impl IntoIterator<Item = u32>) {
+        self.rows.extend(tokens);
+        self.starts.push(self.rows.len() as u32);
+    }
+
+    /// The number of sentences.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn get(&self, s: usize) -> &[u32] {
+        &self.rows[self.starts[s] as usize..self.starts[s + 1] as usize]
+    }
+
+    pub fn length(&self, s: usize) -> usize {
+        (self.starts[s + 1] - self.starts[s]) as usize
+    }
+}
+
+/// Lists of places by row: where in `rows` each of `count` rows occurs, in ascending order.
+pub struct Occurrences {
+    places: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+impl Occurrences {
+    pub fn of(rows: impl Iterator<Item = u32> + Clone, count: usize) -> Self {
+        let mut starts = vec![0u32; count + 1];
+        rows.clone().for_each(|r| starts[r as usize + 1] += 1);
+        for r in 0..count {
+            starts[r + 1] += starts[r];
+        }
+        let mut next = starts.clone();
+        let mut places = vec![0u32; starts[count] as usize];
+        for (place, r) in rows.enumerate() {
+            places[next[r as usize] as usize] = place as u32;
+            next[r as usize] += 1;
+        }
+        Occurrences { places, starts }
+    }
+
+    pub fn get(&self, row: usize) -> &[u32] {
+        &self.places[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+}

@@ -1,0 +1,102 @@
+//! Loops compiled for several instruction sets and chosen at run time, and functions that vectorise in them.
+
+use std::sync::OnceLock;
+
+/// A loop body; `run` must be `#[inline(always)]`, so that it is compiled inside each wrapper below.
+/// `FMA` says whether fused multiply-add is one instruction.
+pub trait Loop {
+    fn run<const FMA: bool>(self);
+}
+
+/// Runs the loop with the widest instructions of this processor.
+pub fn vectorise(l: impl Loop) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static LEVEL: OnceLock<&str> = OnceLock::new();
+        // SAFETY: the wrapper is chosen by what the kernels of `matmul` found on this processor.
+        match *LEVEL.get_or_init(|| super::matmul::kernel().name) {
+            "avx512" => return unsafe { avx512(l) },
+            "avx2" => return unsafe { avx2(l) },
+            _ => {}
+        }
+    }
+    l.run::<false>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+unsafe fn avx512(l: impl Loop) {
+    l.run::<true>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(l: impl Loop) {
+    l.run::<true>()
+}
+
+#[inline(always)]
+pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// e^x to 2 ulp, for finite x; below −87 and above 88 it stays at the ends.
+#[inline(always)]
+pub fn exp<const FMA: bool>(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer
+    let x = x.clamp(-87.0, 88.0);
+    let n = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let r = fma::<FMA>(n, -0.693_359_4, x);
+    let r = fma::<FMA>(n, 2.121_944_4e-4, r);
+    let mut p = 1.987_569_1e-4;
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0] {
+        p = fma::<FMA>(p, r, c);
+    }
+    // SAFETY: n lies in −126..=127, so the conversion is exact and the exponent stays normal.
+    let n: i32 = unsafe { n.to_int_unchecked() };
+    p * f32::from_bits(((n + 127) as u32) << 23)
+}
+
+#[inline(always)]
+pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<FMA>(-x))
+}
+
+#[inline(always)]
+pub fn tanh<const FMA: bool>(x: f32) -> f32 {
+    1.0 - 2.0 / (1.0 + exp::<FMA>(2.0 * x))
+}
+
+/// Σ a·b, summed in 16 lanes: the order of additions is the same on every processor.
+#[inline(always)]
+pub fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; 16];
+    let (ca, cb) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f32 = ca.remainder().iter().zip(cb.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in ca.zip(cb) {
+        for i in 0..16 {
+            lanes[i] = fma::<FMA>(x[i], y[i], lanes[i]);
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponential_family_agrees_with_the_standard_library() {
+        for i in -2000..=2000 {
+            let x = i as f32 * 0.04;
+            for (name, got, want) in [
+                ("exp", exp::<true>(x), x.exp()),
+                ("exp without fma", exp::<false>(x), x.exp()),
+                ("sigmoid", sigmoid::<true>(x), 1.0 / (1.0 + (-x as f64).exp()) as f32),
+                ("tanh", tanh::<true>(x), x.tanh()),
+            ] {
+                assert!((got - want).abs() <= 3e-7 * want.abs().max(1.0), "{name}({x}) = {got}, not {want}");
+            }
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! Fused operations with gradients on the tape of dfdx.
 
+pub mod batch_norm;
 #[cfg(test)]
 pub mod check;
+pub mod linear;
 pub mod matmul;
 pub mod recurrent;
+pub mod rows;
 pub mod scratch;
 pub mod sequences;
 pub mod simd;

@@ -39,6 +39,11 @@ impl<'a> View<'a> {
         View { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
 
+    /// The floats from the first element on.
+    pub fn data(self) -> &'a [f32] {
+        self.data
+    }
+
     /// The transpose.
     pub fn t(self) -> Self {
         View {

@@ -1,0 +1,179 @@
+//! Batch normalisation, ReLU and dropout in one pass; dropout alone.
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::tape::{data, data1, data1_mut, matrix, record};
+use crate::device::{Dev, Matrix, Vector};
+
+/// Scale and shift are trained; the running mean and variance are those of inference. All (width).
+#[derive(Clone)]
+pub struct BatchNormWeights {
+    pub scale: Vector,
+    pub shift: Vector,
+    pub mean: Vector,
+    pub variance: Vector,
+}
+
+const EPSILON: f32 = 1e-5;
+/// Share of a batch's statistics in the running ones, as in PyTorch.
+const MOMENTUM: f32 = 0.1;
+
+/// Whether the place `index` is kept under drop probability `p`: a hash of place and seed, so any thread can ask.
+#[inline]
+pub fn keeps(seed: u64, index: usize, p: f32) -> bool {
+    let mut x = seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x >> 40) as f32 / (1u64 << 24) as f32 >= p
+}
+
+/// x (rows, width) normalised over rows (Ioffe & Szegedy 2015), ReLU, dropout `p`.
+///
+/// In training the running statistics move and dropout draws from `seed`; without a tape the running statistics are used
+/// and nothing is dropped.
+pub fn batch_norm_relu_dropout<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    weights: &mut BatchNormWeights,
+    p: f32,
+    seed: u64,
+) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let (mean, variance) = if T::OWNS_TAPE {
+        let (mean, variance) = statistics(data(&x), rows, width);
+        let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
+        let move_to = |running: &mut Vector, batch: &[f32], factor: f32| {
+            data1_mut(running).iter_mut().zip(batch).for_each(|(r, b)| *r += MOMENTUM * (b * factor - *r));
+        };
+        move_to(&mut weights.mean, &mean, 1.0);
+        move_to(&mut weights.variance, &variance, unbiased);
+        (mean, variance)
+    } else {
+        (weights.mean.as_vec(), weights.variance.as_vec())
+    };
+    let inverse: Vec<f32> = variance.iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
+    let (scale, shift) = (data1(&weights.scale), data1(&weights.shift));
+    let (p, keep) = if T::OWNS_TAPE { (p, 1.0 / (1.0 - p)) } else { (0.0, 1.0) };
+    let mut out = data(&x).to_vec();
+    out.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
+        for (j, o) in row.iter_mut().enumerate() {
+            let y = (*o - mean[j]) * inverse[j] * scale[j] + shift[j];
+            *o = if y > 0.0 && (p == 0.0 || keeps(seed, i * width + j, p)) { y * keep } else { 0.0 };
+        }
+    });
+    let out = matrix(out, rows, width);
+    let (result, weights) = (out.clone(), weights.clone());
+    record!(tape, out, |grads, g| {
+        let (n, from, y) = (rows as f32, data(&x), data(&result));
+        let normal = |i: usize, j: usize| (from[i * width + j] - mean[j]) * inverse[j];
+        // Only what passed ReLU and dropout has a gradient.
+        let passed = |i: usize, j: usize| if y[i * width + j] > 0.0 { g[i * width + j] * keep } else { 0.0 };
+        let (mut d_scale, mut d_shift) = (vec![0f32; width], vec![0f32; width]);
+        for i in 0..rows {
+            for j in 0..width {
+                let d = passed(i, j);
+                d_shift[j] += d;
+                d_scale[j] += d * normal(i, j);
+            }
+        }
+        let scale = data1(&weights.scale);
+        let to = grads.get_or_alloc_mut(&x)?;
+        to.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
+            for (j, t) in row.iter_mut().enumerate() {
+                *t += scale[j] * inverse[j] * (passed(i, j) - (d_shift[j] + normal(i, j) * d_scale[j]) / n);
+            }
+        });
+        grads.get_or_alloc_mut(&weights.scale)?.iter_mut().zip(&d_scale).for_each(|(t, d)| *t += d);
+        grads.get_or_alloc_mut(&weights.shift)?.iter_mut().zip(&d_shift).for_each(|(t, d)| *t += d);
+    })
+}
+
+/// Mean and biased variance of each column, summed in f64.
+fn statistics(x: &[f32], rows: usize, width: usize) -> (Vec<f32>, Vec<f32>) {
+    let (mut sum, mut square) = (vec![0f64; width], vec![0f64; width]);
+    for row in x.chunks(width) {
+        for (j, &x) in row.iter().enumerate() {
+            sum[j] += x as f64;
+            square[j] += x as f64 * x as f64;
+        }
+    }
+    let n = rows as f64;
+    let variance = sum.iter().zip(&square).map(|(s, q)| (q / n - s / n * s / n).max(0.0) as f32).collect();
+    (sum.iter().map(|s| (s / n) as f32).collect(), variance)
+}
+
+/// Each element set to 0 with probability `p`, the others divided by 1 − p; without a tape nothing is dropped.
+pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> Matrix<T> {
+    if !T::OWNS_TAPE || p == 0.0 {
+        return x;
+    }
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let factor = move |i: usize| if keeps(seed, i, p) { 1.0 / (1.0 - p) } else { 0.0 };
+    let out: Vec<f32> = data(&x).par_iter().enumerate().map(|(i, x)| x * factor(i)).collect();
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let to = grads.get_or_alloc_mut(&x)?;
+        to.par_iter_mut().zip(&g).enumerate().for_each(|(i, (t, g))| *t += g * factor(i));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::tape::vector;
+
+    fn weights(width: usize) -> BatchNormWeights {
+        BatchNormWeights {
+            scale: vector(noise(width, 1).iter().map(|x| x + 1.0).collect()),
+            shift: vector(noise(width, 2)),
+            mean: vector(vec![0.0; width]),
+            variance: vector(vec![1.0; width]),
+        }
+    }
+
+    #[test]
+    fn gradients_in_training_are_slopes() {
+        let x = matrix(noise(24, 3), 6, 4);
+        let w = weights(4);
+        let value = |x: &Matrix, w: &BatchNormWeights| {
+            probe(batch_norm_relu_dropout(x.leaky_trace(), &mut w.clone(), 0.3, 9)).array()
+        };
+        let grads = probe(batch_norm_relu_dropout(x.leaky_trace(), &mut w.clone(), 0.3, 9)).backward();
+        matrix_gradient("x", &x, &grads, 1e-3, 2e-2, |x| value(x, &w));
+        let scale = |v: &Vector| value(&x, &BatchNormWeights { scale: v.clone(), ..w.clone() });
+        vector_gradient("scale", &w.scale, &grads, 1e-3, 1e-2, scale);
+        let shift = |v: &Vector| value(&x, &BatchNormWeights { shift: v.clone(), ..w.clone() });
+        vector_gradient("shift", &w.shift, &grads, 1e-3, 1e-2, shift);
+    }
+
+    #[test]
+    fn running_statistics_approach_those_of_the_data() {
+        let x = matrix((0..400).map(|i| (i / 2 % 7) as f32 + (i % 2) as f32 * 10.0).collect(), 200, 2);
+        let mut w = weights(2);
+        for _ in 0..200 {
+            batch_norm_relu_dropout(x.leaky_trace(), &mut w, 0.0, 0);
+        }
+        let (mean, variance) = statistics(data(&x), 200, 2);
+        for j in 0..2 {
+            assert!((w.mean[[j]] - mean[j]).abs() < 1e-3);
+            assert!((w.variance[[j]] - variance[j] * 200.0 / 199.0).abs() < 1e-2);
+        }
+        let y = batch_norm_relu_dropout(x.clone(), &mut w, 0.5, 0);
+        let want = (x[[3, 1]] - mean[1]) / variance[1].sqrt() * w.scale[[1]] + w.shift[[1]];
+        assert!((y[[3, 1]] - want.max(0.0)).abs() < 2e-2, "inference drops nothing");
+    }
+
+    #[test]
+    fn dropout_keeps_its_share_and_has_the_gradient_of_its_mask() {
+        let x = matrix(vec![1.0; 10_000], 100, 100);
+        let y = dropout(x.leaky_trace(), 0.3, 5);
+        let kept = data(&y).iter().filter(|&&y| y > 0.0).count();
+        assert!((6_800..7_200).contains(&kept), "{kept}");
+        let mask = data(&y).to_vec();
+        let grads = y.sum::<dfdx::shapes::Rank0, _>().backward();
+        assert_eq!(grads.get(&x).as_vec(), mask);
+        assert_eq!(dropout(x.clone(), 0.3, 5).as_vec(), x.as_vec(), "inference drops nothing");
+    }
+}

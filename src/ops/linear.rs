@@ -1,0 +1,140 @@
+//! y = x Wᵀ + b, and the product of two matrices of vectors.
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::matmul::{View, matmul};
+use super::tape::{data, data1, matrix, record};
+use crate::config::Precision;
+use crate::device::{Dev, Matrix, Vector};
+
+/// A fully connected layer in PyTorch's layout: weight (outputs, inputs), bias (outputs).
+#[derive(Clone)]
+pub struct LinearWeights {
+    pub weight: Matrix,
+    pub bias: Vector,
+}
+
+/// x (rows, inputs) → (rows, outputs).
+pub fn linear<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, layer: &LinearWeights, precision: Precision) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
+    assert_eq!(inputs, layer.weight.shape().1, "linear: width of the input");
+    let bias = data1(&layer.bias);
+    let mut out = Vec::with_capacity(rows * outputs);
+    (0..rows).for_each(|_| out.extend_from_slice(bias));
+    let weight = View::new(data(&layer.weight), outputs, inputs);
+    matmul(View::new(data(&x), rows, inputs), weight.t(), &mut out, true, precision);
+    let layer = layer.clone();
+    record!(tape, matrix(out, rows, outputs), |grads, g| {
+        let g = View::new(&g, rows, outputs);
+        let weight = View::new(data(&layer.weight), outputs, inputs);
+        matmul(g, weight, grads.get_or_alloc_mut(&x)?, true, precision);
+        matmul(g.t(), View::new(data(&x), rows, inputs), grads.get_or_alloc_mut(&layer.weight)?, true, precision);
+        for row in g.data().chunks(outputs) {
+            grads.get_or_alloc_mut(&layer.bias)?.iter_mut().zip(row).for_each(|(b, g)| *b += g);
+        }
+    })
+}
+
+/// a (m, width) · bᵀ, b (n, width) → (m, n): cosines when the rows have unit length. Always in f32.
+pub fn similarity<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
+    let ((m, width), n) = (*a.shape(), b.shape().0);
+    assert_eq!(width, b.shape().1, "similarity: widths differ");
+    let mut out = vec![0.0; m * n];
+    matmul(View::new(data(&a), m, width), View::new(data(&b), n, width).t(), &mut out, false, Precision::F32);
+    record!(ta.merge(tb), matrix(out, m, n), |grads, g| {
+        let g = View::new(&g, m, n);
+        matmul(g, View::new(data(&b), n, width), grads.get_or_alloc_mut(&a)?, true, Precision::F32);
+        matmul(g.t(), View::new(data(&a), m, width), grads.get_or_alloc_mut(&b)?, true, Precision::F32);
+    })
+}
+
+/// Each row divided by its length (Euclidean norm); a row shorter than 1e-12 is divided by that.
+pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let mut out = data(&x).to_vec();
+    let mut lengths = vec![0f32; rows];
+    out.par_chunks_mut(width.max(1)).zip(&mut lengths).for_each(|(row, length)| {
+        *length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+        row.iter_mut().for_each(|x| *x /= *length);
+    });
+    let out = matrix(out, rows, width);
+    let unit = out.clone();
+    record!(tape, out, |grads, g| {
+        let to = grads.get_or_alloc_mut(&x)?;
+        let rows = to.chunks_mut(width).zip(g.chunks(width)).zip(data(&unit).chunks(width)).zip(&lengths);
+        for (((to, g), u), length) in rows {
+            let along: f32 = g.iter().zip(u).map(|(g, u)| g * u).sum();
+            to.iter_mut().zip(g).zip(u).for_each(|((t, g), u)| *t += (g - along * u) / length);
+        }
+    })
+}
+
+/// The same value with the gradient multiplied by −`factor` (Ganin & Lempitsky 2015).
+pub fn reverse_gradient<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, factor: f32) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    record!(tape, matrix(data(&x).to_vec(), rows, width), |grads, g| {
+        grads.get_or_alloc_mut(&x)?.iter_mut().zip(&g).for_each(|(t, g)| *t -= factor * g);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::tape::vector;
+
+    fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
+        matrix(noise(rows * cols, seed), rows, cols)
+    }
+
+    #[test]
+    fn linear_value_and_gradient() {
+        let layer = LinearWeights { weight: random(5, 3, 1), bias: vector(noise(5, 2)) };
+        let x = random(4, 3, 3);
+        let value = |x: &Matrix, l: &LinearWeights| probe(linear(x.clone(), l, Precision::F32)).array();
+        let y = linear(x.clone(), &layer, Precision::F32);
+        let want: f32 = (0..3).map(|k| x[[2, k]] * layer.weight[[4, k]]).sum::<f32>() + layer.bias[[4]];
+        assert!((y[[2, 4]] - want).abs() < 1e-6);
+        let grads = probe(linear(x.leaky_trace(), &layer, Precision::F32)).backward();
+        matrix_gradient("x", &x, &grads, 1e-2, 1e-3, |x| value(x, &layer));
+        let weight = |w: &Matrix| value(&x, &LinearWeights { weight: w.clone(), ..layer.clone() });
+        matrix_gradient("weight", &layer.weight, &grads, 1e-2, 1e-3, weight);
+        let bias = |b: &Vector| value(&x, &LinearWeights { bias: b.clone(), ..layer.clone() });
+        vector_gradient("bias", &layer.bias, &grads, 1e-2, 1e-3, bias);
+    }
+
+    #[test]
+    fn similarity_of_a_matrix_with_itself_has_both_gradients() {
+        let (a, b) = (random(4, 3, 1), random(5, 3, 2));
+        let grads = probe(similarity(a.leaky_trace(), b.clone().put_tape(OwnedTape::default()))).backward();
+        matrix_gradient("a", &a, &grads, 1e-2, 1e-3, |a| probe(similarity(a.clone(), b.clone())).array());
+        matrix_gradient("b", &b, &grads, 1e-2, 1e-3, |b| probe(similarity(a.clone(), b.clone())).array());
+        let traced = a.leaky_trace();
+        let grads = probe(similarity(traced.with_empty_tape(), traced)).backward();
+        matrix_gradient("both", &a, &grads, 1e-2, 1e-3, |a| probe(similarity(a.clone(), a.clone())).array());
+    }
+
+    #[test]
+    fn unit_rows_have_length_one_and_a_tangent_gradient() {
+        let x = random(4, 6, 1);
+        let y = unit_rows(x.clone());
+        let length: f32 = (0..6).map(|j| y[[1, j]] * y[[1, j]]).sum();
+        assert!((length - 1.0).abs() < 1e-6);
+        let grads = probe(unit_rows(x.leaky_trace())).backward();
+        matrix_gradient("x", &x, &grads, 3e-3, 3e-3, |x| probe(unit_rows(x.clone())).array());
+    }
+
+    #[test]
+    fn reversed_gradient_has_the_other_sign() {
+        let x = random(2, 3, 1);
+        let grads = probe(reverse_gradient(x.leaky_trace(), 0.5)).backward();
+        let plain = probe(x.leaky_trace()).backward();
+        let (a, b) = (grads.get(&x).as_vec(), plain.get(&x).as_vec());
+        assert!(a.iter().zip(&b).all(|(a, b)| (a + 0.5 * b).abs() < 1e-6));
+    }
+}

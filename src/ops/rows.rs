@@ -1,0 +1,213 @@
+//! Rows of tables and of matrices: lookup with row-sparse gradients, stacking, and means over sentences.
+
+use std::sync::{Arc, Mutex};
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::sequences::{Occurrences, Sequences};
+use super::simd::{Loop, vectorise};
+use super::tape::{data, matrix, record};
+use crate::device::{Dev, Matrix};
+
+/// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
+#[derive(Clone)]
+pub struct Table {
+    pub width: usize,
+    /// (rows, width)
+    pub data: Vec<f32>,
+    /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
+    pub grads: Arc<Mutex<Vec<(Vec<u32>, Vec<f32>)>>>,
+}
+
+impl Table {
+    pub fn new(width: usize, data: Vec<f32>) -> Self {
+        assert!(width > 0 && data.len() % width == 0, "a table of whole rows");
+        Table { width, data, grads: Arc::default() }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.data.len() / self.width
+    }
+
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.data[row * self.width..(row + 1) * self.width]
+    }
+
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.data[row * self.width..(row + 1) * self.width]
+    }
+
+    /// The gradients since the last call, in the order of the backward steps.
+    pub fn take_grads(&self) -> Vec<(Vec<u32>, Vec<f32>)> {
+        std::mem::take(&mut self.grads.lock().expect("gradients are pushed without panicking"))
+    }
+}
+
+/// The given distinct rows of a table → (rows, width).
+pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matrix<T> {
+    let mut out = Vec::with_capacity(rows.len() * table.width);
+    rows.iter().for_each(|&r| out.extend_from_slice(table.row(r as usize)));
+    let (sink, kept) = (table.grads.clone(), if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() });
+    record!(T::default(), matrix(out, rows.len(), table.width), |grads, g| {
+        sink.lock().expect("gradients are taken without panicking").push((kept, g));
+    })
+}
+
+/// Matrices of one width below each other.
+pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
+    let width = parts[0].shape().1;
+    let mut tape = T::default();
+    let (mut out, mut inputs) = (Vec::new(), Vec::new());
+    for part in parts {
+        let (part, t) = part.split_tape();
+        assert_eq!(part.shape().1, width, "stack: widths differ");
+        tape = tape.merge(t);
+        out.extend_from_slice(data(&part));
+        inputs.push(part);
+    }
+    let rows = out.len() / width.max(1);
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let mut rest = &g[..];
+        for part in &inputs {
+            let (mine, tail) = rest.split_at(data(part).len());
+            grads.get_or_alloc_mut(part)?.iter_mut().zip(mine).for_each(|(t, g)| *t += g);
+            rest = tail;
+        }
+    })
+}
+
+/// Two matrices of as many rows beside each other.
+pub fn beside<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
+    let ((rows, m), n) = (*a.shape(), b.shape().1);
+    assert_eq!(rows, b.shape().0, "beside: numbers of rows differ");
+    let mut out = Vec::with_capacity(rows * (m + n));
+    for i in 0..rows {
+        out.extend_from_slice(&data(&a)[i * m..(i + 1) * m]);
+        out.extend_from_slice(&data(&b)[i * n..(i + 1) * n]);
+    }
+    record!(ta.merge(tb), matrix(out, rows, m + n), |grads, g| {
+        for (part, first, width) in [(&a, 0, m), (&b, m, n)] {
+            let to = grads.get_or_alloc_mut(part)?;
+            for i in 0..rows {
+                let from = &g[i * (m + n) + first..][..width];
+                to[i * width..][..width].iter_mut().zip(from).for_each(|(t, g)| *t += g);
+            }
+        }
+    })
+}
+
+/// The given rows of a matrix, which may repeat → (rows, width).
+pub fn select<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32]) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let width = x.shape().1;
+    let mut out = Vec::with_capacity(rows.len() * width);
+    rows.iter().for_each(|&r| out.extend_from_slice(&data(&x)[r as usize * width..][..width]));
+    let kept = if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() };
+    record!(tape, matrix(out, rows.len(), width), |grads, g| {
+        let to = grads.get_or_alloc_mut(&x)?;
+        for (row, g) in kept.iter().zip(g.chunks(width)) {
+            to[*row as usize * width..][..width].iter_mut().zip(g).for_each(|(t, g)| *t += g);
+        }
+    })
+}
+
+/// The mean of each sentence's token rows: tokens (distinct, width) → (sentences, width). An empty sentence is zero.
+pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequences>) -> Matrix<T> {
+    let (x, tape) = tokens.split_tape();
+    let (distinct, width) = *x.shape();
+    let mut out = vec![0.0; sentences.len() * width];
+    let from = data(&x);
+    out.par_chunks_mut(width).enumerate().for_each(|(s, out)| {
+        let rows = sentences.get(s);
+        let scale = 1.0 / rows.len().max(1) as f32;
+        vectorise(Accumulate { rows: rows.iter().map(|&r| (r, scale)), from, out });
+    });
+    let sentences = sentences.clone();
+    record!(tape, matrix(out, sentences.len(), width), |grads, g| {
+        let sentence_of: Vec<u32> =
+            (0..sentences.len()).flat_map(|s| std::iter::repeat_n(s as u32, sentences.length(s))).collect();
+        let occurrences = Occurrences::of(sentences.rows.iter().copied(), distinct);
+        let to = grads.get_or_alloc_mut(&x)?;
+        to.par_chunks_mut(width).enumerate().for_each(|(token, out)| {
+            let rows = occurrences.get(token).iter().map(|&place| {
+                let s = sentence_of[place as usize];
+                (s, 1.0 / sentences.length(s as usize) as f32)
+            });
+            vectorise(Accumulate { rows, from: &g, out });
+        });
+    })
+}
+
+/// Adds rows of `from`, each times its factor, to `out`.
+struct Accumulate<'a, I> {
+    rows: I,
+    from: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl<I: Iterator<Item = (u32, f32)>> Loop for Accumulate<'_, I> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let width = self.out.len();
+        for (row, factor) in self.rows {
+            let from = &self.from[row as usize * width..][..width];
+            self.out.iter_mut().zip(from).for_each(|(o, x)| *o += factor * x);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::check::{differences, matrix_gradient, noise, probe};
+
+    fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
+        matrix(noise(rows * cols, seed), rows, cols)
+    }
+
+    #[test]
+    fn lookup_leaves_its_gradient_by_row() {
+        let table = Table::new(3, noise(15, 1));
+        let rows = [4, 1];
+        probe(lookup::<OwnedTape<f32, Dev>>(&table, &rows)).backward();
+        let [(got, values)] = &table.take_grads()[..] else { panic!("one entry") };
+        assert_eq!(got, &rows);
+        let at = [table.row(4), table.row(1)].concat();
+        differences("rows", &at, values, 1e-2, 1e-3, |x| {
+            probe(lookup::<NoneTape>(&Table::new(3, x.to_vec()), &[0, 1])).array()
+        });
+        assert!(table.take_grads().is_empty());
+    }
+
+    #[test]
+    fn gradients_of_stack_beside_and_select() {
+        let (a, b) = (random(3, 2, 1), random(3, 2, 2));
+        let traced = || (a.leaky_trace(), b.clone().put_tape(OwnedTape::default()));
+        let (x, y) = traced();
+        let grads = probe(stack(vec![x, y])).backward();
+        matrix_gradient("stack", &b, &grads, 1e-2, 1e-3, |b| probe(stack(vec![a.clone(), b.clone()])).array());
+        let (x, y) = traced();
+        let grads = probe(beside(x, y)).backward();
+        matrix_gradient("beside", &a, &grads, 1e-2, 1e-3, |a| probe(beside(a.clone(), b.clone())).array());
+        let rows = [2, 0, 2];
+        let grads = probe(select(a.leaky_trace(), &rows)).backward();
+        matrix_gradient("select", &a, &grads, 1e-2, 1e-3, |a| probe(select(a.clone(), &rows)).array());
+    }
+
+    #[test]
+    fn mean_over_sentences_with_repeated_tokens() {
+        let x = random(4, 3, 1);
+        let mut sentences = Sequences::new();
+        sentences.push([0, 1, 0]);
+        sentences.push([]);
+        sentences.push([3]);
+        let sentences = Arc::new(sentences);
+        let y = mean(x.clone(), &sentences);
+        assert!((y[[0, 1]] - (2.0 * x[[0, 1]] + x[[1, 1]]) / 3.0).abs() < 1e-6);
+        assert_eq!(y[[1, 0]], 0.0);
+        let grads = probe(mean(x.leaky_trace(), &sentences)).backward();
+        matrix_gradient("tokens", &x, &grads, 1e-2, 1e-3, |x| probe(mean(x.clone(), &sentences)).array());
+    }
+}

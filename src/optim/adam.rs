@@ -1,0 +1,342 @@
+//! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
+//!
+//! Rows of a [`Table`] are updated only in steps that read them. Before a row is read it makes up for the steps it missed:
+//! with a zero gradient these are p −= c·m/(√v + ε), m ← β₁m, v ← β₂v, whose sum has a closed form up to the ε beside
+//! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::LearningRate;
+use crate::config::TrainConfig;
+use crate::device::{Matrix, Vector};
+use crate::ops::rows::Table;
+use crate::ops::tape::{Grads, data_mut, data1_mut};
+
+/// A trainable tensor, to be updated in place.
+pub enum Parameter<'a> {
+    Matrix(&'a mut Matrix),
+    Vector(&'a mut Vector),
+    Table(&'a mut Table),
+}
+
+/// The moments of one parameter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AdamState {
+    pub m: Vec<f32>,
+    pub v: Vec<f32>,
+    /// For tables: the last step each row has seen.
+    pub last: Vec<u32>,
+}
+
+/// The optimiser and its state by parameter name.
+#[derive(Debug, Clone)]
+pub struct Adam {
+    pub rate: LearningRate,
+    beta1: f32,
+    beta2: f32,
+    weight_decay: f32,
+    clip: f32,
+    /// Steps taken.
+    pub step: usize,
+    pub state: BTreeMap<String, AdamState>,
+}
+
+const EPSILON: f32 = 1e-8;
+/// β₁^k is below f32's resolution after so many missed steps (0.9^200 = 7e-10).
+const MEMORY: usize = 200;
+const BLOCK: usize = 1 << 14;
+
+impl Adam {
+    pub fn new(config: &TrainConfig, total_steps: usize) -> Self {
+        Adam {
+            rate: LearningRate::new(config, total_steps),
+            beta1: config.beta1,
+            beta2: config.beta2,
+            weight_decay: config.weight_decay,
+            clip: config.clip,
+            step: 0,
+            state: BTreeMap::new(),
+        }
+    }
+
+    /// Brings the given distinct rows of a table up to the present step. Call it before a step reads them.
+    pub fn catch_up(&mut self, name: &str, table: &mut Table, rows: &[u32]) {
+        let step = self.step;
+        let Some(mut state) = self.state.remove(name) else { return };
+        let mut factors = BTreeMap::new();
+        for &row in rows {
+            let last = state.last[row as usize] as usize;
+            if last == 0 || last == step {
+                continue;
+            }
+            let missed = factors.entry(last).or_insert_with(|| self.missed(last, step));
+            let (from, to) = (row as usize * table.width, (row as usize + 1) * table.width);
+            missed.apply(&mut table.data[from..to], &mut state.m[from..to], &mut state.v[from..to]);
+            state.last[row as usize] = step as u32;
+        }
+        self.state.insert(name.to_string(), state);
+    }
+
+    /// The table as it would be if every row were brought up to the present step; the state stays as it is.
+    pub fn settled(&self, name: &str, table: &Table) -> Vec<f32> {
+        let mut data = table.data.clone();
+        let Some(state) = self.state.get(name) else { return data };
+        let mut factors = BTreeMap::new();
+        for &last in &state.last {
+            if last != 0 && last as usize != self.step {
+                factors.entry(last).or_insert_with(|| self.missed(last as usize, self.step));
+            }
+        }
+        let width = table.width;
+        data.par_chunks_mut(width).enumerate().for_each(|(row, p)| {
+            if let Some(missed) = factors.get(&state.last[row]) {
+                let range = row * width..(row + 1) * width;
+                for ((p, m), v) in p.iter_mut().zip(&state.m[range.clone()]).zip(&state.v[range]) {
+                    *p -= missed.coefficient * m / (v.sqrt() + EPSILON);
+                }
+            }
+        });
+        data
+    }
+
+    fn missed(&self, last: usize, now: usize) -> Missed {
+        let (b1, b2) = (self.beta1 as f64, self.beta2 as f64);
+        let mut coefficient = 0.0;
+        for step in last + 1..=now.min(last + MEMORY) {
+            let k = (step - last) as i32;
+            let (one, two) = (1.0 - b1.powi(step as i32), 1.0 - b2.powi(step as i32));
+            coefficient += self.rate.at(step) as f64 * b1.powi(k) / one * (two / b2.powi(k)).sqrt();
+        }
+        let k = (now - last) as i32;
+        Missed { coefficient: coefficient as f32, m: b1.powi(k) as f32, v: b2.powi(k) as f32 }
+    }
+
+    /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
+    /// gradient before clipping and of all the parameters after the step.
+    pub fn update(
+        &mut self,
+        grads: &mut Grads,
+        visit: &mut dyn FnMut(&mut dyn FnMut(&str, Parameter)),
+    ) -> (f32, f32) {
+        let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
+        let mut square = 0f64;
+        visit(&mut |name, parameter| match parameter {
+            Parameter::Matrix(p) => square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+            Parameter::Vector(p) => square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+            Parameter::Table(t) => {
+                let merged = merge(t.take_grads(), t.width);
+                square += squares(&merged.1);
+                rows.insert(name.to_string(), merged);
+            }
+        });
+        let norm = square.sqrt() as f32;
+        let scale = if self.clip > 0.0 && norm > self.clip { self.clip / norm } else { 1.0 };
+        self.step += 1;
+        let rule = self.rule(scale);
+        let mut size = 0f64;
+        visit(&mut |name, parameter| {
+            let state = self.state.entry(name.to_string()).or_default();
+            match parameter {
+                Parameter::Matrix(p) => {
+                    let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
+                    size += rule.dense(data_mut(p), g, state);
+                }
+                Parameter::Vector(p) => {
+                    let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
+                    size += rule.dense(data1_mut(p), g, state);
+                }
+                Parameter::Table(t) => {
+                    let (rows, values) = &rows[name];
+                    rule.rows(t, rows, values, state, self.step);
+                    size += squares(&t.data);
+                }
+            }
+        });
+        (norm, size.sqrt() as f32)
+    }
+
+    fn rule(&self, scale: f32) -> Rule {
+        let (one, two) = (1.0 - self.beta1.powi(self.step as i32), 1.0 - self.beta2.powi(self.step as i32));
+        let rate = self.rate.at(self.step);
+        Rule {
+            b1: self.beta1,
+            b2: self.beta2,
+            scale,
+            rate: rate / one,
+            root: 1.0 / two.sqrt(),
+            decay: 1.0 - rate * self.weight_decay,
+        }
+    }
+}
+
+struct Missed {
+    coefficient: f32,
+    m: f32,
+    v: f32,
+}
+
+impl Missed {
+    fn apply(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        for ((p, m), v) in p.iter_mut().zip(m).zip(v) {
+            *p -= self.coefficient * *m / (v.sqrt() + EPSILON);
+            *m *= self.m;
+            *v *= self.v;
+        }
+    }
+}
+
+/// The constants of one step.
+struct Rule {
+    b1: f32,
+    b2: f32,
+    scale: f32,
+    rate: f32,
+    root: f32,
+    decay: f32,
+}
+
+impl Rule {
+    fn apply(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], decay: f32) {
+        for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            let g = g * self.scale;
+            *m = self.b1 * *m + (1.0 - self.b1) * g;
+            *v = self.b2 * *v + (1.0 - self.b2) * g * g;
+            *p = *p * decay - self.rate * *m / (v.sqrt() * self.root + EPSILON);
+        }
+    }
+
+    /// Returns the sum of squares of the new parameters.
+    fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) -> f64 {
+        state.m.resize(p.len(), 0.0);
+        state.v.resize(p.len(), 0.0);
+        let blocks = p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK));
+        let blocks = blocks.zip(state.m.par_chunks_mut(BLOCK)).zip(state.v.par_chunks_mut(BLOCK));
+        let sums: Vec<f64> = blocks
+            .map(|(((p, g), m), v)| {
+                self.apply(p, g, m, v, self.decay);
+                squares_of(p)
+            })
+            .collect();
+        sums.iter().sum()
+    }
+
+    fn rows(&self, table: &mut Table, rows: &[u32], values: &[f32], state: &mut AdamState, step: usize) {
+        if state.m.is_empty() {
+            state.m = vec![0.0; table.data.len()];
+            state.v = vec![0.0; table.data.len()];
+            state.last = vec![0; table.rows()];
+        }
+        for (&row, g) in rows.iter().zip(values.chunks(table.width)) {
+            let range = row as usize * table.width..(row as usize + 1) * table.width;
+            let (m, v) = (&mut state.m[range.clone()], &mut state.v[range.clone()]);
+            self.apply(&mut table.data[range], g, m, v, 1.0);
+            state.last[row as usize] = step as u32;
+        }
+    }
+}
+
+fn squares(x: &[f32]) -> f64 {
+    let sums: Vec<f64> = x.par_chunks(BLOCK).map(squares_of).collect();
+    sums.iter().sum()
+}
+
+fn squares_of(x: &[f32]) -> f64 {
+    let mut lanes = [0f32; 16];
+    let chunks = x.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|x| x * x).sum();
+    chunks.for_each(|c| (0..16).for_each(|i| lanes[i] += c[i] * c[i]));
+    lanes.iter().map(|&x| x as f64).sum::<f64>() + rest as f64
+}
+
+/// One gradient per row, in the order in which the rows first came.
+fn merge(mut entries: Vec<(Vec<u32>, Vec<f32>)>, width: usize) -> (Vec<u32>, Vec<f32>) {
+    if entries.len() <= 1 {
+        return entries.pop().unwrap_or_default();
+    }
+    let (mut rows, mut values, mut place) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (some, grads) in &entries {
+        for (&row, g) in some.iter().zip(grads.chunks(width)) {
+            let at = *place.entry(row).or_insert_with(|| {
+                rows.push(row);
+                values.resize(values.len() + width, 0f32);
+                rows.len() - 1
+            });
+            values[at * width..(at + 1) * width].iter_mut().zip(g).for_each(|(v, g)| *v += g);
+        }
+    }
+    (rows, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Schedule;
+    use crate::ops::check::noise;
+    use crate::ops::tape::{data, matrix};
+
+    fn config() -> TrainConfig {
+        TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }
+    }
+
+    /// The same gradients through a table and through a dense matrix.
+    #[test]
+    fn lazy_rows_follow_dense_adam() {
+        let (rows, width, steps) = (6, 3, 40);
+        let start = noise(rows * width, 1);
+        let (mut table, mut dense) = (Table::new(width, start.clone()), matrix(start, rows, width));
+        let (mut lazy, mut adam) = (Adam::new(&config(), steps), Adam::new(&config(), steps));
+        for step in 0..steps {
+            // Row 0 in every step, row 5 once, the others now and then.
+            let used: Vec<u32> =
+                (0..5).filter(|r| step % (r * r + 1) == 0).chain((step == 3).then_some(5)).map(|r| r as u32).collect();
+            let g = noise(used.len() * width, 100 + step as u64);
+            lazy.catch_up("t", &mut table, &used);
+            table.grads.lock().unwrap().push((used.clone(), g.clone()));
+            let mut none = Grads::leaky();
+            lazy.update(&mut none, &mut |f| f("t", Parameter::Table(&mut table)));
+            let mut grads = Grads::leaky();
+            let full = grads.get_or_alloc_mut(&dense).unwrap();
+            for (&r, g) in used.iter().zip(g.chunks(width)) {
+                full[r as usize * width..][..width].copy_from_slice(g);
+            }
+            adam.update(&mut grads, &mut |f| f("t", Parameter::Matrix(&mut dense)));
+        }
+        for (a, b) in lazy.settled("t", &table).iter().zip(data(&dense)) {
+            assert!((a - b).abs() < 2e-6, "{a} {b}");
+        }
+        let all: Vec<u32> = (0..rows as u32).collect();
+        let settled = lazy.settled("t", &table);
+        lazy.catch_up("t", &mut table, &all);
+        assert_eq!(table.data, settled);
+    }
+
+    #[test]
+    fn first_step_moves_by_the_learning_rate() {
+        let mut p = matrix(vec![1.0, 1.0], 1, 2);
+        let mut adam = Adam::new(&config(), 10);
+        let mut grads = Grads::leaky();
+        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
+        let (norm, _) = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+        assert_eq!(norm, 5.0);
+        assert!((p[[0, 0]] - 0.99).abs() < 1e-6 && (p[[0, 1]] - 1.01).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clipping_scales_the_whole_gradient() {
+        let mut p = matrix(vec![0.0, 0.0], 1, 2);
+        let mut adam = Adam::new(&TrainConfig { clip: 1.0, ..config() }, 10);
+        let mut grads = Grads::leaky();
+        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
+        adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+        let m = &adam.state["p"].m;
+        assert!((m[0] - 0.06).abs() < 1e-6 && (m[1] + 0.08).abs() < 1e-6);
+    }
+
+    #[test]
+    fn several_lookups_of_one_row_add_up() {
+        let merged = merge(vec![(vec![2, 1], vec![1.0, 2.0]), (vec![1, 0], vec![10.0, 5.0])], 1);
+        assert_eq!(merged, (vec![2, 1, 0], vec![1.0, 12.0, 5.0]));
+    }
+}

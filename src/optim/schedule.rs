@@ -1,0 +1,46 @@
+//! The learning rate as a pure function of the step.
+
+use crate::config::{Schedule, TrainConfig};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearningRate {
+    pub peak: f32,
+    pub warmup: usize,
+    pub total: usize,
+    pub schedule: Schedule,
+}
+
+impl LearningRate {
+    pub fn new(config: &TrainConfig, total: usize) -> Self {
+        LearningRate { peak: config.learning_rate, warmup: config.warmup, total, schedule: config.schedule }
+    }
+
+    /// The rate of step `step`, counted from 1: linear from 0 over the warm-up, then constant or half a cosine to 0.
+    pub fn at(&self, step: usize) -> f32 {
+        if step <= self.warmup {
+            return self.peak * step as f32 / self.warmup as f32;
+        }
+        match self.schedule {
+            Schedule::Constant => self.peak,
+            Schedule::Cosine => {
+                let left = (self.total.max(self.warmup + 1) - self.warmup) as f64;
+                let done = ((step - 1 - self.warmup) as f64 / left).min(1.0);
+                (self.peak as f64 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warms_up_then_falls_to_nothing() {
+        let rate = LearningRate { peak: 1.0, warmup: 4, total: 14, schedule: Schedule::Cosine };
+        assert_eq!([rate.at(1), rate.at(4), rate.at(5)], [0.25, 1.0, 1.0]);
+        assert!((rate.at(10) - 0.5).abs() < 1e-6);
+        assert!(rate.at(14) < 0.03 && rate.at(14) > 0.0);
+        assert_eq!(LearningRate { schedule: Schedule::Constant, ..rate }.at(13), 1.0);
+    }
+}

@@ -1,1 +1,327 @@
-//! batch
+//! What a step sees: a seeded sampler that can seek to any step at once, and the sentences of a batch.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{MclmConfig, TrainConfig};
+use crate::device::Matrix;
+use crate::embedding::lexicon::Collector;
+use crate::embedding::{Slot, TokenRows};
+use crate::ops::batch_norm::keeps;
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::matrix;
+
+/// Captions of one language, grouped by picture.
+#[derive(Debug, Clone, Default)]
+pub struct CaptionIndex {
+    /// Picture p has captions `starts[p]..starts[p + 1]`.
+    pub starts: Vec<u32>,
+}
+
+impl CaptionIndex {
+    /// `image_of` holds the picture of each caption, ascending.
+    pub fn new(image_of: impl Iterator<Item = u32>, images: usize) -> Self {
+        let mut starts = vec![0u32; images + 1];
+        image_of.for_each(|p| starts[p as usize + 1] += 1);
+        for p in 0..images {
+            starts[p + 1] += starts[p];
+        }
+        CaptionIndex { starts }
+    }
+
+    pub fn len(&self) -> usize {
+        self.starts.last().map_or(0, |&n| n as usize)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Draws batches of distinct pictures and captions of them. Each step is a pure function of seed and step.
+pub struct Sampler {
+    seed: u64,
+    images: usize,
+    per_batch: usize,
+    /// Captions per picture, by language.
+    captions: Vec<usize>,
+    /// Chance that a picture brings captions of a language into the batch.
+    keep: Vec<f32>,
+    index: Vec<CaptionIndex>,
+}
+
+/// One batch: pictures, and per language (caption, place of its picture in the batch).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draw {
+    pub images: Vec<u32>,
+    pub captions: Vec<Vec<(u32, u32)>>,
+}
+
+/// A seed for one use of randomness, derived from the run's seed.
+pub fn derive(seed: u64, purpose: &str, number: u64) -> u64 {
+    let mut h = 0xcbf2_9ce4_8422_2325u64 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for byte in purpose.bytes().chain(number.to_le_bytes()) {
+        h = (h ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    let h = (h ^ h >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    h ^ h >> 32
+}
+
+impl Sampler {
+    /// `index` and `languages` are in the same order.
+    pub fn new(seed: u64, config: &TrainConfig, languages: &[String], index: Vec<CaptionIndex>) -> Self {
+        let images = index.first().map_or(0, |i| i.starts.len() - 1);
+        let most = index.iter().map(CaptionIndex::len).max().unwrap_or(0).max(1) as f32;
+        let keep = index
+            .iter()
+            .map(|i| match config.language_temperature {
+                0.0 => 1.0,
+                t => (i.len() as f32 / most).powf(1.0 / t),
+            })
+            .collect();
+        let captions = languages.iter().map(|l| config.captions.get(l).copied().unwrap_or(1)).collect();
+        Sampler { seed, images, per_batch: config.images.min(images), captions, keep, index }
+    }
+
+    /// Batches per pass over the pictures; a last, smaller one is left out.
+    pub fn steps_per_epoch(&self) -> usize {
+        (self.images / self.per_batch.max(1)).max(1)
+    }
+
+    /// The batch of a step, counted from 0.
+    pub fn draw(&self, step: usize) -> Draw {
+        let (epoch, place) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+        let order = permutation(self.images, derive(self.seed, "epoch", epoch as u64));
+        let images = order[place * self.per_batch..][..self.per_batch].to_vec();
+        let mut rng = ChaCha8Rng::seed_from_u64(derive(self.seed, "captions", step as u64));
+        let mut captions = vec![Vec::new(); self.index.len()];
+        for (place, &image) in images.iter().enumerate() {
+            for (l, index) in self.index.iter().enumerate() {
+                let (from, to) = (index.starts[image as usize], index.starts[image as usize + 1]);
+                if self.keep[l] < 1.0 && rng.random::<f32>() >= self.keep[l] {
+                    continue;
+                }
+                let mut choice: Vec<u32> = (from..to).collect();
+                for i in 0..self.captions[l].min(choice.len()) {
+                    let j = rng.random_range(i..choice.len());
+                    choice.swap(i, j);
+                    captions[l].push((choice[i], place as u32));
+                }
+            }
+        }
+        Draw { images, captions }
+    }
+}
+
+/// The captions of one language and split, as slots, grouped by picture.
+#[derive(Debug, Clone, Default)]
+pub struct Captions {
+    pub index: CaptionIndex,
+    /// The picture of each caption.
+    pub image_of: Vec<u32>,
+    pub slots: Vec<Vec<Slot>>,
+}
+
+/// A batch ready for the model. Sentences are grouped by language; masked versions follow all of them.
+pub struct Batch {
+    /// Picture features (pictures, width).
+    pub images: Matrix,
+    pub tokens: TokenRows,
+    pub sentences: Arc<Sequences>,
+    /// By unmasked sentence: the row of its picture.
+    pub image_of: Vec<u32>,
+    /// By language: its unmasked sentences.
+    pub groups: Vec<Range<usize>>,
+    /// How much later than itself a sentence's version with words left out comes, if there is one.
+    pub deleted: Option<usize>,
+    /// The same for the version with `[MASK]` in place of words.
+    pub replaced: Option<usize>,
+}
+
+impl Batch {
+    fn count(&self) -> usize {
+        self.image_of.len()
+    }
+
+    /// The unmasked sentences.
+    pub fn whole(&self) -> Sequences {
+        let starts = self.sentences.starts[..=self.count()].to_vec();
+        let rows = self.sentences.rows[..starts[self.count()] as usize].to_vec();
+        Sequences { rows, starts }
+    }
+
+    /// The unmasked sentences and the masked versions that come `shift` later.
+    pub fn with_masked(&self, shift: usize) -> Sequences {
+        let mut both = self.whole();
+        (shift..shift + self.count()).for_each(|s| both.push(self.sentences.get(s).iter().copied()));
+        both
+    }
+
+    /// The language of each unmasked sentence.
+    pub fn languages(&self) -> Vec<u32> {
+        self.groups.iter().enumerate().flat_map(|(l, g)| g.clone().map(move |_| l as u32)).collect()
+    }
+
+    /// For each pair of languages the sentences (one a picture) that both have.
+    pub fn language_pairs(&self) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let first = |group: &Range<usize>| {
+            let mut of = vec![None; self.image_of.iter().max().map_or(0, |&m| m as usize + 1)];
+            for s in group.clone().rev() {
+                of[self.image_of[s] as usize] = Some(s as u32);
+            }
+            of
+        };
+        let firsts: Vec<Vec<Option<u32>>> = self.groups.iter().map(first).collect();
+        let mut pairs = Vec::new();
+        for (n, a) in firsts.iter().enumerate() {
+            for b in &firsts[n + 1..] {
+                let both = a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
+                let pair: (Vec<u32>, Vec<u32>) = both.unzip();
+                if !pair.0.is_empty() {
+                    pairs.push(pair);
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// Turns draws into batches.
+pub struct Assembler {
+    pub collector: Collector,
+    pub word_dropout: f32,
+    pub mclm: MclmConfig,
+}
+
+impl Assembler {
+    /// `row` copies a picture's features; `seed` is the step's own.
+    pub fn assemble(
+        &mut self,
+        draw: &Draw,
+        captions: &[Captions],
+        width: usize,
+        row: impl Fn(usize, &mut [f32]),
+        seed: u64,
+    ) -> Batch {
+        let mut features = vec![0.0; draw.images.len() * width];
+        for (out, &image) in features.chunks_mut(width).zip(&draw.images) {
+            row(image as usize, out);
+        }
+        let (mut sentences, mut image_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for (l, draws) in draw.captions.iter().enumerate() {
+            groups.push(sentences.len()..sentences.len() + draws.len());
+            for &(caption, image) in draws {
+                let slots = &captions[l].slots[caption as usize];
+                let seed = derive(seed, "word dropout", sentences.len() as u64);
+                sentences.push((l, thinned(slots, self.word_dropout, seed)));
+                image_of.push(image);
+            }
+        }
+        let count = sentences.len();
+        let masked = self.mclm.average > 0.0 || self.mclm.lstm > 0.0;
+        let hidden = |s: usize, seed: u64| derive(seed, "mask", s as u64);
+        let slots = sentences.iter().map(|(l, s)| (*l, &s[..]));
+        let (tokens, mut sequences) = self.collector.collect(slots, self.mclm.lstm > 0.0);
+        let (mut deleted, mut replaced) = (None, None);
+        if masked {
+            let whole = sequences.clone();
+            let mut version = |replacement: Option<u32>| {
+                let shift = sequences.len();
+                for s in 0..count {
+                    let rows = whole.get(s);
+                    let seed = hidden(s, seed);
+                    let lost: Vec<bool> = (0..rows.len()).map(|t| !keeps(seed, t, self.mclm.mask)).collect();
+                    // A sentence is never masked away as a whole.
+                    let all = lost.iter().all(|&l| l);
+                    let version = rows.iter().zip(&lost).enumerate().filter_map(|(t, (&row, &lost))| {
+                        if lost && !(all && t == 0) { replacement } else { Some(row) }
+                    });
+                    sequences.push(version);
+                }
+                Some(shift)
+            };
+            if self.mclm.average > 0.0 {
+                deleted = version(None);
+            }
+            if self.mclm.lstm > 0.0 {
+                replaced = version(Some(tokens.mask_row()));
+            }
+        }
+        let images = matrix(features, draw.images.len(), width);
+        Batch { images, tokens, sentences: Arc::new(sequences), image_of, groups, deleted, replaced }
+    }
+}
+
+/// The slots less a share of them, at least one left.
+fn thinned(slots: &[Slot], p: f32, seed: u64) -> Vec<Slot> {
+    if p == 0.0 {
+        return slots.to_vec();
+    }
+    let kept: Vec<Slot> = (0..slots.len()).filter(|&t| keeps(seed, t, p)).map(|t| slots[t]).collect();
+    if kept.is_empty() { slots.iter().take(1).copied().collect() } else { kept }
+}
+
+/// A random order of 0..n.
+fn permutation(n: usize, seed: u64) -> Vec<u32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    for i in (1..n).rev() {
+        // A 64-bit draw modulo a small number has no bias worth a second draw.
+        order.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampler(temperature: f32) -> Sampler {
+        let config = TrainConfig {
+            images: 4,
+            captions: [("a".to_string(), 2)].into(),
+            language_temperature: temperature,
+            ..Default::default()
+        };
+        let two = CaptionIndex::new((0..11u32).flat_map(|p| [p, p, p]), 11);
+        let some = CaptionIndex::new((0..11u32).filter(|p| p % 2 == 0), 11);
+        Sampler::new(7, &config, &["a".into(), "b".into()], vec![two, some])
+    }
+
+    #[test]
+    fn an_epoch_shows_each_picture_once_and_another_order_next_time() {
+        let s = sampler(0.0);
+        assert_eq!(s.steps_per_epoch(), 2);
+        let epoch = |e: usize| [s.draw(2 * e).images, s.draw(2 * e + 1).images].concat();
+        let mut first = epoch(0);
+        assert_ne!(first, epoch(1));
+        first.sort();
+        first.dedup();
+        assert_eq!(first.len(), 8);
+        assert_eq!(s.draw(5), sampler(0.0).draw(5), "any step can be sought");
+    }
+
+    #[test]
+    fn captions_belong_to_their_pictures_and_do_not_repeat() {
+        let draw = sampler(0.0).draw(3);
+        assert_eq!(draw.captions[0].len(), 8);
+        for pair in draw.captions[0].chunks(2) {
+            assert_ne!(pair[0].0, pair[1].0);
+            assert!(pair.iter().all(|&(c, place)| c / 3 == draw.images[place as usize]));
+        }
+        let with = draw.images.iter().filter(|&&p| p % 2 == 0).count();
+        assert_eq!(draw.captions[1].len(), with, "a language may lack captions");
+    }
+
+    #[test]
+    fn temperature_thins_out_the_large_languages_least() {
+        let s = sampler(1.0);
+        let count = |l: usize| (0..400).map(|step| s.draw(step).captions[l].len()).sum::<usize>();
+        assert_eq!(count(0), 400 * 8);
+        let expected = (400.0 * 4.0) * (6.0 / 11.0) * (6.0 / 33.0);
+        assert!((count(1) as f64 - expected).abs() < 50.0, "{} {expected}", count(1));
+    }
+}

@@ -1,1 +1,133 @@
-//! image
+//! The image branch: features → joint space; and how layers start.
+
+use dfdx::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{ImageConfig, ImageInput, Precision};
+use crate::device::{Dev, Matrix, Vector};
+use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
+use crate::ops::linear::{LinearWeights, linear, unit_rows};
+use crate::ops::recurrent::RecurrentWeights;
+use crate::ops::tape::{data1, matrix, vector};
+use crate::optim::Parameter;
+
+/// Seeded starting values: uniform in ±1/√(fan-in), as PyTorch's layers start.
+pub struct Init(ChaCha8Rng);
+
+impl Init {
+    pub fn new(seed: u64) -> Self {
+        Init(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub fn uniform(&mut self, n: usize, bound: f32) -> Vec<f32> {
+        (0..n).map(|_| (2.0 * self.0.random::<f32>() - 1.0) * bound).collect()
+    }
+
+    pub fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
+        let bound = (inputs as f32).powf(-0.5);
+        LinearWeights {
+            weight: matrix(self.uniform(outputs * inputs, bound), outputs, inputs),
+            bias: vector(self.uniform(outputs, bound)),
+        }
+    }
+
+    pub fn recurrent(&mut self, gates: usize, inputs: usize, hidden: usize) -> RecurrentWeights {
+        let (n, bound) = (gates * hidden, (hidden as f32).powf(-0.5));
+        RecurrentWeights {
+            weight_ih: matrix(self.uniform(n * inputs, bound), n, inputs),
+            weight_hh: matrix(self.uniform(n * hidden, bound), n, hidden),
+            bias_ih: vector(self.uniform(n, bound)),
+            bias_hh: vector(self.uniform(n, bound)),
+        }
+    }
+}
+
+/// Linear → batch normalisation → ReLU → dropout → linear → unit length.
+pub struct ImageBranch {
+    pub hidden: LinearWeights,
+    pub norm: BatchNormWeights,
+    pub output: LinearWeights,
+    /// Subtracted from and multiplied with each feature column when `input = "standard"`.
+    pub centre: Vector,
+    pub inverse: Vector,
+    config: ImageConfig,
+    precision: Precision,
+}
+
+impl ImageBranch {
+    pub fn new(config: &ImageConfig, width: usize, joint: usize, precision: Precision, init: &mut Init) -> Self {
+        let h = config.hidden;
+        ImageBranch {
+            hidden: init.linear(width, h),
+            norm: BatchNormWeights {
+                scale: vector(vec![1.0; h]),
+                shift: vector(vec![0.0; h]),
+                mean: vector(vec![0.0; h]),
+                variance: vector(vec![1.0; h]),
+            },
+            output: init.linear(h, joint),
+            centre: vector(vec![0.0; width]),
+            inverse: vector(vec![1.0; width]),
+            config: config.clone(),
+            precision,
+        }
+    }
+
+    /// Learns mean and deviation of each column from the training pictures' rows, if the configuration asks for it.
+    pub fn fit_input(&mut self, rows: usize, width: usize, mut row: impl FnMut(usize, &mut [f32])) {
+        if self.config.input != ImageInput::Standard {
+            return;
+        }
+        let (mut sum, mut square, mut x) = (vec![0f64; width], vec![0f64; width], vec![0f32; width]);
+        for i in 0..rows {
+            row(i, &mut x);
+            for (j, &x) in x.iter().enumerate() {
+                sum[j] += x as f64;
+                square[j] += x as f64 * x as f64;
+            }
+        }
+        let n = rows.max(1) as f64;
+        let deviation = |j: usize| (square[j] / n - (sum[j] / n).powi(2)).max(0.0).sqrt();
+        self.centre = vector(sum.iter().map(|s| (s / n) as f32).collect());
+        self.inverse = vector((0..width).map(|j| (1.0 / deviation(j).max(1e-6)) as f32).collect());
+    }
+
+    /// features (pictures, width) → (pictures, joint), unit length. With a tape the running statistics move.
+    pub fn forward<T: Tape<f32, Dev> + 'static>(&mut self, features: Matrix, seed: u64) -> Matrix<T> {
+        let x = self.input(features).put_tape(T::default());
+        let x = dropout(x, self.config.input_dropout, seed ^ 1);
+        let h = linear(x, &self.hidden, self.precision); // (pictures, hidden)
+        let h = batch_norm_relu_dropout(h, &mut self.norm, self.config.dropout, seed);
+        unit_rows(linear(h, &self.output, self.precision))
+    }
+
+    fn input(&self, features: Matrix) -> Matrix {
+        let (rows, width) = *features.shape();
+        match self.config.input {
+            ImageInput::Raw => features,
+            ImageInput::Unit => unit_rows(features),
+            ImageInput::Standard => {
+                let (centre, inverse) = (data1(&self.centre), data1(&self.inverse));
+                let x = features.as_vec();
+                let scaled = x.iter().enumerate().map(|(i, x)| (x - centre[i % width]) * inverse[i % width]);
+                matrix(scaled.collect(), rows, width)
+            }
+        }
+    }
+
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        crate::text::visit_linear("image.hidden", &mut self.hidden, f);
+        f("image.norm.scale", Parameter::Vector(&mut self.norm.scale));
+        f("image.norm.shift", Parameter::Vector(&mut self.norm.shift));
+        crate::text::visit_linear("image.output", &mut self.output, f);
+    }
+
+    /// What is stored with the parameters but not trained by gradients.
+    pub fn visit_buffers(&mut self, f: &mut dyn FnMut(&str, &mut Vector)) {
+        f("image.norm.mean", &mut self.norm.mean);
+        f("image.norm.variance", &mut self.norm.variance);
+        f("image.centre", &mut self.centre);
+        f("image.inverse", &mut self.inverse);
+    }
+}

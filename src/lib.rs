@@ -3,6 +3,8 @@
 //! The modules in the order in which data flows; a module imports only those above it.
 
 pub mod batch;
+pub mod pretrain;
+pub mod prepare;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
@@ -19,6 +21,7 @@ pub mod optim;
 pub mod report;
 pub mod scenes;
 pub mod text;
+pub mod objective;
 pub mod train;
 pub mod words;
 

@@ -1,1 +1,163 @@
-//! model
+//! The two towers, and the full list of parameter names.
+
+use dfdx::prelude::*;
+
+use crate::config::{Config, MclmConfig};
+use crate::device::Vector;
+use crate::embedding::HybridEmbedding;
+use crate::image::{ImageBranch, Init};
+use crate::ops::linear::LinearWeights;
+use crate::ops::recurrent::RecurrentWeights;
+use crate::ops::rows::Table;
+use crate::ops::tape::{data, data1};
+use crate::optim::Parameter;
+use crate::text::{TextEncoder, visit_linear, visit_recurrent};
+
+/// Everything that is trained.
+pub struct Model {
+    pub languages: Vec<String>,
+    pub embedding: HybridEmbedding,
+    pub text: TextEncoder,
+    pub image: ImageBranch,
+    pub mclm: Mclm,
+    /// Language classifier (languages, width).
+    pub adversary: Option<LinearWeights>,
+}
+
+/// The heads of the masked cross-language model, used in training only.
+#[derive(Default)]
+pub struct Mclm {
+    pub average: Option<MaskedHeads>,
+    pub lstm: Option<MaskedHeads>,
+    /// LSTM over token vectors and the layer after it.
+    pub encoder: Option<(RecurrentWeights, LinearWeights)>,
+}
+
+/// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
+pub struct MaskedHeads {
+    pub words: LinearWeights,
+    pub sentences: LinearWeights,
+}
+
+impl Mclm {
+    fn new(config: &MclmConfig, width: usize, joint: usize, init: &mut Init) -> Self {
+        let mut heads = |weight: f32| {
+            (weight > 0.0).then(|| MaskedHeads {
+                words: init.linear(2 * width, 2 * width),
+                sentences: init.linear(2 * joint, 2 * joint),
+            })
+        };
+        let (average, lstm) = (heads(config.average), heads(config.lstm));
+        let encoder = lstm.is_some().then(|| (init.recurrent(4, width, width), init.linear(width, width)));
+        Mclm { average, lstm, encoder }
+    }
+
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        for (name, heads) in [("average", &mut self.average), ("lstm", &mut self.lstm)] {
+            if let Some(heads) = heads {
+                visit_linear(&format!("mclm.{name}.words"), &mut heads.words, f);
+                visit_linear(&format!("mclm.{name}.sentences"), &mut heads.sentences, f);
+            }
+        }
+        if let Some((lstm, output)) = &mut self.encoder {
+            visit_recurrent("mclm.encoder.lstm", lstm, f);
+            visit_linear("mclm.encoder.output", output, f);
+        }
+    }
+}
+
+impl Model {
+    /// A model around a finished embedding; `features` is the width of the picture features.
+    pub fn new(config: &Config, embedding: HybridEmbedding, features: usize, seed: u64) -> Self {
+        let mut init = Init::new(seed);
+        let (width, precision) = (config.embedding().width, config.train().precision);
+        let joint = config.text().joint;
+        let adversary = (config.loss().adversary.weight > 0.0)
+            .then(|| init.linear(width, config.data().languages.len()));
+        Model {
+            languages: config.data().languages.clone(),
+            embedding,
+            text: TextEncoder::new(config.text(), width, precision, &mut init),
+            image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
+            mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
+            adversary,
+        }
+    }
+
+    /// Every trainable parameter by name, always in the same order.
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.embedding.visit(&self.languages, f);
+        self.text.visit(f);
+        self.image.visit(f);
+        self.mclm.visit(f);
+        if let Some(adversary) = &mut self.adversary {
+            visit_linear("adversary", adversary, f);
+        }
+    }
+
+    /// Everything a checkpoint holds, by name: (name, shape, floats). Untrained word vectors and buffers included.
+    pub fn visit_stored(&mut self, f: &mut dyn FnMut(&str, &[usize], &mut [f32])) {
+        self.visit(&mut |name, parameter| {
+            let shape = shape(&parameter);
+            match parameter {
+                Parameter::Matrix(m) => f(name, &shape, crate::ops::tape::data_mut(m)),
+                Parameter::Vector(v) => f(name, &shape, crate::ops::tape::data1_mut(v)),
+                Parameter::Table(t) => f(name, &shape, &mut t.data),
+            }
+        });
+        if !self.embedding.train_words {
+            for (own, language) in self.embedding.own.iter_mut().zip(&self.languages) {
+                let shape = [own.words.rows(), own.words.width];
+                f(&format!("embedding.{language}.words"), &shape, &mut own.words.data);
+            }
+        }
+        self.image.visit_buffers(&mut |name, v: &mut Vector| {
+            let n = v.shape().0;
+            f(name, &[n], crate::ops::tape::data1_mut(v));
+        });
+    }
+
+    /// Trainable parameters by part, in the order of [`Model::visit`]: the first part of the name, languages apart.
+    pub fn parameters_by_part(&mut self) -> Vec<(String, usize)> {
+        let mut parts: Vec<(String, usize)> = Vec::new();
+        self.visit(&mut |name, parameter| {
+            let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
+            let count = count(&parameter);
+            match parts.last_mut().filter(|p| p.0 == part) {
+                Some(last) => last.1 += count,
+                None => parts.push((part, count)),
+            }
+        });
+        parts
+    }
+
+    /// Trainable parameters; and what inference needs once every word's universal vector is computed: the encoder
+    /// and the image branch (the 7.1 M of Burns et al. 2020, section 5).
+    pub fn parameter_counts(&mut self) -> (usize, usize) {
+        let (mut train, mut test) = (0, 0);
+        self.visit(&mut |name, parameter| {
+            let n = count(&parameter);
+            train += n;
+            if name.starts_with("text.") || name.starts_with("image.") {
+                test += n;
+            }
+        });
+        (train, test)
+    }
+}
+
+fn shape(parameter: &Parameter) -> Vec<usize> {
+    match parameter {
+        Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
+        Parameter::Vector(v) => vec![v.shape().0],
+        Parameter::Table(t) => vec![t.rows(), t.width],
+    }
+}
+
+fn count(parameter: &Parameter) -> usize {
+    match parameter {
+        Parameter::Matrix(m) => data(m).len(),
+        Parameter::Vector(v) => data1(v).len(),
+        Parameter::Table(Table { data, .. }) => data.len(),
+    }
+}

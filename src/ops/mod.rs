@@ -3,6 +3,7 @@
 pub mod batch_norm;
 #[cfg(test)]
 pub mod check;
+pub mod choose;
 pub mod linear;
 pub mod matmul;
 pub mod recurrent;

@@ -1,1 +1,67 @@
-//! text
+//! Sentence encoders: token vectors → sentence vectors of unit length in the joint space.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use crate::config::{Encoder, Precision, TextConfig};
+use crate::device::{Dev, Matrix};
+use crate::image::Init;
+use crate::ops::batch_norm::dropout;
+use crate::ops::linear::{LinearWeights, linear, unit_rows};
+use crate::ops::recurrent::{RecurrentWeights, gru};
+use crate::ops::rows::mean;
+use crate::ops::sequences::Sequences;
+use crate::optim::Parameter;
+
+/// GRU (or average) → linear → unit length; shared by all languages.
+pub struct TextEncoder {
+    pub gru: Option<RecurrentWeights>,
+    pub output: LinearWeights,
+    config: TextConfig,
+    precision: Precision,
+}
+
+impl TextEncoder {
+    /// `width` is that of the token vectors.
+    pub fn new(config: &TextConfig, width: usize, precision: Precision, init: &mut Init) -> Self {
+        let (gru, hidden) = match config.encoder {
+            Encoder::Gru => (Some(init.recurrent(3, width, config.hidden)), config.hidden),
+            Encoder::Average => (None, width),
+        };
+        TextEncoder { gru, output: init.linear(hidden, config.joint), config: config.clone(), precision }
+    }
+
+    /// tokens (distinct, width) → (sentences, joint), unit length. `seed` is for dropout, which only a tape turns on.
+    pub fn forward<T: Tape<f32, Dev> + 'static>(
+        &self,
+        tokens: Matrix<T>,
+        sentences: &Arc<Sequences>,
+        seed: u64,
+    ) -> Matrix<T> {
+        let pooled = match &self.gru {
+            Some(weights) => gru(tokens, weights, sentences, self.config.pooling, self.precision),
+            None => mean(tokens, sentences),
+        };
+        unit_rows(linear(dropout(pooled, self.config.dropout, seed), &self.output, self.precision))
+    }
+
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        if let Some(gru) = &mut self.gru {
+            visit_recurrent("text.gru", gru, f);
+        }
+        visit_linear("text.output", &mut self.output, f);
+    }
+}
+
+pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&str, Parameter)) {
+    f(&format!("{name}.weight_ih"), Parameter::Matrix(&mut w.weight_ih));
+    f(&format!("{name}.weight_hh"), Parameter::Matrix(&mut w.weight_hh));
+    f(&format!("{name}.bias_ih"), Parameter::Vector(&mut w.bias_ih));
+    f(&format!("{name}.bias_hh"), Parameter::Vector(&mut w.bias_hh));
+}
+
+pub fn visit_linear(name: &str, w: &mut LinearWeights, f: &mut dyn FnMut(&str, Parameter)) {
+    f(&format!("{name}.weight"), Parameter::Matrix(&mut w.weight));
+    f(&format!("{name}.bias"), Parameter::Vector(&mut w.bias));
+}

@@ -1,1 +1,3 @@
 //! words
+mod vocabulary;
+pub use vocabulary::Vocabulary;

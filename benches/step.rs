@@ -1,0 +1,231 @@
+//! The standard training step, to be measured beside its PyTorch twin with the same inputs and initial weights.
+//!
+//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16] [--profile]
+//!
+//! Prints one JSON line: the first losses and the median milliseconds per step, like the twin.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dfdx::prelude::*;
+use safetensors::SafeTensors;
+use tinyglot::config::{Distance, Pooling, Precision, Schedule, TrainConfig, TripletConfig};
+use tinyglot::device::{Dev, Matrix, Vector};
+use tinyglot::embedding::lexicon::Collector;
+use tinyglot::embedding::{Slot, TokenRows};
+use tinyglot::loss::{Pairs, on_tape, triplet::bidirectional};
+use tinyglot::ops::linear::{LinearWeights, linear, similarity, unit_rows};
+use tinyglot::ops::recurrent::{RecurrentWeights, gru};
+use tinyglot::ops::rows::{Table, lookup, select, stack};
+use tinyglot::ops::sequences::Sequences;
+use tinyglot::ops::tape::{Grads, matrix, vector};
+use tinyglot::optim::{Adam, Parameter};
+
+type Taped = OwnedTape<f32, Dev>;
+const WORDS: usize = 10_000;
+const LATENTS: usize = 40_000;
+
+struct Batch {
+    tokens: TokenRows,
+    sentences: Arc<Sequences>,
+    images: Matrix,
+    image_of: Vec<u32>,
+    groups: Vec<std::ops::Range<usize>>,
+}
+
+struct Model {
+    latent: Table,
+    words: Vec<Table>,
+    word: LinearWeights,
+    gru: RecurrentWeights,
+    sentence: LinearWeights,
+    image1: LinearWeights,
+    image2: LinearWeights,
+}
+
+impl Model {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        f("latent", Parameter::Table(&mut self.latent));
+        for (name, l) in [
+            ("word", &mut self.word),
+            ("sentence", &mut self.sentence),
+            ("image1", &mut self.image1),
+            ("image2", &mut self.image2),
+        ] {
+            f(&format!("{name}.weight"), Parameter::Matrix(&mut l.weight));
+            f(&format!("{name}.bias"), Parameter::Vector(&mut l.bias));
+        }
+        f("gru.weight_ih", Parameter::Matrix(&mut self.gru.weight_ih));
+        f("gru.weight_hh", Parameter::Matrix(&mut self.gru.weight_hh));
+        f("gru.bias_ih", Parameter::Vector(&mut self.gru.bias_ih));
+        f("gru.bias_hh", Parameter::Vector(&mut self.gru.bias_hh));
+    }
+}
+
+fn floats(data: &SafeTensors, name: &str) -> Vec<f32> {
+    let t = data.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+    t.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect()
+}
+
+fn ints(data: &SafeTensors, name: &str) -> (Vec<i32>, Vec<usize>) {
+    let t = data.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let values = t.data().chunks(4).map(|b| i32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
+    (values, t.shape().to_vec())
+}
+
+fn load_matrix(data: &SafeTensors, name: &str) -> Matrix {
+    let shape = data.tensor(name).expect("a tensor").shape().to_vec();
+    matrix(floats(data, name), shape[0], shape[1])
+}
+
+fn load_vector(data: &SafeTensors, name: &str) -> Vector {
+    vector(floats(data, name))
+}
+
+fn load_linear(data: &SafeTensors, name: &str) -> LinearWeights {
+    LinearWeights {
+        weight: load_matrix(data, &format!("{name}.weight")),
+        bias: load_vector(data, &format!("{name}.bias")),
+    }
+}
+
+fn batches(data: &SafeTensors) -> Vec<Batch> {
+    let (tokens, shape) = ints(data, "tokens");
+    let (lengths, _) = ints(data, "lengths");
+    let (image_of, _) = ints(data, "image_of");
+    let (language, _) = ints(data, "language");
+    let images = floats(data, "images");
+    let images_shape = data.tensor("images").expect("images").shape().to_vec();
+    let (n, sentences, longest) = (shape[0], shape[1], shape[2]);
+    let languages = *language.iter().max().expect("sentences") as usize + 1;
+    let mut collector = Collector::with_sizes(LATENTS, &vec![WORDS; languages]);
+    (0..n)
+        .map(|b| {
+            let at = b * sentences;
+            let slots: Vec<(usize, Vec<Slot>)> = (at..at + sentences)
+                .map(|s| {
+                    let l = language[s] as usize;
+                    let row = &tokens[s * longest..][..lengths[s] as usize];
+                    let slot = |&t: &i32| match t {
+                        0.. => Slot::Latent(t as u32),
+                        _ => Slot::Own((-t - 1) as u32 - (l * WORDS) as u32),
+                    };
+                    (l, row.iter().map(slot).collect())
+                })
+                .collect();
+            let (tokens, sequences) = collector.collect(slots.iter().map(|(l, s)| (*l, &s[..])), false);
+            let per = images_shape[1] * images_shape[2];
+            let groups = (0..languages).map(|l| {
+                let mine: Vec<usize> = (0..sentences).filter(|s| language[at + s] as usize == l).collect();
+                mine[0]..mine[mine.len() - 1] + 1
+            });
+            Batch {
+                tokens,
+                sentences: Arc::new(sequences),
+                images: matrix(images[b * per..(b + 1) * per].to_vec(), images_shape[1], images_shape[2]),
+                image_of: image_of[at..at + sentences].iter().map(|&i| i as u32).collect(),
+                groups: groups.collect(),
+            }
+        })
+        .collect()
+}
+
+fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConfig) -> Scalar {
+    let mut parts = vec![lookup::<Taped>(&model.latent, &batch.tokens.latents)];
+    for (words, rows) in model.words.iter().zip(&batch.tokens.own) {
+        let fixed = lookup::<NoneTape>(words, rows).put_tape(Taped::default());
+        parts.push(linear(fixed, &model.word, precision));
+    }
+    let states = gru(stack(parts), &model.gru, &batch.sentences, Pooling::Last, precision);
+    let (text, text_tape) = unit_rows(linear(states, &model.sentence, precision)).split_tape();
+    let hidden = linear(batch.images.clone().put_tape(Taped::default()), &model.image1, precision).relu();
+    let (image, image_tape) = unit_rows(linear(hidden, &model.image2, precision)).split_tape();
+    let rows: Vec<u32> = (0..image.shape().0 as u32).collect();
+    let mut tape = text_tape.merge(image_tape);
+    let mut sum: Option<Scalar> = None;
+    for group in &batch.groups {
+        let some = select(text.leaky_trace(), &group.clone().map(|r| r as u32).collect::<Vec<_>>());
+        let columns = &batch.image_of[group.clone()];
+        let s = similarity(image.leaky_trace(), some);
+        let term = on_tape(s, |s| bidirectional(Pairs { similarity: s, rows: &rows, columns }, config));
+        sum = Some(match sum {
+            Some(sum) => sum + term,
+            None => term,
+        });
+    }
+    let (sum, last) = sum.expect("a language").split_tape();
+    tape = last.merge(tape);
+    sum.put_tape(tape)
+}
+
+type Scalar = Tensor<(), f32, Dev, Taped>;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let Some(path) = args.first().filter(|a| !a.starts_with("--")) else {
+        println!("skipped: give the file of inputs and initial weights");
+        return;
+    };
+    let value = |name: &str, default: usize| {
+        let at = args.iter().position(|a| a == name);
+        at.and_then(|i| args[i + 1].parse().ok()).unwrap_or(default)
+    };
+    let (threads, steps) = (value("--threads", 2), value("--steps", 40));
+    let precision = if args.iter().any(|a| a == "--bf16") { Precision::Bf16 } else { Precision::F32 };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first thread pool");
+    let bytes = std::fs::read(path).expect("the input file");
+    let data = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let batches = batches(&data);
+    let vectors = floats(&data, "word_vectors");
+    let mut model = Model {
+        latent: Table::new(512, floats(&data, "latent")),
+        words: vectors.chunks(WORDS * 50).map(|v| Table::new(50, v.to_vec())).collect(),
+        word: load_linear(&data, "word"),
+        gru: RecurrentWeights {
+            weight_ih: load_matrix(&data, "gru.weight_ih"),
+            weight_hh: load_matrix(&data, "gru.weight_hh"),
+            bias_ih: load_vector(&data, "gru.bias_ih"),
+            bias_hh: load_vector(&data, "gru.bias_hh"),
+        },
+        sentence: load_linear(&data, "sentence"),
+        image1: load_linear(&data, "image1"),
+        image2: load_linear(&data, "image2"),
+    };
+    let optimiser = TrainConfig { learning_rate: 1e-3, schedule: Schedule::Constant, ..Default::default() };
+    let mut adam = Adam::new(&optimiser, steps + 3);
+    let triplet = TripletConfig {
+        margin: 0.05,
+        top_n: 10,
+        sentence_anchor: 1.0,
+        distance: Distance::Cosine,
+        ..Default::default()
+    };
+    let (mut losses, mut times, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    for step in 0..steps + 3 {
+        let batch = &batches[step % batches.len()];
+        let start = Instant::now();
+        adam.catch_up("latent", &mut model.latent, &batch.tokens.latents);
+        let loss = loss(&model, batch, precision, &triplet);
+        losses.push(loss.array());
+        let forward = start.elapsed().as_secs_f64() * 1e3;
+        let mut grads: Grads = loss.backward();
+        let backward = start.elapsed().as_secs_f64() * 1e3;
+        adam.update(&mut grads, &mut |f| model.visit(f));
+        drop(grads);
+        let all = start.elapsed().as_secs_f64() * 1e3;
+        times.push(all);
+        parts.push([forward, backward - forward, all - backward]);
+    }
+    let median = |mut x: Vec<f64>| {
+        x.sort_by(f64::total_cmp);
+        x[x.len() / 2]
+    };
+    let phase = |i: usize| (median(parts[3..].iter().map(|p| p[i]).collect()) * 100.0).round() / 100.0;
+    let rounded: Vec<f64> = losses.iter().take(6).map(|l| (*l as f64 * 1e6).round() / 1e6).collect();
+    println!(
+        "{}",
+        serde_json::json!({"losses": rounded, "median_ms": (median(times[3..].to_vec()) * 100.0).round() / 100.0,
+            "forward_ms": phase(0), "backward_ms": phase(1), "optimiser_ms": phase(2), "threads": threads,
+            "precision": format!("{precision:?}"), "kernel": tinyglot::ops::matmul::kernel().name})
+    );
+}

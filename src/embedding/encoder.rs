@@ -1,0 +1,43 @@
+//! Text → slots: segmentation, vocabulary, and the scorer for words not seen in training.
+
+use rayon::prelude::*;
+
+use super::lexicon::{Lexicon, Slot};
+use super::scorer::Scorer;
+use crate::config::Unseen;
+use crate::words::{Segmenter, WordVectors};
+
+/// What a run needs to read sentences.
+pub struct Encoder {
+    pub lexicon: Lexicon,
+    pub segmenters: Vec<Segmenter>,
+    /// FastText by language, for unseen words.
+    pub vectors: Vec<WordVectors>,
+    pub scorer: Scorer,
+    pub unseen: Unseen,
+}
+
+impl Encoder {
+    /// The slots of a sentence; words that have none are left out.
+    pub fn encode(&self, language: usize, text: &str) -> Vec<Slot> {
+        let words = self.segmenters[language].segment(text);
+        words.iter().filter_map(|w| self.slot(language, w)).collect()
+    }
+
+    fn slot(&self, language: usize, word: &str) -> Option<Slot> {
+        if let Some(id) = self.lexicon.vocabularies[language].id(word) {
+            return Some(self.lexicon.slots[language][id as usize]);
+        }
+        if self.unseen == Unseen::Drop || self.scorer.keys.is_empty() {
+            return None;
+        }
+        let vectors = &self.vectors[language];
+        let mut vector = vec![0.0; vectors.width()];
+        vectors.vector(word, &mut vector).then(|| Slot::Latent(self.scorer.assign(language, &vector)[0]))
+    }
+
+    /// Many sentences of one language, on all threads.
+    pub fn encode_all(&self, language: usize, texts: &[&str]) -> Vec<Vec<Slot>> {
+        texts.par_iter().map(|t| self.encode(language, t)).collect()
+    }
+}

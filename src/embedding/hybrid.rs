@@ -1,0 +1,64 @@
+//! The hybrid embedding (Burns et al. 2020, section 3.1) as parameters and a function of them.
+
+use dfdx::prelude::*;
+
+use super::lexicon::TokenRows;
+use crate::config::Precision;
+use crate::device::{Dev, Matrix};
+use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::rows::{Table, lookup, stack};
+use crate::optim::Parameter;
+
+/// Vectors of all words. With no own words it is the language-agnostic model (LA).
+pub struct HybridEmbedding {
+    /// (latents, width)
+    pub latents: Table,
+    /// Per language (own words, word width) and the layer into the universal space; none when K is 0.
+    pub own: Vec<OwnWords>,
+    /// The vector of `[MASK]` (1, width); only models with a masked loss have one.
+    pub mask: Option<Matrix>,
+    /// Whether the own words' vectors are trained, or stay as PCA left them.
+    pub train_words: bool,
+}
+
+pub struct OwnWords {
+    pub words: Table,
+    pub layer: LinearWeights,
+}
+
+impl HybridEmbedding {
+    /// The vectors of a batch's distinct rows, in their order: (distinct, width).
+    pub fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: &TokenRows, precision: Precision) -> Matrix<T> {
+        let mut parts = Vec::new();
+        if !rows.latents.is_empty() {
+            parts.push(lookup(&self.latents, &rows.latents));
+        }
+        for (own, rows) in self.own.iter().zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
+            let words = lookup::<T>(&own.words, rows);
+            if !self.train_words {
+                // Nothing reads these gradients; do not let them pile up.
+                own.words.take_grads();
+            }
+            parts.push(linear(words, &own.layer, precision));
+        }
+        if let (Some(mask), true) = (&self.mask, rows.mask) {
+            parts.push(mask.clone().put_tape(T::default()));
+        }
+        stack(parts)
+    }
+
+    /// Every trainable parameter by name. Languages are named by `languages`.
+    pub fn visit(&mut self, languages: &[String], f: &mut dyn FnMut(&str, Parameter)) {
+        f("embedding.latent", Parameter::Table(&mut self.latents));
+        for (own, language) in self.own.iter_mut().zip(languages) {
+            if self.train_words {
+                f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
+            }
+            f(&format!("embedding.{language}.layer.weight"), Parameter::Matrix(&mut own.layer.weight));
+            f(&format!("embedding.{language}.layer.bias"), Parameter::Vector(&mut own.layer.bias));
+        }
+        if let Some(mask) = &mut self.mask {
+            f("embedding.mask", Parameter::Matrix(mask));
+        }
+    }
+}

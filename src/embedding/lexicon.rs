@@ -1,0 +1,152 @@
+//! Which row of which table each word uses, and the distinct rows of a batch.
+
+use crate::error::{Error, Result};
+use crate::ops::sequences::Sequences;
+use crate::words::Vocabulary;
+
+/// Where the vector of a word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Slot {
+    /// Row of the shared latent vocabulary.
+    Latent(u32),
+    /// Row of the language's own words.
+    Own(u32),
+}
+
+/// The words of all languages and their slots.
+pub struct Lexicon {
+    pub languages: Vec<String>,
+    pub vocabularies: Vec<Vocabulary>,
+    /// Per language, by word id.
+    pub slots: Vec<Vec<Slot>>,
+    pub latents: usize,
+}
+
+impl Lexicon {
+    /// The number of words with a vector of their own.
+    pub fn own(&self, language: usize) -> usize {
+        self.slots[language].iter().filter(|s| matches!(s, Slot::Own(_))).count()
+    }
+
+    /// The index of a language code.
+    pub fn language(&self, code: &str) -> Result<usize> {
+        self.languages.iter().position(|l| l == code).ok_or_else(|| {
+            Error::usage(format!("the model does not know the language `{code}`"))
+                .hint(format!("it knows {}", self.languages.join(", ")))
+        })
+    }
+}
+
+/// The distinct rows that a batch reads: latents, then each language's own words, then `[MASK]`. Their order is that of the
+/// rows of the embedded matrix.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRows {
+    pub latents: Vec<u32>,
+    pub own: Vec<Vec<u32>>,
+    pub mask: bool,
+}
+
+impl TokenRows {
+    pub fn len(&self) -> usize {
+        self.latents.len() + self.own.iter().map(Vec::len).sum::<usize>() + self.mask as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row of `[MASK]` in the embedded matrix.
+    pub fn mask_row(&self) -> u32 {
+        self.len() as u32 - 1
+    }
+}
+
+/// Collects the sentences of a batch: distinct rows are found once, sentences refer to them.
+pub struct Collector {
+    rows: TokenRows,
+    /// Per table (latents first, then languages): batch index of a table row, or `NONE`.
+    seen: Vec<Vec<u32>>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Collector {
+    pub fn new(lexicon: &Lexicon) -> Self {
+        let own: Vec<usize> = (0..lexicon.languages.len()).map(|l| lexicon.own(l)).collect();
+        Self::with_sizes(lexicon.latents, &own)
+    }
+
+    /// For tables of these sizes: latent tokens, and each language's own words.
+    pub fn with_sizes(latents: usize, own: &[usize]) -> Self {
+        let mut seen = vec![vec![NONE; latents]];
+        seen.extend(own.iter().map(|&n| vec![NONE; n]));
+        Collector { rows: TokenRows { own: vec![Vec::new(); own.len()], ..Default::default() }, seen }
+    }
+
+    /// Takes note of the sentences' slots and returns the distinct rows and every sentence in terms of them.
+    ///
+    /// `sentences` yields (language, slots).
+    pub fn collect<'a>(
+        &mut self,
+        sentences: impl Iterator<Item = (usize, &'a [Slot])> + Clone,
+        mask: bool,
+    ) -> (TokenRows, Sequences) {
+        for (language, slots) in sentences.clone() {
+            for &slot in slots {
+                let (table, row) = place(language, slot);
+                let known = &mut self.seen[table][row as usize];
+                if *known == NONE {
+                    let list = if table == 0 { &mut self.rows.latents } else { &mut self.rows.own[language] };
+                    *known = list.len() as u32;
+                    list.push(row);
+                }
+            }
+        }
+        let mut first = vec![0, self.rows.latents.len() as u32];
+        for own in &self.rows.own {
+            first.push(first[first.len() - 1] + own.len() as u32);
+        }
+        let mut sequences = Sequences::new();
+        for (language, slots) in sentences {
+            sequences.push(slots.iter().map(|&slot| {
+                let (table, row) = place(language, slot);
+                first[table] + self.seen[table][row as usize]
+            }));
+        }
+        let empty = TokenRows { own: vec![Vec::new(); self.rows.own.len()], ..Default::default() };
+        let mut rows = std::mem::replace(&mut self.rows, empty);
+        rows.latents.iter().for_each(|&r| self.seen[0][r as usize] = NONE);
+        for (own, seen) in rows.own.iter().zip(&mut self.seen[1..]) {
+            own.iter().for_each(|&r| seen[r as usize] = NONE);
+        }
+        rows.mask = mask;
+        (rows, sequences)
+    }
+}
+
+fn place(language: usize, slot: Slot) -> (usize, u32) {
+    match slot {
+        Slot::Latent(row) => (0, row),
+        Slot::Own(row) => (1 + language, row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_rows_are_found_once_and_the_collector_can_be_used_again() {
+        let mut collector = Collector::with_sizes(9, &[4, 4]);
+        use Slot::{Latent as L, Own as O};
+        let sentences: Vec<(usize, Vec<Slot>)> =
+            vec![(0, vec![L(7), O(2), L(7)]), (1, vec![O(2), L(3)]), (0, vec![O(2)])];
+        for _ in 0..2 {
+            let (rows, sequences) = collector.collect(sentences.iter().map(|(l, s)| (*l, &s[..])), true);
+            assert_eq!(rows.latents, [7, 3]);
+            assert_eq!(rows.own, [vec![2], vec![2]]);
+            assert_eq!((rows.len(), rows.mask_row()), (5, 4));
+            assert_eq!([sequences.get(0), sequences.get(1), sequences.get(2)], [&[0, 2, 0][..], &[3, 1], &[2]]);
+        }
+    }
+}

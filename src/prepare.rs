@@ -1,0 +1,289 @@
+//! From a corpus to what training needs: vocabularies, vectors, the pretrained embedding, and captions as slots.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::batch::{CaptionIndex, Captions, derive};
+use crate::config::{Config, EmbeddingConfig};
+use crate::corpus::{Caption, Corpus, Split};
+use crate::device::Matrix;
+use crate::embedding::encoder::Encoder;
+use crate::embedding::hybrid::OwnWords;
+use crate::embedding::{HybridEmbedding, Lexicon, Slot};
+use crate::image::Init;
+use crate::ops::linear::LinearWeights;
+use crate::ops::matmul::{View, matmul};
+use crate::ops::rows::Table;
+use crate::ops::tape::{data, data1, matrix, vector};
+use crate::pretrain::{Pretrained, Progress, Words, pretrain};
+use crate::words::{Pca, Segmenter, Vocabulary, WordVectors};
+use crate::{Error, Result};
+
+/// The start of a run.
+pub struct Prepared {
+    pub encoder: Encoder,
+    pub embedding: HybridEmbedding,
+    /// Training captions by language.
+    pub train: Vec<Captions>,
+    /// Latent tokens before unused ones were dropped.
+    pub latents_before: usize,
+}
+
+/// Segments, builds vocabularies from the training captions, trains or reads vectors, pretrains, and assigns slots.
+/// `cache` keeps trained FastText vectors by content.
+pub fn prepare(config: &Config, corpus: &Corpus, cache: Option<&Path>, progress: Progress) -> Result<Prepared> {
+    let languages = &corpus.languages;
+    let segmenters: Vec<Segmenter> =
+        languages.iter().map(|l| Segmenter::new(l, config.words(), config.base())).collect::<Result<_>>()?;
+    progress("segment", 0, 1, 0.0);
+    let tokens: Vec<Vec<Vec<String>>> = (0..languages.len())
+        .map(|l| corpus.train.captions[l].par_iter().map(|c| segmenters[l].segment(&c.text)).collect())
+        .collect();
+    progress("vectors", 0, languages.len(), 0.0);
+    let vectors: Vec<WordVectors> = (0..languages.len())
+        .into_par_iter()
+        .map(|l| word_vectors(config, corpus, l, &segmenters[l], &tokens[l], cache))
+        .collect::<Result<_>>()?;
+    let width = vectors[0].width();
+    if let Some(l) = vectors.iter().position(|v| v.width() != width) {
+        let (a, b) = (&languages[0], &languages[l]);
+        return Err(Error::data(format!(
+            "the vectors of `{a}` have {width} numbers, those of `{b}` {}",
+            vectors[l].width()
+        ))
+        .hint("all languages need vectors of one width"));
+    }
+    let vocabularies: Vec<Vocabulary> =
+        (0..languages.len()).map(|l| vocabulary(config, &tokens[l], &vectors[l])).collect();
+    for (vocabulary, language) in vocabularies.iter().zip(languages) {
+        if vocabulary.is_empty() {
+            return Err(Error::data(format!("no word of `{language}` has both a training caption and a vector"))
+                .hint("check `words.vectors` and the language's segmentation with `tinyglot data check`"));
+        }
+    }
+    let tables: Vec<Vec<f32>> = vocabularies.iter().zip(&vectors).map(|(v, x)| table(v, x)).collect();
+    let captions: Vec<Vec<Vec<u32>>> = tokens
+        .iter()
+        .zip(&vocabularies)
+        .map(|(t, v)| t.iter().map(|s| s.iter().filter_map(|w| v.id(w)).collect()).collect())
+        .collect();
+    let index: Vec<CaptionIndex> =
+        (0..languages.len()).map(|l| index(&corpus.train, l)).collect();
+    let words = Words { languages, vectors: &tables, captions: &captions, index: &index, width };
+    let trained = pretrain(&words, config.embedding(), config.train(), config.loss(), config.seed(), progress)?;
+    let build = Build { config: config.embedding(), words, vocabularies: &vocabularies };
+    let (slots, used) = build.slots(&trained);
+    let embedding = build.embedding(config, &trained, &slots, &used)?;
+    let train = (0..languages.len())
+        .map(|l| Captions {
+            index: index[l].clone(),
+            image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
+            slots: captions[l].iter().map(|c| c.iter().map(|&w| slots[l][w as usize]).collect()).collect(),
+        })
+        .collect();
+    let mut scorer = trained.scorer;
+    let latents_before = trained.latents.len() / config.embedding().width;
+    scorer.keep(&used);
+    let lexicon = Lexicon { languages: languages.clone(), vocabularies, slots, latents: used.len() };
+    let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
+    Ok(Prepared { encoder, embedding, train, latents_before })
+}
+
+/// The captions of any split as slots.
+pub fn encode(encoder: &Encoder, split: &Split, language: usize) -> Captions {
+    let texts: Vec<&str> = split.captions[language].iter().map(|c| &c.text[..]).collect();
+    Captions {
+        index: index(split, language),
+        image_of: split.captions[language].iter().map(|c| c.image).collect(),
+        slots: encoder.encode_all(language, &texts),
+    }
+}
+
+fn index(split: &Split, language: usize) -> CaptionIndex {
+    let image_of = split.captions[language].iter().map(|c: &Caption| c.image);
+    CaptionIndex::new(image_of, split.features.rows())
+}
+
+fn word_vectors(
+    config: &Config,
+    corpus: &Corpus,
+    language: usize,
+    segmenter: &Segmenter,
+    tokens: &[Vec<String>],
+    cache: Option<&Path>,
+) -> Result<WordVectors> {
+    let code = &corpus.languages[language];
+    if let Some(pattern) = &config.words().vectors {
+        let path = config.base().join(pattern.replace("{language}", code));
+        let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
+        return WordVectors::open(&path, &|w| needed.contains(w));
+    }
+    let mut text: Vec<Vec<String>> = tokens.to_vec();
+    for file in corpus.texts[language].iter().flatten() {
+        let content = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+        text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
+    }
+    let settings = &config.words().fasttext;
+    let seed = derive(config.seed(), code, 0);
+    let file = cache.map(|c| c.join(format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text))));
+    if let Some(file) = file.as_ref().filter(|f| f.exists()) {
+        return WordVectors::open(file, &|_| true);
+    }
+    let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
+    if let Some(file) = file {
+        let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        vectors.save(&file)?;
+    }
+    Ok(vectors)
+}
+
+/// A name for the content that determines a result.
+fn fingerprint(settings: &str, text: &[Vec<String>]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(settings);
+    for sentence in text {
+        sentence.iter().for_each(|w| {
+            hash.update(w);
+            hash.update([0]);
+        });
+        hash.update([1]);
+    }
+    hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The words of the training captions that are frequent enough and have a vector.
+fn vocabulary(config: &Config, tokens: &[Vec<String>], vectors: &WordVectors) -> Vocabulary {
+    let all = Vocabulary::build(tokens.iter().map(|t| &t[..]), config.words().min_count);
+    let mut vector = vec![0.0; vectors.width()];
+    let without: Vec<String> =
+        all.iter().filter(|(w, _)| !vectors.vector(w, &mut vector)).map(|(w, _)| w.to_string()).collect();
+    if without.is_empty() {
+        return all;
+    }
+    let without: std::collections::HashSet<&str> = without.iter().map(|w| &w[..]).collect();
+    let kept: Vec<Vec<String>> =
+        tokens.iter().map(|t| t.iter().filter(|w| !without.contains(&w[..])).cloned().collect()).collect();
+    Vocabulary::build(kept.iter().map(|t| &t[..]), config.words().min_count)
+}
+
+/// The vectors of a vocabulary (words, width).
+fn table(vocabulary: &Vocabulary, vectors: &WordVectors) -> Vec<f32> {
+    let width = vectors.width();
+    let mut table = vec![0.0; vocabulary.len() * width];
+    for ((word, _), row) in vocabulary.iter().zip(table.chunks_mut(width)) {
+        vectors.vector(word, row);
+    }
+    table
+}
+
+struct Build<'a> {
+    config: &'a EmbeddingConfig,
+    words: Words<'a>,
+    vocabularies: &'a [Vocabulary],
+}
+
+impl Build<'_> {
+    /// The slots of all words, and which latent tokens are used: those of words outside their language's top K.
+    fn slots(&self, trained: &Pretrained) -> (Vec<Vec<Slot>>, Vec<u32>) {
+        let k = self.config.top_k;
+        let assigned: Vec<Vec<u32>> =
+            self.words.vectors.iter().enumerate().map(|(l, v)| trained.scorer.assign(l, v)).collect();
+        let rare = assigned.iter().flat_map(|a| a.iter().skip(k));
+        let mut new: BTreeMap<u32, u32> = rare.map(|&t| (t, 0)).collect();
+        new.values_mut().enumerate().for_each(|(i, n)| *n = i as u32);
+        let slot = |w: usize, t: &u32| if w < k { Slot::Own(w as u32) } else { Slot::Latent(new[t]) };
+        let slots = assigned.iter().map(|a| a.iter().enumerate().map(|(w, t)| slot(w, t)).collect()).collect();
+        (slots, new.into_keys().collect())
+    }
+
+    fn embedding(
+        &self,
+        config: &Config,
+        trained: &Pretrained,
+        slots: &[Vec<Slot>],
+        used: &[u32],
+    ) -> Result<HybridEmbedding> {
+        let width = self.config.width;
+        let mut latents: Vec<f32> =
+            used.iter().flat_map(|&t| &trained.latents[t as usize * width..][..width]).copied().collect();
+        scale_rows(&mut latents, &latent_counts(self.vocabularies, slots, used.len()), self.config.norm);
+        let mut own = Vec::new();
+        if self.config.top_k > 0 {
+            for l in 0..self.words.languages.len() {
+                own.push(self.own_words(l, &trained.scorer.layers[l])?);
+            }
+        }
+        let mask = (config.loss().mclm.lstm > 0.0).then(|| {
+            let bound = self.config.norm * (3.0 / width as f32).sqrt();
+            matrix(Init::new(derive(config.seed(), "mask", 0)).uniform(width, bound), 1, width)
+        });
+        // A table needs a row; an unused one costs nothing.
+        let latents = Table::new(width, latents);
+        Ok(HybridEmbedding { latents, own, mask, train_words: self.config.train_words })
+    }
+
+    /// The language's frequent words, reduced by PCA, and the layer that takes them where the scorer's layer takes their full
+    /// vectors: A (Cᵀ y + mean) + b, so both kinds of words start in one aligned space.
+    fn own_words(&self, language: usize, aligned: &LinearWeights) -> Result<OwnWords> {
+        let (full, vectors) = (self.words.width, &self.words.vectors[language]);
+        let count = self.vocabularies[language].len();
+        let top = self.config.top_k.min(count);
+        let to = if self.config.word_width == 0 { full } else { self.config.word_width };
+        let width = self.config.width;
+        let (words, mut layer) = if to == full {
+            (vectors[..top * full].to_vec(), LinearWeights { weight: aligned.weight.clone(), bias: aligned.bias.clone() })
+        } else {
+            let pca = Pca::fit(count, full, vectors, to)?;
+            let mut words = vec![0.0; top * to];
+            for (x, y) in vectors.chunks(full).zip(words.chunks_mut(to)) {
+                pca.transform(x, y);
+            }
+            let mut weight = vec![0.0; width * to];
+            let components = View::new(pca.components(), to, full);
+            let a = View::new(data(&aligned.weight), width, full);
+            matmul(a, components.t(), &mut weight, false, crate::config::Precision::F32);
+            let mut bias = data1(&aligned.bias).to_vec();
+            matmul(a, View::new(pca.mean(), full, 1), &mut bias, true, crate::config::Precision::F32);
+            (words, LinearWeights { weight: matrix(weight, width, to), bias: vector(bias) })
+        };
+        let counts: Vec<u64> = (0..top).map(|w| self.vocabularies[language].count(w as u32)).collect();
+        let x = matrix(words.clone(), top, to);
+        let y: Matrix = crate::ops::linear::linear(x, &layer, crate::config::Precision::F32);
+        let factor = self.config.norm / mean_length(data(&y), width, &counts).max(1e-12);
+        crate::ops::tape::data_mut(&mut layer.weight).iter_mut().for_each(|w| *w *= factor);
+        crate::ops::tape::data1_mut(&mut layer.bias).iter_mut().for_each(|b| *b *= factor);
+        Ok(OwnWords { words: Table::new(to, words), layer })
+    }
+}
+
+/// How often each latent token occurs in the training captions.
+fn latent_counts(vocabularies: &[Vocabulary], slots: &[Vec<Slot>], latents: usize) -> Vec<u64> {
+    let mut counts = vec![0; latents];
+    for (vocabulary, slots) in vocabularies.iter().zip(slots) {
+        for (w, slot) in slots.iter().enumerate() {
+            if let Slot::Latent(t) = slot {
+                counts[*t as usize] += vocabulary.count(w as u32);
+            }
+        }
+    }
+    counts
+}
+
+/// Scales all rows by one factor, so that their mean length, weighted by counts, is `norm`.
+fn scale_rows(rows: &mut [f32], counts: &[u64], norm: f32) {
+    if counts.is_empty() {
+        return;
+    }
+    let factor = norm / mean_length(rows, rows.len() / counts.len(), counts).max(1e-12);
+    rows.iter_mut().for_each(|x| *x *= factor);
+}
+
+fn mean_length(rows: &[f32], width: usize, counts: &[u64]) -> f32 {
+    let total: u64 = counts.iter().sum();
+    let lengths = rows.chunks(width).map(|r| r.iter().map(|x| (x * x) as f64).sum::<f64>().sqrt());
+    (lengths.zip(counts).map(|(l, &c)| l * c as f64).sum::<f64>() / total.max(1) as f64) as f32
+}

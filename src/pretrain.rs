@@ -1,0 +1,284 @@
+//! What happens before the main training (Burns et al. 2020, section 3.1): layers from each language's FastText space into
+//! a shared one, and the latent vocabulary with the assignment of words to it.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use crate::batch::{CaptionIndex, Draw, Sampler, derive};
+use crate::config::{
+    AlignConfig, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule, TrainConfig,
+};
+use crate::device::{Dev, Matrix, Scalar};
+use crate::embedding::Scorer;
+use crate::embedding::kmeans::{spherical, unit};
+use crate::image::Init;
+use crate::loss::triplet::bidirectional;
+use crate::loss::{Pairs, on_tape};
+use crate::ops::choose::{Choice, choose, unit_keys};
+use crate::ops::linear::{LinearWeights, linear, similarity, unit_rows};
+use crate::ops::rows::{Table, mean, select, stack};
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::matrix;
+use crate::optim::{Adam, Parameter};
+use crate::text::visit_linear;
+use crate::{Error, Result};
+
+type Taped = OwnedTape<f32, Dev>;
+
+/// The training captions as word ids, and each word's FastText vector.
+pub struct Words<'a> {
+    pub languages: &'a [String],
+    /// By language: (vocabulary, FastText width).
+    pub vectors: &'a [Vec<f32>],
+    /// By language and caption: word ids.
+    pub captions: &'a [Vec<Vec<u32>>],
+    pub index: &'a [CaptionIndex],
+    pub width: usize,
+}
+
+/// The result: the scorer of all words and the latent vectors it points to, at unit length and trained from there.
+pub struct Pretrained {
+    pub scorer: Scorer,
+    /// (latents, universal width)
+    pub latents: Vec<f32>,
+}
+
+/// Called with stage, step, steps and loss.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize, f32);
+
+const KMEANS_ITERATIONS: usize = 10;
+
+/// Aligns the languages, then pretrains the latent vocabulary.
+pub fn pretrain(
+    words: &Words,
+    config: &EmbeddingConfig,
+    train: &TrainConfig,
+    loss: &LossConfig,
+    seed: u64,
+    progress: Progress,
+) -> Result<Pretrained> {
+    let mut layers = align(words, &config.align, config.width, train, loss, seed, progress)?;
+    let start = first_latents(words, &layers, config, seed);
+    let latents = latent_vocabulary(words, &mut layers, start, &config.pretrain, train, loss, seed, progress)?;
+    let scorer = Scorer { layers, keys: unit_keys(&latents) };
+    Ok(Pretrained { scorer, latents: latents.data })
+}
+
+/// One layer per language, trained so that captions of one picture have near averages in all languages
+/// (MULE's `univ_pretrain`).
+fn align(
+    words: &Words,
+    config: &AlignConfig,
+    width: usize,
+    train: &TrainConfig,
+    loss: &LossConfig,
+    seed: u64,
+    progress: Progress,
+) -> Result<Vec<LinearWeights>> {
+    let mut init = Init::new(derive(seed, "align", 0));
+    let mut layers: Vec<LinearWeights> = words.languages.iter().map(|_| init.linear(words.width, width)).collect();
+    let sampler = sampler(words, train, derive(seed, "align", 1));
+    let steps = config.epochs * sampler.steps_per_epoch();
+    let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
+    for step in 0..steps {
+        let batch = WordBatch::new(words, &sampler.draw(step));
+        let tokens = batch.project(words, &layers);
+        let Some(sum) = batch.near(tokens, loss) else { break };
+        progress("align", step + 1, steps, finite(sum.array(), "align", step)?);
+        let mut grads = sum.backward();
+        adam.update(&mut grads, &mut |f| visit(&mut layers, words, f));
+    }
+    Ok(layers)
+}
+
+/// Where the latent vectors start, at unit length.
+fn first_latents(words: &Words, layers: &[LinearWeights], config: &EmbeddingConfig, seed: u64) -> Vec<f32> {
+    let width = config.width;
+    let seed = derive(seed, "latents", 0);
+    let mut init = Init::new(seed);
+    if config.pretrain.init == LatentInit::Random {
+        let mut start = init.uniform(config.latents * width, 1.0);
+        start.chunks_mut(width).for_each(unit);
+        return start;
+    }
+    let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new() };
+    let points: Vec<f32> =
+        words.vectors.iter().enumerate().flat_map(|(l, v)| scorer.project(l, v)).collect();
+    let iterations = if config.pretrain.init == LatentInit::Kmeans { KMEANS_ITERATIONS } else { 0 };
+    spherical(&points, width, config.latents, iterations, seed)
+}
+
+/// Trains latent vectors and scorer on averaged sentences.
+#[allow(clippy::too_many_arguments)]
+fn latent_vocabulary(
+    words: &Words,
+    layers: &mut [LinearWeights],
+    start: Vec<f32>,
+    config: &PretrainConfig,
+    train: &TrainConfig,
+    loss: &LossConfig,
+    seed: u64,
+    progress: Progress,
+) -> Result<Table> {
+    let width = layers[0].weight.shape().0;
+    let mut latents = Table::new(width, start);
+    let every: Vec<u32> = (0..latents.rows() as u32).collect();
+    let sampler = sampler(words, train, derive(seed, "pretrain", 1));
+    let steps = config.epochs * sampler.steps_per_epoch();
+    let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
+    for step in 0..steps {
+        // Every latent vector is read: the scores are cosines with all of them.
+        adam.catch_up("latents", &mut latents, &every);
+        let batch = WordBatch::new(words, &sampler.draw(step));
+        let choice = Choice {
+            exploration: config.exploration,
+            top: config.top_m,
+            temperature: config.temperature,
+            estimator: config.estimator,
+            seed: derive(seed, "exploration", step as u64),
+        };
+        let tokens = choose(unit_rows(batch.project(words, layers)), &latents, choice);
+        let Some(sum) = batch.near(tokens, loss) else { break };
+        progress("pretrain", step + 1, steps, finite(sum.array(), "pretrain", step)?);
+        let mut grads = sum.backward();
+        adam.update(&mut grads, &mut |f| {
+            f("latents", Parameter::Table(&mut latents));
+            visit(layers, words, f);
+        });
+    }
+    adam.catch_up("latents", &mut latents, &every);
+    Ok(latents)
+}
+
+fn finite(loss: f32, stage: &str, step: usize) -> Result<f32> {
+    if loss.is_finite() {
+        return Ok(loss);
+    }
+    Err(Error::run(format!("the loss of `{stage}` is {loss} in step {}", step + 1))
+        .hint("lower the learning rate of this stage, or check the word vectors"))
+}
+
+fn visit(layers: &mut [LinearWeights], words: &Words, f: &mut dyn FnMut(&str, Parameter)) {
+    for (layer, language) in layers.iter_mut().zip(words.languages) {
+        visit_linear(&format!("scorer.{language}"), layer, f);
+    }
+}
+
+fn sampler(words: &Words, train: &TrainConfig, seed: u64) -> Sampler {
+    let all = TrainConfig { language_temperature: 0.0, ..train.clone() };
+    Sampler::new(seed, &all, words.languages, words.index.to_vec())
+}
+
+fn optimiser(learning_rate: f32) -> TrainConfig {
+    TrainConfig { learning_rate, schedule: Schedule::Constant, ..TrainConfig::default() }
+}
+
+/// Sentences of a batch in terms of its distinct words, language by language.
+struct WordBatch {
+    /// By language: distinct word ids.
+    distinct: Vec<Vec<u32>>,
+    sentences: Arc<Sequences>,
+    image_of: Vec<u32>,
+    groups: Vec<std::ops::Range<u32>>,
+}
+
+impl WordBatch {
+    fn new(words: &Words, draw: &Draw) -> Self {
+        let (mut distinct, mut sentences) = (Vec::new(), Sequences::new());
+        let (mut image_of, mut groups, mut first) = (Vec::new(), Vec::new(), 0u32);
+        for (l, draws) in draw.captions.iter().enumerate() {
+            let mut ids: Vec<u32> =
+                draws.iter().flat_map(|&(c, _)| &words.captions[l][c as usize]).copied().collect();
+            ids.sort_unstable();
+            ids.dedup();
+            let start = sentences.len() as u32;
+            for &(caption, image) in draws {
+                let place = |w: &u32| first + ids.binary_search(w).expect("a word of the batch") as u32;
+                sentences.push(words.captions[l][caption as usize].iter().map(place));
+                image_of.push(image);
+            }
+            groups.push(start..sentences.len() as u32);
+            first += ids.len() as u32;
+            distinct.push(ids);
+        }
+        WordBatch { distinct, sentences: Arc::new(sentences), image_of, groups }
+    }
+
+    /// The distinct words in the universal space: (distinct, width).
+    fn project(&self, words: &Words, layers: &[LinearWeights]) -> Matrix<Taped> {
+        let parts = self.distinct.iter().enumerate().filter(|(_, ids)| !ids.is_empty()).map(|(l, ids)| {
+            let rows = ids.iter().flat_map(|&w| &words.vectors[l][w as usize * words.width..][..words.width]);
+            let x = matrix(rows.copied().collect(), ids.len(), words.width);
+            linear(x.put_tape(Taped::default()), &layers[l], Precision::F32)
+        });
+        stack(parts.collect())
+    }
+
+    /// Triplet loss between the averages of every two languages, or within the one language there is; nothing where no
+    /// two captions match.
+    fn near(&self, tokens: Matrix<Taped>, loss: &LossConfig) -> Option<Scalar<Taped>> {
+        let (means, tape) = unit_rows(mean(tokens, &self.sentences)).split_tape();
+        let of = |g: &std::ops::Range<u32>| &self.image_of[g.start as usize..g.end as usize];
+        let rows = |g: &std::ops::Range<u32>| select(means.leaky_trace(), &g.clone().collect::<Vec<_>>());
+        let mut sum: Option<Scalar<Taped>> = None;
+        let mut count = 0;
+        let single = self.groups.len() == 1;
+        for (n, a) in self.groups.iter().enumerate() {
+            for b in &self.groups[if single { n } else { n + 1 }..] {
+                let s = similarity(rows(a), rows(b));
+                let pairs = |s| bidirectional(Pairs { similarity: s, rows: of(a), columns: of(b) }, &loss.triplet);
+                let term = on_tape(s, pairs);
+                count += 1;
+                sum = Some(match sum {
+                    Some(sum) => sum + term,
+                    None => term,
+                });
+            }
+        }
+        let (sum, last) = (sum? / count as f32).split_tape();
+        Some(sum.put_tape(last.merge(tape)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Estimator;
+    use crate::ops::check::noise;
+
+    /// Two languages that name six things by different vectors; captions of picture p name thing p % 6 and its neighbour.
+    fn run(estimator: Estimator) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
+        let languages = ["a".to_string(), "b".to_string()];
+        let vectors: Vec<Vec<f32>> = (0..2).map(|l| noise(6 * 8, l)).collect();
+        let captions: Vec<Vec<Vec<u32>>> =
+            (0..2).map(|_| (0..60u32).map(|p| vec![p % 6, (p / 6 + p) % 6]).collect()).collect();
+        let index = vec![CaptionIndex::new(0..60u32, 60); 2];
+        let words =
+            Words { languages: &languages, vectors: &vectors, captions: &captions, index: &index, width: 8 };
+        let mut config = EmbeddingConfig { latents: 6, width: 16, ..Default::default() };
+        config.align = AlignConfig { epochs: 30, learning_rate: 1e-2 };
+        config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, ..Default::default() };
+        let train = TrainConfig { images: 30, ..Default::default() };
+        let mut losses = Vec::new();
+        let result = pretrain(&words, &config, &train, &LossConfig::default(), 1, &mut |_, _, _, l| losses.push(l));
+        (result.unwrap(), vectors, losses)
+    }
+
+    #[test]
+    fn words_of_one_meaning_share_a_latent_token() {
+        for estimator in [Estimator::StraightThrough, Estimator::Gate, Estimator::None] {
+            let (trained, vectors, losses) = run(estimator);
+            assert!(losses[59] < 0.5 * losses[0], "alignment learns: {} {}", losses[0], losses[59]);
+            let (a, b) = (trained.scorer.assign(0, &vectors[0]), trained.scorer.assign(1, &vectors[1]));
+            let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+            assert!(same >= 5, "{estimator:?}: {a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn same_seed_same_bits() {
+        let (one, two) = (run(Estimator::StraightThrough), run(Estimator::StraightThrough));
+        assert!(one.0.latents == two.0.latents && one.2 == two.2);
+    }
+}

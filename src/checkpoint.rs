@@ -1,1 +1,494 @@
-//! checkpoint
+//! The only file that knows the format of a run folder and its checkpoints.
+//!
+//! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
+//! full disk or a kill leaves the previous one.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::embedding::encoder::Encoder;
+use crate::embedding::hybrid::OwnWords;
+use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
+use crate::model::Model;
+use crate::ops::linear::LinearWeights;
+use crate::ops::rows::Table;
+use crate::ops::tape::{data, data1, matrix, vector};
+use crate::optim::{Adam, AdamState};
+use crate::words::{Segmenter, Vocabulary, WordVectors};
+use crate::{Error, Result};
+
+/// Version of the run folder; another one is refused.
+pub const VERSION: u32 = 1;
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Latest,
+    Best,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Which::Latest => "latest",
+            Which::Best => "best",
+        }
+    }
+}
+
+/// `run.json`: what a run is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunInfo {
+    pub version: u32,
+    pub tinyglot: String,
+    pub device: String,
+    pub seed: u64,
+    pub languages: Vec<String>,
+    /// Languages with human captions.
+    pub human: Vec<bool>,
+    /// Width of the picture features.
+    pub features: usize,
+    /// SHA-256 of the training captions and features.
+    pub data: String,
+    /// Latent tokens before and after unused ones were dropped.
+    pub latents: [usize; 2],
+    /// Trainable parameters by part.
+    pub parameters: Vec<(String, usize)>,
+    pub parameters_train: usize,
+    /// With every word's universal vector precomputed.
+    pub parameters_test: usize,
+}
+
+/// `state.json`: where training stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainState {
+    pub version: u32,
+    pub step: usize,
+    pub best: f64,
+    pub best_step: usize,
+    /// Epochs since the best one.
+    pub stale: usize,
+    /// Updates of the average of the weights.
+    pub averaged: usize,
+    pub seconds: f64,
+}
+
+/// A run folder.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    pub fn new(path: &Path) -> Self {
+        RunFolder { path: path.to_path_buf() }
+    }
+
+    /// Makes the folder for a new run; one that holds a run already is refused.
+    pub fn create(path: &Path) -> Result<Self> {
+        if path.join("run.json").exists() || path.join("config.toml").exists() {
+            return Err(Error::usage("there is a run already").at(path).hint("`--resume` goes on with it; or give another `--out`"));
+        }
+        fs::create_dir_all(path.join("words")).map_err(|e| Error::writing(path, e))?;
+        Ok(Self::new(path))
+    }
+
+    pub fn config(&self) -> Result<Config> {
+        let file = self.path.join("config.toml");
+        if !file.exists() {
+            return Err(Error::data("no run here: `config.toml` is missing").at(&self.path).hint("give the folder that `tinyglot train --out` made"));
+        }
+        Config::load(&file, &[])
+    }
+
+    pub fn info(&self) -> Result<RunInfo> {
+        let file = self.path.join("run.json");
+        let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let broken = |e: serde_json::Error| Error::data("not a run's description").at(&file).line(e.line()).because(e);
+        let head: Head = serde_json::from_str(&text).map_err(broken)?;
+        if head.version != VERSION {
+            return Err(Error::data(format!("the run has version {}, this program reads version {VERSION}", head.version))
+                .at(&file)
+                .hint("use the program that wrote it, or train again"));
+        }
+        serde_json::from_str(&text).map_err(broken)
+    }
+
+    pub fn write_info(&self, info: &RunInfo) -> Result<()> {
+        let text = serde_json::to_string_pretty(info).expect("plain data");
+        write_whole(&self.path.join("run.json"), text.as_bytes())
+    }
+
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    fn checkpoint(&self, which: Which) -> PathBuf {
+        let folder = self.path.join("checkpoints");
+        let (now, old) = (folder.join(which.name()), folder.join(format!("{}.old", which.name())));
+        // A kill between the two renames leaves only the old one.
+        if !now.exists() && old.exists() { old } else { now }
+    }
+
+    pub fn has(&self, which: Which) -> bool {
+        self.checkpoint(which).exists()
+    }
+
+    /// Writes the words part: vocabularies, slots, scorer, FastText vectors. Written once, before training.
+    pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
+        let folder = self.path.join("words");
+        let lexicon = &encoder.lexicon;
+        let mut slots = BTreeMap::new();
+        for (l, language) in lexicon.languages.iter().enumerate() {
+            lexicon.vocabularies[l].write(&folder.join(format!("{language}.words")))?;
+            slots.insert(language.clone(), lexicon.slots[l].iter().map(|s| match s {
+                Slot::Own(_) => -1,
+                Slot::Latent(t) => *t as i64,
+            }).collect());
+            let vectors = &encoder.vectors[l];
+            vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
+        }
+        let file = LexiconFile { version: VERSION, latents: lexicon.latents, slots };
+        write_whole(&folder.join("lexicon.json"), serde_json::to_string(&file).expect("plain data").as_bytes())?;
+        let mut tensors = Vec::new();
+        for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
+            let (rows, columns) = dims(layer);
+            tensors.push(Stored::floats(&format!("{language}.weight"), &[rows, columns], data(&layer.weight)));
+            tensors.push(Stored::floats(&format!("{language}.bias"), &[rows], data1(&layer.bias)));
+        }
+        let keys = &encoder.scorer.keys;
+        tensors.push(Stored::floats("keys", &[keys.len()], keys));
+        write_tensors(&folder.join("scorer.safetensors"), tensors)
+    }
+
+    /// Reads the words part.
+    pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
+        let folder = self.path.join("words");
+        let path = folder.join("lexicon.json");
+        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        let file: LexiconFile = serde_json::from_str(&text)
+            .map_err(|e| Error::data("not a lexicon").at(&path).line(e.line()).because(e))?;
+        let scorer_path = folder.join("scorer.safetensors");
+        let stored = TensorFile::open(&scorer_path)?;
+        let (mut vocabularies, mut slots, mut segmenters) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut vectors, mut layers) = (Vec::new(), Vec::new());
+        for language in languages {
+            let vocabulary = Vocabulary::read(&folder.join(format!("{language}.words")))?;
+            let list = file.slots.get(language).filter(|s| s.len() == vocabulary.len()).ok_or_else(|| {
+                Error::data(format!("the slots of `{language}` do not fit its {} words", vocabulary.len()))
+                    .at(&path)
+                    .hint("the run is damaged: copy it again")
+            })?;
+            slots.push(read_slots(list, file.latents, &path)?);
+            vocabularies.push(vocabulary);
+            segmenters.push(Segmenter::new(language, config.words(), &self.path)?);
+            let binary = folder.join(format!("{language}.bin"));
+            let file = if binary.exists() { binary } else { folder.join(format!("{language}.vec")) };
+            vectors.push(WordVectors::open(&file, &|_| true)?);
+            let (weight, shape) = stored.floats(&format!("{language}.weight"))?;
+            let [rows, columns] = shape[..] else {
+                return Err(Error::data(format!("`{language}.weight` is no matrix")).at(&scorer_path));
+            };
+            let (bias, _) = stored.floats(&format!("{language}.bias"))?;
+            layers.push(LinearWeights { weight: matrix(weight, rows, columns), bias: vector(bias) });
+        }
+        let (keys, _) = stored.floats("keys")?;
+        let lexicon = Lexicon { languages: languages.to_vec(), vocabularies, slots, latents: file.latents };
+        let scorer = Scorer { layers, keys };
+        Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
+    }
+
+    /// Writes a checkpoint; `adam` and `average` only where training is to go on from it.
+    pub fn save(
+        &self,
+        which: Which,
+        model: &mut Model,
+        training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
+        state: &TrainState,
+    ) -> Result<()> {
+        let folder = self.path.join("checkpoints");
+        let (new, now, old) = (
+            folder.join(format!("{}.new", which.name())),
+            folder.join(which.name()),
+            folder.join(format!("{}.old", which.name())),
+        );
+        let clear = |p: &Path| if p.exists() { fs::remove_dir_all(p) } else { Ok(()) };
+        clear(&new).map_err(|e| Error::writing(&new, e))?;
+        fs::create_dir_all(&new).map_err(|e| Error::writing(&new, e))?;
+        let written = self.write_checkpoint(&new, model, training, state);
+        if written.is_err() {
+            // Nothing half-written stays; the error that matters is the first one.
+            let _ = clear(&new);
+        }
+        written?;
+        let swap = || {
+            if now.exists() {
+                clear(&old)?;
+                fs::rename(&now, &old)?;
+            }
+            fs::rename(&new, &now)?;
+            clear(&old)
+        };
+        swap().map_err(|e| Error::writing(&now, e))
+    }
+
+    fn write_checkpoint(
+        &self,
+        folder: &Path,
+        model: &mut Model,
+        training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
+        state: &TrainState,
+    ) -> Result<()> {
+        let mut tensors = Vec::new();
+        model.visit_stored(&mut |name, shape, x| tensors.push(Stored::owned(name, shape, x.to_vec())));
+        write_tensors(&folder.join("model.safetensors"), tensors)?;
+        if let Some((adam, average)) = training {
+            let mut tensors = Vec::new();
+            for (name, s) in &adam.state {
+                tensors.push(Stored::floats(&format!("m.{name}"), &[s.m.len()], &s.m));
+                tensors.push(Stored::floats(&format!("v.{name}"), &[s.v.len()], &s.v));
+                if !s.last.is_empty() {
+                    tensors.push(Stored::words(&format!("last.{name}"), &s.last));
+                }
+            }
+            for (name, x) in average {
+                tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x));
+            }
+            write_tensors(&folder.join("optimizer.safetensors"), tensors)?;
+        }
+        let text = serde_json::to_string_pretty(state).expect("plain data");
+        write_whole(&folder.join("state.json"), text.as_bytes())
+    }
+
+    /// Fills a model of the right shape from a checkpoint.
+    pub fn read_model(&self, which: Which, model: &mut Model) -> Result<()> {
+        let path = self.checkpoint(which).join("model.safetensors");
+        let file = TensorFile::open(&path)?;
+        let mut problem = None;
+        let mut names = std::collections::BTreeSet::new();
+        model.visit_stored(&mut |name, shape, x| {
+            names.insert(name.to_string());
+            match file.floats(name) {
+                Ok((stored, s)) if s == shape => x.copy_from_slice(&stored),
+                Ok((_, s)) => {
+                    let e = Error::data(format!("`{name}` has shape {s:?}, the configuration asks for {shape:?}"));
+                    problem.get_or_insert(e.at(&path).hint("the run's `config.toml` was changed, or files of two runs were mixed"));
+                }
+                Err(e) => {
+                    problem.get_or_insert(e);
+                }
+            }
+        });
+        if let Some(extra) = file.names().into_iter().find(|n| !names.contains(n)) {
+            let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
+            problem.get_or_insert(e.hint("the run's `config.toml` was changed, or files of two runs were mixed"));
+        }
+        problem.map_or(Ok(()), Err)
+    }
+
+    pub fn read_state(&self, which: Which) -> Result<TrainState> {
+        let path = self.checkpoint(which).join("state.json");
+        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        let state: TrainState = serde_json::from_str(&text)
+            .map_err(|e| Error::data("not a training state").at(&path).line(e.line()).because(e))?;
+        if state.version != VERSION {
+            return Err(Error::data(format!("the checkpoint has version {}, not {VERSION}", state.version)).at(&path).hint("train again"));
+        }
+        Ok(state)
+    }
+
+    /// Reads the optimiser's moments and the average of the weights.
+    pub fn read_optimizer(&self, adam: &mut Adam) -> Result<BTreeMap<String, Vec<f32>>> {
+        let path = self.checkpoint(Which::Latest).join("optimizer.safetensors");
+        let file = TensorFile::open(&path)?;
+        let mut average = BTreeMap::new();
+        for name in file.names() {
+            let (kind, parameter) = name.split_once('.').ok_or_else(|| Error::data(format!("`{name}` is no optimiser state")).at(&path))?;
+            let state: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
+            match kind {
+                "m" => state.m = file.floats(&name)?.0,
+                "v" => state.v = file.floats(&name)?.0,
+                "last" => state.last = file.words(&name)?,
+                "average" => {
+                    average.insert(parameter.to_string(), file.floats(&name)?.0);
+                }
+                _ => return Err(Error::data(format!("`{name}` is no optimiser state")).at(&path)),
+            }
+        }
+        adam.state.retain(|_, s| !s.m.is_empty());
+        Ok(average)
+    }
+
+    /// The model and reader of a finished or running run, without its training data.
+    pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model)> {
+        let (config, info) = (self.config()?, self.info()?);
+        if !self.has(which) {
+            return Err(Error::data(format!("the run has no `{}` checkpoint", which.name())).at(&self.path).hint("let it train for an epoch first"));
+        }
+        let encoder = self.read_words(&config, &info.languages)?;
+        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
+        let mut model = Model::new(&config, embedding, info.features, 0);
+        self.read_model(which, &mut model)?;
+        Ok((config, info, encoder, model))
+    }
+}
+
+/// An embedding of the right shape, to be filled from a checkpoint.
+pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> HybridEmbedding {
+    let e = config.embedding();
+    let word_width = if e.word_width == 0 { fasttext } else { e.word_width };
+    let zero_layer = || LinearWeights { weight: matrix(vec![0.0; e.width * word_width], e.width, word_width), bias: vector(vec![0.0; e.width]) };
+    let own = |l: usize| OwnWords { words: Table::new(word_width, vec![0.0; lexicon.own(l) * word_width]), layer: zero_layer() };
+    let languages = if e.top_k > 0 { lexicon.languages.len() } else { 0 };
+    HybridEmbedding {
+        latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),
+        own: (0..languages).map(own).collect(),
+        mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
+        train_words: e.train_words,
+    }
+}
+
+/// `words/lexicon.json`: −1 for a word with a vector of its own, else its latent token, in the order of the vocabulary.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LexiconFile {
+    version: u32,
+    latents: usize,
+    slots: BTreeMap<String, Vec<i64>>,
+}
+
+fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
+    let slot = |(w, &t): (usize, &i64)| match t {
+        -1 => Ok(Slot::Own(w as u32)),
+        t if t >= 0 && (t as usize) < latents => Ok(Slot::Latent(t as u32)),
+        t => Err(Error::data(format!("slot {t} of {latents} latent tokens")).at(path).hint("the run is damaged: copy it again")),
+    };
+    list.iter().enumerate().map(slot).collect()
+}
+
+fn dims(layer: &LinearWeights) -> (usize, usize) {
+    use dfdx::prelude::HasShape;
+    *layer.weight.shape()
+}
+
+/// Writes a file so that it is whole or not there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&partial);
+        Error::writing(path, e)
+    })
+}
+
+/// A tensor on its way into a file.
+struct Stored<'a> {
+    name: String,
+    shape: Vec<usize>,
+    dtype: Dtype,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Stored<'a> {
+    fn floats(name: &str, shape: &[usize], x: &'a [f32]) -> Self {
+        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes: Cow::Borrowed(bytemuck::cast_slice(x)) }
+    }
+
+    fn owned(name: &str, shape: &[usize], x: Vec<f32>) -> Stored<'static> {
+        let bytes = Cow::Owned(bytemuck::cast_slice(&x).to_vec());
+        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
+    }
+
+    fn words(name: &str, x: &'a [u32]) -> Self {
+        Stored { name: name.into(), shape: vec![x.len()], dtype: Dtype::U32, bytes: Cow::Borrowed(bytemuck::cast_slice(x)) }
+    }
+}
+
+impl View for &Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
+    let views = tensors.iter().map(|t| (t.name.clone(), t));
+    let meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
+    let bytes = safetensors::serialize(views, Some(meta)).map_err(|e| Error::run("cannot be written").at(path).because(e))?;
+    write_whole(path, &bytes)
+}
+
+/// A safetensors file, mapped.
+struct TensorFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl TensorFile {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+        // SAFETY: the map is read only while this process holds it; run folders are replaced by renaming, not in place.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
+        let this = TensorFile { path: path.to_path_buf(), map };
+        this.parse()?;
+        Ok(this)
+    }
+
+    fn parse(&self) -> Result<SafeTensors<'_>> {
+        SafeTensors::deserialize(&self.map).map_err(|e| {
+            Error::data("not a whole safetensors file").at(&self.path).because(e).hint("the run is damaged: copy it again, or resume from another checkpoint")
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.parse().map(|t| t.names().into_iter().map(|n| n.to_string()).collect()).unwrap_or_default()
+    }
+
+    fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<u8>, Vec<usize>)> {
+        let tensors = self.parse()?;
+        let t = tensors.tensor(name).map_err(|_| {
+            Error::data(format!("the tensor `{name}` is missing")).at(&self.path).hint("the run is damaged, or its `config.toml` was changed")
+        })?;
+        if t.dtype() != dtype {
+            return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype())).at(&self.path));
+        }
+        Ok((t.data().to_vec(), t.shape().to_vec()))
+    }
+
+    fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
+        let (bytes, shape) = self.bytes(name, Dtype::F32)?;
+        Ok((bytemuck::pod_collect_to_vec(&bytes), shape))
+    }
+
+    fn words(&self, name: &str) -> Result<Vec<u32>> {
+        Ok(bytemuck::pod_collect_to_vec(&self.bytes(name, Dtype::U32)?.0))
+    }
+}

@@ -22,6 +22,7 @@ pub mod report;
 pub mod scenes;
 pub mod text;
 pub mod objective;
+pub mod inference;
 pub mod train;
 pub mod words;
 

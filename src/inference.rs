@@ -1,0 +1,114 @@
+//! A trained model at work: sentences and pictures as vectors, and the evaluation of a split.
+
+use std::sync::Arc;
+
+use dfdx::prelude::NoneTape;
+
+use crate::batch::Captions;
+use crate::config::{Config, Precision};
+use crate::corpus::{Features, Split};
+use crate::embedding::lexicon::Collector;
+use crate::embedding::{Lexicon, Slot};
+use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
+use crate::model::Model;
+use crate::ops::tape::{data, matrix};
+use crate::{Error, Result};
+
+const SENTENCES: usize = 512;
+const PICTURES: usize = 256;
+
+/// Sentences of one language as unit vectors (sentences, joint).
+pub fn embed_sentences(
+    model: &Model,
+    lexicon: &Lexicon,
+    language: usize,
+    sentences: &[Vec<Slot>],
+    precision: Precision,
+) -> Vec<f32> {
+    let mut collector = Collector::new(lexicon);
+    let mut out = Vec::new();
+    // Neighbours in length share their time steps.
+    let mut order: Vec<usize> = (0..sentences.len()).collect();
+    order.sort_by_key(|&s| sentences[s].len());
+    let mut width = 0;
+    for some in order.chunks(SENTENCES) {
+        let slots = some.iter().map(|&s| (language, &sentences[s][..]));
+        let (rows, sequences) = collector.collect(slots, false);
+        if rows.is_empty() {
+            // Nothing but unknown words: all of them are the encoding of an empty sentence.
+            let empty = matrix(Vec::new(), 0, model.embedding.latents.width);
+            place(&mut out, &mut width, data(&model.text.forward(empty, &Arc::new(sequences), 0)), some, sentences.len());
+            continue;
+        }
+        let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
+        let vectors = model.text.forward(tokens, &Arc::new(sequences), 0); // (some, joint)
+        place(&mut out, &mut width, data(&vectors), some, sentences.len());
+    }
+    out
+}
+
+/// Writes rows to the places of their sentences.
+fn place(out: &mut Vec<f32>, width: &mut usize, vectors: &[f32], places: &[usize], all: usize) {
+    *width = vectors.len() / places.len();
+    out.resize(all * *width, 0.0);
+    for (&s, row) in places.iter().zip(vectors.chunks(*width)) {
+        out[s * *width..(s + 1) * *width].copy_from_slice(row);
+    }
+}
+
+/// Picture features as unit vectors (pictures, joint).
+pub fn embed_images(model: &mut Model, rows: usize, width: usize, row: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+    let mut out = Vec::new();
+    for first in (0..rows).step_by(PICTURES) {
+        let count = PICTURES.min(rows - first);
+        let mut x = vec![0.0; count * width];
+        x.chunks_mut(width).enumerate().for_each(|(i, x)| row(first + i, x));
+        out.extend_from_slice(data(&model.image.forward::<NoneTape>(matrix(x, count, width), 0)));
+    }
+    out
+}
+
+/// All pictures of some features as unit vectors.
+pub fn embed_features(model: &mut Model, features: &Features, expected: usize) -> Result<Vec<f32>> {
+    if features.width() != expected {
+        let what = format!("features of width {}; the model was trained on {expected}", features.width());
+        return Err(Error::data(what).hint("compute the features as those of the training pictures"));
+    }
+    Ok(embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
+}
+
+/// What an evaluation is about.
+pub struct Evaluated<'a> {
+    pub name: &'a str,
+    pub split: &'a Split,
+    /// By language.
+    pub captions: &'a [Captions],
+    pub human: &'a [bool],
+    pub distractors: Option<&'a Features>,
+    pub folds: usize,
+}
+
+/// Retrieval in every language that has captions in the split.
+pub fn evaluate(model: &mut Model, lexicon: &Lexicon, config: &Config, what: &Evaluated) -> Result<Evaluation> {
+    let features = &what.split.features;
+    let mut images = embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x));
+    let mut more = 0;
+    if let Some(distractors) = what.distractors {
+        images.extend(embed_features(model, distractors, features.width())?);
+        more = distractors.rows();
+    }
+    let joint = config.text().joint;
+    let (train, test) = model.parameter_counts();
+    let mut languages = Vec::new();
+    for (l, captions) in what.captions.iter().enumerate().filter(|(_, c)| !c.slots.is_empty()) {
+        let sentences = embed_sentences(model, lexicon, l, &captions.slots, config.train().precision);
+        let result =
+            retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, what.folds)?;
+        languages.push((model.languages[l].clone(), result, what.human[l]));
+    }
+    if languages.is_empty() {
+        return Err(Error::data(format!("the split `{}` has no captions", what.name)));
+    }
+    let parameters = Parameters { train: train as u64, test: test as u64 };
+    Ok(Evaluation::new(what.name, features.rows(), more, what.folds, languages, parameters))
+}

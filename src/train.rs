@@ -83,7 +83,7 @@ impl<'a> Trainer<'a> {
             mclm: config.loss().mclm.clone(),
         };
         let adam = Adam::new(config.train(), steps);
-        let state = TrainState { version: VERSION, best: f64::NEG_INFINITY, ..Default::default() };
+        let state = TrainState { version: VERSION, best: -1.0, ..Default::default() };
         Trainer {
             config,
             corpus,

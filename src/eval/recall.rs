@@ -94,7 +94,8 @@ impl Recall {
 
     /// Means over several galleries; ties are added.
     fn mean(recalls: &[&Recall]) -> Recall {
-        let mean = |field: fn(&Recall) -> f64| recalls.iter().map(|r| field(r)).sum::<f64>() / recalls.len() as f64;
+        let mean =
+            |field: fn(&Recall) -> f64| recalls.iter().map(|r| field(r)).sum::<f64>() / recalls.len() as f64;
         Recall {
             r1: mean(|r| r.r1),
             r5: mean(|r| r.r5),
@@ -171,7 +172,13 @@ pub fn retrieval_in_folds(
     Ok(Retrieval::new(image_of.len(), Recall::mean(&t2i), Recall::mean(&i2t)))
 }
 
-fn check_shapes(captions: &[f32], image_of: &[u32], images: &[f32], queried: usize, width: usize) -> Result<()> {
+fn check_shapes(
+    captions: &[f32],
+    image_of: &[u32],
+    images: &[f32],
+    queried: usize,
+    width: usize,
+) -> Result<()> {
     if width == 0 || captions.len() != image_of.len() * width || !images.len().is_multiple_of(width) {
         return Err(Error::data(format!(
             "{} caption numbers for {} captions and {} picture numbers are not rows of width {width}",
@@ -188,9 +195,10 @@ fn check_shapes(captions: &[f32], image_of: &[u32], images: &[f32], queried: usi
         return Err(Error::data("no captions to evaluate").hint("check the split and the language"));
     }
     match image_of.iter().position(|&image| image as usize >= queried) {
-        Some(c) => {
-            Err(Error::data(format!("caption row {c} speaks of picture {}, but there are {queried}", image_of[c])))
-        }
+        Some(c) => Err(Error::data(format!(
+            "caption row {c} speaks of picture {}, but there are {queried}",
+            image_of[c]
+        ))),
         None => Ok(()),
     }
 }
@@ -262,7 +270,14 @@ struct Counts {
 const BLOCK: usize = 16 * ROWS;
 
 impl Counts {
-    fn of(kernel: Kernel, captions: &[f32], panels: &Panels, own: &[f32], best: &[f32], width: usize) -> Counts {
+    fn of(
+        kernel: Kernel,
+        captions: &[f32],
+        panels: &Panels,
+        own: &[f32],
+        best: &[f32],
+        width: usize,
+    ) -> Counts {
         let zeros = |n: usize| (0..n).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let mut counts =
             Counts { captions: vec![(0, 0); own.len()], better: zeros(best.len()), equal: zeros(best.len()) };
@@ -276,9 +291,8 @@ impl Counts {
                 let mut tile: Tile = [[0.0; COLUMNS]; ROWS];
                 for (first, filled, panel) in panels.iter() {
                     let mut columns = Columns::new(best.get(first..).unwrap_or(&[]));
-                    for (rows, (counts, own)) in captions
-                        .chunks(ROWS * width)
-                        .zip(counts.chunks_mut(ROWS).zip(own.chunks(ROWS)))
+                    for (rows, (counts, own)) in
+                        captions.chunks(ROWS * width).zip(counts.chunks_mut(ROWS).zip(own.chunks(ROWS)))
                     {
                         kernel.tile(&tile_rows(rows, width), panel, &mut tile);
                         for ((row, count), &own) in tile.iter_mut().zip(counts).zip(own) {

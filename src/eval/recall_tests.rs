@@ -14,7 +14,10 @@ fn of_scores(scores: &[&[f32]], image_of: &[u32], queried: usize) -> Retrieval {
 fn ranks_of_tiny_matrices() {
     // Two captions a picture. Ranks t2i: 1 2 1 2. i2t: picture 0 has .9 (1st of all), picture 1 has .6 and .3: 1st.
     let r = of_scores(&[&[0.9, 0.1], &[0.2, 0.4], &[0.5, 0.6], &[0.8, 0.3]], &[0, 0, 1, 1], 2);
-    assert_eq!((r.t2i.r1, r.t2i.r5, r.t2i.median_rank, r.t2i.mean_rank, r.t2i.ties), (50.0, 100.0, 1.5, 1.5, 0));
+    assert_eq!(
+        (r.t2i.r1, r.t2i.r5, r.t2i.median_rank, r.t2i.mean_rank, r.t2i.ties),
+        (50.0, 100.0, 1.5, 1.5, 0)
+    );
     assert_eq!((r.i2t.r1, r.i2t.median_rank), (100.0, 1.0));
     assert_eq!((r.captions, r.mr), (4, 550.0 / 6.0));
 
@@ -57,7 +60,9 @@ fn a_constant_model_gets_exactly_chance() {
     let image_of: Vec<u32> = (0..pictures * per).map(|c| c / per).collect();
     let rows = |n: u32| [0.6f32, 0.3, 0.741_62].repeat(n as usize);
     let r = retrieval(&rows(pictures * per), &image_of, &rows(pictures), pictures as usize, 3).unwrap();
-    assert!((r.t2i.r1 - 2.0).abs() < 1e-9 && (r.t2i.r5 - 10.0).abs() < 1e-9 && (r.t2i.r10 - 20.0).abs() < 1e-9);
+    assert!(
+        (r.t2i.r1 - 2.0).abs() < 1e-9 && (r.t2i.r5 - 10.0).abs() < 1e-9 && (r.t2i.r10 - 20.0).abs() < 1e-9
+    );
     assert!((r.t2i.mean_rank - 25.5).abs() < 1e-9);
     assert!((r.i2t.r1 - 2.0).abs() < 1e-9); // three of 150
     assert_eq!((r.t2i.ties, r.i2t.ties), (150, 50));
@@ -122,7 +127,8 @@ fn agrees_with_the_whole_matrix() {
                     naive(&scores, &right, k)
                 })
                 .collect();
-            let mean = |x: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| x.iter().map(f).sum::<f64>() / x.len() as f64;
+            let mean =
+                |x: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| x.iter().map(f).sum::<f64>() / x.len() as f64;
             assert!((t2i - 100.0 * mean(&rows, |x| x.0)).abs() < 1e-9);
             assert!((i2t - 100.0 * mean(&columns, |x| x.0)).abs() < 1e-9);
             assert!((got.t2i.mean_rank - mean(&rows, |x| x.1)).abs() < 1e-9);

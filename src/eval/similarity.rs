@@ -90,7 +90,10 @@ impl Kernel {
 
     /// All scores of `captions` ([`ROWS`] rows) with a panel (width × [`COLUMNS`]).
     pub fn tile(self, captions: &[&[f32]; ROWS], panel: &[f32], out: &mut Tile) {
-        assert!(captions.iter().all(|row| row.len() * COLUMNS == panel.len()), "rows and panel differ in width");
+        assert!(
+            captions.iter().all(|row| row.len() * COLUMNS == panel.len()),
+            "rows and panel differ in width"
+        );
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

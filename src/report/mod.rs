@@ -1,1 +1,100 @@
-//! report
+//! One self-contained HTML page for each run: no scripts, no fonts or files from elsewhere.
+
+pub mod metrics;
+mod page;
+mod picture;
+pub mod plot;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::eval::{Consistency, Evaluation};
+use crate::{Error, Result};
+
+pub use metrics::{MetricsLine, Step, Term, Validation};
+pub use page::html;
+pub use picture::Picture;
+
+/// Everything that the page of a run shows; what is empty is left out of it.
+#[derive(Debug, Clone, Default)]
+pub struct RunReport {
+    /// The configuration's name, or the run folder's.
+    pub name: String,
+    /// What was trained, on what and when: seed, date, device, version, duration, …
+    pub facts: Vec<(String, String)>,
+    /// The splits that were evaluated, the most important first.
+    pub evaluations: Vec<Evaluation>,
+    pub consistency: Option<Consistency>,
+    pub metrics: Vec<MetricsLine>,
+    pub parts: Vec<Part>,
+    pub examples: Vec<Example>,
+    /// The resolved configuration, as TOML.
+    pub config: String,
+}
+
+/// A part of the model and its numbers of parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub name: String,
+    pub train: u64,
+    pub test: u64,
+}
+
+/// A query and the pictures found for it, the best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    pub language: String,
+    pub query: String,
+    /// The same in a language that the reader may know.
+    pub translation: Option<String>,
+    pub hits: Vec<Hit>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    pub picture: Picture,
+    pub score: f32,
+    /// Whether the query speaks of this picture.
+    pub right: bool,
+}
+
+/// Writes the page whole or not at all: to a file beside it, synced, then renamed.
+pub fn write(path: &Path, report: &RunReport) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = Path::new(&beside);
+    let written = File::create(beside).and_then(|mut file| {
+        file.write_all(html(report).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    });
+    written.map_err(|e| {
+        let _ = fs::remove_file(beside); // the first error is the one to tell
+        Error::writing(path, e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.html");
+        let report = RunReport { name: "demo".into(), ..RunReport::default() };
+        write(&path, &report).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), html(&report));
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
+        assert_eq!(names, ["report.html"]);
+
+        let taken = folder.path().join("folder");
+        fs::create_dir_all(taken.join("full")).unwrap();
+        let error = write(&taken, &report).unwrap_err();
+        assert_eq!(error.exit_status(), 1);
+        assert!(error.to_string().contains("folder`: cannot be written"), "{error}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "no half file stays");
+        assert!(write(&folder.path().join("missing/report.html"), &report).is_err());
+    }
+}

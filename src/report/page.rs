@@ -1,0 +1,331 @@
+//! The page of a run, from top to bottom.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::plot::{Plot, Series, number};
+use super::{Example, Hit, MetricsLine, RunReport, Step, Validation};
+use crate::eval::{Consistency, Evaluation, Retrieval};
+
+/// The whole page.
+pub fn html(report: &RunReport) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (report.name) " · tinyglot" }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                main {
+                    (header(report))
+                    @for evaluation in &report.evaluations { (evaluation_table(evaluation)) }
+                    @if let Some(consistency) = &report.consistency { (consistency_table(consistency)) }
+                    (examples(&report.examples))
+                    (curves(&report.metrics))
+                    (parts(report))
+                    @if !report.config.is_empty() {
+                        h2 { "Configuration" }
+                        details {
+                            summary { "Every setting of this run, defaults included" }
+                            pre { code { (report.config) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn header(report: &RunReport) -> Markup {
+    html! {
+        header {
+            h1 dir="auto" { (report.name) }
+            @if let Some(e) = report.evaluations.first() {
+                p.lead {
+                    "Mean recall (A) " b { (format!("{:.1}", e.a)) } " % on the " (e.split) " split, over "
+                    (count(e.languages.len() as u64, "language")) ", with "
+                    b { (number(e.parameters.train as f64)) } " trained parameters, "
+                    b { (number(e.parameters.test as f64)) } " at test time."
+                }
+            }
+            dl {
+                @for (name, value) in &report.facts {
+                    div { dt { (name) } dd { (value) } }
+                }
+            }
+        }
+    }
+}
+
+fn count(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The columns that all tables of recall have.
+fn recall_head(first: &str) -> Markup {
+    html! {
+        thead {
+            tr {
+                td {} td {}
+                th.from colspan="4" scope="colgroup" { "text → image" }
+                th.from colspan="4" scope="colgroup" { "image → text" }
+                td.from {}
+            }
+            tr {
+                th scope="col" { (first) } th scope="col" { "captions" }
+                @for _ in 0..2 {
+                    th.from scope="col" { "R@1" } th scope="col" { "R@5" } th scope="col" { "R@10" }
+                    th scope="col" { "median" }
+                }
+                th.from scope="col" { "mR" }
+            }
+        }
+    }
+}
+
+fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
+    let one = |x: f64| format!("{x:.1}");
+    html! {
+        tr {
+            th scope="row" { (name) (note) }
+            td { (r.captions) }
+            @for side in [&r.t2i, &r.i2t] {
+                td.from { (one(side.r1)) } td { (one(side.r5)) } td { (one(side.r10)) }
+                td { (number(side.median_rank)) }
+            }
+            td.from.mr { (one(r.mr)) }
+        }
+    }
+}
+
+fn evaluation_table(e: &Evaluation) -> Markup {
+    html! {
+        h2 { "Retrieval on the " (e.split) " split" }
+        div.wide tabindex="0" role="region" aria-label={ "Retrieval on " (e.split) } {
+            table {
+                caption {
+                    (capital(&e.protocol())) ". " (capital(crate::eval::TIE_RULE)) "; "
+                    (count(e.ties() as u64, "query").replace("querys", "queries")) " met ties."
+                    @if e.human.contains(&false) { " * Machine translations." }
+                }
+                (recall_head("language"))
+                tbody {
+                    @for ((language, r), human) in e.languages.iter().zip(&e.human) {
+                        (recall_row(language, if *human { "" } else { " *" }, r))
+                    }
+                }
+                tfoot {
+                    (total_row("A, all languages", Some(e.a)))
+                    (total_row("HA, human captions", e.ha))
+                }
+            }
+        }
+    }
+}
+
+fn total_row(name: &str, value: Option<f64>) -> Markup {
+    html! {
+        @if let Some(value) = value {
+            tr { th scope="row" colspan="10" { (name) } td.from { (format!("{value:.1}")) } }
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn consistency_table(c: &Consistency) -> Markup {
+    let shares: Vec<String> = c.weights.iter().map(|(l, w)| format!("{l} {w:.2}")).collect();
+    html! {
+        h2 { "The same query in several languages" }
+        div.wide tabindex="0" role="region" aria-label="Cross-lingual consistency" {
+            table {
+                caption {
+                    (c.queries) " parallel queries, " (c.images) " pictures. CLC-A: the mean of the languages’ scores. "
+                    "CLC-C: the network of the paper, fitted on the validation split. Weighted: one weight per language, "
+                    "fitted by a convex loss (" (shares.join(", ")) ")."
+                }
+                (recall_head("query in"))
+                tbody { @for (language, r) in &c.languages { (recall_row(language, "", r)) } }
+                tbody.joined { @for (name, r) in c.rows().skip(c.languages.len()) { (recall_row(name, "", r)) } }
+            }
+        }
+    }
+}
+
+fn examples(examples: &[Example]) -> Markup {
+    html! {
+        @if !examples.is_empty() {
+            h2 { "Example queries" }
+            p.quiet { "The pictures found first; a frame and a tick mark the one that the query was written for." }
+            @for example in examples { (example_card(example)) }
+        }
+    }
+}
+
+fn example_card(example: &Example) -> Markup {
+    html! {
+        article.query {
+            blockquote {
+                span.code { (example.language) }
+                bdi dir="auto" lang=(example.language) { (example.query) }
+                @if let Some(translation) = &example.translation {
+                    br; bdi.quiet dir="auto" { (translation) }
+                }
+            }
+            ol.hits { @for (rank, hit) in example.hits.iter().enumerate() { (found(rank + 1, hit)) } }
+        }
+    }
+}
+
+fn found(rank: usize, hit: &Hit) -> Markup {
+    html! {
+        li.right[hit.right] {
+            @match hit.picture.source() {
+                Some(source) => img src=(source) alt={ "Picture " (hit.picture.id) } title=(hit.picture.id) loading="lazy";,
+                None => div.unseen { bdi { (hit.picture.id) } },
+            }
+            (rank) ". " (format!("{:.2}", hit.score))
+            @if hit.right { span.mark title="the picture of this query" { " ✓" } }
+        }
+    }
+}
+
+fn curves(metrics: &[MetricsLine]) -> Markup {
+    let mut steps: Vec<&Step> = Vec::new();
+    let mut validations: Vec<&Validation> = Vec::new();
+    for line in metrics {
+        match line {
+            MetricsLine::Step(step) => steps.push(step),
+            MetricsLine::Validation(validation) => validations.push(validation),
+        }
+    }
+    let plots = [
+        validation_plot(&validations),
+        terms_plot(&steps, "Losses, weighted", |t| t.weighted),
+        terms_plot(&steps, "Losses, raw", |t| t.raw),
+        step_plot(&steps, "Learning rate", "rate", |s| s.learning_rate),
+        step_plot(&steps, "Length of the gradient", "norm", |s| s.grad_norm),
+        step_plot(&steps, "Length of the parameters", "norm", |s| s.param_norm),
+        step_plot(&steps, "Speed", "tokens/s", |s| s.tokens_per_s),
+    ];
+    html! {
+        @if !metrics.is_empty() {
+            h2 { "Training" }
+            div.curves { @for plot in &plots { (plot.figure()) } }
+            p.quiet { "Bold: the last value. Long curves are drawn as means of neighbouring steps." }
+        }
+    }
+}
+
+fn validation_plot(validations: &[&Validation]) -> Plot {
+    let of = |name: &str, value: &dyn Fn(&Validation) -> Option<f64>| Series {
+        name: name.into(),
+        points: validations.iter().filter_map(|v| Some((v.epoch, value(v)?))).collect(),
+    };
+    let mut series = vec![of("A", &|v| Some(v.a))];
+    for language in names(validations.iter().map(|v| &v.mr)) {
+        series.push(of(language, &|v| v.mr.iter().find(|(l, _)| l == language).map(|(_, mr)| *mr)));
+    }
+    Plot { title: "Mean recall on validation".into(), x: "epoch".into(), y: "mR, %".into(), log_y: false, series }
+}
+
+fn terms_plot(steps: &[&Step], title: &str, value: fn(&super::Term) -> f64) -> Plot {
+    let series = names(steps.iter().map(|s| &s.terms)).into_iter().map(|name| Series {
+        name: name.into(),
+        points: steps
+            .iter()
+            .filter_map(|s| Some((s.epoch, value(&s.terms.iter().find(|(n, _)| n == name)?.1))))
+            .collect(),
+    });
+    scaled(title, "loss", series.collect())
+}
+
+fn step_plot(steps: &[&Step], title: &str, y: &str, value: fn(&Step) -> f64) -> Plot {
+    let points = steps.iter().map(|s| (s.epoch, value(s))).collect();
+    let series = vec![Series { name: y.into(), points }];
+    match title {
+        "Learning rate" => Plot { title: title.into(), x: "epoch".into(), y: y.into(), log_y: false, series },
+        _ => scaled(title, y, series),
+    }
+}
+
+/// Over epochs; with powers of ten where the values span more than a factor of thirty.
+fn scaled(title: &str, y: &str, series: Vec<Series>) -> Plot {
+    let values = || series.iter().flat_map(|s| &s.points).map(|p| p.1).filter(|v| *v > 0.0);
+    let log_y = values().fold(0.0, f64::max) > 30.0 * values().fold(f64::INFINITY, f64::min);
+    Plot { title: title.into(), x: "epoch".into(), y: y.into(), log_y, series }
+}
+
+/// Names in the order in which they first come.
+fn names<'a, V: 'a>(lines: impl Iterator<Item = &'a Vec<(String, V)>>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in lines.flatten() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn parts(report: &RunReport) -> Markup {
+    let parts = &report.parts;
+    let largest = parts.iter().map(|p| p.train.max(p.test)).max().unwrap_or(0).max(1);
+    let bar = |n: u64| format!("width:{:.1}%", 100.0 * n as f64 / largest as f64);
+    html! {
+        @if !parts.is_empty() {
+            h2 { "Parameters" }
+            div.wide tabindex="0" role="region" aria-label="Parameters by part" {
+                table.bars {
+                    caption {
+                        span.swatch.train {} "trained " span.swatch.test {} "needed at test time, "
+                        "with the universal vectors of the vocabulary computed beforehand"
+                    }
+                    thead {
+                        tr {
+                            th scope="col" { "part" } th scope="col" { "trained" } th scope="col" { "at test time" }
+                            td {}
+                        }
+                    }
+                    tbody {
+                        @for part in parts {
+                            tr {
+                                th scope="row" { (part.name) }
+                                td { (thousands(part.train)) } td { (thousands(part.test)) }
+                                td.bar aria-hidden="true" {
+                                    div.train style=(bar(part.train)) {}
+                                    div.test style=(bar(part.test)) {}
+                                }
+                            }
+                        }
+                    }
+                    tfoot {
+                        tr {
+                            th scope="row" { "in all" }
+                            td { (thousands(parts.iter().map(|p| p.train).sum())) }
+                            td { (thousands(parts.iter().map(|p| p.test).sum())) }
+                            td {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// 7086944 as 7,086,944.
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

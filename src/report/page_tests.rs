@@ -1,0 +1,128 @@
+use super::*;
+use crate::config::{ConsistencyConfig, TripletConfig};
+use crate::eval::{Evaluation, ParallelScores, Parameters, Recall};
+use crate::report::{Part, Picture, Term};
+
+const HOSTILE: &str = r#"<script>alert("1")</script> & 'x' </pre></style>"#;
+
+fn evaluation(names: &[&str]) -> Evaluation {
+    let side =
+        |x: f64| Recall { r1: x, r5: 2.1 * x, r10: 2.9 * x, median_rank: 14.5, mean_rank: 61.2, ties: 3 };
+    let languages = names.iter().enumerate().map(|(i, name)| {
+        let x = 18.0 - i as f64;
+        (name.to_string(), Retrieval { captions: 5000, mr: 2.0 * x, t2i: side(x), i2t: side(x + 2.0) }, i < 2)
+    });
+    let parameters = Parameters { train: 18_000_000, test: 7_086_944 };
+    Evaluation::new("test", 1000, 0, 1, languages.collect(), parameters)
+}
+
+fn consistency() -> Consistency {
+    let n = 12;
+    let scores = |shift: usize| (0..n * n).map(|at| ((at * 7 + shift) % 13) as f32 / 40.0).collect();
+    let languages = vec!["en".into(), HOSTILE.into()];
+    let data = ParallelScores::from_scores(languages, n, (0..n as u32).collect(), vec![scores(0), scores(5)]);
+    let data = data.unwrap();
+    Consistency::measure(&ConsistencyConfig::default(), &TripletConfig::default(), &data, &data, 1).unwrap()
+}
+
+fn metrics(names: &[&str]) -> Vec<MetricsLine> {
+    let step = |step: u64| {
+        MetricsLine::Step(Step {
+            step,
+            epoch: step as f64 / 50.0,
+            loss: 0.5,
+            terms: names.iter().map(|n| (n.to_string(), Term { raw: 0.4, weighted: 0.2 })).collect(),
+            grad_norm: 1.0,
+            param_norm: 50.0,
+            learning_rate: 1e-3,
+            tokens_per_s: 52_000.0,
+            seconds: step as f64,
+        })
+    };
+    let mr = names.iter().map(|n| (n.to_string(), 33.0)).collect();
+    let validation = MetricsLine::Validation(Validation { step: 50, epoch: 1.0, mr, a: 33.0 });
+    vec![step(10), step(50), validation, step(60)]
+}
+
+fn report(name: &str) -> RunReport {
+    let hit = |right| Hit { picture: Picture::named(name), score: 0.5, right };
+    RunReport {
+        name: name.into(),
+        facts: vec![(name.into(), name.into())],
+        evaluations: vec![evaluation(&["en", "ar", name])],
+        consistency: Some(consistency()),
+        metrics: metrics(&[name, "mclm"]),
+        parts: vec![Part { name: name.into(), train: 5_249_536, test: 5_249_536 }],
+        examples: vec![Example {
+            language: name.into(),
+            query: name.into(),
+            translation: Some(name.into()),
+            hits: vec![hit(true), hit(false)],
+        }],
+        config: name.into(),
+    }
+}
+
+/// Elements opened and closed, checked with a stack; fails on anything that is not well nested.
+fn check_nesting(page: &str) {
+    const VOID: [&str; 5] = ["meta", "br", "img", "!DOCTYPE", "link"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let tag = tag.split('>').next().unwrap();
+        let name = tag.split_whitespace().next().unwrap();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "`</{name}>`");
+        } else if !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
+}
+
+#[test]
+fn hostile_captions_are_escaped_everywhere() {
+    let page = html(&report(HOSTILE));
+    assert!(!page.contains("<script"), "no script at all");
+    assert!(!page.contains("</style> ·") && page.matches("</style>").count() == 1);
+    assert!(page.matches("&lt;script&gt;alert(&quot;1&quot;)").count() > 12);
+    check_nesting(&page);
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let page = html(&report("demo"));
+    for outside in ["http:", "https:", "src=\"//", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn every_part_is_there_and_what_is_empty_is_not() {
+    let full = html(&report("demo"));
+    let headings =
+        ["Retrieval on the test split", "several languages", "Example queries", "Training", "Parameters", "Configuration"];
+    let empty = html(&RunReport::default());
+    for heading in headings {
+        assert!(full.contains(&format!("{heading}</h2>")), "{heading}");
+        assert!(!empty.contains(heading), "{heading}");
+    }
+    assert!(full.contains("7.09M") && full.contains("5,249,536") && full.contains(r#"<b>34.0</b> %"#), "{full}");
+    assert!(full.contains(r#"<th scope="row">demo *</th><td>5000</td><td class="from">16.0</td><td>33.6</td>"#));
+    check_nesting(&empty);
+}
+
+#[test]
+fn text_runs_in_its_own_direction_and_figures_have_names() {
+    let page = html(&report("ar"));
+    assert!(page.contains(r#"<bdi dir="auto" lang="ar">ar</bdi>"#));
+    assert_eq!(page.matches("<table").count(), page.matches("<caption>").count());
+    assert_eq!(page.matches(r#"role="img""#).count(), page.matches(r#"role="img" aria-label=""#).count());
+    assert_eq!(page.matches("<figure").count(), 7);
+    assert_eq!(page.matches(r#"<li class="right">"#).count(), 1);
+}
+
+#[test]
+fn thousands_have_commas() {
+    let texts: Vec<String> = [0, 12, 999, 1000, 7_086_944].into_iter().map(thousands).collect();
+    assert_eq!(texts, ["0", "12", "999", "1,000", "7,086,944"]);
+}

@@ -1,0 +1,308 @@
+//! Line plots as SVG: pure functions of numbers. Colours are classes, so that the page chooses them for light and dark.
+
+use maud::{Markup, html};
+
+/// Lines over a common x axis.
+#[derive(Debug, Clone, Default)]
+pub struct Plot {
+    pub title: String,
+    pub x: String,
+    pub y: String,
+    /// Powers of ten on the y axis; points that are not positive are left out.
+    pub log_y: bool,
+    pub series: Vec<Series>,
+}
+
+/// One line; points in the order of x. Points that are not finite are left out.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Classes of lines that the page has colours for.
+pub const COLOURS: usize = 8;
+
+// The drawing in its own units; the page scales it.
+const WIDTH: f64 = 420.0;
+const HEIGHT: f64 = 230.0;
+const LEFT: f64 = 46.0;
+const RIGHT: f64 = 408.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 192.0;
+/// Longer lines are drawn as means of so many buckets.
+const BUCKETS: usize = 240;
+/// Lines up to this long show their points, with values on hovering.
+const MARKED: usize = 40;
+
+impl Plot {
+    /// A figure: title, drawing, legend with last values. Without any point it says so.
+    pub fn figure(&self) -> Markup {
+        let series: Vec<Vec<(f64, f64)>> = self.series.iter().map(|s| self.drawable(&s.points)).collect();
+        let points = || series.iter().flatten().copied();
+        html! {
+            figure.plot {
+                figcaption { (self.title) }
+                @match (range(points().map(|p| p.0)), range(points().map(|p| p.1))) {
+                    (Some(x), Some(y)) => {
+                        (self.drawing(&series, x, y))
+                        (self.legend())
+                    }
+                    _ => p.nothing { "No values." }
+                }
+            }
+        }
+    }
+
+    fn drawable(&self, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+        let shown = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
+        let points: Vec<(f64, f64)> = points.iter().filter(shown).copied().collect();
+        let size = points.len().div_ceil(BUCKETS).max(1);
+        let mean = |b: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| b.iter().map(f).sum::<f64>() / b.len() as f64;
+        points.chunks(size).map(|b| (mean(b, |p| p.0), mean(b, |p| p.1))).collect()
+    }
+
+    fn drawing(&self, series: &[Vec<(f64, f64)>], x: (f64, f64), y: (f64, f64)) -> Markup {
+        let x_axis = Axis::linear(x, 6);
+        let y_axis = if self.log_y { Axis::log(y) } else { Axis::linear(y, 5) };
+        let at_x = |v: f64| LEFT + (RIGHT - LEFT) * x_axis.place(v);
+        let at_y = |v: f64| BOTTOM - (BOTTOM - TOP) * y_axis.place(v);
+        let names: Vec<&str> = self.series.iter().map(|s| s.name.as_str()).collect();
+        let label = format!(
+            "{}: {} from {} to {} over {} from {} to {}",
+            self.title,
+            names.join(", "),
+            number(y.0),
+            number(y.1),
+            self.x,
+            number(x.0),
+            number(x.1)
+        );
+        html! {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
+                g.grid {
+                    @for tick in &y_axis.ticks {
+                        line x1=(LEFT) x2=(RIGHT) y1=(digits(at_y(*tick))) y2=(digits(at_y(*tick))) {}
+                        text x=(LEFT - 6.0) y=(digits(at_y(*tick) + 4.0)) text-anchor="end" { (number(*tick)) }
+                    }
+                    @for tick in &x_axis.ticks {
+                        line x1=(digits(at_x(*tick))) x2=(digits(at_x(*tick))) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
+                        text x=(digits(at_x(*tick))) y=(BOTTOM + 17.0) text-anchor="middle" { (number(*tick)) }
+                    }
+                }
+                line.axis x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
+                text.label x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (self.x) }
+                text.label x=(-(TOP + BOTTOM) / 2.0) y="11" text-anchor="middle" transform="rotate(-90)" { (self.y) }
+                @for (index, (points, series)) in series.iter().zip(&self.series).enumerate() {
+                    g class=(class(index)) {
+                        polyline points=(path(points, at_x, at_y)) {}
+                        @if points.len() <= MARKED {
+                            @for (px, py) in points {
+                                circle cx=(digits(at_x(*px))) cy=(digits(at_y(*py))) r="2.5" {
+                                    title { (series.name) ": " (number(*py)) " at " (number(*px)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn legend(&self) -> Markup {
+        html! {
+            ul.legend {
+                @for (index, series) in self.series.iter().enumerate() {
+                    li {
+                        svg.key viewBox="0 0 22 8" aria-hidden="true" {
+                            g class=(class(index)) { polyline points="0,4 22,4" {} }
+                        }
+                        span { (series.name) }
+                        @if let Some((_, last)) = series.points.iter().rev().find(|p| p.1.is_finite()) {
+                            " " b { (number(*last)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Colour by place; from the ninth line on dashed, so that more lines stay apart.
+fn class(index: usize) -> String {
+    let dashed = if index / COLOURS % 2 == 1 { " dashed" } else { "" };
+    format!("line c{}{dashed}", index % COLOURS)
+}
+
+fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
+    let points: Vec<String> = points.iter().map(|p| format!("{},{}", digits(x(p.0)), digits(y(p.1)))).collect();
+    points.join(" ")
+}
+
+fn digits(place: f64) -> String {
+    format!("{place:.1}")
+}
+
+fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |range, v| match range {
+        None => Some((v, v)),
+        Some((low, high)) => Some((v.min(low), v.max(high))),
+    })
+}
+
+/// Ticks, and where a value lies between the first end (0) and the last (1).
+struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// About `count` ticks at 1, 2 or 5 times a power of ten; the ends are ticks.
+    fn linear((low, high): (f64, f64), count: usize) -> Axis {
+        let span = if high > low { high - low } else { low.abs().max(1.0) };
+        let rough = span / count as f64;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|s| s * power >= rough).unwrap_or(10.0);
+        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
+        let last = last.max(first + 1.0);
+        let ticks: Vec<f64> = (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect();
+        Axis { low: first * step, high: last * step, log: false, ticks }
+    }
+
+    /// Powers of ten; over less than two of them also 2 and 5 times.
+    fn log((low, high): (f64, f64)) -> Axis {
+        let (first, last) = ((low.log10() + 1e-9).floor() as i32, (high.log10() - 1e-9).ceil() as i32);
+        let last = last.max(first + 1);
+        let every = (last - first + 5) / 6;
+        let powers = (first..=last).filter(|p| (p - first) % every == 0).map(|p| 10f64.powi(p));
+        if last - first > 2 {
+            return Axis { low: 10f64.powi(first), high: 10f64.powi(last), log: true, ticks: powers.collect() };
+        }
+        let ticks: Vec<f64> = powers.flat_map(|p| [p, 2.0 * p, 5.0 * p]).collect();
+        // The ends are the ticks next outside the values.
+        let start = ticks.iter().rposition(|&t| t <= low * (1.0 + 1e-9)).unwrap_or(0);
+        let end = ticks.iter().position(|&t| t >= high * (1.0 - 1e-9)).unwrap_or(ticks.len() - 1).max(start + 1);
+        let ticks = ticks[start..=end].to_vec();
+        Axis { low: ticks[0], high: ticks[ticks.len() - 1], log: true, ticks }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        if self.log {
+            (value / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        }
+    }
+}
+
+/// A number for people: four digits at most, thousands as k, M, G, very small ones with an exponent.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    let short = |value: f64, unit: &str| {
+        let decimals = match value.abs() {
+            x if x >= 99.95 => 0,
+            x if x >= 9.995 => 1,
+            _ => 2,
+        };
+        let text = format!("{value:.decimals$}");
+        let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        format!("{text}{unit}")
+    };
+    match size {
+        0.0 => "0".into(),
+        s if s >= 999.5e6 => short(value / 1e9, "G"),
+        s if s >= 999.5e3 => short(value / 1e6, "M"),
+        s if s >= 9999.5 => short(value / 1e3, "k"),
+        s if s >= 1.0 => short(value, ""),
+        s if s >= 9.995e-4 => {
+            let decimals = (2 - s.log10().floor() as i32) as usize;
+            format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').into()
+        }
+        s if s.is_finite() => {
+            format!("{value:.1e}").replace(".0e", "e")
+        }
+        _ => "–".into(),
+    }
+    .replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot(points: &[(f64, f64)], log_y: bool) -> String {
+        let series = vec![Series { name: "a<b".into(), points: points.to_vec() }];
+        Plot { title: "T & T".into(), x: "step".into(), y: "loss".into(), log_y, series }.figure().into_string()
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(Axis::linear((0.0, 10.0), 5).ticks, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(Axis::linear((37.2, 41.9), 5).ticks, [37.0, 38.0, 39.0, 40.0, 41.0, 42.0]);
+        assert_eq!(Axis::linear((-0.3, 0.4), 3).ticks, [-0.5, 0.0, 0.5]);
+        assert_eq!(Axis::linear((7.0, 7.0), 5).ticks, [6.0, 8.0]);
+        assert_eq!(Axis::linear((0.0, 0.0), 5).ticks.first(), Some(&0.0));
+        assert_eq!(Axis::log((0.5, 2000.0)).ticks, [0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+        assert_eq!(Axis::log((0.12, 0.9)).ticks, [0.1, 0.2, 0.5, 1.0]);
+        let one = Axis::log((1.0, 1.0));
+        assert_eq!((one.low, one.high), (1.0, 2.0));
+        let wide = Axis::log((1e-12, 1e3));
+        assert!(wide.ticks.len() <= 7 && wide.place(1e-12) == 0.0 && wide.place(1e3) <= 1.0);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (1.0, "1"),
+            (2.5, "2.5"),
+            (41.26, "41.3"),
+            (123.456, "123"),
+            (1000.0, "1000"),
+            (52_340.0, "52.3k"),
+            (18_000_000.0, "18M"),
+            (0.001, "0.001"),
+            (0.012_34, "0.0123"),
+            (-0.5, "−0.5"),
+            (0.000_01, "1e−5"),
+            (2.5e-7, "2.5e−7"),
+            (100.0, "100"),
+            (f64::NAN, "–"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn points_lie_where_they_should() {
+        let svg = plot(&[(0.0, 0.0), (10.0, 10.0)], false);
+        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#), "{svg}");
+        let svg = plot(&[(0.0, 1.0), (10.0, 1000.0)], true);
+        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#), "{svg}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_drawn_are_left_out() {
+        let svg = plot(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, -1.0), (3.0, 2.0)], true);
+        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#) && !svg.contains("NaN"), "{svg}");
+        assert!(plot(&[], false).contains("No values."));
+        assert!(plot(&[(f64::NAN, 1.0)], false).contains("No values."));
+        assert!(!plot(&[(3.0, 3.0)], false).contains("NaN"));
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let svg = plot(&[(0.0, 1.0)], false);
+        assert!(svg.contains("T &amp; T") && svg.contains("a&lt;b") && !svg.contains("a<b"), "{svg}");
+    }
+
+    #[test]
+    fn long_lines_become_means() {
+        let points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), f64::from(i % 2))).collect();
+        let svg = plot(&points, false);
+        assert!(svg.len() < 8_000 && !svg.contains("<circle"), "{}", svg.len());
+    }
+}

@@ -227,8 +227,9 @@ impl WordBatch {
         for (n, a) in self.groups.iter().enumerate() {
             for b in &self.groups[if single { n } else { n + 1 }..] {
                 let s = similarity(rows(a), rows(b));
-                let pairs = |s| bidirectional(Pairs { similarity: s, rows: of(a), columns: of(b) }, &loss.triplet);
-                let term = on_tape(s, pairs);
+                let term = on_tape(s, |s| {
+                    bidirectional(Pairs { similarity: s, rows: of(a), columns: of(b) }, &loss.triplet)
+                });
                 count += 1;
                 sum = Some(match sum {
                     Some(sum) => sum + term,

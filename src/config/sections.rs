@@ -150,6 +150,8 @@ pub struct FastTextConfig {
     pub learning_rate: f64,
     pub window: usize,
     pub negatives: usize,
+    /// Words that make up more than this share of the text are left out at random, the more frequent the more often; 1 keeps all.
+    pub subsample: f64,
     pub min_count: u64,
     /// Shortest and longest character n-grams.
     pub min_ngram: usize,
@@ -163,10 +165,11 @@ impl Default for FastTextConfig {
         FastTextConfig {
             model: FastTextModel::Skipgram,
             width: 300,
-            epochs: 10,
-            learning_rate: 0.05,
-            window: 5,
+            epochs: 5,
+            learning_rate: 0.2,
+            window: 3,
             negatives: 5,
+            subsample: 1e-3,
             min_count: 1,
             min_ngram: 3,
             max_ngram: 6,

@@ -1,3 +1,19 @@
-//! words
+//! Words: how text becomes tokens, which tokens are known, and the vector of each.
+//!
+//! [`Segmenter`] cuts a caption into words, [`Vocabulary`] counts those of the training captions,
+//! [`WordVectors`] gives a FastText vector for each (trained here, or read from `.bin` or `.vec`), and [`Pca`] reduces them.
+
+mod fasttext;
+mod pca;
+mod segment;
+mod tokenizer;
+mod unicode;
+mod vec;
+mod vectors;
 mod vocabulary;
+
+pub use pca::Pca;
+pub use segment::Segmenter;
+pub use vec::Skipped;
+pub use vectors::WordVectors;
 pub use vocabulary::Vocabulary;

@@ -22,8 +22,11 @@ impl Vocabulary {
         for word in sentences.flatten() {
             *counts.entry(word).or_default() += 1;
         }
-        let mut words: Vec<_> =
-            counts.into_iter().filter(|&(_, count)| count >= min_count).map(|(word, count)| (word.to_string(), count)).collect();
+        let mut words: Vec<_> = counts
+            .into_iter()
+            .filter(|&(_, count)| count >= min_count)
+            .map(|(word, count)| (word.to_string(), count))
+            .collect();
         words.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         Self::index(words)
     }
@@ -82,8 +85,11 @@ impl Vocabulary {
     /// # Errors
     /// Data, with file and line: not UTF-8, a count that is no number or 0, words out of order or twice, lines missing or left over.
     pub fn read(path: &Path) -> Result<Vocabulary> {
-        let wrong = |line: usize, what: String| Error::data(what).at(path).line(line).hint("take the file from an intact run");
-        let mut lines = BufReader::new(File::open(path).map_err(|e| Error::reading(path, e))?).lines().zip(1..);
+        let wrong = |line: usize, what: String| {
+            Error::data(what).at(path).line(line).hint("take the file from an intact run")
+        };
+        let mut lines =
+            BufReader::new(File::open(path).map_err(|e| Error::reading(path, e))?).lines().zip(1..);
         let mut next = || match lines.next() {
             Some((Ok(text), line)) => Ok(Some((text, line))),
             Some((Err(e), line)) => Err(Error::reading(path, e).line(line)),
@@ -100,7 +106,10 @@ impl Vocabulary {
                 .filter(|(word, count)| !word.is_empty() && *count > 0)
                 .ok_or_else(|| wrong(line, format!("expected a word, a tab and its count, got `{text}`")))?;
             if words.last().is_some_and(|last| order(last) >= order(&entry)) {
-                return Err(wrong(line, format!("`{}` is out of order: words come by falling count", entry.0)));
+                return Err(wrong(
+                    line,
+                    format!("`{}` is out of order: words come by falling count", entry.0),
+                ));
             }
             words.push(entry);
         }
@@ -135,7 +144,10 @@ mod tests {
     #[test]
     fn words_come_by_count_then_alphabet() {
         let vocabulary = build(1);
-        assert_eq!(vocabulary.iter().collect::<Vec<_>>(), [("b", 3), ("a", 2), ("狗", 2), ("z", 1), ("é", 1)]);
+        assert_eq!(
+            vocabulary.iter().collect::<Vec<_>>(),
+            [("b", 3), ("a", 2), ("狗", 2), ("z", 1), ("é", 1)]
+        );
         assert_eq!((vocabulary.id("狗"), vocabulary.id("x")), (Some(2), None));
         assert_eq!((vocabulary.word(1), vocabulary.count(1)), ("a", 2));
         assert_eq!(build(2).len(), 3);

@@ -1,0 +1,287 @@
+//! The vector of a word, from wherever it comes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use super::fasttext::{Subwords, is_binary};
+use super::vec::{Skipped, Table};
+use crate::config::FastTextConfig;
+use crate::{Error, Result};
+
+/// FastText vectors of one language, all [`Self::width`] wide.
+pub struct WordVectors(Kind);
+
+enum Kind {
+    Subwords(Subwords),
+    Table(Table),
+}
+
+impl WordVectors {
+    /// Trains FastText on tokenised sentences.
+    ///
+    /// One thread works, so that the same seed gives the same bits; languages can be trained side by side.
+    ///
+    /// # Errors
+    /// Config, for settings FastText cannot have; data, when there are no words; run, when the disk is full.
+    pub fn train<'s>(
+        sentences: impl Iterator<Item = &'s [String]>,
+        config: &FastTextConfig,
+        seed: u64,
+    ) -> Result<WordVectors> {
+        Ok(WordVectors(Kind::Subwords(Subwords::train(sentences, config, seed)?)))
+    }
+
+    /// Opens a `.bin`, which has vectors for unseen words too, or a `.vec`, of which only the words are kept for which `needed` says true.
+    ///
+    /// # Errors
+    /// Data, with file, line and remedy: truncated, not in the format, numbers missing or left over or not finite.
+    pub fn open(path: &Path, needed: &dyn Fn(&str) -> bool) -> Result<WordVectors> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+        file.take(4).read_to_end(&mut start).map_err(|e| Error::reading(path, e))?;
+        let named_binary = path.extension().is_some_and(|e| e == "bin" || e == "ftz");
+        if named_binary || is_binary(&start) {
+            return Ok(WordVectors(Kind::Subwords(Subwords::open(path)?)));
+        }
+        Ok(WordVectors(Kind::Table(Table::open(path, needed)?)))
+    }
+
+    /// Writes a file from which [`Self::open`] gives the same vectors, those of unseen words included: a `.bin` after
+    /// training or from a `.bin` (`(words + buckets) × width × 4` bytes and the words), otherwise a `.vec` of the words kept.
+    /// [`Self::extension`] says which.
+    ///
+    /// # Errors
+    /// Run, when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        match &self.0 {
+            Kind::Subwords(subwords) => subwords.save(path),
+            Kind::Table(table) => table.save(path),
+        }
+    }
+
+    /// `bin` or `vec`: what [`Self::save`] writes.
+    pub fn extension(&self) -> &'static str {
+        match self.0 {
+            Kind::Subwords(_) => "bin",
+            Kind::Table(_) => "vec",
+        }
+    }
+
+    pub fn width(&self) -> usize {
+        match &self.0 {
+            Kind::Subwords(subwords) => subwords.width(),
+            Kind::Table(table) => table.width(),
+        }
+    }
+
+    /// Writes the vector of `word` into `out`, [`Self::width`] numbers. False, and zeros, when it has none: a word that is not in a
+    /// `.vec`, or an unseen one too short for an n-gram.
+    pub fn vector(&self, word: &str, out: &mut [f32]) -> bool {
+        assert_eq!(out.len(), self.width(), "width of the vector");
+        match &self.0 {
+            Kind::Subwords(subwords) => subwords.vector(word, out),
+            Kind::Table(table) => match table.get(word) {
+                Some(vector) => {
+                    out.copy_from_slice(vector);
+                    true
+                }
+                None => {
+                    out.fill(0.0);
+                    false
+                }
+            },
+        }
+    }
+
+    /// Whether `word` was in the training text or in the file.
+    pub fn contains(&self, word: &str) -> bool {
+        match &self.0 {
+            Kind::Subwords(subwords) => subwords.contains(word),
+            Kind::Table(table) => table.get(word).is_some(),
+        }
+    }
+
+    /// Lines of a `.vec` that gave no vector; none otherwise.
+    pub fn skipped(&self) -> Skipped {
+        match &self.0 {
+            Kind::Subwords(_) => Skipped::default(),
+            Kind::Table(table) => table.skipped(),
+        }
+    }
+}
+
+/// Writes a file beside its place and moves it there: what it replaces may be mapped, and stays whole if the disk is full.
+pub(super) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let replace = || {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        write(&mut file)?;
+        file.flush()?;
+        std::fs::rename(&partial, path)
+    };
+    replace().map_err(|e| Error::writing(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::FastTextModel;
+
+    fn sentences() -> Vec<Vec<String>> {
+        let words = ["hund", "собака", "狗", "läuft", "p'acha", "كلب", "개가", "park", "im", "der"];
+        (0..400)
+            .map(|i| (0..7).map(|j| words[(i * 7 + j * (i % 3 + 1)) % 10].to_string()).collect())
+            .collect()
+    }
+
+    fn small() -> FastTextConfig {
+        FastTextConfig { width: 12, epochs: 2, buckets: 500, ..FastTextConfig::default() }
+    }
+
+    fn train(config: &FastTextConfig, seed: u64) -> WordVectors {
+        WordVectors::train(sentences().iter().map(Vec::as_slice), config, seed).unwrap()
+    }
+
+    fn vectors(of: &WordVectors) -> Vec<u32> {
+        let mut out = vec![0.0; of.width()];
+        let mut all = Vec::new();
+        for word in ["hund", "hunde", "собаки", "狗", "未見", "x"] {
+            of.vector(word, &mut out);
+            all.extend(out.iter().map(|x| x.to_bits()));
+        }
+        all
+    }
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v.bin");
+        (folder, file)
+    }
+
+    #[test]
+    fn one_seed_gives_one_result_on_any_number_of_threads() {
+        for model in [FastTextModel::Skipgram, FastTextModel::Cbow] {
+            let config = FastTextConfig { model, ..small() };
+            let expected = vectors(&train(&config, 5));
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                assert_eq!(pool.install(|| vectors(&train(&config, 5))), expected);
+            }
+            assert_ne!(vectors(&train(&config, 6)), expected);
+        }
+    }
+
+    #[test]
+    fn training_brings_words_of_like_contexts_together() {
+        let text: Vec<Vec<String>> = (0..6000)
+            .map(|i| {
+                let (subject, verb) =
+                    [("cat", "purrs"), ("tom", "purrs"), ("car", "honks"), ("van", "honks")][i % 4];
+                [subject, verb].map(String::from).to_vec()
+            })
+            .collect();
+        let config = FastTextConfig { subsample: 1.0, epochs: 5, ..small() };
+        let trained = WordVectors::train(text.iter().map(Vec::as_slice), &config, 1).unwrap();
+        let cosine = |a: &str, b: &str| {
+            let mut x = [[0.0; 12]; 2];
+            [a, b].iter().zip(&mut x).for_each(|(word, x)| assert!(trained.vector(word, x)));
+            let dot = |i: usize, j: usize| x[i].iter().zip(&x[j]).map(|(a, b)| a * b).sum::<f32>();
+            dot(0, 1) / (dot(0, 0) * dot(1, 1)).sqrt()
+        };
+        assert!(
+            cosine("cat", "tom") > cosine("cat", "van") + 0.2,
+            "{} {}",
+            cosine("cat", "tom"),
+            cosine("cat", "van")
+        );
+    }
+
+    #[test]
+    fn saved_and_opened_gives_the_same_vectors_for_unseen_words() {
+        let (_folder, file) = folder();
+        let trained = train(&small(), 5);
+        trained.save(&file).unwrap();
+        let opened = WordVectors::open(&file, &|_| false).unwrap();
+        assert_eq!(vectors(&opened), vectors(&trained));
+        assert!(opened.contains("狗") && !opened.contains("hunde"));
+        assert_eq!((opened.width(), opened.extension()), (12, "bin"));
+        // A file may be written over while it is mapped.
+        opened.save(&file).unwrap();
+        assert_eq!(vectors(&opened), vectors(&trained));
+        assert_eq!(vectors(&WordVectors::open(&file, &|_| false).unwrap()), vectors(&trained));
+        let error = opened.save(Path::new("no/such/folder/v.bin")).unwrap_err();
+        assert_eq!(error.exit_status(), 1);
+    }
+
+    #[test]
+    fn words_without_vector_say_so() {
+        let mut out = vec![1.0; 12];
+        assert!(!train(&FastTextConfig { min_ngram: 5, ..small() }, 1).vector("ab", &mut out));
+        assert_eq!(out, [0.0; 12]);
+        assert!(!train(&FastTextConfig { buckets: 0, ..small() }, 1).vector("hunde", &mut out));
+        assert!(train(&FastTextConfig { buckets: 0, ..small() }, 1).vector("hund", &mut out));
+    }
+
+    #[test]
+    fn broken_binaries_are_errors() {
+        let (_folder, file) = folder();
+        train(&small(), 5).save(&file).unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        let check = |content: &[u8], of: &str| {
+            std::fs::write(&file, content).unwrap();
+            let e = WordVectors::open(&file, &|_| true).err().unwrap_or_else(|| panic!("{of} was read"));
+            assert!(e.exit_status() == 4 && e.to_string().contains("v.bin"), "{e}");
+        };
+        for end in (0..400).chain([whole.len() - 12 * 4 - 17]) {
+            check(&whole[..end], &format!("a file cut at {end}"));
+        }
+        // Magic, version, width, loss, model, buckets, minn, maxn; entries, words, labels.
+        for at in [0, 4, 8, 32, 36, 40, 44, 48, 64, 68, 72] {
+            for value in [-7i32, i32::MAX] {
+                // However long, n-grams end with the word.
+                if value < 0 || ![44, 48].contains(&at) {
+                    let mut broken = whole.clone();
+                    broken[at..at + 4].copy_from_slice(&value.to_le_bytes());
+                    check(&broken, &format!("a file with {value} at {at}"));
+                }
+            }
+        }
+        let pruned = [&whole[..84], &[0; 8], &whole[92..]].concat();
+        check(&pruned, "a pruned model");
+        check(b"2 1\nhello 1\nworld 2\n", "a text named .bin");
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_errors() {
+        let settings = [
+            FastTextConfig { width: 0, ..small() },
+            FastTextConfig { epochs: 0, ..small() },
+            FastTextConfig { window: 0, ..small() },
+            FastTextConfig { negatives: 0, ..small() },
+            FastTextConfig { min_ngram: 7, ..small() },
+            FastTextConfig { learning_rate: f64::NAN, ..small() },
+            FastTextConfig { subsample: 0.0, ..small() },
+            FastTextConfig { buckets: usize::MAX, ..small() },
+        ];
+        for config in settings {
+            let e = WordVectors::train(sentences().iter().map(Vec::as_slice), &config, 1).err().unwrap();
+            assert_eq!(e.exit_status(), 3, "{config:?}");
+        }
+        for empty in [vec![], vec![vec![]]] {
+            let e = WordVectors::train(empty.iter().map(Vec::as_slice), &small(), 1).err().unwrap();
+            assert_eq!(e.exit_status(), 4);
+        }
+        let rare = FastTextConfig { min_count: 1_000_000, ..small() };
+        assert_eq!(
+            WordVectors::train(sentences().iter().map(Vec::as_slice), &rare, 1).err().unwrap().exit_status(),
+            4
+        );
+    }
+}

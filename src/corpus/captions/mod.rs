@@ -1,0 +1,308 @@
+//! Caption files, one file here per format.
+
+mod coco;
+mod jsonl;
+mod karpathy;
+pub(super) mod lines;
+
+use std::fmt;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::paths::{self, Paths};
+use super::pictures::Pictures;
+use super::{Caption, Harvest, SplitName};
+use crate::config::{CaptionFormat, CaptionSource};
+use crate::{Error, Result};
+
+/// Reads all files of source number `n` of the configuration.
+pub(super) fn read(
+    n: usize,
+    source: &CaptionSource,
+    paths: &Paths,
+    pictures: &Pictures,
+    harvest: &mut Harvest,
+) -> Result<()> {
+    if source.files.is_empty() {
+        return Err(Error::config(format!("`data.captions[{n}].files` is empty")));
+    }
+    for template in &source.files {
+        check_template(n, source, template, pictures)?;
+        let splits: Vec<Option<SplitName>> = match paths::has_split(template) {
+            true => SplitName::CAPTIONED.map(Some).to_vec(),
+            false => vec![None],
+        };
+        // A file without `{language}` is read once: its language is the only one of the source, or inside.
+        let inside = source.format == CaptionFormat::Jsonl && !paths::has_language(template);
+        let languages: Vec<Option<&String>> = match inside {
+            true => vec![None],
+            false => source.languages.iter().map(Some).collect(),
+        };
+        for &split in &splits {
+            for &language in &languages {
+                let path = paths.resolve(template, split, language.map(String::as_str))?;
+                let mut file = CaptionFile { path: &path, split, source, language: None };
+                if let Some(code) = language {
+                    // A source may name more languages than are trained on.
+                    let Some(language) = harvest.language(code) else { continue };
+                    file.language = Some(language);
+                }
+                file.read(pictures, harvest)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the placeholders of a path and the rest of the source fit each other.
+fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &Pictures) -> Result<()> {
+    let fault = |what: &str, hint: &str| {
+        Err(Error::config(format!("`data.captions[{n}]`, `{template}`: {what}")).hint(hint))
+    };
+    let by_split = paths::has_split(template);
+    match source.format {
+        CaptionFormat::Lines if !by_split => {
+            return fault("a file of lines does not say of which split it is", "put `{split}` into the path");
+        }
+        CaptionFormat::Lines if pictures.shared() => {
+            return fault("line n is picture n of its split", "put `{split}` into `data.features`");
+        }
+        CaptionFormat::Karpathy if by_split => {
+            return fault("a Karpathy file holds all splits", "leave `{split}` out");
+        }
+        CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && pictures.shared() => {
+            return fault(
+                "neither captions nor features say what is in which split",
+                "put `{split}` into a path",
+            );
+        }
+        CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && !pictures.has_ids => {
+            return fault("its pictures have no ids to tell the split by", "set `data.image_ids`");
+        }
+        CaptionFormat::Coco if pictures.shared() && !pictures.has_ids => {
+            return fault("its pictures cannot be told without ids", "set `data.image_ids`");
+        }
+        _ => {}
+    }
+    let languages = source.languages.len();
+    if paths::has_language(template) {
+        if languages == 0 {
+            return fault("no language to put into the path", "set `languages` of this source");
+        }
+    } else if source.format != CaptionFormat::Jsonl && languages != 1 {
+        return fault(
+            &format!("one file, but {languages} languages"),
+            "name the one language of the file, or put `{language}` into the path",
+        );
+    }
+    Ok(())
+}
+
+/// One file of captions and what its path says of it.
+struct CaptionFile<'a> {
+    path: &'a Path,
+    split: Option<SplitName>,
+    language: Option<usize>,
+    source: &'a CaptionSource,
+}
+
+impl CaptionFile<'_> {
+    fn read(&self, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
+        match self.source.format {
+            CaptionFormat::Lines => self.read_lines(pictures, harvest),
+            CaptionFormat::Karpathy => {
+                self.attach(karpathy::read(self.path, pictures.shared())?, pictures, harvest)
+            }
+            CaptionFormat::Coco => self.attach(coco::read(self.path, self.split)?, pictures, harvest),
+            CaptionFormat::Jsonl => jsonl::read(self, pictures, harvest),
+        }
+    }
+
+    fn language(&self) -> usize {
+        self.language.expect("only a jsonl file is without a language, see `check_template`")
+    }
+
+    fn read_lines(&self, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
+        let split = self.split.expect("see `check_template`");
+        let texts = lines::read(self.path, split, pictures.of(split).features.rows())?;
+        for (row, text) in texts.into_iter().enumerate() {
+            let caption = Caption { image: row as u32, text, source: self.source.source };
+            harvest.add(split, self.language(), caption);
+        }
+        Ok(())
+    }
+
+    /// Gives described pictures their rows: by the first kind of name that the ids know, else by order.
+    fn attach(&self, described: Vec<Described>, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
+        if !pictures.has_ids {
+            self.check_order(&described, pictures)?;
+        }
+        let kind = match pictures.has_ids {
+            true => self.kind_of_name(&described, pictures)?,
+            false => None,
+        };
+        let mut missing = Missing::default();
+        for picture in described {
+            let name = kind.and_then(|k| picture.names[k].as_deref());
+            let place = match (name, picture.split) {
+                (Some(name), split) => pictures.find(split, name).map_err(|e| e.at(self.path))?,
+                (None, Some(split)) if !pictures.has_ids => Some((split, picture.order)),
+                _ => None,
+            };
+            let Some((split, row)) = place else {
+                missing.add(picture.label(), picture.texts.len());
+                continue;
+            };
+            for text in &picture.texts {
+                let text = trimmed(text).ok_or_else(|| {
+                    Error::data(format!("picture `{}` has an empty caption", picture.label()))
+                        .at(self.path)
+                        .hint("remove the caption")
+                })?;
+                let caption = Caption { image: row, text, source: self.source.source };
+                harvest.add(split, self.language(), caption);
+            }
+        }
+        missing.check(self.path)
+    }
+
+    /// Numbers from one count may be numbers of another, so one kind of name serves a whole file.
+    fn kind_of_name(&self, described: &[Described], pictures: &Pictures) -> Result<Option<usize>> {
+        for kind in 0..NAMES {
+            for picture in described {
+                if let Some(name) = &picture.names[kind]
+                    && pictures.find(picture.split, name).map_err(|e| e.at(self.path))?.is_some()
+                {
+                    return Ok(Some(kind));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_order(&self, described: &[Described], pictures: &Pictures) -> Result<()> {
+        for split in SplitName::CAPTIONED {
+            let rows = pictures.of(split).features.rows();
+            let mut own = described.iter().filter(|d| d.split == Some(split));
+            if let Some(beyond) = own.clone().find(|d| d.order as usize >= rows) {
+                return Err(Error::data(format!(
+                    "picture `{}` of split `{split}` is number {} (from 0), but there are {rows} rows of features",
+                    beyond.label(),
+                    beyond.order
+                ))
+                .at(self.path)
+                .hint("set `data.image_ids` to match rows by id"));
+            }
+            let here = own.by_ref().count();
+            if !pictures.shared() && self.split.is_none_or(|s| s == split) && here != rows {
+                return Err(Error::data(format!(
+                    "holds {here} pictures of split `{split}`, but there are {rows} rows of features"
+                ))
+                .at(self.path)
+                .hint("set `data.image_ids` to match rows by id"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Kinds of names a picture may have in a file.
+const NAMES: usize = 3;
+
+/// A picture as a JSON file describes it, with its captions.
+struct Described {
+    /// `None` where neither the file nor its path says.
+    split: Option<SplitName>,
+    /// Names it may go by, the surest first.
+    names: [Option<String>; NAMES],
+    /// Its row where rows match by order.
+    order: u32,
+    texts: Vec<String>,
+}
+
+impl Described {
+    fn label(&self) -> String {
+        self.names.iter().flatten().next().cloned().unwrap_or_else(|| self.order.to_string())
+    }
+}
+
+/// Captions whose picture is not among the features.
+#[derive(Default)]
+struct Missing {
+    captions: usize,
+    pictures: Vec<String>,
+}
+
+impl Missing {
+    fn add(&mut self, picture: String, captions: usize) {
+        self.captions += captions;
+        if captions > 0 && self.pictures.len() < 5 && !self.pictures.contains(&picture) {
+            self.pictures.push(picture);
+        }
+    }
+
+    fn check(self, file: &Path) -> Result<()> {
+        if self.captions == 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "{} captions speak of pictures that have no features: first `{}`",
+            self.captions,
+            self.pictures.join("`, `")
+        );
+        Err(Error::data(what).at(file).hint(
+            "check that `data.image_ids` holds the same ids or file names; without it pictures go by row numbers from 0",
+        ))
+    }
+}
+
+/// A caption without the white space around it, `None` where nothing is left.
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_string())
+}
+
+/// An id that a file writes as a number or as a string.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected an id: a whole number or a string")]
+enum Name {
+    Number(u64),
+    Text(String),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Number(n) => n.fmt(f),
+            Name::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+fn open(file: &Path) -> Result<BufReader<File>> {
+    let opened = File::open(file).map_err(|e| {
+        Error::reading(file, e).hint("the path comes from `data.captions`, relative to `data.root`")
+    })?;
+    Ok(BufReader::with_capacity(1 << 16, opened))
+}
+
+fn read_json<T: DeserializeOwned>(file: &Path, kind: &str) -> Result<T> {
+    serde_json::from_reader(open(file)?).map_err(|e| {
+        let what = format!("is no {kind} file: {}", json_fault(&e));
+        let error = Error::data(what).at(file);
+        if e.line() > 0 { error.line(e.line()) } else { error }
+    })
+}
+
+/// What is wrong and in which column; the line is told apart.
+fn json_fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((what, _)) => format!("{what} in column {}", error.column()),
+        None => text,
+    }
+}

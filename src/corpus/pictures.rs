@@ -1,0 +1,192 @@
+//! The pictures of each split: their features, and the row that belongs to an id.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::paths::{self, Paths};
+use super::{Features, SplitName};
+use crate::config::DataConfig;
+use crate::{Error, Result};
+
+/// The rows of one set of feature files.
+pub(super) struct Gallery {
+    pub features: Features,
+    /// One id a row, where ids are given.
+    ids: Option<Vec<String>>,
+    rows_by_id: HashMap<String, u32>,
+}
+
+impl Gallery {
+    fn open(config: &DataConfig, paths: &Paths, split: Option<SplitName>) -> Result<Gallery> {
+        let files: Result<Vec<_>> = config.features.iter().map(|f| paths.resolve(f, split, None)).collect();
+        let features = Features::open(&files?)?;
+        let mut gallery = Gallery { ids: features.ids(), features, rows_by_id: HashMap::new() };
+        let mut source = gallery.features.place(0).0.to_path_buf();
+        if let Some(template) = &config.image_ids {
+            source = paths.resolve(template, split, None)?;
+            gallery.set_ids(read_ids(&source)?, &source)?;
+        }
+        for (row, id) in gallery.ids.iter().flatten().enumerate() {
+            if let Some(first) = gallery.rows_by_id.insert(stem(id).to_string(), row as u32) {
+                let what = format!("id `{id}` stands for two pictures: ids {} and {}", first + 1, row + 1);
+                return Err(Error::data(what).at(source).hint("each picture has one row and one id"));
+            }
+        }
+        Ok(gallery)
+    }
+
+    fn set_ids(&mut self, ids: Vec<String>, source: &Path) -> Result<()> {
+        if ids.len() != self.features.rows() {
+            return Err(Error::data(format!(
+                "holds {} ids, but there are {} rows of features in `{}`",
+                ids.len(),
+                self.features.rows(),
+                self.features.place(0).0.display()
+            ))
+            .at(source)
+            .hint("one id a line, in the order of the rows"));
+        }
+        let other = self.ids.iter().flatten().zip(&ids).position(|(a, b)| a != b);
+        if let (Some(row), Some(stored)) = (other, &self.ids) {
+            let what = format!("id `{}`, but the features call this row `{}`", ids[row], stored[row]);
+            return Err(Error::data(what).at(source).line(row + 1).hint("leave `data.image_ids` out"));
+        }
+        self.ids = Some(ids);
+        Ok(())
+    }
+
+    /// The row of a picture by its id; without ids a name is the row's number, from 0.
+    pub(super) fn find(&self, name: &str) -> Option<u32> {
+        if self.ids.is_some() {
+            return self.rows_by_id.get(stem(name)).copied();
+        }
+        let row: u32 = name.parse().ok()?;
+        ((row as usize) < self.features.rows() && row.to_string() == name).then_some(row)
+    }
+
+    /// The id of every row; its number where none is given.
+    pub(super) fn ids(&self) -> Vec<String> {
+        match &self.ids {
+            Some(ids) => ids.clone(),
+            None => (0..self.features.rows()).map(|r| r.to_string()).collect(),
+        }
+    }
+}
+
+/// An id without the ending of a picture file, so that `7.jpg` in one file is `7` in another.
+fn stem(id: &str) -> &str {
+    const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+    match id.rsplit_once('.') {
+        Some((stem, ending)) if ENDINGS.iter().any(|e| e.eq_ignore_ascii_case(ending)) => stem,
+        _ => id,
+    }
+}
+
+fn read_ids(file: &Path) -> Result<Vec<String>> {
+    let bytes = fs::read(file).map_err(|e| {
+        Error::reading(file, e).hint("the path comes from `data.image_ids`, relative to `data.root`")
+    })?;
+    let mut ids = Vec::new();
+    for (n, line) in bytes.strip_suffix(b"\n").unwrap_or(&bytes).split(|&b| b == b'\n').enumerate() {
+        let id = std::str::from_utf8(line)
+            .map_err(|e| Error::data("is not UTF-8").at(file).line(n + 1).because(e))?
+            .trim();
+        if id.is_empty() {
+            return Err(Error::data("holds no id").at(file).line(n + 1).hint("one id a line"));
+        }
+        ids.push(id.to_string());
+    }
+    Ok(ids)
+}
+
+/// All pictures: a gallery per split, or one for all where `data.features` has no `{split}`.
+pub(super) struct Pictures {
+    galleries: Vec<Gallery>,
+    pub distractors: Option<Gallery>,
+    /// Whether ids were given, rather than counted.
+    pub has_ids: bool,
+}
+
+impl Pictures {
+    pub(super) fn open(config: &DataConfig, paths: &Paths) -> Result<Pictures> {
+        let by_split = one_way("data.features", &config.features)?;
+        if config.image_ids.as_deref().is_some_and(|f| paths::has_split(f) != by_split) {
+            return Err(Error::config(
+                "either both `data.features` and `data.image_ids` hold `{split}` or neither",
+            )
+            .hint("the ids name the rows of the features, file by file"));
+        }
+        let mut galleries = Vec::new();
+        let mut distractors = None;
+        if by_split {
+            for split in SplitName::CAPTIONED {
+                galleries.push(Gallery::open(config, paths, Some(split))?);
+            }
+            let split = Some(SplitName::Distractors);
+            let mut there = config.features.iter().map(|f| Ok(paths.resolve(f, split, None)?.exists()));
+            if there.try_fold(false, |any, one: Result<bool>| Ok::<_, Error>(any | one?))? {
+                distractors = Some(Gallery::open(config, paths, split)?);
+            }
+        } else {
+            galleries.push(Gallery::open(config, paths, None)?);
+        }
+        let first = &galleries[0];
+        for other in galleries.iter().chain(&distractors) {
+            let (width, expected) = (other.features.width(), first.features.width());
+            if width != expected {
+                let there = first.features.place(0).0.display();
+                let what = format!("has rows of {width} numbers, but `{there}` has rows of {expected}");
+                return Err(Error::data(what)
+                    .at(other.features.place(0).0)
+                    .hint("all features must come from the same network"));
+            }
+            if other.ids.is_some() != first.ids.is_some() {
+                return Err(Error::data("only some splits have picture ids inside their features")
+                    .at(other.features.place(0).0)
+                    .hint("set `data.image_ids`"));
+            }
+        }
+        let has_ids = first.ids.is_some();
+        Ok(Pictures { galleries, distractors, has_ids })
+    }
+
+    /// Whether all splits are rows of the same features.
+    pub(super) fn shared(&self) -> bool {
+        self.galleries.len() == 1
+    }
+
+    /// The gallery of `train`, `val` or `test`.
+    pub(super) fn of(&self, split: SplitName) -> &Gallery {
+        &self.galleries[(split as usize).min(self.galleries.len() - 1)]
+    }
+
+    /// The split and row of a picture; with no split given, all are searched.
+    pub(super) fn find(&self, split: Option<SplitName>, name: &str) -> Result<Option<(SplitName, u32)>> {
+        if let Some(split) = split {
+            return Ok(self.of(split).find(name).map(|row| (split, row)));
+        }
+        let mut found = None;
+        for split in SplitName::CAPTIONED {
+            let Some(row) = self.of(split).find(name) else { continue };
+            if let Some((first, _)) = found {
+                return Err(Error::data(format!(
+                    "picture `{name}` is in the splits `{first}` and `{split}`"
+                ))
+                .hint("take it out of one of them, or use one caption file per `{split}`"));
+            }
+            found = Some((split, row));
+        }
+        Ok(found)
+    }
+}
+
+fn one_way(key: &str, templates: &[String]) -> Result<bool> {
+    let Some(first) = templates.first() else {
+        return Err(Error::config(format!("`{key}` is empty")).hint("name a file of picture features"));
+    };
+    if templates.iter().any(|t| paths::has_split(t) != paths::has_split(first)) {
+        return Err(Error::config(format!("either all files of `{key}` hold `{{split}}` or none")));
+    }
+    Ok(paths::has_split(first))
+}

@@ -3,7 +3,9 @@
 //! Pictures are rows of features; a caption names its picture by row. Where the features have ids, caption files
 //! name pictures by id or file name; otherwise line, list or row number n is picture n of the split.
 
+pub mod check;
 pub mod features;
+pub mod leak;
 
 mod captions;
 mod npy;

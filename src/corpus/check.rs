@@ -1,0 +1,326 @@
+//! What is in a corpus: `tinyglot data check`.
+
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::hash::Hasher;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::leak::{Recurrence, Tokens, refuse_test_leak};
+use super::{Caption, Corpus, SplitName};
+use crate::Result;
+use crate::config::Source;
+
+/// Words that occur less often in the training captions, and are not among the top K, are rare.
+const RARE: usize = 5;
+
+/// Whether the given vectors of language n hold a word.
+pub type Known<'a> = &'a dyn Fn(usize, &str) -> bool;
+
+/// A number for each split that has captions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BySplit {
+    pub train: usize,
+    pub val: usize,
+    pub test: usize,
+}
+
+/// The captions of a language. Shares lie between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LanguageReport {
+    pub language: String,
+    /// Whether any caption is by a human.
+    pub human: bool,
+    /// Pictures with at least one caption.
+    pub pictures: BySplit,
+    pub captions: BySplit,
+    /// Captions that a machine translated, in all splits.
+    pub machine: usize,
+    /// Tokens of the training captions.
+    pub tokens: usize,
+    /// Different words of the training captions.
+    pub vocabulary: usize,
+    /// Share of the vocabulary that occurs fewer than 5 times and is not in the top K.
+    pub rare_words: f64,
+    /// Share of the training tokens that these make up.
+    pub rare_tokens: f64,
+    /// Share of the test tokens whose word is not in the training captions; `None` without test captions.
+    pub unseen: Option<f64>,
+    /// Share of the tokens of all splits that the vectors do not hold; `None` without vectors.
+    pub without_vector: Option<f64>,
+    /// Captions with the same text as an earlier one of their split.
+    pub duplicates: usize,
+    /// Test captions with the text of a training caption.
+    pub test_in_train: usize,
+}
+
+/// Pictures that are in two splits, or twice in one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overlap {
+    pub first: SplitName,
+    pub second: SplitName,
+    /// Pictures with the same id.
+    pub same_id: usize,
+    /// Rows of the second split that equal a row of the first.
+    pub same_features: usize,
+    /// Up to five of them: the id, or both ids as `first = second`.
+    pub examples: Vec<String>,
+}
+
+/// All that `data check` says; printed as a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Pictures of each split.
+    pub pictures: BySplit,
+    pub distractors: usize,
+    /// Numbers per picture.
+    pub width: usize,
+    pub top_k: usize,
+    pub languages: Vec<LanguageReport>,
+    pub overlaps: Vec<Overlap>,
+    /// Test captions in the further text, by language that has any.
+    pub recurrences: Vec<Recurrence>,
+    pub notes: Vec<String>,
+}
+
+/// Counts what is in a corpus.
+///
+/// `tokens` splits a text of language n into words; `known` says which words the vectors of language n hold, where
+/// vectors are given; the `top_k` most frequent words are never rare.
+///
+/// # Errors
+/// As [`refuse_test_leak`].
+pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>) -> Result<Report> {
+    Ok(Report {
+        pictures: by_split(|s| corpus.split(s).features.rows()),
+        distractors: corpus.distractors.as_ref().map_or(0, |f| f.rows()),
+        width: corpus.train.features.width(),
+        top_k,
+        languages: (0..corpus.languages.len()).map(|n| language(corpus, n, top_k, tokens, known)).collect(),
+        overlaps: overlaps(corpus),
+        recurrences: refuse_test_leak(corpus, tokens)?,
+        notes: corpus.notes.clone(),
+    })
+}
+
+fn by_split(count: impl Fn(SplitName) -> usize) -> BySplit {
+    BySplit { train: count(SplitName::Train), val: count(SplitName::Val), test: count(SplitName::Test) }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn language(corpus: &Corpus, n: usize, top_k: usize, tokens: Tokens, known: Option<Known>) -> LanguageReport {
+    let captions = |s: SplitName| &corpus.split(s).captions[n];
+    let [train, val, test] = SplitName::CAPTIONED.map(|s| count_words(n, captions(s), tokens));
+    let total = train.values().sum();
+    let mut counts: Vec<usize> = train.values().copied().collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let rare = &counts[counts.partition_point(|&c| c >= RARE).max(top_k.min(counts.len()))..];
+    let outside = |words: &HashMap<String, usize>, inside: &dyn Fn(&str) -> bool| -> usize {
+        words.iter().filter(|(word, _)| !inside(word)).map(|(_, count)| count).sum()
+    };
+    let test_tokens: usize = test.values().sum();
+    let without_vector = known.map(|known| {
+        let missing: usize = [&train, &val, &test].map(|w| outside(w, &|word| known(n, word))).iter().sum();
+        share(missing, total + val.values().sum::<usize>() + test_tokens)
+    });
+    let texts: HashSet<&str> = captions(SplitName::Train).iter().map(|c| c.text.as_str()).collect();
+    LanguageReport {
+        language: corpus.languages[n].clone(),
+        human: corpus.human[n],
+        pictures: by_split(|s| captions(s).chunk_by(|a, b| a.image == b.image).count()),
+        captions: by_split(|s| captions(s).len()),
+        machine: SplitName::CAPTIONED
+            .iter()
+            .flat_map(|&s| captions(s))
+            .filter(|c| c.source == Source::Machine)
+            .count(),
+        tokens: total,
+        vocabulary: counts.len(),
+        rare_words: share(rare.len(), counts.len()),
+        rare_tokens: share(rare.iter().sum(), total),
+        unseen: (test_tokens > 0)
+            .then(|| share(outside(&test, &|word| train.contains_key(word)), test_tokens)),
+        without_vector,
+        duplicates: SplitName::CAPTIONED.iter().map(|&s| duplicates(captions(s))).sum(),
+        test_in_train: captions(SplitName::Test).iter().filter(|c| texts.contains(c.text.as_str())).count(),
+    }
+}
+
+fn count_words(n: usize, captions: &[Caption], tokens: Tokens) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for token in captions.iter().flat_map(|c| tokens(n, &c.text)) {
+        *counts.entry(token).or_default() += 1;
+    }
+    counts
+}
+
+fn duplicates(captions: &[Caption]) -> usize {
+    let different: HashSet<&str> = captions.iter().map(|c| c.text.as_str()).collect();
+    captions.len() - different.len()
+}
+
+/// Finds pictures that occur more than once: by id where pictures have ids, and by equal rows of features.
+fn overlaps(corpus: &Corpus) -> Vec<Overlap> {
+    const ALL: [SplitName; 4] = [SplitName::Train, SplitName::Val, SplitName::Test, SplitName::Distractors];
+    let mut found: BTreeMap<(SplitName, SplitName), Overlap> = BTreeMap::new();
+    let id = |(split, row): (SplitName, usize)| corpus.split(split).image_ids[row].as_str();
+    let mut note = |one: (SplitName, usize), other: (SplitName, usize), by_id: bool| {
+        let (first, second) = (one.0, other.0);
+        let overlap = found.entry((first, second)).or_insert_with(|| Overlap {
+            first,
+            second,
+            same_id: 0,
+            same_features: 0,
+            examples: Vec::new(),
+        });
+        *(if by_id { &mut overlap.same_id } else { &mut overlap.same_features }) += 1;
+        let example = match id(one) == id(other) {
+            true => id(one).to_string(),
+            false => format!("{} = {}", id(one), id(other)),
+        };
+        if overlap.examples.len() < 5 && !overlap.examples.contains(&example) {
+            overlap.examples.push(example);
+        }
+    };
+    let mut ids: HashMap<&str, (SplitName, usize)> = HashMap::new();
+    let mut rows: HashMap<u64, Vec<(SplitName, usize)>> = HashMap::new();
+    for second in ALL {
+        let split = corpus.split(second);
+        for (row, id) in split.image_ids.iter().enumerate().filter(|_| corpus.has_ids) {
+            match ids.entry(id) {
+                Entry::Occupied(first) => note(*first.get(), (second, row), true),
+                Entry::Vacant(free) => _ = free.insert((second, row)),
+            }
+        }
+        for (row, hash) in row_hashes(corpus, second).into_iter().enumerate() {
+            let alike = rows.entry(hash).or_default();
+            match alike.iter().find(|&&first| equal_rows(corpus, first, (second, row))) {
+                Some(&first) => note(first, (second, row), false),
+                None => alike.push((second, row)),
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn row_hashes(corpus: &Corpus, split: SplitName) -> Vec<u64> {
+    let features = &corpus.split(split).features;
+    let hash = |values: &mut Vec<f32>, row| {
+        features.copy_row(row, values);
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytemuck::cast_slice(values));
+        hasher.finish()
+    };
+    (0..features.rows()).into_par_iter().map_init(|| vec![0.0; features.width()], hash).collect()
+}
+
+fn equal_rows(corpus: &Corpus, a: (SplitName, usize), b: (SplitName, usize)) -> bool {
+    let row = |(split, row): (SplitName, usize)| {
+        let features = &corpus.split(split).features;
+        let mut values = vec![0.0; features.width()];
+        features.copy_row(row, &mut values);
+        values
+    };
+    row(a) == row(b)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BySplit { train, val, test } = self.pictures;
+        writeln!(
+            f,
+            "{train} train, {val} val, {test} test pictures and {} distractors; {} numbers each\n",
+            self.distractors, self.width
+        )?;
+        write_table(f, &self.table())?;
+        writeln!(f, "\npictures, captions: train/val/test")?;
+        writeln!(
+            f,
+            "rare: share of the words that occur fewer than {RARE} times and are not in the top {}",
+            self.top_k
+        )?;
+        writeln!(f, "unseen: share of the test tokens that no training caption holds\n")?;
+        for overlap in &self.overlaps {
+            write!(f, "warning: ")?;
+            match overlap.first == overlap.second {
+                true => write!(f, "{} holds pictures twice", overlap.first)?,
+                false => write!(f, "{} and {} share pictures", overlap.first, overlap.second)?,
+            }
+            let examples = overlap.examples.join("`, `");
+            writeln!(
+                f,
+                ": {} by id, {} by features, such as `{examples}`",
+                overlap.same_id, overlap.same_features
+            )?;
+        }
+        if self.overlaps.is_empty() {
+            writeln!(f, "no picture is in two splits")?;
+        }
+        for Recurrence { language, captions, found } in &self.recurrences {
+            writeln!(f, "further text in {language}: holds {found} of {captions} test captions")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn table(&self) -> Vec<[String; 12]> {
+        let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", 100.0 * s));
+        let three = |n: BySplit| format!("{}/{}/{}", n.train, n.val, n.test);
+        let head = [
+            "",
+            "by",
+            "pictures",
+            "captions",
+            "machine",
+            "tokens",
+            "words",
+            "rare",
+            "unseen",
+            "no vector",
+            "duplicates",
+            "test in train",
+        ];
+        let mut rows = vec![head.map(String::from)];
+        for l in &self.languages {
+            rows.push([
+                l.language.clone(),
+                if l.human { "human" } else { "machine" }.into(),
+                three(l.pictures),
+                three(l.captions),
+                l.machine.to_string(),
+                l.tokens.to_string(),
+                l.vocabulary.to_string(),
+                percent(Some(l.rare_words)),
+                percent(l.unseen),
+                percent(l.without_vector),
+                l.duplicates.to_string(),
+                l.test_in_train.to_string(),
+            ]);
+        }
+        rows
+    }
+}
+
+fn write_table<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+            match column {
+                0 => line += &format!("{cell:<width$}"),
+                _ => line += &format!("  {cell:>width$}"),
+            }
+        }
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

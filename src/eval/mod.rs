@@ -81,7 +81,8 @@ impl Evaluation {
         )
     }
 
-    fn tie_note(&self) -> String {
+    /// The tie rule, and how many ties were met.
+    pub fn tie_note(&self) -> String {
         format!("{TIE_RULE}; {} queries met ties", self.ties())
     }
 }

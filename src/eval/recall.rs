@@ -326,9 +326,11 @@ impl Columns {
     }
 
     fn add(&mut self, scores: &[f32; COLUMNS]) {
-        for c in 0..COLUMNS {
-            self.better[c] += u32::from(scores[c] > self.best[c]);
-            self.equal[c] += u32::from(scores[c] == self.best[c]);
+        for (((score, best), better), equal) in
+            scores.iter().zip(&self.best).zip(&mut self.better).zip(&mut self.equal)
+        {
+            *better += u32::from(score > best);
+            *equal += u32::from(score == best);
         }
     }
 }

@@ -79,13 +79,12 @@ pub fn read(path: &Path) -> Result<Vec<MetricsLine>> {
     let mut lines: Vec<MetricsLine> = Vec::new();
     for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
         let line = line.map_err(|e| Error::reading(path, e))?;
-        let parsed: MetricsLine = serde_json::from_slice(&line).map_err(|e| {
-            Error::data("is not a line of metrics")
-                .at(path)
-                .line(number + 1)
-                .because(e)
-                .hint("remove the line; a last line that is cut short was being written when the run stopped")
-        })?;
+        let parsed: MetricsLine =
+            serde_json::from_slice(&line).map_err(|e| {
+                Error::data("is not a line of metrics").at(path).line(number + 1).because(e).hint(
+                    "remove the line; a last line that is cut short was being written when the run stopped",
+                )
+            })?;
         if let Some(last) = lines.last().filter(|last| last.step() > parsed.step()) {
             let what = format!("step {} stands after step {}", parsed.step(), last.step());
             return Err(Error::data(what)

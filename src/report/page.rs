@@ -75,12 +75,12 @@ fn recall_head(first: &str) -> Markup {
                 td.from {}
             }
             tr {
-                th scope="col" { (first) } th scope="col" { "captions" }
+                th scope="col" { (first) } th scope="col" { "mR" }
                 @for _ in 0..2 {
                     th.from scope="col" { "R@1" } th scope="col" { "R@5" } th scope="col" { "R@10" }
                     th scope="col" { "median" }
                 }
-                th.from scope="col" { "mR" }
+                th.from scope="col" { "captions" }
             }
         }
     }
@@ -91,12 +91,12 @@ fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
     html! {
         tr {
             th scope="row" { (name) (note) }
-            td { (r.captions) }
+            td.mr { (one(r.mr)) }
             @for side in [&r.t2i, &r.i2t] {
                 td.from { (one(side.r1)) } td { (one(side.r5)) } td { (one(side.r10)) }
                 td { (number(side.median_rank)) }
             }
-            td.from.mr { (one(r.mr)) }
+            td.from { (r.captions) }
         }
     }
 }
@@ -106,11 +106,7 @@ fn evaluation_table(e: &Evaluation) -> Markup {
         h2 { "Retrieval on the " (e.split) " split" }
         div.wide tabindex="0" role="region" aria-label={ "Retrieval on " (e.split) } {
             table {
-                caption {
-                    (capital(&e.protocol())) ". " (capital(crate::eval::TIE_RULE)) "; "
-                    (count(e.ties() as u64, "query").replace("querys", "queries")) " met ties."
-                    @if e.human.contains(&false) { " * Machine translations." }
-                }
+                caption { "Recall in percent, by language" }
                 (recall_head("language"))
                 tbody {
                     @for ((language, r), human) in e.languages.iter().zip(&e.human) {
@@ -118,10 +114,14 @@ fn evaluation_table(e: &Evaluation) -> Markup {
                     }
                 }
                 tfoot {
-                    (total_row("A, all languages", Some(e.a)))
-                    (total_row("HA, human captions", e.ha))
+                    (total_row("A (all)", Some(e.a)))
+                    (total_row("HA (human)", e.ha))
                 }
             }
+        }
+        p.note {
+            @if e.human.contains(&false) { "* Machine translations. " }
+            (capital(&e.protocol())) ". " (capital(&e.tie_note())) "."
         }
     }
 }
@@ -129,7 +129,7 @@ fn evaluation_table(e: &Evaluation) -> Markup {
 fn total_row(name: &str, value: Option<f64>) -> Markup {
     html! {
         @if let Some(value) = value {
-            tr { th scope="row" colspan="10" { (name) } td.from { (format!("{value:.1}")) } }
+            tr { th scope="row" { (name) } td { (format!("{value:.1}")) } td.from colspan="9" {} }
         }
     }
 }
@@ -145,15 +145,15 @@ fn consistency_table(c: &Consistency) -> Markup {
         h2 { "The same query in several languages" }
         div.wide tabindex="0" role="region" aria-label="Cross-lingual consistency" {
             table {
-                caption {
-                    (c.queries) " parallel queries, " (c.images) " pictures. CLC-A: the mean of the languages’ scores. "
-                    "CLC-C: the network of the paper, fitted on the validation split. Weighted: one weight per language, "
-                    "fitted by a convex loss (" (shares.join(", ")) ")."
-                }
+                caption { "Recall in percent of " (c.queries) " parallel queries over " (c.images) " pictures" }
                 (recall_head("query in"))
                 tbody { @for (language, r) in &c.languages { (recall_row(language, "", r)) } }
                 tbody.joined { @for (name, r) in c.rows().skip(c.languages.len()) { (recall_row(name, "", r)) } }
             }
+        }
+        p.note {
+            "CLC-A: the mean of the languages’ scores. CLC-C: the network of the paper, fitted on the validation split. "
+            "Weighted: one weight per language, fitted there too, by a convex loss (" (shares.join(", ")) ")."
         }
     }
 }
@@ -227,12 +227,19 @@ fn validation_plot(validations: &[&Validation]) -> Plot {
     let of = |name: &str, value: &dyn Fn(&Validation) -> Option<f64>| Series {
         name: name.into(),
         points: validations.iter().filter_map(|v| Some((v.epoch, value(v)?))).collect(),
+        important: name == "A",
     };
     let mut series = vec![of("A", &|v| Some(v.a))];
     for language in names(validations.iter().map(|v| &v.mr)) {
         series.push(of(language, &|v| v.mr.iter().find(|(l, _)| l == language).map(|(_, mr)| *mr)));
     }
-    Plot { title: "Mean recall on validation".into(), x: "epoch".into(), y: "mR, %".into(), log_y: false, series }
+    Plot {
+        title: "Mean recall on validation".into(),
+        x: "epoch".into(),
+        y: "mR, %".into(),
+        log_y: false,
+        series,
+    }
 }
 
 fn terms_plot(steps: &[&Step], title: &str, value: fn(&super::Term) -> f64) -> Plot {
@@ -242,13 +249,14 @@ fn terms_plot(steps: &[&Step], title: &str, value: fn(&super::Term) -> f64) -> P
             .iter()
             .filter_map(|s| Some((s.epoch, value(&s.terms.iter().find(|(n, _)| n == name)?.1))))
             .collect(),
+        important: false,
     });
     scaled(title, "loss", series.collect())
 }
 
 fn step_plot(steps: &[&Step], title: &str, y: &str, value: fn(&Step) -> f64) -> Plot {
     let points = steps.iter().map(|s| (s.epoch, value(s))).collect();
-    let series = vec![Series { name: y.into(), points }];
+    let series = vec![Series { name: y.into(), points, important: false }];
     match title {
         "Learning rate" => Plot { title: title.into(), x: "epoch".into(), y: y.into(), log_y: false, series },
         _ => scaled(title, y, series),
@@ -283,8 +291,7 @@ fn parts(report: &RunReport) -> Markup {
             div.wide tabindex="0" role="region" aria-label="Parameters by part" {
                 table.bars {
                     caption {
-                        span.swatch.train {} "trained " span.swatch.test {} "needed at test time, "
-                        "with the universal vectors of the vocabulary computed beforehand"
+                        "Numbers of parameters: " span.swatch.train {} "trained, " span.swatch.test {} "at test time"
                     }
                     thead {
                         tr {
@@ -298,8 +305,8 @@ fn parts(report: &RunReport) -> Markup {
                                 th scope="row" { (part.name) }
                                 td { (thousands(part.train)) } td { (thousands(part.test)) }
                                 td.bar aria-hidden="true" {
-                                    div.train style=(bar(part.train)) {}
-                                    div.test style=(bar(part.test)) {}
+                                    @if part.train > 0 { div.train style=(bar(part.train)) {} }
+                                    @if part.test > 0 { div.test style=(bar(part.test)) {} }
                                 }
                             }
                         }
@@ -314,6 +321,7 @@ fn parts(report: &RunReport) -> Markup {
                     }
                 }
             }
+            p.note { "At test time the vocabulary’s universal vectors are computed beforehand and looked up." }
         }
     }
 }

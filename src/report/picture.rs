@@ -25,7 +25,8 @@ impl Picture {
     pub fn read(id: impl Into<String>, path: &Path) -> Result<Picture> {
         let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
         if bytes.len() > LARGEST {
-            let what = format!("{} bytes are too many for a picture in a report, {LARGEST} at most", bytes.len());
+            let what =
+                format!("{} bytes are too many for a picture in a report, {LARGEST} at most", bytes.len());
             return Err(Error::data(what).at(path).hint("point `data.images` to smaller pictures"));
         }
         match media_type(&bytes) {

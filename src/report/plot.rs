@@ -13,11 +13,12 @@ pub struct Plot {
     pub series: Vec<Series>,
 }
 
-/// One line; points in the order of x. Points that are not finite are left out.
+/// One line; an `important` one is drawn thicker and on top. Points in the order of x. Points that are not finite are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
+    pub important: bool,
 }
 
 /// Classes of lines that the page has colours for.
@@ -58,7 +59,8 @@ impl Plot {
         let shown = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!self.log_y || p.1 > 0.0);
         let points: Vec<(f64, f64)> = points.iter().filter(shown).copied().collect();
         let size = points.len().div_ceil(BUCKETS).max(1);
-        let mean = |b: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| b.iter().map(f).sum::<f64>() / b.len() as f64;
+        let mean =
+            |b: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| b.iter().map(f).sum::<f64>() / b.len() as f64;
         points.chunks(size).map(|b| (mean(b, |p| p.0), mean(b, |p| p.1))).collect()
     }
 
@@ -93,8 +95,9 @@ impl Plot {
                 line.axis x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
                 text.label x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (self.x) }
                 text.label x=(-(TOP + BOTTOM) / 2.0) y="11" text-anchor="middle" transform="rotate(-90)" { (self.y) }
-                @for (index, (points, series)) in series.iter().zip(&self.series).enumerate() {
-                    g class=(class(index)) {
+                @for index in self.painting_order() {
+                    @let (points, series) = (&series[index], &self.series[index]);
+                    g class=(class(index, series.important)) {
                         polyline points=(path(points, at_x, at_y)) {}
                         @if points.len() <= MARKED {
                             @for (px, py) in points {
@@ -109,13 +112,20 @@ impl Plot {
         }
     }
 
+    /// Places of the series, the important ones last.
+    fn painting_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.series.len()).collect();
+        order.sort_by_key(|&index| self.series[index].important);
+        order
+    }
+
     fn legend(&self) -> Markup {
         html! {
             ul.legend {
                 @for (index, series) in self.series.iter().enumerate() {
                     li {
                         svg.key viewBox="0 0 22 8" aria-hidden="true" {
-                            g class=(class(index)) { polyline points="0,4 22,4" {} }
+                            g class=(class(index, series.important)) { polyline points="0,4 22,4" {} }
                         }
                         span { (series.name) }
                         @if let Some((_, last)) = series.points.iter().rev().find(|p| p.1.is_finite()) {
@@ -129,13 +139,15 @@ impl Plot {
 }
 
 /// Colour by place; from the ninth line on dashed, so that more lines stay apart.
-fn class(index: usize) -> String {
+fn class(index: usize, important: bool) -> String {
     let dashed = if index / COLOURS % 2 == 1 { " dashed" } else { "" };
-    format!("line c{}{dashed}", index % COLOURS)
+    let thick = if important { " important" } else { "" };
+    format!("line c{}{dashed}{thick}", index % COLOURS)
 }
 
 fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
-    let points: Vec<String> = points.iter().map(|p| format!("{},{}", digits(x(p.0)), digits(y(p.1)))).collect();
+    let points: Vec<String> =
+        points.iter().map(|p| format!("{},{}", digits(x(p.0)), digits(y(p.1)))).collect();
     points.join(" ")
 }
 
@@ -178,12 +190,18 @@ impl Axis {
         let every = (last - first + 5) / 6;
         let powers = (first..=last).filter(|p| (p - first) % every == 0).map(|p| 10f64.powi(p));
         if last - first > 2 {
-            return Axis { low: 10f64.powi(first), high: 10f64.powi(last), log: true, ticks: powers.collect() };
+            return Axis {
+                low: 10f64.powi(first),
+                high: 10f64.powi(last),
+                log: true,
+                ticks: powers.collect(),
+            };
         }
         let ticks: Vec<f64> = powers.flat_map(|p| [p, 2.0 * p, 5.0 * p]).collect();
         // The ends are the ticks next outside the values.
         let start = ticks.iter().rposition(|&t| t <= low * (1.0 + 1e-9)).unwrap_or(0);
-        let end = ticks.iter().position(|&t| t >= high * (1.0 - 1e-9)).unwrap_or(ticks.len() - 1).max(start + 1);
+        let end =
+            ticks.iter().position(|&t| t >= high * (1.0 - 1e-9)).unwrap_or(ticks.len() - 1).max(start + 1);
         let ticks = ticks[start..=end].to_vec();
         Axis { low: ticks[0], high: ticks[ticks.len() - 1], log: true, ticks }
     }
@@ -220,9 +238,7 @@ pub fn number(value: f64) -> String {
             let decimals = (2 - s.log10().floor() as i32) as usize;
             format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').into()
         }
-        s if s.is_finite() => {
-            format!("{value:.1e}").replace(".0e", "e")
-        }
+        s if s.is_finite() => format!("{value:.1e}").replace(".0e", "e"),
         _ => "–".into(),
     }
     .replace('-', "−")
@@ -233,8 +249,10 @@ mod tests {
     use super::*;
 
     fn plot(points: &[(f64, f64)], log_y: bool) -> String {
-        let series = vec![Series { name: "a<b".into(), points: points.to_vec() }];
-        Plot { title: "T & T".into(), x: "step".into(), y: "loss".into(), log_y, series }.figure().into_string()
+        let series = vec![Series { name: "a<b".into(), points: points.to_vec(), important: false }];
+        Plot { title: "T & T".into(), x: "step".into(), y: "loss".into(), log_y, series }
+            .figure()
+            .into_string()
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl ParallelScores {
         images: &[f32],
         width: usize,
     ) -> Result<ParallelScores> {
+        if width == 0 || !images.len().is_multiple_of(width) {
+            return Err(Error::data(format!(
+                "{} picture numbers are not rows of width {width}",
+                images.len()
+            )));
+        }
         check_finite(images, width, "picture")?;
         let kernel = Kernel::detect();
         let mut scores = Vec::with_capacity(sentences.len());

@@ -14,7 +14,7 @@ use tinyglot::device::{Dev, Matrix, Vector};
 use tinyglot::embedding::lexicon::Collector;
 use tinyglot::embedding::{Slot, TokenRows};
 use tinyglot::loss::{Pairs, on_tape, triplet::bidirectional};
-use tinyglot::ops::linear::{LinearWeights, linear, similarity, unit_rows};
+use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
 use tinyglot::ops::recurrent::{RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::sequences::Sequences;
@@ -133,12 +133,11 @@ fn batches(data: &SafeTensors) -> Vec<Batch> {
 fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConfig) -> Scalar {
     let mut parts = vec![lookup::<Taped>(&model.latent, &batch.tokens.latents)];
     for (words, rows) in model.words.iter().zip(&batch.tokens.own) {
-        let fixed = lookup::<NoneTape>(words, rows).put_tape(Taped::default());
-        parts.push(linear(fixed, &model.word, precision));
+        parts.push(linear_of_data(lookup(words, rows), &model.word, precision));
     }
     let states = gru(stack(parts), &model.gru, &batch.sentences, Pooling::Last, precision);
     let (text, text_tape) = unit_rows(linear(states, &model.sentence, precision)).split_tape();
-    let hidden = linear(batch.images.clone().put_tape(Taped::default()), &model.image1, precision).relu();
+    let hidden = linear_of_data::<Taped>(batch.images.clone(), &model.image1, precision).relu();
     let (image, image_tape) = unit_rows(linear(hidden, &model.image2, precision)).split_tape();
     let rows: Vec<u32> = (0..image.shape().0 as u32).collect();
     let mut tape = text_tape.merge(image_tape);

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::config::{ImageConfig, ImageInput, Precision};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
-use crate::ops::linear::{LinearWeights, linear, unit_rows};
+use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::tape::{data1, matrix, vector};
 use crate::optim::Parameter;
@@ -95,9 +95,9 @@ impl ImageBranch {
 
     /// features (pictures, width) → (pictures, joint), unit length. With a tape the running statistics move.
     pub fn forward<T: Tape<f32, Dev> + 'static>(&mut self, features: Matrix, seed: u64) -> Matrix<T> {
-        let x = self.input(features).put_tape(T::default());
-        let x = dropout(x, self.config.input_dropout, seed ^ 1);
-        let h = linear(x, &self.hidden, self.precision); // (pictures, hidden)
+        let x = dropout(self.input(features).put_tape(T::default()), self.config.input_dropout, seed ^ 1);
+        let (x, _) = x.split_tape();
+        let h = linear_of_data::<T>(x, &self.hidden, self.precision); // (pictures, hidden)
         let h = batch_norm_relu_dropout(h, &mut self.norm, self.config.dropout, seed);
         unit_rows(linear(h, &self.output, self.precision))
     }

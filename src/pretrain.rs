@@ -16,7 +16,7 @@ use crate::image::Init;
 use crate::loss::triplet::bidirectional;
 use crate::loss::{Pairs, on_tape};
 use crate::ops::choose::{Choice, choose, unit_keys};
-use crate::ops::linear::{LinearWeights, linear, similarity, unit_rows};
+use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::matrix;
@@ -210,7 +210,7 @@ impl WordBatch {
         let parts = self.distinct.iter().enumerate().filter(|(_, ids)| !ids.is_empty()).map(|(l, ids)| {
             let rows = ids.iter().flat_map(|&w| &words.vectors[l][w as usize * words.width..][..words.width]);
             let x = matrix(rows.copied().collect(), ids.len(), words.width);
-            linear(x.put_tape(Taped::default()), &layers[l], Precision::F32)
+            linear_of_data(x, &layers[l], Precision::F32)
         });
         stack(parts.collect())
     }

@@ -5,7 +5,7 @@ use dfdx::prelude::*;
 use super::lexicon::TokenRows;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
-use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::rows::{Table, lookup, stack};
 use crate::optim::Parameter;
 
@@ -34,12 +34,10 @@ impl HybridEmbedding {
             parts.push(lookup(&self.latents, &rows.latents));
         }
         for (own, rows) in self.own.iter().zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
-            let words = lookup::<T>(&own.words, rows);
-            if !self.train_words {
-                // Nothing reads these gradients; do not let them pile up.
-                own.words.take_grads();
-            }
-            parts.push(linear(words, &own.layer, precision));
+            parts.push(match self.train_words {
+                true => linear(lookup::<T>(&own.words, rows), &own.layer, precision),
+                false => linear_of_data(lookup(&own.words, rows), &own.layer, precision),
+            });
         }
         if let (Some(mask), true) = (&self.mask, rows.mask) {
             parts.push(mask.clone().put_tape(T::default()));

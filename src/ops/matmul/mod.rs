@@ -8,6 +8,7 @@ mod kernel;
 use rayon::prelude::*;
 
 use super::scratch::Scratch;
+use super::simd::{Loop, vectorise};
 use crate::config::Precision;
 pub use kernel::{Kernel, available, kernel};
 use kernel::{MAX_MR, MAX_NR};
@@ -180,19 +181,7 @@ pub fn matmul(a: View, b: View, c: &mut [f32], add: bool, precision: Precision) 
 fn pack(out: &mut [f32], m: View, lanes: usize, k: usize, width: usize, pairs: bool, rounded: bool) {
     let (data, rs, cs) = (m.data, m.row_stride, m.col_stride);
     if pairs {
-        for lane in 0..width {
-            for p in 0..k.div_ceil(2) {
-                let word = if lane < lanes {
-                    let low = bf16(data[lane * rs + 2 * p * cs]);
-                    let high = if 2 * p + 1 < k { bf16(data[lane * rs + (2 * p + 1) * cs]) } else { 0 };
-                    low | high << 16
-                } else {
-                    0
-                };
-                out[p * width + lane] = f32::from_bits(word);
-            }
-        }
-        return;
+        return vectorise(PackPairs { out, m, lanes, k, width });
     }
     if rs == 1 {
         for (p, row) in out.chunks_exact_mut(width).take(k).enumerate() {
@@ -214,11 +203,49 @@ fn pack(out: &mut [f32], m: View, lanes: usize, k: usize, width: usize, pairs: b
     }
 }
 
+/// As `pack`, with two numbers along k in each word.
+struct PackPairs<'a> {
+    out: &'a mut [f32],
+    m: View<'a>,
+    lanes: usize,
+    k: usize,
+    width: usize,
+}
+
+impl Loop for PackPairs<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let PackPairs { out, m, lanes, k, width } = self;
+        let (rs, cs) = (m.row_stride, m.col_stride);
+        for (p, words) in out.chunks_exact_mut(width).take(k.div_ceil(2)).enumerate() {
+            words[lanes..].fill(0.0);
+            let (low, high) = (2 * p * cs, (2 * p + 1) * cs);
+            if rs == 1 {
+                let rows = m.data[low..low + lanes].iter();
+                if 2 * p + 1 < k {
+                    for ((w, l), h) in words.iter_mut().zip(rows).zip(&m.data[high..high + lanes]) {
+                        *w = f32::from_bits(bf16(*l) | bf16(*h) << 16);
+                    }
+                } else {
+                    words.iter_mut().zip(rows).for_each(|(w, l)| *w = f32::from_bits(bf16(*l)));
+                }
+            } else {
+                for (lane, w) in words[..lanes].iter_mut().enumerate() {
+                    let l = m.data[lane * rs + low];
+                    let h = if 2 * p + 1 < k { m.data[lane * rs + high] } else { 0.0 };
+                    *w = f32::from_bits(bf16(l) | bf16(h) << 16);
+                }
+            }
+        }
+    }
+}
+
 /// The nearest bf16, ties to even, in the lower half.
 #[inline(always)]
 fn bf16(x: f32) -> u32 {
     let b = x.to_bits();
-    if x.is_nan() { 0x7fc0 } else { (b + 0x7fff + (b >> 16 & 1)) >> 16 }
+    let rounded = (b.wrapping_add(0x7fff + (b >> 16 & 1))) >> 16;
+    if x.is_nan() { 0x7fc0 } else { rounded }
 }
 
 #[cfg(test)]

@@ -1,5 +1,356 @@
 //! What a user writes (TOML), and the checked type that everything else takes.
+//!
+//! A file becomes a [`Config`] in four steps: TOML with the line of every key, `--set` over it, the shape (unknown keys
+//! and wrong types), the rules. Each step reports all that is wrong in it, with file and line.
 
+mod overrides;
+mod paths;
+mod problem;
+mod rules;
+mod schema;
 mod sections;
+mod shape;
 
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::{DeArray, DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use crate::{Error, Result};
+use problem::Origins;
+
+pub use problem::{Fault, Problem, Problems};
+pub use schema::schema;
 pub use sections::*;
+
+/// A configuration that keeps every rule. Only [`RawConfig::check`] and the readers make one.
+///
+/// Two are equal when they say the same, wherever they were read from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    raw: RawConfig,
+    base: PathBuf,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl RawConfig {
+    /// Checks every rule; relative paths start from `base`, the folder of the configuration file (without links, or
+    /// `..` would lead elsewhere).
+    pub fn check(self, base: PathBuf) -> Result<Config, Problems> {
+        let broken = rules::broken(&self);
+        if !broken.is_empty() {
+            return Err(Problems(broken));
+        }
+        let Some(folder) = base.to_str() else {
+            let path = base.display().to_string();
+            return Err(Problems(vec![Problem::new("data.root", Fault::PathNotUnicode { path })]));
+        };
+        let mut raw = self;
+        raw.data.root = paths::climb(&base, &raw.data.root);
+        raw.words.tokenizer = raw.words.tokenizer.map(|file| paths::climb(&base, &file));
+        raw.words.vectors =
+            raw.words.vectors.map(|file| paths::climb(folder.as_ref(), file.as_ref()).display().to_string());
+        Ok(Config { raw, base })
+    }
+}
+
+impl Config {
+    /// Reads a file, sets each `key.path=value` of `overrides` over it, and checks the whole.
+    ///
+    /// Paths in the file start from its folder, those in `overrides` from the current one; the result holds full paths.
+    pub fn load(file: &Path, overrides: &[String]) -> Result<Config> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| Error::config("cannot be read").at(file).because(source))?;
+        Self::read(&text, file, overrides)
+    }
+
+    /// Reads the text of a configuration file; `file` names it in errors, and its folder is where paths start.
+    pub fn from_toml(text: &str, file: &Path) -> Result<Config> {
+        Self::read(text, file, &[])
+    }
+
+    fn read(text: &str, file: &Path, overrides: &[String]) -> Result<Config> {
+        let syntax = |error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            Error::config(error.message().trim()).at(file).line(line)
+        };
+        let mut origins = Origins::default();
+        record(text, "", DeTable::parse(text).map_err(syntax)?.get_ref(), &mut origins);
+        let mut document = text.parse::<Table>().map_err(syntax)?;
+
+        let mut problems = Vec::new();
+        for written in overrides {
+            overrides::apply(written, &mut document, &mut origins, &mut problems)?;
+        }
+        problems.extend(shape::check(&document));
+        if !problems.is_empty() {
+            return Err(Problems(problems).into_error(Some(file), &origins));
+        }
+        let base = paths::folder_of(file)?;
+        let mut whole = Value::Table(document);
+        paths::anchor("", &mut whole, &base);
+        let raw = RawConfig::deserialize(whole).map_err(|e| Error::config(e.message().trim()).at(file))?;
+        raw.check(base).map_err(|problems| problems.into_error(Some(file), &origins))
+    }
+
+    /// The whole configuration, defaults and full paths included; reads back as an equal one.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(&self.raw).expect("the rules keep to what TOML can say")
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.raw.seed
+    }
+
+    pub fn data(&self) -> &DataConfig {
+        &self.raw.data
+    }
+
+    pub fn words(&self) -> &WordsConfig {
+        &self.raw.words
+    }
+
+    pub fn embedding(&self) -> &EmbeddingConfig {
+        &self.raw.embedding
+    }
+
+    pub fn text(&self) -> &TextConfig {
+        &self.raw.text
+    }
+
+    pub fn image(&self) -> &ImageConfig {
+        &self.raw.image
+    }
+
+    pub fn loss(&self) -> &LossConfig {
+        &self.raw.loss
+    }
+
+    pub fn train(&self) -> &TrainConfig {
+        &self.raw.train
+    }
+
+    pub fn consistency(&self) -> &ConsistencyConfig {
+        &self.raw.consistency
+    }
+
+    /// The folder of the configuration file.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The sections, to change some and [`RawConfig::check`] again.
+    pub fn raw(&self) -> &RawConfig {
+        &self.raw
+    }
+}
+
+/// What differs from the defaults, as TOML.
+pub fn differences(config: &Config) -> String {
+    let table = |raw: &RawConfig| -> Table {
+        // By way of the text, so that an f32 stays as short as it was written.
+        let text = toml::to_string(raw).expect("the rules keep to what TOML can say");
+        text.parse().expect("TOML that was just written")
+    };
+    let mut defaults = RawConfig::default();
+    defaults.data.root = paths::climb(&config.base, &defaults.data.root);
+    let (mut ours, defaults) = (table(&config.raw), table(&defaults));
+    drop_equal(&mut ours, &defaults);
+    toml::to_string_pretty(&ours).expect("a TOML table prints")
+}
+
+fn drop_equal(ours: &mut Table, defaults: &Table) {
+    ours.retain(|key, value| match (value, defaults.get(key)) {
+        (Value::Table(ours), Some(Value::Table(defaults))) => {
+            drop_equal(ours, defaults);
+            !ours.is_empty()
+        }
+        (value, default) => Some(&*value) != default,
+    });
+}
+
+/// The line of a byte, counted from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    1 + text.as_bytes().iter().take(byte).filter(|&&b| b == b'\n').count()
+}
+
+/// Notes the line of every key of a table, and of every entry of a list.
+fn record(text: &str, path: &str, table: &DeTable<'_>, origins: &mut Origins) {
+    for (key, value) in table {
+        let path = shape::join(path, key.get_ref());
+        origins.line(&path, line_of(text, key.span().start));
+        record_value(text, &path, value, origins);
+    }
+}
+
+fn record_value(text: &str, path: &str, value: &Spanned<DeValue<'_>>, origins: &mut Origins) {
+    match value.get_ref() {
+        DeValue::Table(table) => record(text, path, table, origins),
+        DeValue::Array(entries) => record_entries(text, path, entries, origins),
+        _ => {}
+    }
+}
+
+fn record_entries(text: &str, path: &str, entries: &DeArray<'_>, origins: &mut Origins) {
+    for (index, entry) in entries.iter().enumerate() {
+        let path = shape::join(path, &index.to_string());
+        origins.line(&path, line_of(text, entry.span().start));
+        record_value(text, &path, entry, origins);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+seed = 7
+
+[data]
+root = \"../pictures\"
+languages = [\"en\", \"zh-Hans\"]
+
+[[data.captions]]
+languages = [\"en\", \"zh-Hans\"]
+files = [\"{split}.{language}\"]
+
+[words]
+vectors = \"vectors/cc.{language}.bin\"
+
+[train]
+captions = { en = 2 }
+learning_rate = 3e-4
+";
+
+    fn read(text: &str) -> Result<Config> {
+        Config::from_toml(text, Path::new("/nowhere/configs/a.toml"))
+    }
+
+    fn error(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn keys_that_are_not_given_take_their_defaults() {
+        let config = read(GOOD).unwrap();
+        assert_eq!((config.seed(), config.train().epochs, config.embedding().top_k), (7, 20, 5000));
+        assert_eq!(config.train().captions["en"], 2);
+        assert_eq!(config.train().learning_rate, 3e-4);
+    }
+
+    #[test]
+    fn paths_start_from_the_folder_of_the_file() {
+        let config = read(GOOD).unwrap();
+        assert_eq!(config.base(), Path::new("/nowhere/configs"));
+        assert_eq!(config.data().root, Path::new("/nowhere/pictures"));
+        assert_eq!(config.words().vectors.as_deref(), Some("/nowhere/configs/vectors/cc.{language}.bin"));
+        assert_eq!(config.data().features, ["features/{split}.npy"]);
+    }
+
+    #[test]
+    fn resolved_text_reads_back_as_an_equal_configuration_in_any_folder() {
+        let config = read(GOOD).unwrap();
+        let again = Config::from_toml(&config.to_toml(), Path::new("/elsewhere/run/config.toml")).unwrap();
+        assert_eq!(again, config);
+        assert_eq!(again.to_toml(), config.to_toml());
+        assert!(config.to_toml().contains("learning_rate = 0.0003\n"), "{}", config.to_toml());
+    }
+
+    #[test]
+    fn differences_hold_what_is_not_default_and_read_back() {
+        let config = read(GOOD).unwrap();
+        let differences = differences(&config);
+        assert_eq!(read(&differences).unwrap(), config);
+        let keys: Table = differences.parse().unwrap();
+        assert_eq!(keys.keys().collect::<Vec<_>>(), ["data", "seed", "train", "words"]);
+        assert_eq!(keys["train"].as_table().unwrap().len(), 2, "{differences}");
+        let rooted = read(&GOOD.replace("root = \"../pictures\"\n", "")).unwrap();
+        assert!(!super::differences(&rooted).contains("root"));
+    }
+
+    #[test]
+    fn unknown_key_has_file_line_and_nearest_key() {
+        let text = GOOD.replace("learning_rate", "learnin_rate");
+        let expected = "`/nowhere/configs/a.toml`:16: unknown key `train.learnin_rate`; did you mean `train.learning_rate`?";
+        assert_eq!(error(&text), expected);
+    }
+
+    #[test]
+    fn wrong_type_in_a_list_of_tables_has_its_own_line() {
+        let text = GOOD.replace("files = [", "source = \"robot\"\nfiles = [");
+        let expected = "`/nowhere/configs/a.toml`:9: `data.captions.0.source` is \"robot\"; \
+                        expected one of \"human\", \"machine\"";
+        assert_eq!(error(&text), expected);
+    }
+
+    #[test]
+    fn broken_rules_come_all_at_once_with_their_lines() {
+        let text =
+            GOOD.replace("en = 2", "en = 0, fr = 1").replace("seed = 7", "seed = 7\nloss.triplet.margin = 0");
+        let expected = "\
+`/nowhere/configs/a.toml`: 3 problems
+  `/nowhere/configs/a.toml`:2: `loss.triplet.margin` is 0; it must be greater than 0
+  `/nowhere/configs/a.toml`:16: `train.captions.en` is 0; it must be at least 1
+  `/nowhere/configs/a.toml`:16: `train.captions.fr` names `fr`, which `data.languages` does not have";
+        assert_eq!(error(&text), expected);
+    }
+
+    #[test]
+    fn broken_toml_has_its_line() {
+        let message = error("seed = 1\n[data\n");
+        assert!(message.starts_with("`/nowhere/configs/a.toml`:2: "), "{message}");
+        let twice = error("seed = 1\nseed = 2\n");
+        assert!(twice.starts_with("`/nowhere/configs/a.toml`:2: duplicate key"), "{twice}");
+        let large = error("seed = 99999999999999999999\n");
+        assert!(large.starts_with("`/nowhere/configs/a.toml`:1: "), "{large}");
+        assert_eq!(read("seed = ").unwrap_err().exit_status(), 3);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_or_not_text_is_a_config_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        assert_eq!(Config::load(&file, &[]).unwrap_err().exit_status(), 3);
+        std::fs::write(&file, b"seed = \"\xff\"").unwrap();
+        let error = Config::load(&file, &[]).unwrap_err();
+        assert_eq!(error.exit_status(), 3);
+        assert!(error.to_string().contains("a.toml"), "{error}");
+    }
+
+    #[test]
+    fn set_goes_over_the_file_and_is_named_in_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, GOOD).unwrap();
+        let set = |written: &[&str]| {
+            Config::load(&file, &written.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(set(&["seed=9", "train.captions.en=5"]).unwrap().train().captions["en"], 5);
+        let error = set(&["train.epochs=0", "trian.images=0"]).unwrap_err().to_string();
+        assert_eq!(error, "`--set trian.images=0`: unknown key `trian.images`; did you mean `train.images`?");
+        let error = set(&["train.epochs=many"]).unwrap_err().to_string();
+        let expected =
+            "`--set train.epochs=many`: `train.epochs` is \"many\"; expected a whole number, 0 or more";
+        assert_eq!(error, expected);
+        let error = set(&["train.images=1"]).unwrap_err().to_string();
+        assert_eq!(error, "`--set train.images=1`: `train.images` is 1; it must be at least 2");
+    }
+
+    #[test]
+    fn changed_sections_are_checked_again() {
+        let config = read(GOOD).unwrap();
+        let mut raw = config.raw().clone();
+        raw.train.epochs = 3;
+        assert_eq!(raw.clone().check(config.base().into()).unwrap().train().epochs, 3);
+        raw.train.epochs = 0;
+        let problems = raw.check(config.base().into()).unwrap_err();
+        assert_eq!(problems.0, [Problem::new("train.epochs", Fault::TooSmall { value: 0, least: 1 })]);
+        assert_eq!(crate::Error::from(problems).to_string(), "`train.epochs` is 0; it must be at least 1");
+    }
+}

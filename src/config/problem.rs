@@ -1,0 +1,232 @@
+//! What can be wrong with a configuration, one variant per rule, and how all of it becomes one error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use thiserror::Error;
+
+/// A broken rule. The messages follow the name of the key.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Fault {
+    #[error("did you mean `{nearest}`?")]
+    UnknownKey { nearest: String },
+    #[error("is {value}; expected {expected}")]
+    WrongType { value: String, expected: String },
+
+    #[error("is {value}; it must be a finite number")]
+    NotFinite { value: f32 },
+    #[error("is {value}; it must be at least {least}")]
+    TooSmall { value: usize, least: usize },
+    #[error("is {value}; it must be at most {most}")]
+    TooLarge { value: usize, most: usize },
+    #[error("is {value}; it must be greater than 0")]
+    NotPositive { value: f32 },
+    #[error("is {value}; it must not be negative")]
+    Negative { value: f32 },
+    #[error("is {value}; it must be at least 0 and less than 1")]
+    NotAShare { value: f32 },
+    #[error("is {value}; it must be greater than 0 and less than 1")]
+    NotAProperShare { value: f32 },
+
+    #[error("cannot be written down: the path {path} is not valid Unicode")]
+    PathNotUnicode { path: String },
+    #[error("is empty; name at least one language, e.g. [\"en\", \"de\"]")]
+    NoLanguages,
+    #[error("has `{language}`; a language code is made of ASCII letters, digits, `-` and `_`")]
+    LanguageCode { language: String },
+    #[error("names `{language}` twice")]
+    LanguageTwice { language: String },
+    #[error("names `{language}`, which no entry of `data.captions` has")]
+    LanguageWithoutCaptions { language: String },
+    #[error("names `{language}`, which `data.languages` does not have")]
+    UnknownLanguage { language: String },
+    #[error("is empty; name the languages of the files (only `jsonl` files say them themselves)")]
+    SourceWithoutLanguages,
+    #[error("is empty; name at least one file")]
+    NoFiles,
+    #[error("has `{file}` for several languages; put `{{language}}` where their paths differ")]
+    NoLanguageInPath { file: String },
+    #[error("has `{file}` for every split; put `{{split}}` where their paths differ")]
+    NoSplitInPath { file: String },
+    #[error("has `{file}` with the unknown placeholder `{{{name}}}`; this path may hold {known}")]
+    UnknownPlaceholder { file: String, name: String, known: String },
+
+    #[error("is not set; `words.segmenter = \"tokenizer\"` needs a `tokenizer.json`")]
+    TokenizerMissing,
+    #[error("is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out")]
+    TokenizerUnused,
+    #[error("is `{file}`; vectors are read from `.bin` or `.vec` files")]
+    VectorsFormat { file: String },
+    #[error("is {longest}; it must not be less than `words.fasttext.min_ngram`, {shortest}")]
+    NgramsReversed { shortest: usize, longest: usize },
+
+    #[error(
+        "is {word_width}; the FastText vectors it is reduced from have `words.fasttext.width` = {vectors}"
+    )]
+    WiderThanVectors { word_width: usize, vectors: usize },
+    #[error(
+        "is 0; words without a vector of their own need it (or set `embedding.unseen = \"drop\"` and `embedding.top_k` above 0)"
+    )]
+    NoLatents,
+    #[error("is {top_m}; it must not be greater than `embedding.latents`, {latents}")]
+    MoreBestThanLatents { top_m: usize, latents: usize },
+
+    #[error(
+        "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; nothing would join text and images"
+    )]
+    NoImageTextLoss,
+    #[error("is {value}; it compares languages, and `data.languages` has only one")]
+    OneLanguage { value: f32 },
+}
+
+/// A fault and the key it is about, e.g. `loss.triplet.margin`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    pub key: String,
+    pub fault: Fault,
+}
+
+impl Problem {
+    pub(super) fn new(key: &str, fault: Fault) -> Self {
+        Problem { key: key.to_owned(), fault }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            fault @ Fault::UnknownKey { .. } => write!(f, "unknown key `{}`; {fault}", self.key),
+            fault => write!(f, "`{}` {fault}", self.key),
+        }
+    }
+}
+
+/// Everything wrong with a configuration, at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problems(pub Vec<Problem>);
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// A line of the file, counted from 1.
+    Line(usize),
+    /// A `--set` of the command line, as written.
+    Set(String),
+}
+
+/// The origin of every key that was given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Origins(BTreeMap<String, Origin>);
+
+impl Origins {
+    pub fn line(&mut self, key: &str, line: usize) {
+        self.0.insert(key.to_owned(), Origin::Line(line));
+    }
+
+    /// `key`, and with it all below, was set on the command line.
+    pub fn set(&mut self, key: &str, written: &str) {
+        let below = format!("{key}.");
+        self.0.retain(|known, _| !known.starts_with(&below));
+        self.0.insert(key.to_owned(), Origin::Set(written.to_owned()));
+    }
+
+    /// Where `key` was given, or the nearest table around it.
+    fn find(&self, key: &str) -> Option<&Origin> {
+        let mut key = key;
+        loop {
+            if let Some(origin) = self.0.get(key) {
+                return Some(origin);
+            }
+            key = &key[..key.rfind('.')?];
+        }
+    }
+}
+
+impl Problems {
+    /// One error for all, each problem with its line of `file` or its `--set`.
+    pub(super) fn into_error(self, file: Option<&Path>, origins: &Origins) -> crate::Error {
+        let mut located: Vec<_> =
+            self.0.iter().map(|p| (origins.find(&p.key).cloned(), p.to_string())).collect();
+        located.sort();
+        if let [(origin, what)] = located.as_slice() {
+            let error = |what: &str| crate::Error::config(what);
+            return match (origin, file) {
+                (Some(Origin::Line(line)), Some(file)) => error(what).at(file).line(*line),
+                (Some(Origin::Set(written)), _) => error(&format!("`--set {written}`: {what}")),
+                (None, Some(file)) => error(what).at(file),
+                (_, None) => error(what),
+            };
+        }
+        let mut what = format!("{} problems", located.len());
+        for (origin, problem) in &located {
+            what += "\n  ";
+            match (origin, file) {
+                (Some(Origin::Line(line)), Some(file)) => what += &format!("`{}`:{line}: ", file.display()),
+                (Some(Origin::Set(written)), _) => what += &format!("`--set {written}`: "),
+                _ => {}
+            }
+            what += problem;
+        }
+        let error = crate::Error::config(what);
+        match file {
+            Some(file) => error.at(file),
+            None => error,
+        }
+    }
+}
+
+impl From<Problems> for crate::Error {
+    fn from(problems: Problems) -> Self {
+        problems.into_error(None, &Origins::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(key: &str) -> Problem {
+        Problem::new(key, Fault::TooSmall { value: 0, least: 1 })
+    }
+
+    #[test]
+    fn one_problem_is_one_line_with_its_place() {
+        let mut origins = Origins::default();
+        origins.line("train.epochs", 7);
+        let error = Problems(vec![problem("train.epochs")]).into_error(Some(Path::new("a.toml")), &origins);
+        assert_eq!(error.to_string(), "`a.toml`:7: `train.epochs` is 0; it must be at least 1");
+        assert_eq!(error.exit_status(), 3);
+    }
+
+    #[test]
+    fn several_problems_come_in_the_order_of_the_file() {
+        let mut origins = Origins::default();
+        origins.line("train", 5);
+        origins.line("embedding.width", 12);
+        origins.set("text.joint", "text.joint=0");
+        let all = ["text.joint", "embedding.width", "train.epochs", "image.hidden"].map(problem).to_vec();
+        let text = Problems(all).into_error(Some(Path::new("a.toml")), &origins).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "`a.toml`: 4 problems",
+                "  `image.hidden` is 0; it must be at least 1",
+                "  `a.toml`:5: `train.epochs` is 0; it must be at least 1",
+                "  `a.toml`:12: `embedding.width` is 0; it must be at least 1",
+                "  `--set text.joint=0`: `text.joint` is 0; it must be at least 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn setting_a_table_forgets_the_lines_below_it() {
+        let mut origins = Origins::default();
+        origins.line("loss.triplet.margin", 3);
+        origins.set("loss.triplet", "loss.triplet={margin=0}");
+        let written = Origin::Set("loss.triplet={margin=0}".into());
+        assert_eq!(origins.find("loss.triplet.margin"), Some(&written));
+        assert_eq!(origins.find("loss"), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The rules a configuration must keep beyond the types of its keys. All broken ones are reported at once.
+
+mod data;
+#[cfg(test)]
+mod tests;
+
+use super::problem::{Fault, Problem};
+use super::sections::*;
+
+/// Wider layers than this are a slip of the finger, and would ask for more memory than there is.
+const WIDEST: usize = 1 << 16;
+/// FastText counts words and n-grams in 32 bits.
+const MOST_ROWS: usize = i32::MAX as usize;
+
+/// Every broken rule of `raw`, section by section.
+pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
+    let mut rules = Rules(Vec::new());
+    // TOML's integers have 64 bits with a sign; a larger seed could not be written down again.
+    rules.at_most("seed", raw.seed as usize, i64::MAX as usize);
+    data::data(&raw.data, &mut rules);
+    words(&raw.words, &mut rules);
+    fasttext(&raw.words.fasttext, &mut rules);
+    embedding(&raw.embedding, &raw.words, &mut rules);
+    text(&raw.text, &mut rules);
+    image(&raw.image, &mut rules);
+    loss(&raw.loss, &mut rules);
+    between_languages(&raw.loss, raw.data.languages.len(), &mut rules);
+    train(&raw.train, &raw.data.languages, &mut rules);
+    consistency(&raw.consistency, &mut rules);
+    rules.0
+}
+
+/// Collects what is broken. Each method is one kind of rule.
+struct Rules(Vec<Problem>);
+
+impl Rules {
+    fn need(&mut self, holds: bool, key: &str, fault: Fault) -> bool {
+        if !holds {
+            self.0.push(Problem::new(key, fault));
+        }
+        holds
+    }
+
+    fn at_least(&mut self, key: &str, value: usize, least: usize) {
+        self.need(value >= least, key, Fault::TooSmall { value, least });
+    }
+
+    fn at_most(&mut self, key: &str, value: usize, most: usize) {
+        self.need(value <= most, key, Fault::TooLarge { value, most });
+    }
+
+    /// A width of a layer: 1 or more, and one that fits into memory.
+    fn width(&mut self, key: &str, value: usize) {
+        self.at_least(key, value, 1);
+        self.at_most(key, value, WIDEST);
+    }
+
+    fn finite(&mut self, key: &str, value: f32) -> bool {
+        self.need(value.is_finite(), key, Fault::NotFinite { value })
+    }
+
+    fn positive(&mut self, key: &str, value: f32) {
+        if self.finite(key, value) {
+            self.need(value > 0.0, key, Fault::NotPositive { value });
+        }
+    }
+
+    fn not_negative(&mut self, key: &str, value: f32) {
+        if self.finite(key, value) {
+            self.need(value >= 0.0, key, Fault::Negative { value });
+        }
+    }
+
+    /// A probability or decay in [0, 1).
+    fn share(&mut self, key: &str, value: f32) {
+        if self.finite(key, value) {
+            self.need((0.0..1.0).contains(&value), key, Fault::NotAShare { value });
+        }
+    }
+}
+
+fn words(words: &WordsConfig, rules: &mut Rules) {
+    let by_tokenizer = words.segmenter == SegmenterKind::Tokenizer;
+    rules.need(!by_tokenizer || words.tokenizer.is_some(), "words.tokenizer", Fault::TokenizerMissing);
+    rules.need(by_tokenizer || words.tokenizer.is_none(), "words.tokenizer", Fault::TokenizerUnused);
+    if let Some(file) = &words.tokenizer {
+        data::unicode("words.tokenizer", file, rules);
+    }
+    rules.at_least("words.max_tokens", words.max_tokens, 1);
+    rules.at_least("words.min_count", words.min_count as usize, 1);
+    if let Some(file) = &words.vectors {
+        let known = file.ends_with(".bin") || file.ends_with(".vec");
+        rules.need(known, "words.vectors", Fault::VectorsFormat { file: file.clone() });
+        data::placeholders("words.vectors", file, &["language"], rules);
+    }
+}
+
+fn fasttext(fasttext: &FastTextConfig, rules: &mut Rules) {
+    rules.width("words.fasttext.width", fasttext.width);
+    rules.at_least("words.fasttext.epochs", fasttext.epochs, 1);
+    rules.positive("words.fasttext.learning_rate", fasttext.learning_rate as f32);
+    rules.at_least("words.fasttext.window", fasttext.window, 1);
+    rules.at_least("words.fasttext.negatives", fasttext.negatives, 1);
+    rules.at_least("words.fasttext.min_count", fasttext.min_count as usize, 1);
+    let (shortest, longest) = (fasttext.min_ngram, fasttext.max_ngram);
+    rules.at_least("words.fasttext.min_ngram", shortest, 1);
+    rules.need(longest >= shortest, "words.fasttext.max_ngram", Fault::NgramsReversed { shortest, longest });
+    rules.at_least("words.fasttext.buckets", fasttext.buckets, 1);
+    rules.at_most("words.fasttext.buckets", fasttext.buckets, MOST_ROWS);
+}
+
+fn embedding(embedding: &EmbeddingConfig, words: &WordsConfig, rules: &mut Rules) {
+    rules.at_most("embedding.top_k", embedding.top_k, MOST_ROWS);
+    let (word_width, vectors) = (embedding.word_width, words.fasttext.width);
+    // The width of ready vectors stands in their file.
+    let fits = words.vectors.is_some() || word_width <= vectors;
+    rules.need(fits, "embedding.word_width", Fault::WiderThanVectors { word_width, vectors });
+    rules.at_most("embedding.word_width", word_width, WIDEST);
+
+    let alone = embedding.unseen == Unseen::Drop && embedding.top_k > 0;
+    rules.need(embedding.latents > 0 || alone, "embedding.latents", Fault::NoLatents);
+    rules.at_most("embedding.latents", embedding.latents, MOST_ROWS);
+    rules.width("embedding.width", embedding.width);
+    rules.positive("embedding.norm", embedding.norm);
+    rules.positive("embedding.align.learning_rate", embedding.align.learning_rate);
+
+    let pretrain = &embedding.pretrain;
+    rules.positive("embedding.pretrain.learning_rate", pretrain.learning_rate);
+    rules.share("embedding.pretrain.exploration", pretrain.exploration);
+    let (top_m, latents) = (pretrain.top_m, embedding.latents);
+    rules.at_least("embedding.pretrain.top_m", top_m, 1);
+    let enough = top_m <= latents || latents == 0;
+    rules.need(enough, "embedding.pretrain.top_m", Fault::MoreBestThanLatents { top_m, latents });
+    rules.positive("embedding.pretrain.temperature", pretrain.temperature);
+}
+
+fn text(text: &TextConfig, rules: &mut Rules) {
+    rules.width("text.hidden", text.hidden);
+    rules.width("text.joint", text.joint);
+    rules.share("text.word_dropout", text.word_dropout);
+    rules.share("text.dropout", text.dropout);
+}
+
+fn image(image: &ImageConfig, rules: &mut Rules) {
+    rules.width("image.hidden", image.hidden);
+    rules.share("image.dropout", image.dropout);
+    rules.share("image.input_dropout", image.input_dropout);
+}
+
+fn loss(loss: &LossConfig, rules: &mut Rules) {
+    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary } = loss;
+    rules.not_negative("loss.triplet.weight", triplet.weight);
+    rules.positive("loss.triplet.margin", triplet.margin);
+    rules.at_least("loss.triplet.top_n", triplet.top_n, 1);
+    rules.not_negative("loss.triplet.sentence_anchor", triplet.sentence_anchor);
+
+    rules.not_negative("loss.info_nce.weight", info_nce.weight);
+    rules.positive("loss.info_nce.temperature", info_nce.temperature);
+    rules.share("loss.info_nce.label_smoothing", info_nce.label_smoothing);
+    rules.not_negative("loss.info_nce.text_weight", info_nce.text_weight);
+    rules.positive("loss.info_nce.text_temperature", info_nce.text_temperature);
+
+    rules.not_negative("loss.neighbourhood.words", neighbourhood.words);
+    rules.not_negative("loss.neighbourhood.sentences", neighbourhood.sentences);
+    rules.not_negative("loss.neighbourhood.within", neighbourhood.within);
+
+    rules.not_negative("loss.mclm.average", mclm.average);
+    rules.not_negative("loss.mclm.lstm", mclm.lstm);
+    if rules.finite("loss.mclm.mask", mclm.mask) {
+        let proper = mclm.mask > 0.0 && mclm.mask < 1.0;
+        rules.need(proper, "loss.mclm.mask", Fault::NotAProperShare { value: mclm.mask });
+    }
+    rules.not_negative("loss.mclm.masked_triplet", mclm.masked_triplet);
+
+    rules.not_negative("loss.adversary.weight", adversary.weight);
+    rules.not_negative("loss.adversary.reversal", adversary.reversal);
+
+    let joined = triplet.weight != 0.0 || info_nce.weight != 0.0 || mclm.masked_triplet != 0.0;
+    rules.need(joined, "loss.triplet.weight", Fault::NoImageTextLoss);
+}
+
+/// Losses that compare languages; with one language they would do nothing, unnoticed.
+fn between_languages(loss: &LossConfig, languages: usize, rules: &mut Rules) {
+    if languages != 1 {
+        return;
+    }
+    for (key, value) in [
+        ("loss.info_nce.text_weight", loss.info_nce.text_weight),
+        ("loss.neighbourhood.words", loss.neighbourhood.words),
+        ("loss.neighbourhood.sentences", loss.neighbourhood.sentences),
+        ("loss.mclm.average", loss.mclm.average),
+        ("loss.mclm.lstm", loss.mclm.lstm),
+        ("loss.adversary.weight", loss.adversary.weight),
+    ] {
+        rules.need(value <= 0.0 || !value.is_finite(), key, Fault::OneLanguage { value });
+    }
+}
+
+fn train(train: &TrainConfig, languages: &[String], rules: &mut Rules) {
+    rules.at_least("train.epochs", train.epochs, 1);
+    // A triplet, or a softmax over the batch, needs a wrong picture.
+    rules.at_least("train.images", train.images, 2);
+    for (language, &captions) in &train.captions {
+        let key = format!("train.captions.{language}");
+        rules.need(languages.contains(language), &key, Fault::UnknownLanguage { language: language.clone() });
+        rules.at_least(&key, captions, 1);
+    }
+    rules.not_negative("train.language_temperature", train.language_temperature);
+    rules.positive("train.learning_rate", train.learning_rate);
+    rules.not_negative("train.clip", train.clip);
+    rules.not_negative("train.weight_decay", train.weight_decay);
+    rules.share("train.beta1", train.beta1);
+    rules.share("train.beta2", train.beta2);
+    rules.share("train.average", train.average);
+}
+
+fn consistency(consistency: &ConsistencyConfig, rules: &mut Rules) {
+    rules.width("consistency.hidden", consistency.hidden);
+    rules.at_least("consistency.iterations", consistency.iterations, 1);
+    rules.positive("consistency.learning_rate", consistency.learning_rate);
+}

@@ -1,0 +1,422 @@
+//! One test per rule.
+
+use super::*;
+
+/// A configuration that keeps every rule.
+fn good() -> RawConfig {
+    let mut raw = RawConfig::default();
+    raw.data.languages = vec!["en".into(), "de".into()];
+    raw.data.captions = vec![CaptionSource {
+        languages: vec!["en".into(), "de".into()],
+        files: vec!["task2/{split}.1.{language}".into()],
+        ..CaptionSource::default()
+    }];
+    raw
+}
+
+/// What `change` breaks in a good configuration.
+fn after(change: impl FnOnce(&mut RawConfig)) -> Vec<String> {
+    let mut raw = good();
+    change(&mut raw);
+    broken(&raw).iter().map(Problem::to_string).collect()
+}
+
+macro_rules! rule {
+    ($name:ident, |$raw:ident| $change:expr, $message:literal) => {
+        #[test]
+        fn $name() {
+            assert_eq!(
+                after(|$raw| {
+                    $change;
+                }),
+                [$message]
+            );
+        }
+    };
+}
+
+#[test]
+fn a_good_configuration_breaks_no_rule() {
+    assert_eq!(after(|_| {}), [""; 0]);
+}
+
+rule!(
+    seed_fits_a_toml_integer,
+    |c| c.seed = u64::MAX,
+    "`seed` is 18446744073709551615; it must be at most 9223372036854775807"
+);
+
+// [data]
+rule!(
+    there_is_a_language,
+    |c| (c.data.languages.clear(), c.data.captions.clear()),
+    "`data.languages` is empty; name at least one language, e.g. [\"en\", \"de\"]"
+);
+rule!(
+    no_language_is_named_twice,
+    |c| c.data.languages.push("en".into()),
+    "`data.languages` names `en` twice"
+);
+rule!(
+    every_language_has_captions,
+    |c| c.data.languages.push("fr".into()),
+    "`data.languages` names `fr`, which no entry of `data.captions` has"
+);
+rule!(
+    a_caption_source_has_known_languages,
+    |c| c.data.captions[0].languages.push("fr".into()),
+    "`data.captions.0.languages` names `fr`, which `data.languages` does not have"
+);
+rule!(
+    a_caption_source_names_no_language_twice,
+    |c| c.data.captions[0].languages.push("en".into()),
+    "`data.captions.0.languages` names `en` twice"
+);
+rule!(
+    a_caption_source_without_languages_is_jsonl,
+    |c| c.data.captions[0].languages.clear(),
+    "`data.captions.0.languages` is empty; name the languages of the files (only `jsonl` files say them themselves)"
+);
+rule!(
+    a_caption_source_has_files,
+    |c| c.data.captions[0].files.clear(),
+    "`data.captions.0.files` is empty; name at least one file"
+);
+rule!(
+    one_file_does_not_hold_several_languages,
+    |c| c.data.captions[0].files = vec!["{split}.txt".into()],
+    "`data.captions.0.files` has `{split}.txt` for several languages; put `{language}` where their paths differ"
+);
+rule!(
+    one_file_of_lines_does_not_hold_several_splits,
+    |c| c.data.captions[0].files = vec!["all.{language}".into()],
+    "`data.captions.0.files` has `all.{language}` for every split; put `{split}` where their paths differ"
+);
+rule!(there_are_features, |c| c.data.features.clear(), "`data.features` is empty; name at least one file");
+rule!(
+    features_of_all_splits_need_ids,
+    |c| c.data.features = vec!["all.npy".into()],
+    "`data.features` has `all.npy` for every split; put `{split}` where their paths differ"
+);
+rule!(
+    parallel_captions_differ_by_language,
+    |c| c.data.parallel = Some("{split}.txt".into()),
+    "`data.parallel` has `{split}.txt` for several languages; put `{language}` where their paths differ"
+);
+rule!(
+    parallel_captions_differ_by_split,
+    |c| c.data.parallel = Some("{language}.txt".into()),
+    "`data.parallel` has `{language}.txt` for every split; put `{split}` where their paths differ"
+);
+rule!(
+    text_differs_by_language,
+    |c| c.data.text = Some("text.txt".into()),
+    "`data.text` has `text.txt` for several languages; put `{language}` where their paths differ"
+);
+
+#[test]
+fn a_language_code_is_plain() {
+    let message =
+        "`data.languages` has `../en`; a language code is made of ASCII letters, digits, `-` and `_`";
+    let broken = after(|c| {
+        c.data.languages = vec!["../en".into()];
+        c.data.captions[0].languages = vec!["../en".into()];
+    });
+    assert_eq!(broken, [message]);
+}
+
+#[test]
+fn jsonl_files_name_languages_and_splits_themselves() {
+    let broken = after(|c| {
+        c.data.captions[0] = CaptionSource {
+            format: CaptionFormat::Jsonl,
+            files: vec!["all.jsonl".into()],
+            ..Default::default()
+        };
+        c.data.features = vec!["all.npy".into()];
+        c.data.image_ids = Some("ids.txt".into());
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn a_placeholder_is_known() {
+    let says = |key: &str, file: &str, name: &str, known: &str| {
+        vec![format!(
+            "`{key}` has `{file}` with the unknown placeholder `{{{name}}}`; this path may hold {known}"
+        )]
+    };
+    assert_eq!(
+        after(|c| c.data.images = Some("{name}.png".into())),
+        says("data.images", "{name}.png", "name", "`{split}` and `{id}`")
+    );
+    assert_eq!(
+        after(|c| c.data.image_ids = Some("{language}".into())),
+        says("data.image_ids", "{language}", "language", "`{split}`")
+    );
+    assert_eq!(
+        after(|c| c.words.vectors = Some("cc.{lang}.bin".into())),
+        says("words.vectors", "cc.{lang}.bin", "lang", "`{language}`")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_is_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let broken = after(|c| c.data.root = path.into());
+    assert_eq!(broken, ["`data.root` cannot be written down: the path caf\u{fffd} is not valid Unicode"]);
+}
+
+// [words]
+rule!(
+    segmenter_tokenizer_needs_a_file,
+    |c| c.words.segmenter = SegmenterKind::Tokenizer,
+    "`words.tokenizer` is not set; `words.segmenter = \"tokenizer\"` needs a `tokenizer.json`"
+);
+rule!(
+    a_tokenizer_is_used,
+    |c| c.words.tokenizer = Some("t.json".into()),
+    "`words.tokenizer` is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out"
+);
+rule!(
+    vectors_are_bin_or_vec,
+    |c| c.words.vectors = Some("cc.{language}.300.gz".into()),
+    "`words.vectors` is `cc.{language}.300.gz`; vectors are read from `.bin` or `.vec` files"
+);
+rule!(
+    ngrams_go_from_short_to_long,
+    |c| c.words.fasttext.max_ngram = 2,
+    "`words.fasttext.max_ngram` is 2; it must not be less than `words.fasttext.min_ngram`, 3"
+);
+rule!(
+    buckets_fit_32_bits,
+    |c| c.words.fasttext.buckets = 1 << 31,
+    "`words.fasttext.buckets` is 2147483648; it must be at most 2147483647"
+);
+
+// [embedding]
+rule!(
+    word_width_is_at_most_the_vectors,
+    |c| c.embedding.word_width = 301,
+    "`embedding.word_width` is 301; the FastText vectors it is reduced from have `words.fasttext.width` = 300"
+);
+rule!(
+    rare_words_need_latents,
+    |c| c.embedding.latents = 0,
+    "`embedding.latents` is 0; words without a vector of their own need it \
+     (or set `embedding.unseen = \"drop\"` and `embedding.top_k` above 0)"
+);
+rule!(
+    top_m_is_at_most_latents,
+    |c| c.embedding.latents = 19,
+    "`embedding.pretrain.top_m` is 20; it must not be greater than `embedding.latents`, 19"
+);
+
+#[test]
+fn ready_vectors_may_be_wider_than_trained_ones() {
+    let broken = after(|c| {
+        c.words.vectors = Some("wide.{language}.vec".into());
+        c.embedding.word_width = 512;
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn latents_may_be_left_out_when_rare_words_are_dropped() {
+    let broken = after(|c| (c.embedding.latents, c.embedding.unseen) = (0, Unseen::Drop));
+    assert_eq!(broken, [""; 0]);
+}
+
+// [loss]
+rule!(
+    some_loss_joins_text_and_images,
+    |c| c.loss.triplet.weight = 0.0,
+    "`loss.triplet.weight` is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; \
+     nothing would join text and images"
+);
+rule!(
+    mask_is_more_than_none,
+    |c| c.loss.mclm.mask = 0.0,
+    "`loss.mclm.mask` is 0; it must be greater than 0 and less than 1"
+);
+rule!(
+    mask_is_less_than_all,
+    |c| c.loss.mclm.mask = 1.0,
+    "`loss.mclm.mask` is 1; it must be greater than 0 and less than 1"
+);
+
+#[test]
+fn the_masked_triplet_alone_joins_text_and_images() {
+    let broken = after(|c| (c.loss.triplet.weight, c.loss.mclm.masked_triplet) = (0.0, 1.0));
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn losses_between_languages_need_two() {
+    let broken = after(|c| {
+        c.data.languages = vec!["en".into()];
+        c.data.captions[0].languages = vec!["en".into()];
+        c.loss.neighbourhood.words = 0.05;
+    });
+    assert_eq!(
+        broken,
+        ["`loss.neighbourhood.words` is 0.05; it compares languages, and `data.languages` has only one"]
+    );
+}
+
+// [train]
+rule!(a_batch_has_two_pictures, |c| c.train.images = 1, "`train.images` is 1; it must be at least 2");
+rule!(
+    captions_are_of_known_languages,
+    |c| c.train.captions.insert("fr".into(), 2),
+    "`train.captions.fr` names `fr`, which `data.languages` does not have"
+);
+rule!(
+    captions_per_language_are_at_least_one,
+    |c| c.train.captions.insert("en".into(), 0),
+    "`train.captions.en` is 0; it must be at least 1"
+);
+
+/// Sets the number at `key` in a good configuration and says which rules break.
+fn with(key: &str, value: f64) -> Vec<String> {
+    let mut table = toml::Table::try_from(good()).unwrap();
+    let (path, last) = key.rsplit_once('.').unwrap();
+    let section = path.split('.').fold(&mut table, |at, step| at[step].as_table_mut().unwrap());
+    section[last] = match section[last].is_integer() {
+        true => toml::Value::Integer(value as i64),
+        false => toml::Value::Float(value),
+    };
+    let raw: RawConfig = table.try_into().unwrap();
+    broken(&raw).iter().map(Problem::to_string).filter(|text| text.starts_with(&format!("`{key}`"))).collect()
+}
+
+#[test]
+fn counts_are_at_least_one() {
+    for key in [
+        "words.max_tokens",
+        "words.min_count",
+        "words.fasttext.epochs",
+        "words.fasttext.window",
+        "words.fasttext.negatives",
+        "words.fasttext.min_count",
+        "words.fasttext.min_ngram",
+        "words.fasttext.buckets",
+        "embedding.pretrain.top_m",
+        "loss.triplet.top_n",
+        "train.epochs",
+        "consistency.iterations",
+    ] {
+        assert_eq!(with(key, 0.0), [format!("`{key}` is 0; it must be at least 1")]);
+        assert_eq!(with(key, 3.0), [""; 0]);
+    }
+}
+
+#[test]
+fn widths_are_at_least_one_and_fit_into_memory() {
+    for key in [
+        "words.fasttext.width",
+        "embedding.width",
+        "text.hidden",
+        "text.joint",
+        "image.hidden",
+        "consistency.hidden",
+    ] {
+        assert_eq!(with(key, 0.0), [format!("`{key}` is 0; it must be at least 1")]);
+        assert_eq!(with(key, 1e9), [format!("`{key}` is 1000000000; it must be at most 65536")]);
+    }
+}
+
+#[test]
+fn probabilities_and_decays_are_at_least_0_and_less_than_1() {
+    for key in [
+        "embedding.pretrain.exploration",
+        "text.word_dropout",
+        "text.dropout",
+        "image.dropout",
+        "image.input_dropout",
+        "loss.info_nce.label_smoothing",
+        "train.beta1",
+        "train.beta2",
+        "train.average",
+    ] {
+        assert_eq!(with(key, 1.0), [format!("`{key}` is 1; it must be at least 0 and less than 1")]);
+        assert_eq!(with(key, -0.25), [format!("`{key}` is -0.25; it must be at least 0 and less than 1")]);
+        assert_eq!(with(key, 0.0), [""; 0]);
+    }
+}
+
+#[test]
+fn rates_margins_temperatures_and_norms_are_positive() {
+    for key in [
+        "words.fasttext.learning_rate",
+        "embedding.norm",
+        "embedding.align.learning_rate",
+        "embedding.pretrain.learning_rate",
+        "embedding.pretrain.temperature",
+        "loss.triplet.margin",
+        "loss.info_nce.temperature",
+        "loss.info_nce.text_temperature",
+        "train.learning_rate",
+        "consistency.learning_rate",
+    ] {
+        assert_eq!(with(key, 0.0), [format!("`{key}` is 0; it must be greater than 0")]);
+        assert_eq!(with(key, -0.1), [format!("`{key}` is -0.1; it must be greater than 0")]);
+    }
+}
+
+#[test]
+fn weights_are_not_negative() {
+    for key in [
+        "loss.triplet.weight",
+        "loss.triplet.sentence_anchor",
+        "loss.info_nce.weight",
+        "loss.info_nce.text_weight",
+        "loss.neighbourhood.words",
+        "loss.neighbourhood.sentences",
+        "loss.neighbourhood.within",
+        "loss.mclm.average",
+        "loss.mclm.lstm",
+        "loss.mclm.masked_triplet",
+        "loss.adversary.weight",
+        "loss.adversary.reversal",
+        "train.language_temperature",
+        "train.clip",
+        "train.weight_decay",
+    ] {
+        assert_eq!(with(key, -0.1), [format!("`{key}` is -0.1; it must not be negative")]);
+    }
+}
+
+#[test]
+fn every_number_is_finite() {
+    fn numbers(path: &str, table: &toml::Table, into: &mut Vec<String>) {
+        for (key, value) in table {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            match value {
+                toml::Value::Table(table) => numbers(&path, table, into),
+                toml::Value::Float(_) => into.push(path),
+                _ => {}
+            }
+        }
+    }
+    let mut keys = Vec::new();
+    numbers("", &toml::Table::try_from(good()).unwrap(), &mut keys);
+    assert!(keys.len() > 30, "{keys:?}");
+    for key in keys {
+        for (value, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e300, "inf")] {
+            assert_eq!(with(&key, value), [format!("`{key}` is {name}; it must be a finite number")]);
+        }
+    }
+}
+
+#[test]
+fn all_broken_rules_are_found_at_once() {
+    let broken = after(|c| {
+        c.train.epochs = 0;
+        c.loss.triplet.margin = -1.0;
+        c.text.joint = 0;
+    });
+    assert_eq!(broken.len(), 3, "{broken:?}");
+}

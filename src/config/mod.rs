@@ -297,7 +297,7 @@ learning_rate = 3e-4
 `/nowhere/configs/a.toml`: 3 problems
   `/nowhere/configs/a.toml`:2: `loss.triplet.margin` is 0; it must be greater than 0
   `/nowhere/configs/a.toml`:16: `train.captions.en` is 0; it must be at least 1
-  `/nowhere/configs/a.toml`:16: `train.captions.fr` names `fr`, which `data.languages` does not have";
+  `/nowhere/configs/a.toml`:16: `train.captions.fr` names `fr`, which neither `data.languages` nor `data.captions` has";
         assert_eq!(error(&text), expected);
     }
 

@@ -39,9 +39,11 @@ pub enum Fault {
     LanguageTwice { language: String },
     #[error("names `{language}`, which no entry of `data.captions` has")]
     LanguageWithoutCaptions { language: String },
-    #[error("names `{language}`, which `data.languages` does not have")]
+    #[error("names `{language}`, which neither `data.languages` nor `data.captions` has")]
     UnknownLanguage { language: String },
-    #[error("is empty; name the languages of the files (only `jsonl` files say them themselves)")]
+    #[error(
+        "is empty; name the languages of the files (only `jsonl` files say them themselves, in paths without `{{language}}`)"
+    )]
     SourceWithoutLanguages,
     #[error("is empty; name at least one file")]
     NoFiles,
@@ -49,6 +51,14 @@ pub enum Fault {
     NoLanguageInPath { file: String },
     #[error("has `{file}` for every split; put `{{split}}` where their paths differ")]
     NoSplitInPath { file: String },
+    #[error("has `{{split}}` in some files; put it into all or none")]
+    SplitInSome,
+    #[error("has no `{{split}}`, but line n of a `lines` file is picture n of its split")]
+    LinesWithoutSplit,
+    #[error("is `{file}`; it must have `{{split}}` if `data.features` has it, and only then")]
+    IdsUnlikeFeatures { file: String },
+    #[error("has `{file}`, but a `karpathy` file holds all splits; leave `{{split}}` out")]
+    SplitOfKarpathy { file: String },
     #[error("has `{file}` with the unknown placeholder `{{{name}}}`; this path may hold {known}")]
     UnknownPlaceholder { file: String, name: String, known: String },
 

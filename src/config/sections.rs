@@ -65,7 +65,8 @@ impl Default for DataConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionSource {
     pub format: CaptionFormat,
-    /// Languages of this source; empty means the language is in the file (`jsonl`).
+    /// Languages of this source; empty means the language is in the file (`jsonl`). Those that `data.languages` does not
+    /// have are passed over.
     pub languages: Vec<String>,
     /// Files; line n of a `lines` file speaks of picture n of the split.
     pub files: Vec<String>,

@@ -11,7 +11,7 @@ pub(super) fn data(data: &DataConfig, rules: &mut Rules) {
     languages(&data.languages, rules);
     features(data, rules);
     for (index, source) in data.captions.iter().enumerate() {
-        captions(&format!("data.captions.{index}"), source, &data.languages, rules);
+        captions(&format!("data.captions.{index}"), source, rules);
     }
     for language in &data.languages {
         let has = |source: &CaptionSource| source.languages.is_empty() || source.languages.contains(language);
@@ -53,33 +53,45 @@ fn features(data: &DataConfig, rules: &mut Rules) {
     rules.need(!data.features.is_empty(), "data.features", Fault::NoFiles);
     for file in &data.features {
         placeholders("data.features", file, &["split"], rules);
-        // Without ids, one file for all splits would give every split the same pictures.
-        let apart = file.contains("{split}") || data.image_ids.is_some();
-        rules.need(apart, "data.features", Fault::NoSplitInPath { file: file.clone() });
     }
+    let by_split = data.features.first().is_some_and(|file| file.contains("{split}"));
+    let alike = data.features.iter().all(|file| file.contains("{split}") == by_split);
+    rules.need(alike, "data.features", Fault::SplitInSome);
     if let Some(file) = &data.image_ids {
         placeholders("data.image_ids", file, &["split"], rules);
+        let alike = data.features.is_empty() || file.contains("{split}") == by_split;
+        rules.need(alike, "data.image_ids", Fault::IdsUnlikeFeatures { file: file.clone() });
     }
+    let lines = data.captions.iter().any(|source| source.format == CaptionFormat::Lines);
+    let in_order = by_split || data.features.is_empty() || !lines;
+    rules.need(in_order, "data.features", Fault::LinesWithoutSplit);
 }
 
-fn captions(key: &str, source: &CaptionSource, languages: &[String], rules: &mut Rules) {
+fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
     let (files, named) = (format!("{key}.files"), format!("{key}.languages"));
     rules.need(!source.files.is_empty(), &files, Fault::NoFiles);
-    let in_file = source.format == CaptionFormat::Jsonl;
-    rules.need(in_file || !source.languages.is_empty(), &named, Fault::SourceWithoutLanguages);
     for (index, language) in source.languages.iter().enumerate() {
-        let known = languages.contains(language);
-        rules.need(known, &named, Fault::UnknownLanguage { language: language.clone() });
         let first = source.languages.iter().position(|l| l == language) == Some(index);
         rules.need(first, &named, Fault::LanguageTwice { language: language.clone() });
     }
+    let says_language = source.format == CaptionFormat::Jsonl;
+    let by_language = |file: &String| file.contains("{language}");
+    let nameless = source.languages.is_empty() && (!says_language || source.files.iter().any(by_language));
+    rules.need(!nameless, &named, Fault::SourceWithoutLanguages);
     for file in &source.files {
         placeholders(&files, file, &["split", "language"], rules);
-        let apart = in_file || source.languages.len() < 2 || file.contains("{language}");
+        let apart = says_language || source.languages.len() < 2 || by_language(file);
         rules.need(apart, &files, Fault::NoLanguageInPath { file: file.clone() });
-        // Line n speaks of picture n of *the split*: one file would put test captions into training.
-        let apart = source.format != CaptionFormat::Lines || file.contains("{split}");
-        rules.need(apart, &files, Fault::NoSplitInPath { file: file.clone() });
+        match (source.format, file.contains("{split}")) {
+            // Line n speaks of picture n of *the split*: one file would put test captions into training.
+            (CaptionFormat::Lines, false) => {
+                rules.need(false, &files, Fault::NoSplitInPath { file: file.clone() })
+            }
+            (CaptionFormat::Karpathy, true) => {
+                rules.need(false, &files, Fault::SplitOfKarpathy { file: file.clone() })
+            }
+            _ => true,
+        };
     }
 }
 

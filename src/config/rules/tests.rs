@@ -62,11 +62,15 @@ rule!(
     |c| c.data.languages.push("fr".into()),
     "`data.languages` names `fr`, which no entry of `data.captions` has"
 );
-rule!(
-    a_caption_source_has_known_languages,
-    |c| c.data.captions[0].languages.push("fr".into()),
-    "`data.captions.0.languages` names `fr`, which `data.languages` does not have"
-);
+#[test]
+fn fewer_languages_than_the_captions_have_are_good() {
+    let broken = after(|c| {
+        c.train.captions.insert("de".into(), 2);
+        c.data.languages.pop();
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
 rule!(
     a_caption_source_names_no_language_twice,
     |c| c.data.captions[0].languages.push("en".into()),
@@ -75,7 +79,8 @@ rule!(
 rule!(
     a_caption_source_without_languages_is_jsonl,
     |c| c.data.captions[0].languages.clear(),
-    "`data.captions.0.languages` is empty; name the languages of the files (only `jsonl` files say them themselves)"
+    "`data.captions.0.languages` is empty; name the languages of the files (only `jsonl` files say them themselves, \
+     in paths without `{language}`)"
 );
 rule!(
     a_caption_source_has_files,
@@ -94,9 +99,19 @@ rule!(
 );
 rule!(there_are_features, |c| c.data.features.clear(), "`data.features` is empty; name at least one file");
 rule!(
-    features_of_all_splits_need_ids,
+    features_of_lines_differ_by_split,
     |c| c.data.features = vec!["all.npy".into()],
-    "`data.features` has `all.npy` for every split; put `{split}` where their paths differ"
+    "`data.features` has no `{split}`, but line n of a `lines` file is picture n of its split"
+);
+rule!(
+    features_differ_by_split_all_or_none,
+    |c| c.data.features.push("all.npy".into()),
+    "`data.features` has `{split}` in some files; put it into all or none"
+);
+rule!(
+    ids_differ_by_split_as_features_do,
+    |c| c.data.image_ids = Some("ids.txt".into()),
+    "`data.image_ids` is `ids.txt`; it must have `{split}` if `data.features` has it, and only then"
 );
 rule!(
     parallel_captions_differ_by_language,
@@ -126,6 +141,22 @@ fn a_language_code_is_plain() {
 }
 
 #[test]
+fn a_karpathy_file_holds_all_splits() {
+    let karpathy = |file: &str| CaptionSource {
+        format: CaptionFormat::Karpathy,
+        languages: vec!["en".into(), "de".into()],
+        files: vec![file.into()],
+        ..Default::default()
+    };
+    assert_eq!(after(|c| c.data.captions[0] = karpathy("dataset_{language}.json")), [""; 0]);
+    assert_eq!(
+        after(|c| c.data.captions[0] = karpathy("{split}_{language}.json")),
+        ["`data.captions.0.files` has `{split}_{language}.json`, but a `karpathy` file holds all splits; \
+         leave `{split}` out"]
+    );
+}
+
+#[test]
 fn jsonl_files_name_languages_and_splits_themselves() {
     let broken = after(|c| {
         c.data.captions[0] = CaptionSource {
@@ -151,8 +182,8 @@ fn a_placeholder_is_known() {
         says("data.images", "{name}.png", "name", "`{split}` and `{id}`")
     );
     assert_eq!(
-        after(|c| c.data.image_ids = Some("{language}".into())),
-        says("data.image_ids", "{language}", "language", "`{split}`")
+        after(|c| c.data.image_ids = Some("{split}.{language}".into())),
+        says("data.image_ids", "{split}.{language}", "language", "`{split}`")
     );
     assert_eq!(
         after(|c| c.words.vectors = Some("cc.{lang}.bin".into())),
@@ -271,7 +302,7 @@ rule!(a_batch_has_two_pictures, |c| c.train.images = 1, "`train.images` is 1; it
 rule!(
     captions_are_of_known_languages,
     |c| c.train.captions.insert("fr".into(), 2),
-    "`train.captions.fr` names `fr`, which `data.languages` does not have"
+    "`train.captions.fr` names `fr`, which neither `data.languages` nor `data.captions` has"
 );
 rule!(
     captions_per_language_are_at_least_one,

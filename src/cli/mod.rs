@@ -1,1 +1,149 @@
-//! cli
+//! The command line: one file per command, each a short recipe of library calls.
+//!
+//! Results go to standard output, everything else to standard error. Exit status: 0 well, 2 wrong usage, 3 bad
+//! configuration, 4 bad data, 1 anything else.
+
+mod completions;
+mod config;
+mod data;
+mod demo;
+mod embed;
+mod evaluate;
+mod man;
+mod report;
+mod search;
+mod train;
+
+pub mod interrupt;
+pub mod log;
+pub mod progress;
+pub mod stdout;
+pub mod terminal;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{Error, Result};
+use terminal::Terminal;
+
+/// Trains compact text-image retrieval models for many languages.
+#[derive(Debug, Parser)]
+#[command(name = "tinyglot", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Begin with `tinyglot demo`: it draws a corpus of pictures, trains on it and searches it.
+Exit status: 0 well, 2 wrong usage, 3 bad configuration, 4 bad data, 1 anything else.")]
+pub struct Cli {
+    /// Threads to compute with; results do not depend on it [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Data(data::Args),
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+    Embed(embed::Args),
+    Search(search::Args),
+    Report(report::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> Result<()> {
+    if let Some(threads) = cli.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+        pool.build_global().map_err(|e| Error::run("the threads cannot be started").because(e))?;
+    }
+    let terminal = Terminal::new(cli.quiet, cli.verbose);
+    match cli.command {
+        Command::Config(args) => config::run(args, &terminal),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Demo(_)
+        | Command::Data(_)
+        | Command::Train(_)
+        | Command::Evaluate(_)
+        | Command::Embed(_)
+        | Command::Search(_)
+        | Command::Report(_) => Err(Error::run("not wired yet")),
+    }
+}
+
+/// Tells of an error and gives the exit status for it. A reader that has closed standard output wants no more, and
+/// that is no error.
+pub fn failed(error: &Error) -> ExitCode {
+    if stdout::is_closed(error) {
+        return ExitCode::SUCCESS;
+    }
+    terminal::complain(error);
+    ExitCode::from(error.exit_status())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "tinyglot demo",
+            "tinyglot data check a.toml",
+            "tinyglot data scenes --out d --seed 1 --train 9 --val 2 --test 2 --captions 3 --languages en,qu",
+            "tinyglot train a.toml --set train.epochs=3 --set seed=1 --out run --resume --threads 2 -q",
+            "tinyglot evaluate run --split val --json --distractors",
+            "tinyglot embed run --language de",
+            "tinyglot embed run --images f.npy",
+            "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
+            "tinyglot search run --language de --gallery f.npy",
+            "tinyglot report run",
+            "tinyglot config show a.toml --diff",
+            "tinyglot config check a.toml -v",
+            "tinyglot config schema",
+            "tinyglot completions zsh",
+            "tinyglot man pages",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_are_refused() {
+        for line in [
+            "tinyglot embed run",
+            "tinyglot embed run --language de --images f.npy",
+            "tinyglot search run --gallery f.npy",
+            "tinyglot search run --language de --gallery f.npy -k 0",
+            "tinyglot evaluate run --split trian",
+            "tinyglot config check a.toml --threads 0",
+            "tinyglot config check a.toml -q -v",
+            "tinyglot completions cmd",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

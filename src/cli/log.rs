@@ -1,0 +1,84 @@
+//! The log of a run: lines for a person on standard error, and all of them, with the time, in `run.log`.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::terminal::Terminal;
+use crate::{Error, Result};
+
+/// Says lines, and keeps them.
+#[derive(Debug)]
+pub struct Log {
+    terminal: Terminal,
+    start: Instant,
+    file: Option<(PathBuf, Mutex<File>)>,
+}
+
+impl Log {
+    /// A log that goes to the terminal only.
+    pub fn new(terminal: Terminal) -> Self {
+        Log { terminal, start: Instant::now(), file: None }
+    }
+
+    /// Appends all further lines to `file` too, each with the seconds since the start.
+    pub fn keep(mut self, file: &Path) -> Result<Self> {
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        let opened = opened.map_err(|source| Error::writing(file, source))?;
+        self.file = Some((file.to_path_buf(), Mutex::new(opened)));
+        Ok(self)
+    }
+
+    /// A line for everyone.
+    pub fn say(&self, line: &str) -> Result<()> {
+        self.terminal.say(line);
+        self.append("", line)
+    }
+
+    /// A line for those who want more (`-v`); the file has it always.
+    pub fn detail(&self, line: &str) -> Result<()> {
+        self.terminal.detail(line);
+        self.append("", line)
+    }
+
+    /// Something that is probably not as the user wants it.
+    pub fn warn(&self, line: &str) -> Result<()> {
+        self.terminal.warn(line);
+        self.append("warning: ", line)
+    }
+
+    fn append(&self, mark: &str, line: &str) -> Result<()> {
+        let Some((path, file)) = &self.file else { return Ok(()) };
+        let text = format!("[{:9.2} s] {mark}{line}\n", self.start.elapsed().as_secs_f64());
+        let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        file.write_all(text.as_bytes()).map_err(|source| Error::writing(path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_keeps_every_line_and_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.log");
+        std::fs::write(&file, "earlier\n").unwrap();
+        let log = Log::new(Terminal::new(true, false)).keep(&file).unwrap();
+        log.say("epoch 1").unwrap();
+        log.detail("norm 3").unwrap();
+        log.warn("slow").unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let ends: Vec<_> = text.lines().map(|line| line.rsplit("] ").next().unwrap()).collect();
+        assert_eq!(ends, ["earlier", "epoch 1", "norm 3", "warning: slow"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Log::new(Terminal::new(true, false)).keep(folder.path()).unwrap_err();
+        assert_eq!(error.exit_status(), 1);
+    }
+}

@@ -90,13 +90,13 @@ impl Config {
         }
         problems.extend(shape::check(&document));
         if !problems.is_empty() {
-            return Err(Problems(problems).into_error(Some(file), &origins));
+            return Err(Problems(problems).located(Some(file), &origins));
         }
         let base = paths::folder_of(file)?;
         let mut whole = Value::Table(document);
         paths::anchor("", &mut whole, &base);
         let raw = RawConfig::deserialize(whole).map_err(|e| Error::config(e.message().trim()).at(file))?;
-        raw.check(base).map_err(|problems| problems.into_error(Some(file), &origins))
+        raw.check(base).map_err(|problems| problems.located(Some(file), &origins))
     }
 
     /// The whole configuration, defaults and full paths included; reads back as an equal one.
@@ -351,6 +351,6 @@ learning_rate = 3e-4
         raw.train.epochs = 0;
         let problems = raw.check(config.base().into()).unwrap_err();
         assert_eq!(problems.0, [Problem::new("train.epochs", Fault::TooSmall { value: 0, least: 1 })]);
-        assert_eq!(crate::Error::from(problems).to_string(), "`train.epochs` is 0; it must be at least 1");
+        assert_eq!(problems.into_error().to_string(), "`train.epochs` is 0; it must be at least 1");
     }
 }

@@ -26,6 +26,8 @@ pub enum Fault {
     Negative { value: f32 },
     #[error("is {value}; it must be at least 0 and less than 1")]
     NotAShare { value: f32 },
+    #[error("is {value}; it must be greater than 0 and at most 1")]
+    NotAPositiveShare { value: f32 },
     #[error("is {value}; it must be greater than 0 and less than 1")]
     NotAProperShare { value: f32 },
 
@@ -154,8 +156,13 @@ impl Origins {
 }
 
 impl Problems {
+    /// One error for all, for a configuration that was not read from a file.
+    pub fn into_error(self) -> crate::Error {
+        self.located(None, &Origins::default())
+    }
+
     /// One error for all, each problem with its line of `file` or its `--set`.
-    pub(super) fn into_error(self, file: Option<&Path>, origins: &Origins) -> crate::Error {
+    pub(super) fn located(self, file: Option<&Path>, origins: &Origins) -> crate::Error {
         let mut located: Vec<_> =
             self.0.iter().map(|p| (origins.find(&p.key).cloned(), p.to_string())).collect();
         located.sort();
@@ -186,12 +193,6 @@ impl Problems {
     }
 }
 
-impl From<Problems> for crate::Error {
-    fn from(problems: Problems) -> Self {
-        problems.into_error(None, &Origins::default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,7 +205,7 @@ mod tests {
     fn one_problem_is_one_line_with_its_place() {
         let mut origins = Origins::default();
         origins.line("train.epochs", 7);
-        let error = Problems(vec![problem("train.epochs")]).into_error(Some(Path::new("a.toml")), &origins);
+        let error = Problems(vec![problem("train.epochs")]).located(Some(Path::new("a.toml")), &origins);
         assert_eq!(error.to_string(), "`a.toml`:7: `train.epochs` is 0; it must be at least 1");
         assert_eq!(error.exit_status(), 3);
     }
@@ -216,7 +217,7 @@ mod tests {
         origins.line("embedding.width", 12);
         origins.set("text.joint", "text.joint=0");
         let all = ["text.joint", "embedding.width", "train.epochs", "image.hidden"].map(problem).to_vec();
-        let text = Problems(all).into_error(Some(Path::new("a.toml")), &origins).to_string();
+        let text = Problems(all).located(Some(Path::new("a.toml")), &origins).to_string();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines,

@@ -101,9 +101,17 @@ fn fasttext(fasttext: &FastTextConfig, rules: &mut Rules) {
     rules.positive("words.fasttext.learning_rate", fasttext.learning_rate as f32);
     rules.at_least("words.fasttext.window", fasttext.window, 1);
     rules.at_least("words.fasttext.negatives", fasttext.negatives, 1);
+    let subsample = fasttext.subsample as f32;
+    if rules.finite("words.fasttext.subsample", subsample) {
+        let share = subsample > 0.0 && subsample <= 1.0;
+        rules.need(share, "words.fasttext.subsample", Fault::NotAPositiveShare { value: subsample });
+    }
     rules.at_least("words.fasttext.min_count", fasttext.min_count as usize, 1);
     let (shortest, longest) = (fasttext.min_ngram, fasttext.max_ngram);
-    rules.at_least("words.fasttext.min_ngram", shortest, 1);
+    if longest > 0 {
+        // Both 0 leave n-grams out.
+        rules.at_least("words.fasttext.min_ngram", shortest, 1);
+    }
     rules.need(longest >= shortest, "words.fasttext.max_ngram", Fault::NgramsReversed { shortest, longest });
     rules.at_least("words.fasttext.buckets", fasttext.buckets, 1);
     rules.at_most("words.fasttext.buckets", fasttext.buckets, MOST_ROWS);

@@ -227,6 +227,22 @@ rule!(
     "`words.fasttext.buckets` is 2147483648; it must be at most 2147483647"
 );
 
+rule!(
+    subsampling_keeps_some_words,
+    |c| c.words.fasttext.subsample = 0.0,
+    "`words.fasttext.subsample` is 0; it must be greater than 0 and at most 1"
+);
+rule!(
+    subsampling_is_a_share,
+    |c| c.words.fasttext.subsample = 1.5,
+    "`words.fasttext.subsample` is 1.5; it must be greater than 0 and at most 1"
+);
+
+#[test]
+fn ngrams_may_be_left_out() {
+    assert_eq!(after(|c| (c.words.fasttext.min_ngram, c.words.fasttext.max_ngram) = (0, 0)), [""; 0]);
+}
+
 // [embedding]
 rule!(
     word_width_is_at_most_the_vectors,

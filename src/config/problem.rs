@@ -68,8 +68,8 @@ pub enum Fault {
     TokenizerMissing,
     #[error("is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out")]
     TokenizerUnused,
-    #[error("is `{file}`; vectors are read from `.bin` or `.vec` files")]
-    VectorsFormat { file: String },
+    #[error("is `{file}`; vectors are read unpacked, as `.bin` or `.vec` files")]
+    PackedVectors { file: String },
     #[error("is {longest}; it must not be less than `words.fasttext.min_ngram`, {shortest}")]
     NgramsReversed { shortest: usize, longest: usize },
 

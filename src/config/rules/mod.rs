@@ -89,8 +89,8 @@ fn words(words: &WordsConfig, rules: &mut Rules) {
     rules.at_least("words.max_tokens", words.max_tokens, 1);
     rules.at_least("words.min_count", words.min_count as usize, 1);
     if let Some(file) = &words.vectors {
-        let known = file.ends_with(".bin") || file.ends_with(".vec");
-        rules.need(known, "words.vectors", Fault::VectorsFormat { file: file.clone() });
+        let packed = [".gz", ".bz2", ".xz", ".zip"].iter().any(|ending| file.ends_with(ending));
+        rules.need(!packed, "words.vectors", Fault::PackedVectors { file: file.clone() });
         data::placeholders("words.vectors", file, &["language"], rules);
     }
 }

@@ -212,9 +212,9 @@ rule!(
     "`words.tokenizer` is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out"
 );
 rule!(
-    vectors_are_bin_or_vec,
+    vectors_are_unpacked,
     |c| c.words.vectors = Some("cc.{language}.300.gz".into()),
-    "`words.vectors` is `cc.{language}.300.gz`; vectors are read from `.bin` or `.vec` files"
+    "`words.vectors` is `cc.{language}.300.gz`; vectors are read unpacked, as `.bin` or `.vec` files"
 );
 rule!(
     ngrams_go_from_short_to_long,

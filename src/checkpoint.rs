@@ -97,7 +97,9 @@ impl RunFolder {
     /// Makes the folder for a new run; one that holds a run already is refused.
     pub fn create(path: &Path) -> Result<Self> {
         if path.join("run.json").exists() || path.join("config.toml").exists() {
-            return Err(Error::usage("there is a run already").at(path).hint("`--resume` goes on with it; or give another `--out`"));
+            return Err(Error::usage("there is a run already")
+                .at(path)
+                .hint("`--resume` goes on with it; or give another `--out`"));
         }
         fs::create_dir_all(path.join("words")).map_err(|e| Error::writing(path, e))?;
         Ok(Self::new(path))
@@ -106,7 +108,9 @@ impl RunFolder {
     pub fn config(&self) -> Result<Config> {
         let file = self.path.join("config.toml");
         if !file.exists() {
-            return Err(Error::data("no run here: `config.toml` is missing").at(&self.path).hint("give the folder that `tinyglot train --out` made"));
+            return Err(Error::data("no run here: `config.toml` is missing")
+                .at(&self.path)
+                .hint("give the folder that `tinyglot train --out` made"));
         }
         Config::load(&file, &[])
     }
@@ -118,12 +122,16 @@ impl RunFolder {
         struct Head {
             version: u32,
         }
-        let broken = |e: serde_json::Error| Error::data("not a run's description").at(&file).line(e.line()).because(e);
+        let broken =
+            |e: serde_json::Error| Error::data("not a run's description").at(&file).line(e.line()).because(e);
         let head: Head = serde_json::from_str(&text).map_err(broken)?;
         if head.version != VERSION {
-            return Err(Error::data(format!("the run has version {}, this program reads version {VERSION}", head.version))
-                .at(&file)
-                .hint("use the program that wrote it, or train again"));
+            return Err(Error::data(format!(
+                "the run has version {}, this program reads version {VERSION}",
+                head.version
+            ))
+            .at(&file)
+            .hint("use the program that wrote it, or train again"));
         }
         serde_json::from_str(&text).map_err(broken)
     }
@@ -155,19 +163,32 @@ impl RunFolder {
         let mut slots = BTreeMap::new();
         for (l, language) in lexicon.languages.iter().enumerate() {
             lexicon.vocabularies[l].write(&folder.join(format!("{language}.words")))?;
-            slots.insert(language.clone(), lexicon.slots[l].iter().map(|s| match s {
-                Slot::Own(_) => -1,
-                Slot::Latent(t) => *t as i64,
-            }).collect());
+            slots.insert(
+                language.clone(),
+                lexicon.slots[l]
+                    .iter()
+                    .map(|s| match s {
+                        Slot::Own(_) => -1,
+                        Slot::Latent(t) => *t as i64,
+                    })
+                    .collect(),
+            );
             let vectors = &encoder.vectors[l];
             vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
         }
         let file = LexiconFile { version: VERSION, latents: lexicon.latents, slots };
-        write_whole(&folder.join("lexicon.json"), serde_json::to_string(&file).expect("plain data").as_bytes())?;
+        write_whole(
+            &folder.join("lexicon.json"),
+            serde_json::to_string(&file).expect("plain data").as_bytes(),
+        )?;
         let mut tensors = Vec::new();
         for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
             let (rows, columns) = dims(layer);
-            tensors.push(Stored::floats(&format!("{language}.weight"), &[rows, columns], data(&layer.weight)));
+            tensors.push(Stored::floats(
+                &format!("{language}.weight"),
+                &[rows, columns],
+                data(&layer.weight),
+            ));
             tensors.push(Stored::floats(&format!("{language}.bias"), &[rows], data1(&layer.bias)));
         }
         let keys = &encoder.scorer.keys;
@@ -285,8 +306,13 @@ impl RunFolder {
             match file.floats(name) {
                 Ok((stored, s)) if s == shape => x.copy_from_slice(&stored),
                 Ok((_, s)) => {
-                    let e = Error::data(format!("`{name}` has shape {s:?}, the configuration asks for {shape:?}"));
-                    problem.get_or_insert(e.at(&path).hint("the run's `config.toml` was changed, or files of two runs were mixed"));
+                    let e = Error::data(format!(
+                        "`{name}` has shape {s:?}, the configuration asks for {shape:?}"
+                    ));
+                    problem.get_or_insert(
+                        e.at(&path)
+                            .hint("the run's `config.toml` was changed, or files of two runs were mixed"),
+                    );
                 }
                 Err(e) => {
                     problem.get_or_insert(e);
@@ -295,7 +321,9 @@ impl RunFolder {
         });
         if let Some(extra) = file.names().into_iter().find(|n| !names.contains(n)) {
             let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
-            problem.get_or_insert(e.hint("the run's `config.toml` was changed, or files of two runs were mixed"));
+            problem.get_or_insert(
+                e.hint("the run's `config.toml` was changed, or files of two runs were mixed"),
+            );
         }
         problem.map_or(Ok(()), Err)
     }
@@ -306,7 +334,9 @@ impl RunFolder {
         let state: TrainState = serde_json::from_str(&text)
             .map_err(|e| Error::data("not a training state").at(&path).line(e.line()).because(e))?;
         if state.version != VERSION {
-            return Err(Error::data(format!("the checkpoint has version {}, not {VERSION}", state.version)).at(&path).hint("train again"));
+            return Err(Error::data(format!("the checkpoint has version {}, not {VERSION}", state.version))
+                .at(&path)
+                .hint("train again"));
         }
         Ok(state)
     }
@@ -317,7 +347,9 @@ impl RunFolder {
         let file = TensorFile::open(&path)?;
         let mut average = BTreeMap::new();
         for name in file.names() {
-            let (kind, parameter) = name.split_once('.').ok_or_else(|| Error::data(format!("`{name}` is no optimiser state")).at(&path))?;
+            let (kind, parameter) = name
+                .split_once('.')
+                .ok_or_else(|| Error::data(format!("`{name}` is no optimiser state")).at(&path))?;
             let state: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
             match kind {
                 "m" => state.m = file.floats(&name)?.0,
@@ -337,7 +369,9 @@ impl RunFolder {
     pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model)> {
         let (config, info) = (self.config()?, self.info()?);
         if !self.has(which) {
-            return Err(Error::data(format!("the run has no `{}` checkpoint", which.name())).at(&self.path).hint("let it train for an epoch first"));
+            return Err(Error::data(format!("the run has no `{}` checkpoint", which.name()))
+                .at(&self.path)
+                .hint("let it train for an epoch first"));
         }
         let encoder = self.read_words(&config, &info.languages)?;
         let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
@@ -351,8 +385,14 @@ impl RunFolder {
 pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> HybridEmbedding {
     let e = config.embedding();
     let word_width = if e.word_width == 0 { fasttext } else { e.word_width };
-    let zero_layer = || LinearWeights { weight: matrix(vec![0.0; e.width * word_width], e.width, word_width), bias: vector(vec![0.0; e.width]) };
-    let own = |l: usize| OwnWords { words: Table::new(word_width, vec![0.0; lexicon.own(l) * word_width]), layer: zero_layer() };
+    let zero_layer = || LinearWeights {
+        weight: matrix(vec![0.0; e.width * word_width], e.width, word_width),
+        bias: vector(vec![0.0; e.width]),
+    };
+    let own = |l: usize| OwnWords {
+        words: Table::new(word_width, vec![0.0; lexicon.own(l) * word_width]),
+        layer: zero_layer(),
+    };
     let languages = if e.top_k > 0 { lexicon.languages.len() } else { 0 };
     HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),
@@ -375,7 +415,9 @@ fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
     let slot = |(w, &t): (usize, &i64)| match t {
         -1 => Ok(Slot::Own(w as u32)),
         t if t >= 0 && (t as usize) < latents => Ok(Slot::Latent(t as u32)),
-        t => Err(Error::data(format!("slot {t} of {latents} latent tokens")).at(path).hint("the run is damaged: copy it again")),
+        t => Err(Error::data(format!("slot {t} of {latents} latent tokens"))
+            .at(path)
+            .hint("the run is damaged: copy it again")),
     };
     list.iter().enumerate().map(slot).collect()
 }
@@ -411,7 +453,12 @@ struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     fn floats(name: &str, shape: &[usize], x: &'a [f32]) -> Self {
-        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes: Cow::Borrowed(bytemuck::cast_slice(x)) }
+        Stored {
+            name: name.into(),
+            shape: shape.to_vec(),
+            dtype: Dtype::F32,
+            bytes: Cow::Borrowed(bytemuck::cast_slice(x)),
+        }
     }
 
     fn owned(name: &str, shape: &[usize], x: Vec<f32>) -> Stored<'static> {
@@ -420,7 +467,12 @@ impl<'a> Stored<'a> {
     }
 
     fn words(name: &str, x: &'a [u32]) -> Self {
-        Stored { name: name.into(), shape: vec![x.len()], dtype: Dtype::U32, bytes: Cow::Borrowed(bytemuck::cast_slice(x)) }
+        Stored {
+            name: name.into(),
+            shape: vec![x.len()],
+            dtype: Dtype::U32,
+            bytes: Cow::Borrowed(bytemuck::cast_slice(x)),
+        }
     }
 }
 
@@ -442,7 +494,8 @@ impl View for &Stored<'_> {
 fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
     let views = tensors.iter().map(|t| (t.name.clone(), t));
     let meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
-    let bytes = safetensors::serialize(views, Some(meta)).map_err(|e| Error::run("cannot be written").at(path).because(e))?;
+    let bytes = safetensors::serialize(views, Some(meta))
+        .map_err(|e| Error::run("cannot be written").at(path).because(e))?;
     write_whole(path, &bytes)
 }
 
@@ -464,7 +517,10 @@ impl TensorFile {
 
     fn parse(&self) -> Result<SafeTensors<'_>> {
         SafeTensors::deserialize(&self.map).map_err(|e| {
-            Error::data("not a whole safetensors file").at(&self.path).because(e).hint("the run is damaged: copy it again, or resume from another checkpoint")
+            Error::data("not a whole safetensors file")
+                .at(&self.path)
+                .because(e)
+                .hint("the run is damaged: copy it again, or resume from another checkpoint")
         })
     }
 
@@ -475,7 +531,9 @@ impl TensorFile {
     fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<u8>, Vec<usize>)> {
         let tensors = self.parse()?;
         let t = tensors.tensor(name).map_err(|_| {
-            Error::data(format!("the tensor `{name}` is missing")).at(&self.path).hint("the run is damaged, or its `config.toml` was changed")
+            Error::data(format!("the tensor `{name}` is missing"))
+                .at(&self.path)
+                .hint("the run is damaged, or its `config.toml` was changed")
         })?;
         if t.dtype() != dtype {
             return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype())).at(&self.path));

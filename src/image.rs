@@ -56,7 +56,13 @@ pub struct ImageBranch {
 }
 
 impl ImageBranch {
-    pub fn new(config: &ImageConfig, width: usize, joint: usize, precision: Precision, init: &mut Init) -> Self {
+    pub fn new(
+        config: &ImageConfig,
+        width: usize,
+        joint: usize,
+        precision: Precision,
+        init: &mut Init,
+    ) -> Self {
         let h = config.hidden;
         ImageBranch {
             hidden: init.linear(width, h),

@@ -37,7 +37,13 @@ pub fn embed_sentences(
         if rows.is_empty() {
             // Nothing but unknown words: all of them are the encoding of an empty sentence.
             let empty = matrix(Vec::new(), 0, model.embedding.latents.width);
-            place(&mut out, &mut width, data(&model.text.forward(empty, &Arc::new(sequences), 0)), some, sentences.len());
+            place(
+                &mut out,
+                &mut width,
+                data(&model.text.forward(empty, &Arc::new(sequences), 0)),
+                some,
+                sentences.len(),
+            );
             continue;
         }
         let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
@@ -57,7 +63,12 @@ fn place(out: &mut Vec<f32>, width: &mut usize, vectors: &[f32], places: &[usize
 }
 
 /// Picture features as unit vectors (pictures, joint).
-pub fn embed_images(model: &mut Model, rows: usize, width: usize, row: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+pub fn embed_images(
+    model: &mut Model,
+    rows: usize,
+    width: usize,
+    row: impl Fn(usize, &mut [f32]),
+) -> Vec<f32> {
     let mut out = Vec::new();
     for first in (0..rows).step_by(PICTURES) {
         let count = PICTURES.min(rows - first);
@@ -89,7 +100,12 @@ pub struct Evaluated<'a> {
 }
 
 /// Retrieval in every language that has captions in the split.
-pub fn evaluate(model: &mut Model, lexicon: &Lexicon, config: &Config, what: &Evaluated) -> Result<Evaluation> {
+pub fn evaluate(
+    model: &mut Model,
+    lexicon: &Lexicon,
+    config: &Config,
+    what: &Evaluated,
+) -> Result<Evaluation> {
     let features = &what.split.features;
     let mut images = embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x));
     let mut more = 0;

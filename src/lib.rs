@@ -3,8 +3,6 @@
 //! The modules in the order in which data flows; a module imports only those above it.
 
 pub mod batch;
-pub mod pretrain;
-pub mod prepare;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
@@ -14,15 +12,17 @@ pub mod embedding;
 pub mod error;
 pub mod eval;
 pub mod image;
+pub mod inference;
 pub mod loss;
 pub mod model;
+pub mod objective;
 pub mod ops;
 pub mod optim;
+pub mod prepare;
+pub mod pretrain;
 pub mod report;
 pub mod scenes;
 pub mod text;
-pub mod objective;
-pub mod inference;
 pub mod train;
 pub mod words;
 

@@ -72,8 +72,8 @@ impl Model {
         let mut init = Init::new(seed);
         let (width, precision) = (config.embedding().width, config.train().precision);
         let joint = config.text().joint;
-        let adversary = (config.loss().adversary.weight > 0.0)
-            .then(|| init.linear(width, config.data().languages.len()));
+        let adversary =
+            (config.loss().adversary.weight > 0.0).then(|| init.linear(width, config.data().languages.len()));
         Model {
             languages: config.data().languages.clone(),
             embedding,

@@ -110,17 +110,18 @@ impl Views<'_> {
 
     fn image_text(&self, config: &LossConfig, total: &mut Total) {
         let images: Vec<u32> = (0..self.image.shape().0 as u32).collect();
-        let mut by_language = |name, weight: f32, shifts: &[usize], loss: &dyn Fn(Pairs) -> crate::loss::Value| {
-            if weight > 0.0 {
-                let mut parts = Vec::new();
-                for (&shift, group) in shifts.iter().flat_map(|s| self.groups().map(move |g| (s, g))) {
-                    let s = similarity(self.image.leaky_trace(), self.sentences(group, shift));
-                    let columns = &self.batch.image_of[group.clone()];
-                    parts.push(on_tape(s, |s| loss(Pairs { similarity: s, rows: &images, columns })));
+        let mut by_language =
+            |name, weight: f32, shifts: &[usize], loss: &dyn Fn(Pairs) -> crate::loss::Value| {
+                if weight > 0.0 {
+                    let mut parts = Vec::new();
+                    for (&shift, group) in shifts.iter().flat_map(|s| self.groups().map(move |g| (s, g))) {
+                        let s = similarity(self.image.leaky_trace(), self.sentences(group, shift));
+                        let columns = &self.batch.image_of[group.clone()];
+                        parts.push(on_tape(s, |s| loss(Pairs { similarity: s, rows: &images, columns })));
+                    }
+                    total.add(name, weight, parts);
                 }
-                total.add(name, weight, parts);
-            }
-        };
+            };
         let triplet = |p: Pairs| bidirectional(p, &config.triplet);
         by_language("triplet", config.triplet.weight, &[0], &triplet);
         let nce = &config.info_nce;
@@ -130,13 +131,15 @@ impl Views<'_> {
     }
 
     fn neighbourhoods(&self, config: &LossConfig, total: &mut Total) {
-        let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>, loss: &dyn Fn(Pairs) -> crate::loss::Value| {
+        let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>,
+                       loss: &dyn Fn(Pairs) -> crate::loss::Value| {
             let groups: Vec<_> = self.groups().collect();
             let mut parts = Vec::new();
             for (n, a) in groups.iter().enumerate() {
                 for b in &groups[n + 1..] {
                     let s = similarity(rows(a), rows(b));
-                    let (rows, columns) = (&self.batch.image_of[(*a).clone()], &self.batch.image_of[(*b).clone()]);
+                    let (rows, columns) =
+                        (&self.batch.image_of[(*a).clone()], &self.batch.image_of[(*b).clone()]);
                     parts.push(on_tape(s, |s| loss(Pairs { similarity: s, rows, columns })));
                 }
             }
@@ -177,7 +180,10 @@ impl Views<'_> {
             let mut parts = Vec::new();
             for (a, b) in self.batch.language_pairs() {
                 let text = |rows: &[u32], shift: usize| {
-                    select(self.text.leaky_trace(), &rows.iter().map(|r| r + shift as u32).collect::<Vec<_>>())
+                    select(
+                        self.text.leaky_trace(),
+                        &rows.iter().map(|r| r + shift as u32).collect::<Vec<_>>(),
+                    )
                 };
                 let masked = [text(&a, shift), text(&b, shift)];
                 let whole = [text(&a, 0), text(&b, 0)];

@@ -33,7 +33,12 @@ pub struct Prepared {
 
 /// Segments, builds vocabularies from the training captions, trains or reads vectors, pretrains, and assigns slots.
 /// `cache` keeps trained FastText vectors by content.
-pub fn prepare(config: &Config, corpus: &Corpus, cache: Option<&Path>, progress: Progress) -> Result<Prepared> {
+pub fn prepare(
+    config: &Config,
+    corpus: &Corpus,
+    cache: Option<&Path>,
+    progress: Progress,
+) -> Result<Prepared> {
     let languages = &corpus.languages;
     let segmenters: Vec<Segmenter> =
         languages.iter().map(|l| Segmenter::new(l, config.words(), config.base())).collect::<Result<_>>()?;
@@ -59,8 +64,10 @@ pub fn prepare(config: &Config, corpus: &Corpus, cache: Option<&Path>, progress:
         (0..languages.len()).map(|l| vocabulary(config, &tokens[l], &vectors[l])).collect();
     for (vocabulary, language) in vocabularies.iter().zip(languages) {
         if vocabulary.is_empty() {
-            return Err(Error::data(format!("no word of `{language}` has both a training caption and a vector"))
-                .hint("check `words.vectors` and the language's segmentation with `tinyglot data check`"));
+            return Err(Error::data(format!(
+                "no word of `{language}` has both a training caption and a vector"
+            ))
+            .hint("check `words.vectors` and the language's segmentation with `tinyglot data check`"));
         }
     }
     let tables: Vec<Vec<f32>> = vocabularies.iter().zip(&vectors).map(|(v, x)| table(v, x)).collect();
@@ -69,10 +76,10 @@ pub fn prepare(config: &Config, corpus: &Corpus, cache: Option<&Path>, progress:
         .zip(&vocabularies)
         .map(|(t, v)| t.iter().map(|s| s.iter().filter_map(|w| v.id(w)).collect()).collect())
         .collect();
-    let index: Vec<CaptionIndex> =
-        (0..languages.len()).map(|l| index(&corpus.train, l)).collect();
+    let index: Vec<CaptionIndex> = (0..languages.len()).map(|l| index(&corpus.train, l)).collect();
     let words = Words { languages, vectors: &tables, captions: &captions, index: &index, width };
-    let trained = pretrain(&words, config.embedding(), config.train(), config.loss(), config.seed(), progress)?;
+    let trained =
+        pretrain(&words, config.embedding(), config.train(), config.loss(), config.seed(), progress)?;
     let build = Build { config: config.embedding(), words, vocabularies: &vocabularies };
     let (slots, used) = build.slots(&trained);
     let embedding = build.embedding(config, &trained, &slots, &used)?;
@@ -196,7 +203,8 @@ impl Build<'_> {
         let mut new: BTreeMap<u32, u32> = rare.map(|&t| (t, 0)).collect();
         new.values_mut().enumerate().for_each(|(i, n)| *n = i as u32);
         let slot = |w: usize, t: &u32| if w < k { Slot::Own(w as u32) } else { Slot::Latent(new[t]) };
-        let slots = assigned.iter().map(|a| a.iter().enumerate().map(|(w, t)| slot(w, t)).collect()).collect();
+        let slots =
+            assigned.iter().map(|a| a.iter().enumerate().map(|(w, t)| slot(w, t)).collect()).collect();
         (slots, new.into_keys().collect())
     }
 
@@ -235,7 +243,10 @@ impl Build<'_> {
         let to = if self.config.word_width == 0 { full } else { self.config.word_width };
         let width = self.config.width;
         let (words, mut layer) = if to == full {
-            (vectors[..top * full].to_vec(), LinearWeights { weight: aligned.weight.clone(), bias: aligned.bias.clone() })
+            (
+                vectors[..top * full].to_vec(),
+                LinearWeights { weight: aligned.weight.clone(), bias: aligned.bias.clone() },
+            )
         } else {
             let pca = Pca::fit(count, full, vectors, to)?;
             let mut words = vec![0.0; top * to];

@@ -60,7 +60,8 @@ pub fn pretrain(
 ) -> Result<Pretrained> {
     let mut layers = align(words, &config.align, config.width, train, loss, seed, progress)?;
     let start = first_latents(words, &layers, config, seed);
-    let latents = latent_vocabulary(words, &mut layers, start, &config.pretrain, train, loss, seed, progress)?;
+    let latents =
+        latent_vocabulary(words, &mut layers, start, &config.pretrain, train, loss, seed, progress)?;
     let scorer = Scorer { layers, keys: unit_keys(&latents) };
     Ok(Pretrained { scorer, latents: latents.data })
 }
@@ -77,7 +78,8 @@ fn align(
     progress: Progress,
 ) -> Result<Vec<LinearWeights>> {
     let mut init = Init::new(derive(seed, "align", 0));
-    let mut layers: Vec<LinearWeights> = words.languages.iter().map(|_| init.linear(words.width, width)).collect();
+    let mut layers: Vec<LinearWeights> =
+        words.languages.iter().map(|_| init.linear(words.width, width)).collect();
     let sampler = sampler(words, train, derive(seed, "align", 1));
     let steps = config.epochs * sampler.steps_per_epoch();
     let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
@@ -103,8 +105,7 @@ fn first_latents(words: &Words, layers: &[LinearWeights], config: &EmbeddingConf
         return start;
     }
     let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new() };
-    let points: Vec<f32> =
-        words.vectors.iter().enumerate().flat_map(|(l, v)| scorer.project(l, v)).collect();
+    let points: Vec<f32> = words.vectors.iter().enumerate().flat_map(|(l, v)| scorer.project(l, v)).collect();
     let iterations = if config.pretrain.init == LatentInit::Kmeans { KMEANS_ITERATIONS } else { 0 };
     spherical(&points, width, config.latents, iterations, seed)
 }
@@ -262,7 +263,8 @@ mod tests {
         config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, ..Default::default() };
         let train = TrainConfig { images: 30, ..Default::default() };
         let mut losses = Vec::new();
-        let result = pretrain(&words, &config, &train, &LossConfig::default(), 1, &mut |_, _, _, l| losses.push(l));
+        let result =
+            pretrain(&words, &config, &train, &LossConfig::default(), 1, &mut |_, _, _, l| losses.push(l));
         (result.unwrap(), vectors, losses)
     }
 

@@ -179,15 +179,17 @@ impl<'a> Trainer<'a> {
                 .hint("lower `train.learning_rate` or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it"));
         }
         let Some(sum) = sum else {
-            return Err(Error::data(format!("the batch of step {} has nothing to compare", step + 1))
-                .hint("give more captions per picture, or all languages with `train.language_temperature = 0`"));
+            return Err(Error::data(format!("the batch of step {} has nothing to compare", step + 1)).hint(
+                "give more captions per picture, or all languages with `train.language_temperature = 0`",
+            ));
         };
         let loss = sum.array();
         let mut grads = sum.backward();
         let model = &mut self.model;
         let norms = self.adam.update(&mut grads, &mut |f| model.visit(f));
         if !norms.0.is_finite() || !norms.1.is_finite() {
-            let what = format!("gradient norm {}, parameter norm {} after step {}", norms.0, norms.1, step + 1);
+            let what =
+                format!("gradient norm {}, parameter norm {} after step {}", norms.0, norms.1, step + 1);
             return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
         }
         self.state.step += 1;
@@ -203,7 +205,9 @@ impl<'a> Trainer<'a> {
         let decay = self.config.train().average.powi(AVERAGE_EVERY as i32).min((1.0 + n) / (10.0 + n));
         for (name, now) in self.settled() {
             match self.average.get_mut(&name) {
-                Some(average) => average.iter_mut().zip(&now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a)),
+                Some(average) => {
+                    average.iter_mut().zip(&now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a))
+                }
                 None => {
                     self.average.insert(name, now);
                 }

@@ -62,7 +62,8 @@ pub fn nearest(points: &[f32], centres: &[f32], width: usize) -> (Vec<u32>, Vec<
             let best: Vec<(u32, f32)> = scores
                 .chunks(k)
                 .map(|row| {
-                    let better = |b: (u32, f32), (j, &s): (usize, &f32)| if s > b.1 { (j as u32, s) } else { b };
+                    let better =
+                        |b: (u32, f32), (j, &s): (usize, &f32)| if s > b.1 { (j as u32, s) } else { b };
                     row.iter().enumerate().fold((0, f32::NEG_INFINITY), better)
                 })
                 .collect();

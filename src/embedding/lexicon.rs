@@ -146,7 +146,10 @@ mod tests {
             assert_eq!(rows.latents, [7, 3]);
             assert_eq!(rows.own, [vec![2], vec![2]]);
             assert_eq!((rows.len(), rows.mask_row()), (5, 4));
-            assert_eq!([sequences.get(0), sequences.get(1), sequences.get(2)], [&[0, 2, 0][..], &[3, 1], &[2]]);
+            assert_eq!(
+                [sequences.get(0), sequences.get(1), sequences.get(2)],
+                [&[0, 2, 0][..], &[3, 1], &[2]]
+            );
         }
     }
 }

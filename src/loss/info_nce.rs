@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn siblings_do_not_compete() {
         let alone = info_nce(Pairs { similarity: &[0.5, 0.1], rows: &[0], columns: &[0, 1] }, 0.1, 0.0);
-        let both = info_nce(Pairs { similarity: &[0.5, 0.5, 0.1], rows: &[0], columns: &[0, 0, 1] }, 0.1, 0.0);
+        let both =
+            info_nce(Pairs { similarity: &[0.5, 0.5, 0.1], rows: &[0], columns: &[0, 0, 1] }, 0.1, 0.0);
         assert!((alone.value - both.value).abs() < 1e-6);
     }
 
@@ -96,7 +97,8 @@ mod tests {
         let s = noise(4 * 7, 5);
         let (rows, columns) = ([0, 1, 2, 2], [0, 0, 1, 1, 2, 3, 3]);
         for smoothing in [0.0, 0.2] {
-            let f = |s: &[f32]| info_nce(Pairs { similarity: s, rows: &rows, columns: &columns }, 0.2, smoothing);
+            let f =
+                |s: &[f32]| info_nce(Pairs { similarity: s, rows: &rows, columns: &columns }, 0.2, smoothing);
             differences("info_nce", &s, &f(&s).grad, 1e-3, 5e-3, |s| f(s).value);
         }
     }

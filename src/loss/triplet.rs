@@ -82,7 +82,8 @@ fn one_sided(
         return;
     }
     let scale = weight / (count * rule.top_n.min(columns)) as f32;
-    let slope = |i: usize, j: usize| closeness_slope(pairs.similarity[i * columns + j], rule.distance) * scale;
+    let slope =
+        |i: usize, j: usize| closeness_slope(pairs.similarity[i * columns + j], rule.distance) * scale;
     let mut sum = 0f64;
     for v in found.iter().flat_map(|f| &f.1) {
         sum += v.hinge as f64;
@@ -117,7 +118,8 @@ fn violations(pairs: Pairs, i: usize, rule: Rule, matches: Matches) -> (usize, V
             }
         }
         for &j in &worst {
-            let hinge = rule.margin + closeness(row[j], rule.distance) - closeness(row[positive], rule.distance);
+            let hinge =
+                rule.margin + closeness(row[j], rule.distance) - closeness(row[positive], rule.distance);
             // A hinge that is not a number must reach the trainer, not vanish here.
             if hinge > 0.0 || hinge.is_nan() {
                 found.push(Violation { anchor: i, matching: positive, negative: j, hinge });
@@ -187,8 +189,13 @@ mod tests {
         let (rows, columns) = ([0, 1, 2, 3, 4], [0, 0, 1, 1, 2, 3, 4, 4]);
         for distance in [Distance::Cosine, Distance::Euclidean] {
             for same_image_negatives in [false, true] {
-                let config =
-                    TripletConfig { distance, same_image_negatives, top_n: 3, margin: 0.31, ..Default::default() };
+                let config = TripletConfig {
+                    distance,
+                    same_image_negatives,
+                    top_n: 3,
+                    margin: 0.31,
+                    ..Default::default()
+                };
                 let v = bidirectional(pairs(&s, &rows, &columns), &config);
                 differences("triplet", &s, &v.grad, 1e-4, 2e-2, |s| {
                     bidirectional(pairs(s, &rows, &columns), &config).value

@@ -18,7 +18,14 @@ pub fn probe<T: Tape<f32, Cpu> + 'static>(m: Matrix<T>) -> Scalar<T> {
 }
 
 /// Compares `grad` with central differences of `f` at every element of `at`; reports the worst place.
-pub fn differences(name: &str, at: &[f32], grad: &[f32], step: f32, tolerance: f32, f: impl Fn(&[f32]) -> f32) {
+pub fn differences(
+    name: &str,
+    at: &[f32],
+    grad: &[f32],
+    step: f32,
+    tolerance: f32,
+    f: impl Fn(&[f32]) -> f32,
+) {
     assert_eq!(at.len(), grad.len(), "{name}: length of the gradient");
     let scale = grad.iter().fold(0f32, |m, g| m.max(g.abs())).max(1e-3);
     let mut x = at.to_vec();
@@ -29,7 +36,11 @@ pub fn differences(name: &str, at: &[f32], grad: &[f32], step: f32, tolerance: f
         let low = f(&x);
         x[i] = at[i];
         let slope = (high - low) / (2.0 * step);
-        assert!((slope - grad[i]).abs() <= tolerance * scale, "{name}[{i}]: gradient {}, slope {slope}", grad[i]);
+        assert!(
+            (slope - grad[i]).abs() <= tolerance * scale,
+            "{name}[{i}]: gradient {}, slope {slope}",
+            grad[i]
+        );
     }
 }
 

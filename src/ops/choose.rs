@@ -84,7 +84,11 @@ fn slopes(g: &[f32], top: &[(u32, f32)], pick: usize, latents: &[f32], choice: C
         Estimator::Gate => {
             let value = along(top[pick].0);
             let own = |m: usize| if m == pick { 1.0 } else { 0.0 };
-            weights.iter().enumerate().map(|(m, w)| value * (own(m) - w / total) / choice.temperature).collect()
+            weights
+                .iter()
+                .enumerate()
+                .map(|(m, w)| value * (own(m) - w / total) / choice.temperature)
+                .collect()
         }
         Estimator::None => vec![0.0; top.len()],
     }
@@ -163,7 +167,8 @@ mod tests {
         let first = data(&y)[..].chunks(4).map(|r| r.to_vec()).collect::<Vec<_>>();
         let best = nearest_few(&data(&q)[..4], &keys, 4, 3).remove(0);
         for (m, expected) in [0.8f64, 0.1, 0.1].iter().enumerate() {
-            let share = first.iter().filter(|r| r[..] == *latents.row(best[m].0 as usize)).count() as f64 / 6000.0;
+            let share =
+                first.iter().filter(|r| r[..] == *latents.row(best[m].0 as usize)).count() as f64 / 6000.0;
             assert!((share - expected).abs() < 0.02, "{m}: {share}");
         }
     }
@@ -181,7 +186,9 @@ mod tests {
                 let dot = |k: &[f32]| x.iter().zip(k).map(|(a, b)| a * b).sum::<f32>();
                 let w: Vec<f32> = keys.chunks(4).map(|k| (dot(k) / 0.5).exp()).collect();
                 let total: f32 = w.iter().sum();
-                (0..4).map(|j| (0..3).map(|m| w[m] / total * latents.data[m * 4 + j]).sum()).collect::<Vec<f32>>()
+                (0..4)
+                    .map(|j| (0..3).map(|m| w[m] / total * latents.data[m * 4 + j]).sum())
+                    .collect::<Vec<f32>>()
             });
             probe(matrix(rows.collect(), 5, 4)).array()
         });

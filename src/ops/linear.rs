@@ -16,13 +16,21 @@ pub struct LinearWeights {
 }
 
 /// x (rows, inputs) → (rows, outputs).
-pub fn linear<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, layer: &LinearWeights, precision: Precision) -> Matrix<T> {
+pub fn linear<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    layer: &LinearWeights,
+    precision: Precision,
+) -> Matrix<T> {
     let (x, tape) = x.split_tape();
     layer_of(x, tape, layer, precision, true)
 }
 
 /// As [`linear`], for an input that nothing trains: its gradient is not computed.
-pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(x: Matrix, layer: &LinearWeights, precision: Precision) -> Matrix<T> {
+pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(
+    x: Matrix,
+    layer: &LinearWeights,
+    precision: Precision,
+) -> Matrix<T> {
     layer_of(x, T::default(), layer, precision, false)
 }
 
@@ -47,7 +55,13 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
             let weight = View::new(data(&layer.weight), outputs, inputs);
             matmul(g, weight, grads.get_or_alloc_mut(&x)?, true, precision);
         }
-        matmul(g.t(), View::new(data(&x), rows, inputs), grads.get_or_alloc_mut(&layer.weight)?, true, precision);
+        matmul(
+            g.t(),
+            View::new(data(&x), rows, inputs),
+            grads.get_or_alloc_mut(&layer.weight)?,
+            true,
+            precision,
+        );
         for row in g.data().chunks(outputs) {
             grads.get_or_alloc_mut(&layer.bias)?.iter_mut().zip(row).for_each(|(b, g)| *b += g);
         }
@@ -123,7 +137,8 @@ mod tests {
         matrix_gradient("weight", &layer.weight, &grads, 1e-2, 1e-3, weight);
         let bias = |b: &Vector| value(&x, &LinearWeights { bias: b.clone(), ..layer.clone() });
         vector_gradient("bias", &layer.bias, &grads, 1e-2, 1e-3, bias);
-        let of_data = probe(linear_of_data::<OwnedTape<f32, Dev>>(x.clone(), &layer, Precision::F32)).backward();
+        let of_data =
+            probe(linear_of_data::<OwnedTape<f32, Dev>>(x.clone(), &layer, Precision::F32)).backward();
         assert_eq!(of_data.get(&layer.weight).as_vec(), grads.get(&layer.weight).as_vec());
     }
 

@@ -187,7 +187,9 @@ mod tests {
         let traced = || (a.leaky_trace(), b.clone().put_tape(OwnedTape::default()));
         let (x, y) = traced();
         let grads = probe(stack(vec![x, y])).backward();
-        matrix_gradient("stack", &b, &grads, 1e-2, 1e-3, |b| probe(stack(vec![a.clone(), b.clone()])).array());
+        matrix_gradient("stack", &b, &grads, 1e-2, 1e-3, |b| {
+            probe(stack(vec![a.clone(), b.clone()])).array()
+        });
         let (x, y) = traced();
         let grads = probe(beside(x, y)).backward();
         matrix_gradient("beside", &a, &grads, 1e-2, 1e-3, |a| probe(beside(a.clone(), b.clone())).array());

@@ -12,7 +12,11 @@ pub fn data<T>(m: &Matrix<T>) -> &[f32] {
     }
     let first = &m[[0, 0]];
     let last = &m[[m.shape().0 - 1, m.shape().1 - 1]];
-    assert_eq!(last as *const f32 as usize - first as *const f32 as usize, (n - 1) * 4, "a permuted or broadcast matrix");
+    assert_eq!(
+        last as *const f32 as usize - first as *const f32 as usize,
+        (n - 1) * 4,
+        "a permuted or broadcast matrix"
+    );
     // SAFETY: the tensor holds n floats from `first` on: its strides are those of a dense matrix.
     unsafe { std::slice::from_raw_parts(first, n) }
 }
@@ -24,7 +28,11 @@ pub fn data1<T>(v: &Vector<T>) -> &[f32] {
         return &[];
     }
     let first = &v[[0]];
-    assert_eq!(&v[[n - 1]] as *const f32 as usize - first as *const f32 as usize, (n - 1) * 4, "a broadcast vector");
+    assert_eq!(
+        &v[[n - 1]] as *const f32 as usize - first as *const f32 as usize,
+        (n - 1) * 4,
+        "a broadcast vector"
+    );
     // SAFETY: as in `data`.
     unsafe { std::slice::from_raw_parts(first, n) }
 }

@@ -123,8 +123,12 @@ impl Adam {
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut square = 0f64;
         visit(&mut |name, parameter| match parameter {
-            Parameter::Matrix(p) => square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
-            Parameter::Vector(p) => square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+            Parameter::Matrix(p) => {
+                square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient"))
+            }
+            Parameter::Vector(p) => {
+                square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient"))
+            }
             Parameter::Table(t) => {
                 let merged = merge(t.take_grads(), t.width);
                 square += squares(&merged.1);
@@ -289,8 +293,11 @@ mod tests {
         let (mut lazy, mut adam) = (Adam::new(&config(), steps), Adam::new(&config(), steps));
         for step in 0..steps {
             // Row 0 in every step, row 5 once, the others now and then.
-            let used: Vec<u32> =
-                (0..5).filter(|r| step % (r * r + 1) == 0).chain((step == 3).then_some(5)).map(|r| r as u32).collect();
+            let used: Vec<u32> = (0..5)
+                .filter(|r| step % (r * r + 1) == 0)
+                .chain((step == 3).then_some(5))
+                .map(|r| r as u32)
+                .collect();
             let g = noise(used.len() * width, 100 + step as u64);
             lazy.catch_up("t", &mut table, &used);
             table.grads.lock().unwrap().push((used.clone(), g.clone()));

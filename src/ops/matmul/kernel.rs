@@ -105,7 +105,14 @@ mod x86 {
     /// # Safety
     /// Needs AVX-512 BF16; panels of 12 and 32 pairs, a 12 × 32 tile.
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub unsafe fn avx512_bf16(k: usize, mut a: *const f32, mut b: *const f32, c: *mut f32, ldc: usize, add: bool) {
+    pub unsafe fn avx512_bf16(
+        k: usize,
+        mut a: *const f32,
+        mut b: *const f32,
+        c: *mut f32,
+        ldc: usize,
+        add: bool,
+    ) {
         use std::mem::transmute as bits;
         unsafe {
             let mut sum = [[_mm512_setzero_ps(); 2]; 12];

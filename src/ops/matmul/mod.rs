@@ -36,7 +36,10 @@ impl<'a> View<'a> {
 
     /// A row-major matrix whose rows start `stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(stride >= cols && (rows == 0 || (rows - 1) * stride + cols <= data.len()), "matrix out of bounds");
+        assert!(
+            stride >= cols && (rows == 0 || (rows - 1) * stride + cols <= data.len()),
+            "matrix out of bounds"
+        );
         View { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
 
@@ -136,7 +139,16 @@ impl Packed {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn tile(&self, k: usize, a: &[f32], b: &[f32], c: &mut [f32], ldc: usize, size: (usize, usize), add: bool) {
+    fn tile(
+        &self,
+        k: usize,
+        a: &[f32],
+        b: &[f32],
+        c: &mut [f32],
+        ldc: usize,
+        size: (usize, usize),
+        add: bool,
+    ) {
         let Kernel { mr, nr, f32, bf16, .. } = self.kernel;
         let run = if self.pairs { bf16.expect("pairs are packed for a bf16 kernel only") } else { f32 };
         assert!(a.len() >= k * mr && b.len() >= k * nr);

@@ -33,9 +33,8 @@ fn deal(sentences: &Sequences) -> Vec<Chunk> {
         .map(|c| {
             let mine: Vec<u32> = order.iter().skip(c).step_by(CHUNKS).copied().collect();
             let longest = mine.first().map_or(0, |&s| sentences.length(s as usize));
-            let active: Vec<usize> = (0..longest)
-                .map(|t| mine.partition_point(|&s| sentences.length(s as usize) > t))
-                .collect();
+            let active: Vec<usize> =
+                (0..longest).map(|t| mine.partition_point(|&s| sentences.length(s as usize) > t)).collect();
             let mut first = vec![0];
             for a in &active {
                 first.push(first[first.len() - 1] + a);
@@ -106,7 +105,9 @@ pub fn forward<C: Cell>(
     let chunks = deal(sentences);
     let states: Vec<ChunkState> = chunks
         .par_iter()
-        .map(|chunk| run_chunk::<C>(chunk, sentences, &inputs, &recurrent, &bias_hh[shared..], hidden, pooling))
+        .map(|chunk| {
+            run_chunk::<C>(chunk, sentences, &inputs, &recurrent, &bias_hh[shared..], hidden, pooling)
+        })
         .collect();
     let mut out = vec![0.0; sentences.len() * hidden];
     for (chunk, state) in chunks.iter().zip(&states) {
@@ -287,11 +288,9 @@ pub fn backward<C: Cell>(
     let (gates, precision) = (C::GATES * hidden, saved.precision);
     let recurrent = Packed::new(View::new(data(&weights.weight_hh), gates, hidden), precision);
     let (sentences, pooling) = (saved.sentences.clone(), saved.pooling);
-    saved
-        .chunks
-        .par_iter()
-        .zip(&mut saved.states)
-        .for_each(|(chunk, state)| unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling));
+    saved.chunks.par_iter().zip(&mut saved.states).for_each(|(chunk, state)| {
+        unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling)
+    });
 
     let mut weight_hh = Scratch::zeroed(gates * hidden);
     for (chunk, state) in saved.chunks.iter().zip(&saved.states) {
@@ -299,7 +298,8 @@ pub fn backward<C: Cell>(
         let from = chunk.first.get(1).copied().unwrap_or(0);
         let rows = chunk.rows() - from;
         if rows > 0 {
-            let slots = View::strided(&state.slots[from * C::SLOTS * hidden..], rows, gates, C::SLOTS * hidden);
+            let slots =
+                View::strided(&state.slots[from * C::SLOTS * hidden..], rows, gates, C::SLOTS * hidden);
             let states = View::new(&state.states[from * hidden..chunk.rows() * hidden], rows, hidden);
             matmul(slots.t(), states, &mut weight_hh, true, precision);
         }
@@ -394,7 +394,13 @@ fn input_gradient<C: Cell>(saved: &Saved, distinct: usize, hidden: usize) -> Scr
     let places: Vec<&[f32]> = saved.states.iter().flat_map(|s| s.slots.chunks(width)).collect();
     let mut out = Scratch::dirty(distinct * C::GATES * hidden);
     out.par_chunks_mut(C::GATES * hidden).enumerate().for_each(|(token, out)| {
-        vectorise(SumSlots { places: &places, occurrences: occurrences.get(token), slots: C::INPUT_SLOTS, hidden, out })
+        vectorise(SumSlots {
+            places: &places,
+            occurrences: occurrences.get(token),
+            slots: C::INPUT_SLOTS,
+            hidden,
+            out,
+        })
     });
     out
 }

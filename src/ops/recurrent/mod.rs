@@ -122,8 +122,12 @@ mod tests {
                 f(&mut w);
                 value(&x, &w)
             };
-            matrix_gradient("weight_ih", &w.weight_ih, &grads, 3e-3, 5e-3, |m| with(&|w| w.weight_ih = m.clone()));
-            matrix_gradient("weight_hh", &w.weight_hh, &grads, 3e-3, 5e-3, |m| with(&|w| w.weight_hh = m.clone()));
+            matrix_gradient("weight_ih", &w.weight_ih, &grads, 3e-3, 5e-3, |m| {
+                with(&|w| w.weight_ih = m.clone())
+            });
+            matrix_gradient("weight_hh", &w.weight_hh, &grads, 3e-3, 5e-3, |m| {
+                with(&|w| w.weight_hh = m.clone())
+            });
             vector_gradient("bias_ih", &w.bias_ih, &grads, 3e-3, 5e-3, |v| with(&|w| w.bias_ih = v.clone()));
             vector_gradient("bias_hh", &w.bias_hh, &grads, 3e-3, 5e-3, |v| with(&|w| w.bias_hh = v.clone()));
         }

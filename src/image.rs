@@ -113,6 +113,10 @@ impl ImageBranch {
         match self.config.input {
             ImageInput::Raw => features,
             ImageInput::Unit => unit_rows(features),
+            ImageInput::Root => {
+                let roots = features.as_vec().into_iter().map(|x| x.abs().sqrt().copysign(x));
+                unit_rows(matrix(roots.collect(), rows, width))
+            }
             ImageInput::Standard => {
                 let (centre, inverse) = (data1(&self.centre), data1(&self.inverse));
                 let x = features.as_vec();

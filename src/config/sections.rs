@@ -315,6 +315,8 @@ pub struct TextConfig {
     pub pooling: Pooling,
     /// Probability with which a token is left out of a training sentence.
     pub word_dropout: f32,
+    /// Whether the mean of the token vectors stands beside the GRU's state before the last layer.
+    pub bag: bool,
     /// Width of the joint space.
     pub joint: usize,
     /// Dropout on the pooled sentence.
@@ -328,6 +330,7 @@ impl Default for TextConfig {
             hidden: 512,
             pooling: Pooling::Last,
             word_dropout: 0.0,
+            bag: false,
             joint: 512,
             dropout: 0.0,
         }
@@ -381,6 +384,8 @@ pub enum ImageInput {
     Unit,
     /// Mean and variance of each column over the training pictures.
     Standard,
+    /// Signed square roots, then unit length: tames the few large values of pooled convolutions.
+    Root,
 }
 
 /// The losses; a weight of 0 turns a loss off. Defaults are HEM's: the image–text triplet alone.

@@ -10,6 +10,7 @@ use crate::ops::rows::{Table, lookup, stack};
 use crate::optim::Parameter;
 
 /// Vectors of all words. With no own words it is the language-agnostic model (LA).
+#[derive(Clone)]
 pub struct HybridEmbedding {
     /// (latents, width)
     pub latents: Table,
@@ -21,6 +22,7 @@ pub struct HybridEmbedding {
     pub train_words: bool,
 }
 
+#[derive(Clone)]
 pub struct OwnWords {
     pub words: Table,
     pub layer: LinearWeights,

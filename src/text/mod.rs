@@ -10,7 +10,7 @@ use crate::image::Init;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::{LinearWeights, linear, unit_rows};
 use crate::ops::recurrent::{RecurrentWeights, gru};
-use crate::ops::rows::mean;
+use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
 use crate::optim::Parameter;
 
@@ -29,7 +29,8 @@ impl TextEncoder {
             Encoder::Gru => (Some(init.recurrent(3, width, config.hidden)), config.hidden),
             Encoder::Average => (None, width),
         };
-        TextEncoder { gru, output: init.linear(hidden, config.joint), config: config.clone(), precision }
+        let inputs = hidden + if config.bag { width } else { 0 };
+        TextEncoder { gru, output: init.linear(inputs, config.joint), config: config.clone(), precision }
     }
 
     /// tokens (distinct, width) → (sentences, joint), unit length. `seed` is for dropout, which only a tape turns on.
@@ -39,10 +40,15 @@ impl TextEncoder {
         sentences: &Arc<Sequences>,
         seed: u64,
     ) -> Matrix<T> {
-        let pooled = match &self.gru {
+        let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
+        let mut pooled = match &self.gru {
             Some(weights) => gru(tokens, weights, sentences, self.config.pooling, self.precision),
             None => mean(tokens, sentences),
         };
+        if let Some(bag) = bag {
+            // Token vectors are long for the GRU's sake; beside its states they count as one more unit vector.
+            pooled = beside(pooled, unit_rows(bag));
+        }
         unit_rows(linear(dropout(pooled, self.config.dropout, seed), &self.output, self.precision))
     }
 

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
+use crate::eval::Evaluation;
 use crate::model::Model;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
@@ -83,6 +84,13 @@ pub struct TrainState {
     pub seconds: f64,
 }
 
+impl TrainState {
+    /// Before the first step.
+    pub fn start() -> Self {
+        TrainState { version: VERSION, best: -1.0, ..Default::default() }
+    }
+}
+
 /// A run folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -96,27 +104,43 @@ impl RunFolder {
 
     /// Makes the folder for a new run; one that holds a run already is refused.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::refuse_run(path)?;
+        fs::create_dir_all(path.join("words")).map_err(|e| Error::writing(path, e))?;
+        Ok(Self::new(path))
+    }
+
+    /// An error where a run is in the folder already.
+    pub fn refuse_run(path: &Path) -> Result<()> {
         if path.join("run.json").exists() || path.join("config.toml").exists() {
             return Err(Error::usage("there is a run already")
                 .at(path)
                 .hint("`--resume` goes on with it; or give another `--out`"));
         }
-        fs::create_dir_all(path.join("words")).map_err(|e| Error::writing(path, e))?;
-        Ok(Self::new(path))
+        Ok(())
     }
 
     pub fn config(&self) -> Result<Config> {
+        self.config_with(&[])
+    }
+
+    /// The configuration with `key=value`s set over it.
+    pub fn config_with(&self, set: &[String]) -> Result<Config> {
         let file = self.path.join("config.toml");
         if !file.exists() {
             return Err(Error::data("no run here: `config.toml` is missing")
                 .at(&self.path)
                 .hint("give the folder that `tinyglot train --out` made"));
         }
-        Config::load(&file, &[])
+        Config::load(&file, set)
     }
 
     pub fn info(&self) -> Result<RunInfo> {
         let file = self.path.join("run.json");
+        if !file.exists() {
+            return Err(Error::data("no run here: `run.json` is missing")
+                .at(&self.path)
+                .hint("give the folder that `tinyglot train --out` made"));
+        }
         let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
         #[derive(Deserialize)]
         struct Head {
@@ -139,6 +163,27 @@ impl RunFolder {
     pub fn write_info(&self, info: &RunInfo) -> Result<()> {
         let text = serde_json::to_string_pretty(info).expect("plain data");
         write_whole(&self.path.join("run.json"), text.as_bytes())
+    }
+
+    /// Keeps an evaluation in `evaluation/`, by its split, in place of an earlier one.
+    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
+        let folder = self.path.join("evaluation");
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
+        write_whole(&folder.join(format!("{}.json", evaluation.split)), text.as_bytes())
+    }
+
+    /// The evaluations kept: test, then val, then train.
+    pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
+        let files = ["test", "val", "train"].map(|split| self.path.join(format!("evaluation/{split}.json")));
+        let read = |file: &PathBuf| {
+            let text = fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+            serde_json::from_str(&text).map_err(|e| {
+                let e = Error::data("not an evaluation").at(file).line(e.line()).because(e);
+                e.hint("make it again with `tinyglot evaluate`")
+            })
+        };
+        files.iter().filter(|file| file.exists()).map(read).collect()
     }
 
     pub fn metrics(&self) -> PathBuf {
@@ -367,7 +412,13 @@ impl RunFolder {
 
     /// The model and reader of a finished or running run, without its training data.
     pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model)> {
-        let (config, info) = (self.config()?, self.info()?);
+        self.open_with(which, &[])
+    }
+
+    /// As [`Self::open`], with `key=value`s set over the configuration.
+    pub fn open_with(&self, which: Which, set: &[String]) -> Result<(Config, RunInfo, Encoder, Model)> {
+        // The description first: it says whether the rest can be read.
+        let (info, config) = (self.info()?, self.config_with(set)?);
         if !self.has(which) {
             return Err(Error::data(format!("the run has no `{}` checkpoint", which.name()))
                 .at(&self.path)

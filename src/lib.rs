@@ -21,6 +21,7 @@ pub mod optim;
 pub mod prepare;
 pub mod pretrain;
 pub mod report;
+pub mod run;
 pub mod scenes;
 pub mod text;
 pub mod train;

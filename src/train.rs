@@ -10,7 +10,7 @@ use std::time::Instant;
 use dfdx::prelude::*;
 
 use crate::batch::{Assembler, Batch, Captions, Sampler, derive};
-use crate::checkpoint::{RunFolder, TrainState, VERSION, Which};
+use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::embedding::Lexicon;
@@ -83,7 +83,7 @@ impl<'a> Trainer<'a> {
             mclm: config.loss().mclm.clone(),
         };
         let adam = Adam::new(config.train(), steps);
-        let state = TrainState { version: VERSION, best: -1.0, ..Default::default() };
+        let state = TrainState::start();
         Trainer {
             config,
             corpus,
@@ -99,6 +99,11 @@ impl<'a> Trainer<'a> {
             state,
             steps,
         }
+    }
+
+    /// Steps of the whole training.
+    pub fn steps(&self) -> usize {
+        self.steps
     }
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.

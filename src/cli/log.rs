@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::terminal::Terminal;
@@ -14,20 +14,34 @@ use crate::{Error, Result};
 pub struct Log {
     terminal: Terminal,
     start: Instant,
-    file: Option<(PathBuf, Mutex<File>)>,
+    kept: Mutex<Kept>,
+}
+
+/// Where lines are kept.
+#[derive(Debug)]
+enum Kept {
+    /// Lines from before there was a file.
+    Early(String),
+    File(PathBuf, File),
 }
 
 impl Log {
-    /// A log that goes to the terminal only.
+    /// A log that goes to the terminal, until there is a file.
     pub fn new(terminal: Terminal) -> Self {
-        Log { terminal, start: Instant::now(), file: None }
+        Log { terminal, start: Instant::now(), kept: Mutex::new(Kept::Early(String::new())) }
     }
 
-    /// Appends all further lines to `file` too, each with the seconds since the start.
-    pub fn keep(mut self, file: &Path) -> Result<Self> {
-        let opened = OpenOptions::new().append(true).create(true).open(file);
-        let opened = opened.map_err(|source| Error::writing(file, source))?;
-        self.file = Some((file.to_path_buf(), Mutex::new(opened)));
+    /// Appends all lines to `file` too, those from before as well, each with the seconds since the start.
+    pub fn keep(self, path: &Path) -> Result<Self> {
+        let write = || {
+            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+            if let Kept::Early(lines) = &*self.lock() {
+                file.write_all(lines.as_bytes())?;
+            }
+            Ok(file)
+        };
+        let file = write().map_err(|source| Error::writing(path, source))?;
+        *self.lock() = Kept::File(path.to_path_buf(), file);
         Ok(self)
     }
 
@@ -50,10 +64,20 @@ impl Log {
     }
 
     fn append(&self, mark: &str, line: &str) -> Result<()> {
-        let Some((path, file)) = &self.file else { return Ok(()) };
         let text = format!("[{:9.2} s] {mark}{line}\n", self.start.elapsed().as_secs_f64());
-        let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        file.write_all(text.as_bytes()).map_err(|source| Error::writing(path, source))
+        match &mut *self.lock() {
+            Kept::Early(lines) => {
+                lines.push_str(&text);
+                Ok(())
+            }
+            Kept::File(path, file) => {
+                file.write_all(text.as_bytes()).map_err(|source| Error::writing(path, source))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -66,13 +90,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("run.log");
         std::fs::write(&file, "earlier\n").unwrap();
-        let log = Log::new(Terminal::new(true, false)).keep(&file).unwrap();
+        let log = Log::new(Terminal::new(true, false));
+        log.say("begun").unwrap();
+        let log = log.keep(&file).unwrap();
         log.say("epoch 1").unwrap();
         log.detail("norm 3").unwrap();
         log.warn("slow").unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         let ends: Vec<_> = text.lines().map(|line| line.rsplit("] ").next().unwrap()).collect();
-        assert_eq!(ends, ["earlier", "epoch 1", "norm 3", "warning: slow"]);
+        assert_eq!(ends, ["earlier", "begun", "epoch 1", "norm 3", "warning: slow"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A file becomes a [`Config`] in four steps: TOML with the line of every key, `--set` over it, the shape (unknown keys
 //! and wrong types), the rules. Each step reports all that is wrong in it, with file and line.
 
+mod changes;
 mod overrides;
 mod paths;
 mod problem;
@@ -20,6 +21,7 @@ use toml::{Spanned, Table, Value};
 use crate::{Error, Result};
 use problem::Origins;
 
+pub use changes::changes;
 pub use problem::{Fault, Problem, Problems};
 pub use schema::schema;
 pub use sections::*;
@@ -153,14 +155,9 @@ impl Config {
 
 /// What differs from the defaults, as TOML.
 pub fn differences(config: &Config) -> String {
-    let table = |raw: &RawConfig| -> Table {
-        // By way of the text, so that an f32 stays as short as it was written.
-        let text = toml::to_string(raw).expect("the rules keep to what TOML can say");
-        text.parse().expect("TOML that was just written")
-    };
     let mut defaults = RawConfig::default();
     defaults.data.root = paths::climb(&config.base, &defaults.data.root);
-    let (mut ours, defaults) = (table(&config.raw), table(&defaults));
+    let (mut ours, defaults) = (changes::table(&config.raw), changes::table(&defaults));
     drop_equal(&mut ours, &defaults);
     toml::to_string_pretty(&ours).expect("a TOML table prints")
 }

@@ -8,6 +8,7 @@ pub mod features;
 pub mod leak;
 
 mod captions;
+mod fingerprint;
 mod npy;
 mod parallel;
 mod paths;
@@ -25,6 +26,7 @@ use crate::config::{DataConfig, Source};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
+pub use fingerprint::fingerprint;
 pub use parallel::Parallel;
 
 use paths::Paths;

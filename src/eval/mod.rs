@@ -31,6 +31,8 @@ pub struct Evaluation {
     /// Mean mR of the languages with human captions, if there are any.
     pub ha: Option<f64>,
     pub parameters: Parameters,
+    /// The same queries in several languages, where the corpus has parallel captions.
+    pub consistency: Option<Consistency>,
 }
 
 /// Numbers of parameters.
@@ -58,7 +60,18 @@ impl Evaluation {
         let a = mean(languages.iter().map(|l| l.1.mr).collect()).unwrap_or(f64::NAN);
         let ha = mean(languages.iter().filter(|l| l.2).map(|l| l.1.mr).collect());
         let languages = languages.into_iter().map(|(language, retrieval, _)| (language, retrieval)).collect();
-        Evaluation { split: split.into(), images, distractors, folds, languages, human, a, ha, parameters }
+        Evaluation {
+            split: split.into(),
+            images,
+            distractors,
+            folds,
+            languages,
+            human,
+            a,
+            ha,
+            parameters,
+            consistency: None,
+        }
     }
 
     /// Queries of both directions and all languages that met a tie.
@@ -105,6 +118,8 @@ struct Document {
     #[serde(rename = "HA")]
     ha: Option<f64>,
     parameters: Parameters,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consistency: Option<Consistency>,
 }
 
 impl From<Evaluation> for Document {
@@ -123,6 +138,7 @@ impl From<Evaluation> for Document {
             a: e.a,
             ha: e.ha,
             parameters: e.parameters,
+            consistency: e.consistency,
         }
     }
 }
@@ -142,7 +158,8 @@ impl TryFrom<Document> for Evaluation {
             (l, r, human)
         });
         let languages = languages.collect();
-        Ok(Evaluation::new(d.split, d.images, d.distractors, d.folds, languages, d.parameters))
+        let evaluation = Evaluation::new(d.split, d.images, d.distractors, d.folds, languages, d.parameters);
+        Ok(Evaluation { consistency: d.consistency, ..evaluation })
     }
 }
 

@@ -46,6 +46,11 @@ impl Segmenter {
         Ok(Segmenter { kind, lowercase: config.lowercase, max_tokens: config.max_tokens })
     }
 
+    /// One per language, as [`Self::new`].
+    pub fn all(languages: &[String], config: &WordsConfig, base: &Path) -> Result<Vec<Segmenter>> {
+        languages.iter().map(|language| Segmenter::new(language, config, base)).collect()
+    }
+
     /// The tokens of `text` in order; none, when it holds no letter and no digit.
     pub fn segment(&self, text: &str) -> Vec<String> {
         let text = normalise(text, self.lowercase);

@@ -1,0 +1,65 @@
+//! Which keys two configurations differ in.
+
+use toml::{Table, Value};
+
+use super::{Config, RawConfig, shape};
+
+/// The dotted keys whose values differ; entries of lists by number, and whole lists where their lengths differ.
+pub fn changes(one: &Config, other: &Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    compare("", &Value::Table(table(&one.raw)), &Value::Table(table(&other.raw)), &mut keys);
+    keys
+}
+
+/// By way of the text, so that an f32 stays as short as it was written.
+pub(super) fn table(raw: &RawConfig) -> Table {
+    let text = toml::to_string(raw).expect("the rules keep to what TOML can say");
+    text.parse().expect("TOML that was just written")
+}
+
+fn compare(path: &str, one: &Value, other: &Value, keys: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Table(one), Value::Table(other)) => {
+            let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let path = shape::join(path, name);
+                match (one.get(name), other.get(name)) {
+                    (Some(one), Some(other)) => compare(&path, one, other, keys),
+                    _ => keys.push(path),
+                }
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                compare(&shape::join(path, &index.to_string()), one, other, keys);
+            }
+        }
+        _ if one == other => {}
+        _ => keys.push(path.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn differing_keys_are_named() {
+        let read = |more: &str| {
+            let text = format!(
+                "data.languages = ['en']\n[[data.captions]]\nlanguages = ['en']\nfiles = ['{{split}}.en']\n{more}"
+            );
+            Config::from_toml(&text, Path::new("/nowhere/a.toml")).unwrap()
+        };
+        let one = read("[train]\nepochs = 3");
+        assert_eq!(changes(&one, &one), [""; 0]);
+        let other = read("source = 'machine'\n[train]\nepochs = 4\ncaptions = { en = 2 }");
+        assert_eq!(changes(&one, &other), ["data.captions.0.source", "train.captions.en", "train.epochs"]);
+        let longer = read("[[data.captions]]\nlanguages = ['en']\nfiles = ['{split}.2.en']");
+        assert_eq!(changes(&one, &longer), ["data.captions", "train.epochs"]);
+    }
+}

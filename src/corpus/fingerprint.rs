@@ -1,0 +1,96 @@
+//! Whether two corpora are the same to train on.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::Corpus;
+use crate::{Error, Result};
+
+/// Bytes read at either end of a file of features.
+const END: u64 = 1 << 20;
+
+/// SHA-256 over the languages, every training caption, and of every file of training features its size and its first and
+/// last MiB. Features may be larger than memory: to read them whole would take longer than it is worth, so a change in
+/// the middle of a large file of the same size goes unseen.
+pub fn fingerprint(corpus: &Corpus) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (language, captions) in corpus.languages.iter().zip(&corpus.train.captions) {
+        hash.update(language);
+        hash.update((captions.len() as u64).to_le_bytes());
+        for caption in captions {
+            hash.update(caption.image.to_le_bytes());
+            hash.update((caption.text.len() as u64).to_le_bytes());
+            hash.update(&caption.text);
+        }
+    }
+    let features = &corpus.train.features;
+    hash.update((features.rows() as u64).to_le_bytes());
+    for file in features.files() {
+        add_ends(file, &mut hash).map_err(|e| Error::reading(file, e))?;
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn add_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    hash.update(size.to_le_bytes());
+    let mut bytes = Vec::new();
+    (&mut file).take(END).read_to_end(&mut bytes)?;
+    if size > END {
+        file.seek(SeekFrom::Start(size.saturating_sub(END).max(END)))?;
+        file.read_to_end(&mut bytes)?;
+    }
+    hash.update(&bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenes::{self, ScenesConfig};
+
+    #[test]
+    fn what_training_sees_is_in_the_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("d");
+        let config = ScenesConfig {
+            train: 6,
+            val: 2,
+            test: 2,
+            captions: 1,
+            languages: vec!["en".into()],
+            ..ScenesConfig::default()
+        };
+        scenes::write(&out, &config, &mut |_, _| ()).unwrap();
+        let source = crate::config::CaptionSource {
+            languages: vec!["en".into()],
+            files: vec!["captions/{split}.1.{language}".into()],
+            ..Default::default()
+        };
+        let data = crate::config::DataConfig {
+            root: out.clone(),
+            languages: vec!["en".into()],
+            captions: vec![source],
+            ..Default::default()
+        };
+        let of = || fingerprint(&Corpus::load(&data, Path::new("")).unwrap()).unwrap();
+        let first = of();
+        assert_eq!((first.len(), &of()), (64, &first));
+        let change = |file: &str, edit: &dyn Fn(&mut Vec<u8>)| {
+            let (path, before) = (out.join(file), std::fs::read(out.join(file)).unwrap());
+            let mut bytes = before.clone();
+            edit(&mut bytes);
+            std::fs::write(&path, bytes).unwrap();
+            let after = of();
+            std::fs::write(&path, before).unwrap();
+            after
+        };
+        assert_ne!(change("captions/train.1.en", &|b| b[0] ^= 1), first, "a training caption");
+        assert_ne!(change("features/train.npy", &|b| *b.last_mut().unwrap() ^= 1), first, "a feature");
+        assert_eq!(change("captions/test.1.en", &|b| b[0] ^= 1), first, "test captions are not trained on");
+    }
+}

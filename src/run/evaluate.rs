@@ -1,0 +1,76 @@
+//! What a run is worth on a split of its corpus.
+
+use super::Run;
+use super::start::every_language;
+use crate::corpus::{Corpus, SplitName};
+use crate::eval::{Consistency, Evaluation, ParallelScores};
+use crate::inference::{Evaluated, embed_features, evaluate};
+use crate::{Error, Result};
+
+impl Run {
+    /// Retrieval on a split; with parallel captions in at least two languages, also how well they do together.
+    ///
+    /// `distractors`: whether the gallery holds the further pictures; `folds`: galleries that the pictures are cut into.
+    pub fn evaluate(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        distractors: bool,
+        folds: usize,
+    ) -> Result<Evaluation> {
+        self.check_width(&corpus.train.features)?;
+        let further = corpus.distractors.as_ref();
+        if distractors && further.is_none() {
+            return Err(Error::data("the corpus has no distractors")
+                .at(&self.config.data().root)
+                .hint("they are the split `distractors` of `data.features`"));
+        }
+        let pictures = corpus.split(split);
+        let captions = every_language(&self.encoder, pictures);
+        let what = Evaluated {
+            name: &split.to_string(),
+            split: pictures,
+            captions: &captions,
+            human: &corpus.human,
+            distractors: further.filter(|_| distractors),
+            folds,
+        };
+        let mut evaluation = evaluate(&mut self.model, &self.encoder.lexicon, &self.config, &what)?;
+        evaluation.consistency = self.consistency(corpus, split)?;
+        Ok(evaluation)
+    }
+
+    /// Fitted on validation. On that split itself it would say nothing, so only the test split has it.
+    fn consistency(&mut self, corpus: &Corpus, split: SplitName) -> Result<Option<Consistency>> {
+        let Some(parallel) = corpus.parallel.as_ref().filter(|_| split == SplitName::Test) else {
+            return Ok(None);
+        };
+        let both = |l: &usize| parallel.val[*l].is_some() && parallel.test[*l].is_some();
+        let languages: Vec<usize> = (0..corpus.languages.len()).filter(both).collect();
+        if languages.len() < 2 {
+            return Ok(None);
+        }
+        let validation = self.parallel_scores(corpus, SplitName::Val, &languages)?;
+        let test = self.parallel_scores(corpus, SplitName::Test, &languages)?;
+        let (config, triplet) = (self.config.consistency(), &self.config.loss().triplet);
+        Consistency::measure(config, triplet, &validation, &test, self.config.seed()).map(Some)
+    }
+
+    fn parallel_scores(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        languages: &[usize],
+    ) -> Result<ParallelScores> {
+        let texts = corpus.parallel.as_ref().and_then(|p| p.split(split)).unwrap_or_default();
+        let mut sentences = Vec::new();
+        for &l in languages {
+            let texts: Vec<&str> = texts[l].iter().flatten().map(String::as_str).collect();
+            sentences.push((corpus.languages[l].clone(), self.sentences(l, &texts).vectors));
+        }
+        let features = &corpus.split(split).features;
+        let images = embed_features(&mut self.model, features, self.info.features)?;
+        let image_of: Vec<u32> = (0..features.rows() as u32).collect();
+        ParallelScores::new(&sentences, &image_of, &images, self.config.text().joint)
+    }
+}

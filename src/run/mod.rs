@@ -1,0 +1,101 @@
+//! A run from its folder: how it begins and goes on, and what a trained one does.
+
+mod evaluate;
+mod report;
+mod search;
+pub mod start;
+
+use std::path::Path;
+
+use crate::checkpoint::{RunFolder, RunInfo, Which};
+use crate::config::Config;
+use crate::corpus::Features;
+use crate::embedding::encoder::Encoder;
+use crate::inference::embed_sentences;
+use crate::model::Model;
+use crate::{Error, Result};
+
+pub use report::report;
+pub use search::Found;
+
+/// A trained model, its best checkpoint, and what it needs to read.
+pub struct Run {
+    pub folder: RunFolder,
+    pub config: Config,
+    pub info: RunInfo,
+    pub encoder: Encoder,
+    pub model: Model,
+}
+
+/// Sentences as vectors.
+pub struct Sentences {
+    /// (sentences, joint), unit length.
+    pub vectors: Vec<f32>,
+    /// Places of the sentences of which no word is known; all of them have the vector of an empty sentence.
+    pub unknown: Vec<usize>,
+}
+
+impl Run {
+    /// Opens the best checkpoint. `set` changes where the data are (`data.…`) or how languages are joined
+    /// (`consistency.…`); the model itself stays as it was trained.
+    pub fn open(path: &Path, set: &[String]) -> Result<Run> {
+        for written in set {
+            if !["data.", "consistency."].iter().any(|section| written.trim_start().starts_with(section)) {
+                return Err(Error::usage(format!("`--set {written}` would change a trained model"))
+                    .hint("only keys of `data` and `consistency` can be set here"));
+            }
+        }
+        let folder = RunFolder::new(path);
+        let (config, info, encoder, model) = folder.open_with(Which::Best, set)?;
+        if config.data().languages != info.languages {
+            let what = format!("the run was trained on {}", info.languages.join(", "));
+            return Err(Error::usage(what).at(path).hint("leave `data.languages` as it is"));
+        }
+        Ok(Run { folder, config, info, encoder, model })
+    }
+
+    /// The place of a language.
+    pub fn language(&self, code: &str) -> Result<usize> {
+        self.encoder.lexicon.language(code)
+    }
+
+    /// Sentences of a language as vectors.
+    pub fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        let slots = self.encoder.encode_all(language, texts);
+        let unknown = (0..slots.len()).filter(|&s| slots[s].is_empty()).collect();
+        let precision = self.config.train().precision;
+        let vectors = embed_sentences(&self.model, &self.encoder.lexicon, language, &slots, precision);
+        Sentences { vectors, unknown }
+    }
+
+    /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
+    /// So features and results may be larger than memory.
+    pub fn pictures(
+        &mut self,
+        features: &Features,
+        mut take: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(features)?;
+        let width = features.width();
+        for first in (0..features.rows()).step_by(TILE) {
+            let count = TILE.min(features.rows() - first);
+            let row = |i: usize, x: &mut [f32]| features.copy_row(first + i, x);
+            take(first, &crate::inference::embed_images(&mut self.model, count, width, row))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses features of another width than those the model was trained on.
+    pub fn check_width(&self, features: &Features) -> Result<()> {
+        if features.width() == self.info.features {
+            return Ok(());
+        }
+        let (width, expected) = (features.width(), self.info.features);
+        Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
+            .at(features.place(0).0)
+            .hint("compute the features as those of the training pictures"))
+    }
+}
+
+/// Pictures turned into vectors at a time.
+const TILE: usize = 1024;

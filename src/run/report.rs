@@ -1,0 +1,151 @@
+//! What the report of a run shows, gathered from its folder and, where they are there, its data.
+
+use std::path::Path;
+
+use super::{Found, Run};
+use crate::Result;
+use crate::checkpoint::{RunFolder, RunInfo, Which};
+use crate::config::{Config, DataConfig};
+use crate::corpus::{Corpus, SplitName};
+use crate::report::{Example, Hit, Part, Picture, RunReport, metrics};
+
+/// Example queries of each language, and pictures shown for each.
+const EXAMPLES: usize = 2;
+const HITS: usize = 5;
+
+/// The report of a run, and what could not be shown in it, for the user.
+pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
+    let folder = RunFolder::new(path);
+    let (info, config) = (folder.info()?, folder.config()?);
+    let metrics = folder.metrics();
+    let mut notes = Vec::new();
+    let report = RunReport {
+        name: name(path),
+        facts: facts(&folder, &info, &config)?,
+        evaluations: folder.evaluations()?,
+        metrics: if metrics.exists() { metrics::read(&metrics)? } else { Vec::new() },
+        parts: info.parameters.iter().map(|(name, n)| part(name, *n as u64)).collect(),
+        examples: if folder.has(Which::Best) { examples(path, &mut notes)? } else { Vec::new() },
+        config: config.to_toml(),
+        ..RunReport::default()
+    };
+    let consistency = report.evaluations.iter().find_map(|e| e.consistency.clone());
+    Ok((RunReport { consistency, ..report }, notes))
+}
+
+fn name(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    full.file_name().map_or_else(|| full.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(String, String)>> {
+    let mut facts = vec![
+        ("languages".to_string(), info.languages.join(", ")),
+        ("seed".to_string(), info.seed.to_string()),
+        ("picture features".to_string(), format!("{} numbers", info.features)),
+        ("words with own vectors".to_string(), own_words(config)),
+        ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
+    ];
+    if folder.has(Which::Best) {
+        let (best, latest) = (folder.read_state(Which::Best)?, folder.read_state(Which::Latest)?);
+        let minutes = format!("{:.1} min", latest.seconds / 60.0);
+        facts.push(("steps".to_string(), format!("{}, best after {}", latest.step, best.best_step)));
+        facts.push(("training time".to_string(), minutes));
+    }
+    facts.push(("device".to_string(), info.device.clone()));
+    facts.push(("tinyglot".to_string(), info.tinyglot.clone()));
+    Ok(facts)
+}
+
+fn own_words(config: &Config) -> String {
+    match config.embedding().top_k {
+        0 => "none".into(),
+        k => format!("top {k} of each language"),
+    }
+}
+
+/// At test time the embedding is a table computed beforehand, and only the encoders remain.
+fn part(name: &str, train: u64) -> Part {
+    let stays = name.starts_with("text.") || name.starts_with("image.");
+    Part { name: name.into(), train, test: if stays { train } else { 0 } }
+}
+
+/// Some test captions of each language and what they find; none, and a note, where the data cannot be read.
+fn examples(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Example>> {
+    let mut run = Run::open(path, &[])?;
+    let corpus = match Corpus::load(run.config.data(), run.config.base()) {
+        Ok(corpus) => corpus,
+        Err(error) => {
+            notes.push(format!("no example queries, because the data cannot be used: {error}"));
+            return Ok(Vec::new());
+        }
+    };
+    run.check_width(&corpus.test.features)?;
+    let mut examples = Vec::new();
+    for language in 0..corpus.languages.len() {
+        let queries = queries(&corpus, language);
+        let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
+        let vectors = run.sentences(language, &texts).vectors;
+        let found = run.search(&corpus.test.features, &vectors, HITS)?;
+        for (query, found) in queries.iter().zip(found) {
+            let shown = |found: &Found| hit(run.config.data(), &corpus, query, found, notes);
+            examples.push(Example {
+                language: corpus.languages[language].clone(),
+                query: query.text.into(),
+                translation: query.translation.map(String::from),
+                hits: found.iter().map(shown).collect(),
+            });
+        }
+    }
+    Ok(examples)
+}
+
+/// A test caption and its picture.
+struct Query<'a> {
+    text: &'a str,
+    translation: Option<&'a str>,
+    image: u32,
+}
+
+/// Queries spread over the test pictures, other pictures for each language. Parallel captions come first, as they
+/// have a translation to show.
+fn queries(corpus: &Corpus, language: usize) -> Vec<Query<'_>> {
+    let place = |n: usize, of: usize| (2 * n + 1) * of / (2 * EXAMPLES) + language;
+    let code = corpus.languages[language].as_str();
+    let test = |l: usize| corpus.parallel.as_ref().and_then(|p| p.test[l].as_deref());
+    let english = corpus.languages.iter().position(|l| l == "en").and_then(test);
+    if let (Some(texts), Some(english)) = (test(language), english) {
+        let at = |n: usize| place(n, texts.len()) % texts.len();
+        let query = |i: usize| Query {
+            text: &texts[i],
+            translation: (code != "en").then_some(&english[i]),
+            image: i as u32,
+        };
+        return (0..EXAMPLES.min(texts.len())).map(at).map(query).collect();
+    }
+    let captions = &corpus.test.captions[language];
+
+    let chosen =
+        (0..EXAMPLES.min(captions.len())).map(|n| &captions[place(n, captions.len()) % captions.len()]);
+    chosen.map(|c| Query { text: &c.text, translation: None, image: c.image }).collect()
+}
+
+fn hit(data: &DataConfig, corpus: &Corpus, query: &Query, found: &Found, notes: &mut Vec<String>) -> Hit {
+    let id = &corpus.test.image_ids[found.row as usize];
+    let picture = data.images.as_ref().map(|template| {
+        let file = template.replace("{split}", &SplitName::Test.to_string()).replace("{id}", id);
+        Picture::read(id, &data.root.join(file))
+    });
+    let picture = match picture {
+        Some(Ok(picture)) => picture,
+        Some(Err(error)) => {
+            // One note for all that are missing.
+            if notes.is_empty() {
+                notes.push(format!("a picture is shown by its id only: {error}"));
+            }
+            Picture::named(id)
+        }
+        None => Picture::named(id),
+    };
+    Hit { picture, score: found.score, right: found.row == query.image }
+}

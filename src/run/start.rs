@@ -1,0 +1,239 @@
+//! How a training begins, and how it goes on from its folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::batch::{CaptionIndex, Captions, derive};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding, write_whole};
+use crate::config::{Config, changes};
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, Split, fingerprint};
+use crate::embedding::encoder::Encoder;
+use crate::model::Model;
+use crate::optim::Adam;
+use crate::prepare::{encode, prepare};
+use crate::pretrain::Progress;
+use crate::words::Segmenter;
+use crate::{Error, Result};
+
+/// All that a trainer needs; its latest checkpoint is in the folder.
+pub struct Start {
+    pub folder: RunFolder,
+    /// As the run keeps it.
+    pub config: Config,
+    pub encoder: Encoder,
+    /// Captions by language.
+    pub train: Vec<Captions>,
+    pub validation: Vec<Captions>,
+    pub model: Model,
+}
+
+/// An empty folder for a run to be. Until the run is written, dropping it leaves the disk as it was.
+pub struct Place {
+    path: PathBuf,
+    /// Whether the folder was made for the run.
+    made: bool,
+    kept: bool,
+}
+
+impl Place {
+    /// Makes the folder, if it is not there, and tries to write to it, before anything is computed.
+    ///
+    /// # Errors
+    /// Usage, where a run or anything else is in the folder; run, where it cannot be written.
+    pub fn new(path: &Path) -> Result<Place> {
+        RunFolder::refuse_run(path)?;
+        let made = !path.exists();
+        fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
+        let place = Place { path: path.to_path_buf(), made, kept: false };
+        if fs::read_dir(path).map_err(|e| Error::writing(path, e))?.next().is_some() {
+            return Err(Error::usage("the folder is not empty")
+                .at(path)
+                .hint("give a new or an empty folder with `--out`"));
+        }
+        tempfile::NamedTempFile::new_in(path).map_err(|e| Error::writing(path, e))?;
+        Ok(place)
+    }
+
+    /// Writes all of the run, or nothing; `run.json` comes last.
+    fn fill(mut self, write: impl FnOnce(&RunFolder) -> Result<()>) -> Result<RunFolder> {
+        let folder = RunFolder::create(&self.path)?;
+        if let Err(error) = write(&folder) {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir_all(&self.path);
+            if !self.made {
+                let _ = fs::create_dir(&self.path);
+            }
+            return Err(error);
+        }
+        self.kept = true;
+        Ok(folder)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.made && !self.kept {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// Begins a run: refuses leaked test captions, prepares, and writes the folder with a checkpoint of step 0.
+pub fn begin(
+    config: &Config,
+    corpus: &Corpus,
+    place: Place,
+    cache: Option<&Path>,
+    progress: Progress,
+) -> Result<Start> {
+    let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
+    refuse_test_leak(corpus, &|language, text| segmenters[language].segment(text))?;
+    let data = fingerprint(corpus)?;
+    let prepared = prepare(config, corpus, cache, progress)?;
+    let features = &corpus.train.features;
+    let seed = derive(config.seed(), "model", 0);
+    let mut model = Model::new(config, prepared.embedding, features.width(), seed);
+    model.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
+    let (parameters_train, parameters_test) = model.parameter_counts();
+    let info = RunInfo {
+        version: VERSION,
+        tinyglot: env!("CARGO_PKG_VERSION").into(),
+        device: "cpu".into(),
+        seed: config.seed(),
+        languages: corpus.languages.clone(),
+        human: corpus.human.clone(),
+        features: features.width(),
+        data,
+        latents: [prepared.latents_before, prepared.encoder.lexicon.latents],
+        parameters: model.parameters_by_part(),
+        parameters_train,
+        parameters_test,
+    };
+    let encoder = prepared.encoder;
+    let folder = place.fill(|folder| {
+        folder.write_words(&encoder)?;
+        let fresh = (&Adam::new(config.train(), 1), &BTreeMap::new());
+        folder.save(Which::Latest, &mut model, Some(fresh), &TrainState::start())?;
+        folder.write_config(config)?;
+        folder.write_info(&info)
+    })?;
+    let config = folder.config()?;
+    let validation = every_language(&encoder, &corpus.val);
+    Ok(Start { folder, config, encoder, train: prepared.train, validation, model })
+}
+
+/// A run to go on with, and the configuration it goes on with.
+pub struct Earlier {
+    folder: RunFolder,
+    config: Config,
+    info: RunInfo,
+}
+
+impl Earlier {
+    /// Opens a run for `given`, which may differ from its configuration in where the data are, and in how long to train.
+    ///
+    /// # Errors
+    /// Config, naming the keys that differ elsewhere; data, for a folder that is no whole run.
+    pub fn open(path: &Path, given: &Config) -> Result<Earlier> {
+        let folder = RunFolder::new(path);
+        let (kept, info) = (folder.config()?, folder.info()?);
+        let differing: Vec<String> =
+            changes(&kept, given).into_iter().filter(|key| !may_change(key)).collect();
+        if !differing.is_empty() {
+            let what = format!("the run was begun with other values of `{}`", differing.join("`, `"));
+            return Err(Error::config(what)
+                .at(path)
+                .hint("give the configuration it was begun with, or another `--out` for a new run"));
+        }
+        if !folder.has(Which::Latest) {
+            return Err(Error::data("the run has no checkpoint to go on from")
+                .at(path)
+                .hint("remove the folder and train again without `--resume`"));
+        }
+        let mut raw = given.raw().clone();
+        raw.words.tokenizer = kept.words().tokenizer.clone();
+        let config = raw.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+        Ok(Earlier { folder, config, info })
+    }
+
+    /// Reads the words of the run, and the captions by them: nothing is prepared anew.
+    pub fn go_on(self, corpus: &Corpus) -> Result<Start> {
+        let Earlier { folder, config, info } = self;
+        if fingerprint(corpus)? != info.data {
+            return Err(Error::data(
+                "the training captions or features are not those the run was begun with",
+            )
+            .at(&config.data().root)
+            .hint("give the same data with `--set data.root=…`, or another `--out` for a new run"));
+        }
+        let encoder = folder.read_words(&config, &info.languages)?;
+        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
+        let model = Model::new(&config, embedding, info.features, 0);
+        if folder.config()? != config {
+            folder.write_config(&config)?;
+        }
+        let train =
+            (0..info.languages.len()).map(|l| training_captions(&encoder, &corpus.train, l)).collect();
+        let validation = every_language(&encoder, &corpus.val);
+        Ok(Start { folder, config, encoder, train, validation, model })
+    }
+}
+
+/// Keys that may differ when a run goes on: where the data are (its training data are compared by content), how long to
+/// train and how often to save, and what is used only after training.
+fn may_change(key: &str) -> bool {
+    const FREE: [&str; 13] = [
+        "data.root",
+        "data.features",
+        "data.image_ids",
+        "data.images",
+        "data.parallel",
+        "data.text",
+        "words.tokenizer",
+        "words.vectors",
+        "train.checkpoint_every",
+        "train.patience",
+        "train.epochs",
+        "consistency",
+        "data.captions.files",
+    ];
+    // Files of an entry of `data.captions`, whichever it is.
+    let key: Vec<&str> = key.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
+    let key = key.join(".");
+    FREE.iter()
+        .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// The training captions as they were when the run was prepared: words outside the vocabulary are left out.
+fn training_captions(encoder: &Encoder, split: &Split, language: usize) -> Captions {
+    let captions = &split.captions[language];
+    let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
+    Captions {
+        index: CaptionIndex::new(captions.iter().map(|c| c.image), split.features.rows()),
+        image_of: captions.iter().map(|c| c.image).collect(),
+        slots: encoder.known_all(language, &texts),
+    }
+}
+
+/// The captions of a split in every language.
+pub(super) fn every_language(encoder: &Encoder, split: &Split) -> Vec<Captions> {
+    (0..encoder.lexicon.languages.len()).map(|l| encode(encoder, split, l)).collect()
+}
+
+impl RunFolder {
+    /// Writes `config.toml` so that it holds wherever the run is moved: a tokenizer's file goes along, in `words/`; the
+    /// folder of the data is a full path.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        let mut raw = config.raw().clone();
+        if let Some(file) = &raw.words.tokenizer {
+            let inside = Path::new("words").join("tokenizer.json");
+            let content = fs::read(file).map_err(|e| Error::reading(file, e))?;
+            write_whole(&self.path.join(&inside), &content)?;
+            raw.words.tokenizer = Some(inside);
+        }
+        let text = toml::to_string_pretty(&raw).expect("the rules keep to what TOML can say");
+        write_whole(&self.path.join("config.toml"), text.as_bytes())
+    }
+}

@@ -1,8 +1,19 @@
 //! `tinyglot data`.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::config::Source;
+use super::progress::Progress;
+use super::stdout;
+use super::terminal::Terminal;
+use crate::Result;
+use crate::config::Config;
+use crate::corpus::check::check;
+use crate::corpus::leak::Tokens;
+use crate::corpus::{Corpus, SplitName};
+use crate::scenes::{self, ScenesConfig};
+use crate::words::{Segmenter, WordVectors};
 
 /// Look into a corpus, or make one
 #[derive(Debug, clap::Args)]
@@ -34,6 +45,9 @@ Examples:
 pub struct Check {
     #[command(flatten)]
     pub source: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +65,7 @@ pub struct Scenes {
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub val: usize,
     /// Pictures to test on
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 500)]
     pub test: usize,
     /// Captions per picture and language
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -59,4 +73,68 @@ pub struct Scenes {
     /// Languages of the captions, comma-separated [default: all but qu]
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub languages: Vec<String>,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    match args.action {
+        Action::Check(args) => check_corpus(args),
+        Action::Scenes(args) => write_scenes(args, terminal),
+    }
+}
+
+fn check_corpus(args: Check) -> Result<()> {
+    let config = args.source.load()?;
+    let corpus = Corpus::load(config.data(), config.base())?;
+    let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
+    let tokens = |language: usize, text: &str| segmenters[language].segment(text);
+    let vectors = vectors(&config, &corpus, &tokens)?;
+    let known = |language: usize, word: &str| vectors[language].contains(word);
+    let report = check(
+        &corpus,
+        config.embedding().top_k,
+        &tokens,
+        if vectors.is_empty() { None } else { Some(&known) },
+    )?;
+    match args.json {
+        true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
+        false => stdout::print(&report.to_string()),
+    }
+}
+
+/// The vectors of the words in the captions, where the configuration names files; none otherwise.
+fn vectors(config: &Config, corpus: &Corpus, tokens: Tokens) -> Result<Vec<WordVectors>> {
+    let Some(pattern) = &config.words().vectors else { return Ok(Vec::new()) };
+    let open = |(n, language): (usize, &String)| {
+        let captions = SplitName::CAPTIONED.iter().flat_map(|&s| &corpus.split(s).captions[n]);
+        let needed: HashSet<String> = captions.flat_map(|c| tokens(n, &c.text)).collect();
+        let file = config.base().join(pattern.replace("{language}", language));
+        WordVectors::open(&file, &|word| needed.contains(word))
+    };
+    corpus.languages.iter().enumerate().map(open).collect()
+}
+
+fn write_scenes(args: Scenes, terminal: &Terminal) -> Result<()> {
+    let mut config = ScenesConfig {
+        seed: args.seed,
+        train: args.train,
+        val: args.val,
+        test: args.test,
+        captions: args.captions,
+        ..ScenesConfig::default()
+    };
+    if !args.languages.is_empty() {
+        config.languages = args.languages;
+    }
+    write_with_progress(&args.out, &config, terminal)
+}
+
+pub(super) fn write_with_progress(out: &Path, config: &ScenesConfig, terminal: &Terminal) -> Result<()> {
+    let mut bar = Progress::new(terminal, "pictures", (config.train + config.val + config.test) as u64);
+    let mut before = 0;
+    scenes::write(out, config, &mut |done, _| {
+        bar.advance((done - before) as u64);
+        before = done;
+    })?;
+    bar.finish();
+    Ok(())
 }

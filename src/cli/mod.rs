@@ -73,13 +73,11 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Config(args) => config::run(args, &terminal),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
-        Command::Demo(_)
-        | Command::Data(_)
-        | Command::Train(_)
-        | Command::Evaluate(_)
-        | Command::Embed(_)
-        | Command::Search(_)
-        | Command::Report(_) => Err(Error::run("not wired yet")),
+        Command::Train(args) => train::run(args, &terminal),
+        Command::Evaluate(args) => evaluate::run(args, &terminal),
+        Command::Report(args) => report::run(args, &terminal),
+        Command::Data(args) => data::run(args, &terminal),
+        Command::Demo(_) | Command::Embed(_) | Command::Search(_) => Err(Error::run("not wired yet")),
     }
 }
 

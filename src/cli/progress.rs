@@ -94,6 +94,42 @@ impl Progress {
     }
 }
 
+/// The stages of a preparation, one bar after the other.
+#[derive(Debug)]
+pub struct Stages {
+    terminal: Terminal,
+    current: Option<(String, Progress)>,
+}
+
+impl Stages {
+    pub fn new(terminal: &Terminal) -> Self {
+        Stages { terminal: terminal.clone(), current: None }
+    }
+
+    /// `done` of `total` steps of a stage are done; another stage than before ends that one.
+    pub fn at(&mut self, stage: &str, done: usize, total: usize, loss: f32) {
+        if self.current.as_ref().is_none_or(|(name, _)| name != stage) {
+            self.finish();
+            self.current = Some((stage.to_owned(), Progress::new(&self.terminal, stage, total as u64)));
+        }
+        if let Some((_, progress)) = &mut self.current {
+            if loss != 0.0 {
+                progress.note(&format!("loss {loss:.3}"));
+            }
+            progress.advance((done as u64).saturating_sub(progress.task.done));
+        }
+    }
+
+    /// Ends the last stage.
+    pub fn finish(&mut self) {
+        if let Some((_, mut progress)) = self.current.take() {
+            // Stages that tell nothing while they work are done when the next one begins.
+            progress.task.done = progress.task.total;
+            progress.finish();
+        }
+    }
+}
+
 impl Task {
     fn line(&self, spent: Duration) -> String {
         let Task { name, total, done, before, note, .. } = self;

@@ -1,13 +1,25 @@
 //! `tinyglot train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::config::Source;
+use super::log::Log;
+use super::progress::{Progress, Stages};
+use super::terminal::Terminal;
+use super::{interrupt, report};
+use crate::config::Config;
+use crate::corpus::{Corpus, SplitName};
+use crate::eval::Evaluation;
+use crate::run::Run;
+use crate::run::start::{Earlier, Place, Start, begin};
+use crate::train::{End, Event, Trainer};
+use crate::{Error, Result};
 
 /// Train a model
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Ctrl-C saves a checkpoint and stops; `--resume` goes on from it, to the same weights as without the stop.
+Ctrl-C saves a checkpoint and stops; `--resume` goes on from it, to the same weights as without the stop. At the end the
+best checkpoint is evaluated on the validation split and RUN/report.html is written.
 
 Examples:
   tinyglot train configs/multi30k-8k.toml --set data.root=DIR
@@ -22,4 +34,111 @@ pub struct Args {
     /// Go on from the last checkpoint of the run
     #[arg(long)]
     pub resume: bool,
+    /// Folder that keeps trained FastText vectors, for other runs on the same texts
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub cache: Option<PathBuf>,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    let config = args.source.load()?;
+    let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
+    match args.resume {
+        true => resume(&config, &out, terminal),
+        false => train(&config, &out, args.cache.as_deref(), terminal).map(drop),
+    }
+}
+
+fn default_folder(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}
+
+/// Trains from the beginning.
+pub(super) fn train(config: &Config, out: &Path, cache: Option<&Path>, terminal: &Terminal) -> Result<Run> {
+    let mut log = Log::new(terminal.clone());
+    let place = Place::new(out)?;
+    let corpus = load(config, &log)?;
+    let mut stages = Stages::new(terminal);
+    let start = begin(config, &corpus, place, cache, &mut |stage, done, total, loss| {
+        stages.at(stage, done, total, loss)
+    })?;
+    stages.finish();
+    log = log.keep(&start.folder.path.join("run.log"))?;
+    go(start, &corpus, false, &log, terminal)
+}
+
+/// Goes on with a run.
+fn resume(config: &Config, out: &Path, terminal: &Terminal) -> Result<()> {
+    let earlier = Earlier::open(out, config)?;
+    let log = Log::new(terminal.clone()).keep(&out.join("run.log"))?;
+    let corpus = load(config, &log)?;
+    go(earlier.go_on(&corpus)?, &corpus, true, &log, terminal).map(drop)
+}
+
+fn load(config: &Config, log: &Log) -> Result<Corpus> {
+    let corpus = Corpus::load(config.data(), config.base())?;
+    let captions: usize = corpus.train.captions.iter().map(Vec::len).sum();
+    log.say(&format!(
+        "{} training pictures, {captions} captions in {} languages",
+        corpus.train.features.rows(),
+        corpus.languages.len()
+    ))?;
+    corpus.notes.iter().try_for_each(|note| log.warn(note))?;
+    Ok(corpus)
+}
+
+/// Trains to the end, evaluates the best checkpoint on validation and writes the report.
+fn go(start: Start, corpus: &Corpus, resumed: bool, log: &Log, terminal: &Terminal) -> Result<Run> {
+    let Start { folder, config, encoder, train, validation, mut model } = start;
+    let (parameters, at_test_time) = model.parameter_counts();
+    log.say(&format!("{parameters} parameters, {at_test_time} at test time"))?;
+    interrupt::watch()?;
+    let mut trainer = Trainer::new(&config, corpus, &encoder.lexicon, &train, validation, &folder, model);
+    if resumed {
+        trainer.resume()?;
+        log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
+    }
+    let end = follow(&mut trainer, log, terminal)?;
+    match end {
+        End::Finished => {}
+        End::Patience => log.say("no better validation for a while: done early")?,
+        End::Interrupted => {
+            let what = format!("stopped after step {} of {}", trainer.state.step, trainer.steps());
+            return Err(Error::run(what).at(&folder.path).hint("`--resume` goes on from there"));
+        }
+    }
+    let mut run = Run::open(&folder.path, &[])?;
+    let evaluation = run.evaluate(corpus, SplitName::Val, false, 1)?;
+    folder.write_evaluation(&evaluation)?;
+    log.say(&format!("the best checkpoint, after step {}:\n{evaluation}", trainer.state.best_step))?;
+    let page = report::write(&folder.path, terminal)?;
+    log.say(&format!("report: {}", page.display()))?;
+    Ok(run)
+}
+
+/// Trains, showing progress and telling of each validation.
+fn follow(trainer: &mut Trainer, log: &Log, terminal: &Terminal) -> Result<End> {
+    let (done, steps) = (trainer.state.step as u64, trainer.steps() as u64);
+    let mut bar = Progress::new(terminal, "training", steps).resumed_at(done);
+    let (mut latest, mut told) = (String::new(), Ok(()));
+    let end = trainer.run(interrupt::flag(), &mut |event| match event {
+        Event::Step { loss, .. } => {
+            bar.note(&format!("loss {loss:.3}{latest}"));
+            bar.advance(1);
+        }
+        Event::Validation { epoch, evaluation, best } => {
+            latest = format!(", val mR {:.1}", evaluation.a);
+            let line =
+                format!("epoch {epoch}: {}{}", recalls(evaluation), if best { ", the best" } else { "" });
+            if told.is_ok() {
+                told = log.say(&line);
+            }
+        }
+    })?;
+    bar.finish();
+    told.map(|()| end)
+}
+
+fn recalls(evaluation: &Evaluation) -> String {
+    let each = evaluation.languages.iter().map(|(l, r)| format!("{l} {:.1}", r.mr)).collect::<Vec<_>>();
+    format!("val mR {:.1} ({})", evaluation.a, each.join(", "))
 }

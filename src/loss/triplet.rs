@@ -24,7 +24,7 @@ struct Violation {
 
 /// Bidirectional triplet loss (Burns et al. 2020, equation 3): rows as anchors (weight 1; pictures against wrong
 /// sentences) plus columns as anchors (weight `sentence_anchor`; sentences against wrong pictures). Each side is the mean
-/// over matching pairs × N, zeros included.
+/// over matching pairs × N, zeros included; N is at most the number of items that an anchor is compared with.
 ///
 /// `similarity` holds cosines of unit vectors.
 pub fn bidirectional(pairs: Pairs, config: &TripletConfig) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! Rows of a [`Table`] are updated only in steps that read them. Before a row is read it makes up for the steps it missed:
 //! with a zero gradient these are p −= c·m/(√v + ε), m ← β₁m, v ← β₂v, whose sum has a closed form up to the ε beside
-//! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest.
+//! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest. Rows do not decay.
 
 use std::collections::BTreeMap;
 

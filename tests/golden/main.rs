@@ -1,0 +1,86 @@
+//! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
+//! and the parameters by name. `make.py` wrote the files.
+
+mod operations;
+mod parameters;
+mod training;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use tinyglot::config::Config;
+use tinyglot::embedding::HybridEmbedding;
+use tinyglot::embedding::hybrid::OwnWords;
+use tinyglot::model::Model;
+use tinyglot::ops::linear::LinearWeights;
+use tinyglot::ops::rows::Table;
+use tinyglot::ops::tape::{matrix, vector};
+
+/// A file of `make.py`: tensors by name.
+struct Golden(BTreeMap<String, Vec<u32>>);
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+impl Golden {
+    fn read(name: &str) -> Golden {
+        let bytes = std::fs::read(file(&format!("{name}.safetensors"))).expect("a file that make.py wrote");
+        let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+        // Floats and counts have four bytes each; the name says which of them a tensor holds.
+        let words = |t: &safetensors::tensor::TensorView| {
+            assert!([Dtype::F32, Dtype::U32].contains(&t.dtype()));
+            bytemuck::pod_collect_to_vec(t.data())
+        };
+        Golden(tensors.iter().map(|(name, t)| (name.to_string(), words(&t))).collect())
+    }
+
+    fn counts(&self, name: &str) -> Vec<u32> {
+        self.0.get(name).unwrap_or_else(|| panic!("make.py wrote no `{name}`")).clone()
+    }
+
+    fn floats(&self, name: &str) -> Vec<f32> {
+        bytemuck::cast_vec(self.counts(name))
+    }
+
+    /// The rest of all names that start with `prefix`.
+    fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().filter_map(move |name| name.strip_prefix(prefix))
+    }
+}
+
+/// A model of the right shapes, its embedding all zeros.
+fn blank(config: &Config, latents: usize, features: usize) -> Model {
+    let e = config.embedding();
+    let layer = || LinearWeights {
+        weight: matrix(vec![0.0; e.width * e.word_width], e.width, e.word_width),
+        bias: vector(vec![0.0; e.width]),
+    };
+    let own =
+        || OwnWords { words: Table::new(e.word_width, vec![0.0; e.top_k * e.word_width]), layer: layer() };
+    let languages = if e.top_k > 0 { config.data().languages.len() } else { 0 };
+    let embedding = HybridEmbedding {
+        latents: Table::new(e.width, vec![0.0; latents * e.width]),
+        own: (0..languages).map(|_| own()).collect(),
+        mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
+        train_words: e.train_words,
+    };
+    Model::new(config, embedding, features, 0)
+}
+
+/// Fails unless all numbers are within `tolerance` of the expected ones, in units of the largest of these.
+fn near(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
+    near_within(what, got, want, tolerance * want.iter().fold(0.0, |m, x| x.abs().max(m)));
+}
+
+fn near_within(what: &str, got: &[f32], want: &[f32], distance: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!(
+            (g - w).abs() <= distance,
+            "{what}, number {i}: {g}, PyTorch has {w}; more than {distance:e} apart"
+        );
+    }
+}

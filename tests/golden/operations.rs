@@ -1,0 +1,98 @@
+//! GRU, LSTM, batch normalisation and Adam, one by one.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+use tinyglot::config::{Pooling, Precision, Schedule, TrainConfig};
+use tinyglot::device::{Dev, Matrix};
+use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
+use tinyglot::ops::recurrent::{RecurrentWeights, gru, lstm};
+use tinyglot::ops::sequences::Sequences;
+use tinyglot::ops::tape::{Grads, data, data1, matrix, vector};
+use tinyglot::optim::{Adam, Parameter};
+
+use crate::{Golden, near};
+
+const POOLINGS: [(&str, Pooling); 3] =
+    [("last", Pooling::Last), ("mean", Pooling::Mean), ("max", Pooling::Max)];
+
+type Taped = Matrix<OwnedTape<f32, Dev>>;
+type Cell = fn(Taped, &RecurrentWeights, &Arc<Sequences>, Pooling, Precision) -> Taped;
+
+#[test]
+fn recurrent_states_and_gradients() {
+    let golden = Golden::read("ops");
+    let mut sentences = Sequences::new();
+    let mut rows = golden.counts("rows").into_iter();
+    for n in golden.counts("lengths") {
+        sentences.push(rows.by_ref().take(n as usize));
+    }
+    let sentences = Arc::new(sentences);
+    for (name, gates, cell) in [("gru", 3, gru as Cell), ("lstm", 4, lstm)] {
+        let part = |part: &str| golden.floats(&format!("{name}.{part}"));
+        let weights = RecurrentWeights {
+            weight_ih: matrix(part("weight_ih"), gates * 5, 4),
+            weight_hh: matrix(part("weight_hh"), gates * 5, 5),
+            bias_ih: vector(part("bias_ih")),
+            bias_hh: vector(part("bias_hh")),
+        };
+        for (pooling, kind) in POOLINGS {
+            let want = |of: &str| golden.floats(&format!("{name}.{pooling}.{of}"));
+            let tokens = matrix(golden.floats("tokens"), 7, 4);
+            let states = cell(tokens.leaky_trace(), &weights, &sentences, kind, Precision::F32);
+            near(&format!("{name} {pooling}"), data(&states), &want("states"), 1e-6);
+            let grads = (states * matrix(want("pull"), sentences.len(), 5)).sum::<Rank0, _>().backward();
+            let what = format!("{name} {pooling}, gradient of");
+            near(&format!("{what} tokens"), data(&grads.get(&tokens)), &want("tokens"), 1e-5);
+            near(
+                &format!("{what} weight_hh"),
+                data(&grads.get(&weights.weight_hh)),
+                &want("weight_hh"),
+                1e-5,
+            );
+        }
+    }
+}
+
+#[test]
+fn batch_normalisation_in_training_and_after() {
+    let golden = Golden::read("ops");
+    let mut weights = BatchNormWeights {
+        scale: vector(golden.floats("norm.scale")),
+        shift: vector(golden.floats("norm.shift")),
+        mean: vector(vec![0.0; 4]),
+        variance: vector(vec![1.0; 4]),
+    };
+    let batches: Vec<Matrix> = golden.floats("norm.x").chunks(24).map(|x| matrix(x.to_vec(), 6, 4)).collect();
+    for (x, want) in batches.iter().zip(golden.floats("norm.training").chunks(24)) {
+        near("training", data(&batch_norm_relu_dropout(x.leaky_trace(), &mut weights, 0.0, 0)), want, 1e-6);
+    }
+    near("running mean", data1(&weights.mean), &golden.floats("norm.mean"), 1e-6);
+    near("running variance", data1(&weights.variance), &golden.floats("norm.variance"), 1e-6);
+    let after = batch_norm_relu_dropout(batches[0].clone(), &mut weights, 0.5, 0);
+    near("inference", data(&after), &golden.floats("norm.inference"), 1e-6);
+}
+
+#[test]
+fn adam_with_bias_correction_decay_and_clipping() {
+    let golden = Golden::read("ops");
+    for (name, weight_decay, clip) in [("adam", 0.0, 0.0), ("adamw", 0.3, 50.0)] {
+        let config = TrainConfig {
+            learning_rate: 0.01,
+            schedule: Schedule::Constant,
+            beta1: 0.8,
+            beta2: 0.95,
+            weight_decay,
+            clip,
+            ..Default::default()
+        };
+        let mut p = matrix(golden.floats("adam.start"), 3, 4);
+        let mut adam = Adam::new(&config, 20);
+        for gradient in golden.floats("adam.gradients").chunks(12) {
+            let mut grads = Grads::leaky();
+            grads.get_or_alloc_mut(&p).expect("memory").copy_from_slice(gradient);
+            adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+        }
+        near(name, data(&p), &golden.floats(&format!("{name}.end")), 1e-6);
+    }
+}

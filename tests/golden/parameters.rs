@@ -1,0 +1,144 @@
+//! What a checkpoint holds, by name and shape; and how many parameters the paper's models have.
+
+use tinyglot::config::{Config, RawConfig};
+use tinyglot::model::Model;
+
+use crate::{blank, file};
+
+/// A model for pictures of `features` numbers and with `used` latent tokens; the rest as smalr.toml says after `change`.
+fn model(features: usize, used: usize, change: impl FnOnce(&mut RawConfig)) -> Model {
+    let mut raw = Config::load(&file("smalr.toml"), &[]).expect("a good configuration").raw().clone();
+    change(&mut raw);
+    let config = raw.check(file("")).expect("a good configuration");
+    blank(&config, used, features)
+}
+
+/// Name and shape of everything that is stored, sorted.
+fn stored(model: &mut Model) -> Vec<String> {
+    let mut names = Vec::new();
+    model.visit_stored(&mut |name, shape, x| {
+        assert_eq!(x.len(), shape.iter().product::<usize>(), "{name}");
+        names.push(format!("{name} {shape:?}"));
+    });
+    names.sort();
+    names
+}
+
+const LA: [&str; 17] = [
+    "embedding.latent [10, 12]",
+    "image.centre [9]",
+    "image.hidden.bias [14]",
+    "image.hidden.weight [14, 9]",
+    "image.inverse [9]",
+    "image.norm.mean [14]",
+    "image.norm.scale [14]",
+    "image.norm.shift [14]",
+    "image.norm.variance [14]",
+    "image.output.bias [10]",
+    "image.output.weight [10, 14]",
+    "text.gru.bias_hh [48]",
+    "text.gru.bias_ih [48]",
+    "text.gru.weight_hh [48, 16]",
+    "text.gru.weight_ih [48, 12]",
+    "text.output.bias [10]",
+    "text.output.weight [10, 16]",
+];
+
+/// What HEM has beside LA's.
+const OWN: [&str; 9] = [
+    "embedding.de.layer.bias [12]",
+    "embedding.de.layer.weight [12, 5]",
+    "embedding.de.words [6, 5]",
+    "embedding.en.layer.bias [12]",
+    "embedding.en.layer.weight [12, 5]",
+    "embedding.en.words [6, 5]",
+    "embedding.ja.layer.bias [12]",
+    "embedding.ja.layer.weight [12, 5]",
+    "embedding.ja.words [6, 5]",
+];
+
+/// What SMALR has beside HEM's, for training only.
+const HEADS: [&str; 17] = [
+    "adversary.bias [3]",
+    "adversary.weight [3, 12]",
+    "embedding.mask [1, 12]",
+    "mclm.average.sentences.bias [20]",
+    "mclm.average.sentences.weight [20, 20]",
+    "mclm.average.words.bias [24]",
+    "mclm.average.words.weight [24, 24]",
+    "mclm.encoder.lstm.bias_hh [48]",
+    "mclm.encoder.lstm.bias_ih [48]",
+    "mclm.encoder.lstm.weight_hh [48, 12]",
+    "mclm.encoder.lstm.weight_ih [48, 12]",
+    "mclm.encoder.output.bias [12]",
+    "mclm.encoder.output.weight [12, 12]",
+    "mclm.lstm.sentences.bias [20]",
+    "mclm.lstm.sentences.weight [20, 20]",
+    "mclm.lstm.words.bias [24]",
+    "mclm.lstm.words.weight [24, 24]",
+];
+
+fn sorted(parts: &[&[&str]]) -> Vec<String> {
+    let mut all: Vec<String> = parts.concat().iter().map(|n| n.to_string()).collect();
+    all.sort();
+    all
+}
+
+fn without_heads(raw: &mut RawConfig) {
+    (raw.loss.mclm, raw.loss.adversary) = Default::default();
+}
+
+#[test]
+fn names_and_shapes_of_la_hem_and_smalr() {
+    let la = |raw: &mut RawConfig| {
+        without_heads(raw);
+        raw.embedding.top_k = 0;
+    };
+    assert_eq!(stored(&mut model(9, 10, la)), LA);
+    assert_eq!(stored(&mut model(9, 10, without_heads)), sorted(&[&LA, &OWN]));
+    assert_eq!(stored(&mut model(9, 10, |_| ())), sorted(&[&LA, &OWN, &HEADS]));
+}
+
+#[test]
+fn words_that_are_not_trained_are_stored_and_not_counted() {
+    let mut fixed = model(9, 10, |raw| raw.embedding.train_words = false);
+    assert_eq!(stored(&mut fixed), sorted(&[&LA, &OWN, &HEADS]));
+    let trained = model(9, 10, |_| ()).parameter_counts().0;
+    assert_eq!(fixed.parameter_counts().0, trained - 3 * 6 * 5);
+}
+
+/// The paper's sizes: ten languages, 5000 words of width 50 each, universal and joint space of width 512.
+fn paper(raw: &mut RawConfig) {
+    let codes = ["en", "de", "fr", "cs", "zh", "ja", "ar", "af", "ko", "ru"];
+    raw.data.languages = codes.map(String::from).to_vec();
+    raw.data.captions[0].languages = raw.data.languages.clone();
+    raw.words.fasttext.width = 300;
+    (raw.embedding.top_k, raw.embedding.word_width, raw.embedding.width) = (5000, 50, 512);
+    (raw.text.hidden, raw.text.joint, raw.image.hidden) = (512, 512, 2048);
+}
+
+/// Burns et al. 2020, section 5: 7.1 M at test time, when every word's universal vector is computed beforehand. Their sum,
+/// 7,086,592, has one bias per gate of the GRU; PyTorch's layout, which is ours, has two.
+#[test]
+fn encoder_and_image_branch_have_the_papers_7_1_million() {
+    const SECOND_BIAS: usize = 3 * 512;
+    let (_, test) = model(2048, 10, paper).parameter_counts();
+    assert_eq!(test, 7_086_592 + SECOND_BIAS);
+}
+
+/// "Less than 20 M": the retrieval model with 19,800 used latent tokens. What only the losses use comes on top: two layers
+/// for each variant of MCLM, an LSTM and its output, [MASK], the language classifier.
+#[test]
+fn hem_at_the_papers_sizes_has_less_than_20_million() {
+    let words = 10 * (5000 * 50 + 50 * 512 + 512);
+    let hem = 7_088_128 + words + 19_800 * 512;
+    let (train, _) = model(2048, 19_800, |raw| {
+        paper(raw);
+        without_heads(raw);
+    })
+    .parameter_counts();
+    assert_eq!(train, hem);
+    assert!(train < 20_000_000);
+    let heads = 4 * (1024 * 1024 + 1024) + 4 * 512 * (512 + 512 + 2) + 512 * 513 + 512 + 10 * 513;
+    assert_eq!(model(2048, 19_800, paper).parameter_counts().0, hem + heads);
+}

@@ -83,22 +83,23 @@ pub fn prepare(
     let build = Build { config: config.embedding(), words, vocabularies: &vocabularies };
     let (slots, used) = build.slots(&trained);
     let embedding = build.embedding(config, &trained, &slots, &used)?;
-    let train = (0..languages.len())
-        .map(|l| Captions {
-            index: index[l].clone(),
-            image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
-            slots: captions[l].iter().map(|c| c.iter().map(|&w| slots[l][w as usize]).collect()).collect(),
-        })
-        .collect();
     let mut scorer = trained.scorer;
     let latents_before = trained.latents.len() / config.embedding().width;
     scorer.keep(&used);
     let lexicon = Lexicon { languages: languages.clone(), vocabularies, slots, latents: used.len() };
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
+    // As [`encode`] does when training goes on: a word that is too rare for the vocabulary goes through the scorer.
+    let train = (0..languages.len())
+        .map(|l| Captions {
+            index: index[l].clone(),
+            image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
+            slots: tokens[l].par_iter().map(|words| encoder.slots(l, words)).collect(),
+        })
+        .collect();
     Ok(Prepared { encoder, embedding, train, latents_before })
 }
 
-/// The captions of any split as slots.
+/// The captions of any split as slots; those of training are [`Prepared::train`] again.
 pub fn encode(encoder: &Encoder, split: &Split, language: usize) -> Captions {
     let texts: Vec<&str> = split.captions[language].iter().map(|c| &c.text[..]).collect();
     Captions {

@@ -20,7 +20,11 @@ pub struct Encoder {
 impl Encoder {
     /// The slots of a sentence; words that have none are left out.
     pub fn encode(&self, language: usize, text: &str) -> Vec<Slot> {
-        let words = self.segmenters[language].segment(text);
+        self.slots(language, &self.segmenters[language].segment(text))
+    }
+
+    /// The slots of a segmented sentence.
+    pub fn slots(&self, language: usize, words: &[String]) -> Vec<Slot> {
         words.iter().filter_map(|w| self.slot(language, w)).collect()
     }
 

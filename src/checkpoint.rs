@@ -4,13 +4,14 @@
 //! full disk or a kill leaves the previous one.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -22,12 +23,15 @@ use crate::model::Model;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
-use crate::optim::{Adam, AdamState};
+use crate::optim::{Adam, AdamState, Parameter};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
 
 /// Version of the run folder; another one is refused.
 pub const VERSION: u32 = 1;
+
+const DAMAGED: &str = "the run is damaged: copy it again";
+const MIXED: &str = "the run's `config.toml` was changed, or files of two runs were mixed";
 
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,23 +145,7 @@ impl RunFolder {
                 .at(&self.path)
                 .hint("give the folder that `tinyglot train --out` made"));
         }
-        let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
-        #[derive(Deserialize)]
-        struct Head {
-            version: u32,
-        }
-        let broken =
-            |e: serde_json::Error| Error::data("not a run's description").at(&file).line(e.line()).because(e);
-        let head: Head = serde_json::from_str(&text).map_err(broken)?;
-        if head.version != VERSION {
-            return Err(Error::data(format!(
-                "the run has version {}, this program reads version {VERSION}",
-                head.version
-            ))
-            .at(&file)
-            .hint("use the program that wrote it, or train again"));
-        }
-        serde_json::from_str(&text).map_err(broken)
+        read_json(&file, "a run's description")
     }
 
     pub fn write_info(&self, info: &RunInfo) -> Result<()> {
@@ -245,9 +233,7 @@ impl RunFolder {
     pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
         let folder = self.path.join("words");
         let path = folder.join("lexicon.json");
-        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
-        let file: LexiconFile = serde_json::from_str(&text)
-            .map_err(|e| Error::data("not a lexicon").at(&path).line(e.line()).because(e))?;
+        let file: LexiconFile = read_json(&path, "a lexicon")?;
         let scorer_path = folder.join("scorer.safetensors");
         let stored = TensorFile::open(&scorer_path)?;
         let (mut vocabularies, mut slots, mut segmenters) = (Vec::new(), Vec::new(), Vec::new());
@@ -257,7 +243,7 @@ impl RunFolder {
             let list = file.slots.get(language).filter(|s| s.len() == vocabulary.len()).ok_or_else(|| {
                 Error::data(format!("the slots of `{language}` do not fit its {} words", vocabulary.len()))
                     .at(&path)
-                    .hint("the run is damaged: copy it again")
+                    .hint(DAMAGED)
             })?;
             slots.push(read_slots(list, file.latents, &path)?);
             vocabularies.push(vocabulary);
@@ -266,13 +252,19 @@ impl RunFolder {
             let file = if binary.exists() { binary } else { folder.join(format!("{language}.vec")) };
             vectors.push(WordVectors::open(&file, &|_| true)?);
             let (weight, shape) = stored.floats(&format!("{language}.weight"))?;
-            let [rows, columns] = shape[..] else {
-                return Err(Error::data(format!("`{language}.weight` is no matrix")).at(&scorer_path));
-            };
             let (bias, _) = stored.floats(&format!("{language}.bias"))?;
+            let (rows, columns) = (config.embedding().width, vectors[vectors.len() - 1].width());
+            if shape != [rows, columns] || bias.len() != rows {
+                let what = format!("`{language}.weight` has shape {shape:?}, not {:?}", [rows, columns]);
+                return Err(Error::data(what).at(&scorer_path).hint(MIXED));
+            }
             layers.push(LinearWeights { weight: matrix(weight, rows, columns), bias: vector(bias) });
         }
         let (keys, _) = stored.floats("keys")?;
+        if keys.len() != file.latents * config.embedding().width {
+            let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
+            return Err(Error::data(what).at(&scorer_path).hint(MIXED));
+        }
         let lexicon = Lexicon { languages: languages.to_vec(), vocabularies, slots, latents: file.latents };
         let scorer = Scorer { layers, keys };
         Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
@@ -345,7 +337,7 @@ impl RunFolder {
         let path = self.checkpoint(which).join("model.safetensors");
         let file = TensorFile::open(&path)?;
         let mut problem = None;
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         model.visit_stored(&mut |name, shape, x| {
             names.insert(name.to_string());
             match file.floats(name) {
@@ -354,10 +346,7 @@ impl RunFolder {
                     let e = Error::data(format!(
                         "`{name}` has shape {s:?}, the configuration asks for {shape:?}"
                     ));
-                    problem.get_or_insert(
-                        e.at(&path)
-                            .hint("the run's `config.toml` was changed, or files of two runs were mixed"),
-                    );
+                    problem.get_or_insert(e.at(&path).hint(MIXED));
                 }
                 Err(e) => {
                     problem.get_or_insert(e);
@@ -366,35 +355,24 @@ impl RunFolder {
         });
         if let Some(extra) = file.names().into_iter().find(|n| !names.contains(n)) {
             let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
-            problem.get_or_insert(
-                e.hint("the run's `config.toml` was changed, or files of two runs were mixed"),
-            );
+            problem.get_or_insert(e.hint(MIXED));
         }
         problem.map_or(Ok(()), Err)
     }
 
     pub fn read_state(&self, which: Which) -> Result<TrainState> {
-        let path = self.checkpoint(which).join("state.json");
-        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
-        let state: TrainState = serde_json::from_str(&text)
-            .map_err(|e| Error::data("not a training state").at(&path).line(e.line()).because(e))?;
-        if state.version != VERSION {
-            return Err(Error::data(format!("the checkpoint has version {}, not {VERSION}", state.version))
-                .at(&path)
-                .hint("train again"));
-        }
-        Ok(state)
+        read_json(&self.checkpoint(which).join("state.json"), "a training state")
     }
 
-    /// Reads the optimiser's moments and the average of the weights.
-    pub fn read_optimizer(&self, adam: &mut Adam) -> Result<BTreeMap<String, Vec<f32>>> {
+    /// Reads the optimiser's moments and the average of the weights; refuses those of another model.
+    pub fn read_optimizer(&self, adam: &mut Adam, model: &mut Model) -> Result<BTreeMap<String, Vec<f32>>> {
         let path = self.checkpoint(Which::Latest).join("optimizer.safetensors");
         let file = TensorFile::open(&path)?;
         let mut average = BTreeMap::new();
         for name in file.names() {
-            let (kind, parameter) = name
-                .split_once('.')
-                .ok_or_else(|| Error::data(format!("`{name}` is no optimiser state")).at(&path))?;
+            let (kind, parameter) = name.split_once('.').ok_or_else(|| {
+                Error::data(format!("`{name}` is no optimiser state")).at(&path).hint(MIXED)
+            })?;
             let state: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
             match kind {
                 "m" => state.m = file.floats(&name)?.0,
@@ -403,11 +381,19 @@ impl RunFolder {
                 "average" => {
                     average.insert(parameter.to_string(), file.floats(&name)?.0);
                 }
-                _ => return Err(Error::data(format!("`{name}` is no optimiser state")).at(&path)),
+                _ => {
+                    return Err(Error::data(format!("`{name}` is no optimiser state")).at(&path).hint(MIXED));
+                }
             }
         }
         adam.state.retain(|_, s| !s.m.is_empty());
-        Ok(average)
+        match misfit(adam, &average, model) {
+            Some(name) => {
+                let what = format!("the state of `{name}` does not fit the model");
+                Err(Error::data(what).at(&path).hint(MIXED))
+            }
+            None => Ok(average),
+        }
     }
 
     /// The model and reader of a finished or running run, without its training data.
@@ -430,6 +416,33 @@ impl RunFolder {
         self.read_model(which, &mut model)?;
         Ok((config, info, encoder, model))
     }
+}
+
+/// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
+fn misfit(adam: &Adam, average: &BTreeMap<String, Vec<f32>>, model: &mut Model) -> Option<String> {
+    let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
+    let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
+    let mut wrong = None;
+    model.visit_stored(&mut |name, _, x| {
+        left_average.remove(name);
+        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.len()) {
+            wrong.get_or_insert(name.to_string());
+        }
+    });
+    model.visit(&mut |name, parameter| {
+        let (size, rows) = match parameter {
+            Parameter::Matrix(m) => (data(m).len(), 0),
+            Parameter::Vector(v) => (data1(v).len(), 0),
+            Parameter::Table(t) => (t.data.len(), t.rows()),
+        };
+        left.remove(name);
+        let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
+        // Before the first step nothing has moments.
+        if !adam.state.is_empty() && sizes != [size, size, rows] {
+            wrong.get_or_insert(name.to_string());
+        }
+    });
+    wrong.or_else(|| left.into_iter().chain(left_average).next())
 }
 
 /// An embedding of the right shape, to be filled from a checkpoint.
@@ -466,9 +479,7 @@ fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
     let slot = |(w, &t): (usize, &i64)| match t {
         -1 => Ok(Slot::Own(w as u32)),
         t if t >= 0 && (t as usize) < latents => Ok(Slot::Latent(t as u32)),
-        t => Err(Error::data(format!("slot {t} of {latents} latent tokens"))
-            .at(path)
-            .hint("the run is damaged: copy it again")),
+        t => Err(Error::data(format!("slot {t} of {latents} latent tokens")).at(path).hint(DAMAGED)),
     };
     list.iter().enumerate().map(slot).collect()
 }
@@ -476,6 +487,25 @@ fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
 fn dims(layer: &LinearWeights) -> (usize, usize) {
     use dfdx::prelude::HasShape;
     *layer.weight.shape()
+}
+
+/// Reads a file of this version; `what` says what it should be.
+fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    let text = fs::read_to_string(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
+    let broken = |e: serde_json::Error| {
+        Error::data(format!("not {what}")).at(path).line(e.line()).because(e).hint(DAMAGED)
+    };
+    // Other fields may be those of another version.
+    let Head { version } = serde_json::from_str(&text).map_err(broken)?;
+    if version != VERSION {
+        let what = format!("{what} of version {version}; this program reads version {VERSION}");
+        return Err(Error::data(what).at(path).hint("use the program that wrote it, or train again"));
+    }
+    serde_json::from_str(&text).map_err(broken)
 }
 
 /// Writes a file so that it is whole or not there.
@@ -558,7 +588,7 @@ struct TensorFile {
 
 impl TensorFile {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+        let file = File::open(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
         // SAFETY: the map is read only while this process holds it; run folders are replaced by renaming, not in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
         let this = TensorFile { path: path.to_path_buf(), map };
@@ -587,7 +617,9 @@ impl TensorFile {
                 .hint("the run is damaged, or its `config.toml` was changed")
         })?;
         if t.dtype() != dtype {
-            return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype())).at(&self.path));
+            return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype()))
+                .at(&self.path)
+                .hint(DAMAGED));
         }
         Ok((t.data().to_vec(), t.shape().to_vec()))
     }

@@ -1,7 +1,7 @@
 //! The loop: batch, forward, loss, backward, clip, step, log, validate, save.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,12 +108,24 @@ impl<'a> Trainer<'a> {
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
     pub fn resume(&mut self) -> Result<()> {
+        if !self.folder.has(Which::Latest) {
+            return Err(Error::data("there is no checkpoint to go on from")
+                .at(&self.folder.path)
+                .hint("remove the folder and train without `--resume`"));
+        }
         self.folder.read_model(Which::Latest, &mut self.model)?;
         self.state = self.folder.read_state(Which::Latest)?;
-        self.average = self.folder.read_optimizer(&mut self.adam)?;
+        self.average = self.folder.read_optimizer(&mut self.adam, &mut self.model)?;
         self.adam.step = self.state.step;
         let path = self.folder.metrics();
-        let lines = if path.exists() { metrics::read(&path)? } else { Vec::new() };
+        if !path.exists() {
+            return Ok(());
+        }
+        // A kill or a full disk may have cut the last line short.
+        let text = fs::read(&path).map_err(|e| Error::reading(&path, e))?;
+        let end = text.iter().rposition(|&b| b == b'\n').map_or(0, |last| last + 1);
+        crate::checkpoint::write_whole(&path, &text[..end])?;
+        let lines = metrics::read(&path)?;
         let kept = lines.iter().filter(|l| l.step() <= self.state.step as u64);
         let text: String = kept.map(|l| l.json() + "\n").collect();
         crate::checkpoint::write_whole(&path, text.as_bytes())

@@ -13,6 +13,9 @@ use crate::ops::tape::{data, data1};
 use crate::optim::Parameter;
 use crate::text::{TextEncoder, visit_linear, visit_recurrent};
 
+/// Sees a stored value: its name, shape and floats.
+pub type Stored<'a> = &'a mut dyn FnMut(&str, &[usize], &mut [f32]);
+
 /// Everything that is trained.
 pub struct Model {
     pub languages: Vec<String>,
@@ -96,7 +99,7 @@ impl Model {
     }
 
     /// Everything a checkpoint holds, by name: (name, shape, floats). Untrained word vectors and buffers included.
-    pub fn visit_stored(&mut self, f: &mut dyn FnMut(&str, &[usize], &mut [f32])) {
+    pub fn visit_stored(&mut self, f: Stored) {
         self.visit(&mut |name, parameter| {
             let shape = shape(&parameter);
             match parameter {

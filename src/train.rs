@@ -147,20 +147,20 @@ impl<'a> Trainer<'a> {
             self.state.seconds = before + start.elapsed().as_secs_f64();
             let step = self.state.step;
             tell(Event::Step { step, steps: self.steps, loss });
-            if step % LOG_EVERY == 0 || step == self.steps {
+            if step.is_multiple_of(LOG_EVERY) || step == self.steps {
                 let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
                 (clock, tokens) = (Instant::now(), 0);
                 self.log_step(&mut log, &path, loss, &terms, norms, rate)?;
             }
             let every = self.config.train().checkpoint_every;
-            if step % per_epoch == 0 {
+            if step.is_multiple_of(per_epoch) {
                 let patience = self.validate(&mut log, &path, tell)?;
                 self.save(Which::Latest)?;
                 if patience {
                     return Ok(End::Patience);
                 }
                 (clock, tokens) = (Instant::now(), 0);
-            } else if every > 0 && step % every == 0 {
+            } else if every > 0 && step.is_multiple_of(every) {
                 self.save(Which::Latest)?;
             }
             if stop.load(Ordering::Relaxed) && step < self.steps {
@@ -210,7 +210,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
         }
         self.state.step += 1;
-        if self.config.train().average > 0.0 && self.state.step % AVERAGE_EVERY == 0 {
+        if self.config.train().average > 0.0 && self.state.step.is_multiple_of(AVERAGE_EVERY) {
             self.average_weights();
         }
         Ok((loss, terms, norms))

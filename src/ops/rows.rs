@@ -10,6 +10,9 @@ use super::simd::{Loop, vectorise};
 use super::tape::{data, matrix, record};
 use crate::device::{Dev, Matrix};
 
+/// Row numbers and their gradients, row by row.
+pub type RowGradients = (Vec<u32>, Vec<f32>);
+
 /// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
 #[derive(Clone)]
 pub struct Table {
@@ -17,12 +20,12 @@ pub struct Table {
     /// (rows, width)
     pub data: Vec<f32>,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
-    pub grads: Arc<Mutex<Vec<(Vec<u32>, Vec<f32>)>>>,
+    pub grads: Arc<Mutex<Vec<RowGradients>>>,
 }
 
 impl Table {
     pub fn new(width: usize, data: Vec<f32>) -> Self {
-        assert!(width > 0 && data.len() % width == 0, "a table of whole rows");
+        assert!(width > 0 && data.len().is_multiple_of(width), "a table of whole rows");
         Table { width, data, grads: Arc::default() }
     }
 
@@ -39,7 +42,7 @@ impl Table {
     }
 
     /// The gradients since the last call, in the order of the backward steps.
-    pub fn take_grads(&self) -> Vec<(Vec<u32>, Vec<f32>)> {
+    pub fn take_grads(&self) -> Vec<RowGradients> {
         std::mem::take(&mut self.grads.lock().expect("gradients are pushed without panicking"))
     }
 }

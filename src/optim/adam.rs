@@ -21,6 +21,9 @@ pub enum Parameter<'a> {
     Table(&'a mut Table),
 }
 
+/// Sees a parameter by name.
+pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
+
 /// The moments of one parameter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AdamState {
@@ -115,11 +118,7 @@ impl Adam {
 
     /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
     /// gradient before clipping and of all the parameters after the step.
-    pub fn update(
-        &mut self,
-        grads: &mut Grads,
-        visit: &mut dyn FnMut(&mut dyn FnMut(&str, Parameter)),
-    ) -> (f32, f32) {
+    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> (f32, f32) {
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut square = 0f64;
         visit(&mut |name, parameter| match parameter {

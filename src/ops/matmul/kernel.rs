@@ -85,10 +85,10 @@ mod x86 {
             let mut sum = [[_mm512_setzero_ps(); 2]; 12];
             for _ in 0..k {
                 let (b0, b1) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
-                for i in 0..12 {
+                for (i, row) in sum.iter_mut().enumerate() {
                     let x = _mm512_set1_ps(*a.add(i));
-                    sum[i][0] = _mm512_fmadd_ps(x, b0, sum[i][0]);
-                    sum[i][1] = _mm512_fmadd_ps(x, b1, sum[i][1]);
+                    row[0] = _mm512_fmadd_ps(x, b0, row[0]);
+                    row[1] = _mm512_fmadd_ps(x, b1, row[1]);
                 }
                 a = a.add(12);
                 b = b.add(32);
@@ -119,10 +119,10 @@ mod x86 {
             for _ in 0..k {
                 let b0: __m512bh = bits(_mm512_loadu_ps(b));
                 let b1: __m512bh = bits(_mm512_loadu_ps(b.add(16)));
-                for i in 0..12 {
+                for (i, row) in sum.iter_mut().enumerate() {
                     let x: __m512bh = bits(_mm512_set1_ps(*a.add(i)));
-                    sum[i][0] = _mm512_dpbf16_ps(sum[i][0], x, b0);
-                    sum[i][1] = _mm512_dpbf16_ps(sum[i][1], x, b1);
+                    row[0] = _mm512_dpbf16_ps(row[0], x, b0);
+                    row[1] = _mm512_dpbf16_ps(row[1], x, b1);
                 }
                 a = a.add(12);
                 b = b.add(32);
@@ -144,10 +144,10 @@ mod x86 {
             let mut sum = [[_mm256_setzero_ps(); 2]; 6];
             for _ in 0..k {
                 let (b0, b1) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
-                for i in 0..6 {
+                for (i, row) in sum.iter_mut().enumerate() {
                     let x = _mm256_set1_ps(*a.add(i));
-                    sum[i][0] = _mm256_fmadd_ps(x, b0, sum[i][0]);
-                    sum[i][1] = _mm256_fmadd_ps(x, b1, sum[i][1]);
+                    row[0] = _mm256_fmadd_ps(x, b0, row[0]);
+                    row[1] = _mm256_fmadd_ps(x, b1, row[1]);
                 }
                 a = a.add(6);
                 b = b.add(16);

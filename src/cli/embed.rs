@@ -1,8 +1,16 @@
 //! `tinyglot embed`.
 
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
+
+use super::sentences;
+use super::stdout;
+use super::terminal::Terminal;
+use crate::corpus::{Features, NpyWriter};
+use crate::run::Run;
+use crate::{Error, Result};
 
 /// Turn sentences or picture features into vectors of the joint space
 #[derive(Debug, clap::Args)]
@@ -23,4 +31,37 @@ pub struct Args {
     /// Picture features, .npy or .safetensors
     #[arg(long, value_name = "FILE", group = "input")]
     pub images: Option<PathBuf>,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return Err(Error::usage("the vectors are no text for a terminal")
+            .hint("send them to a file: `tinyglot embed … > vectors.npy`"));
+    }
+    let run = Run::open(&args.run, &[])?;
+    match (args.language, args.images) {
+        (Some(language), _) => embed_sentences(&run, &language, terminal),
+        (None, Some(images)) => embed_pictures(run, images),
+        (None, None) => Err(Error::usage("nothing to embed").hint("give `--language` or `--images`")),
+    }
+}
+
+fn embed_sentences(run: &Run, language: &str, terminal: &Terminal) -> Result<()> {
+    let language = run.language(language)?;
+    let texts = sentences::from_stdin()?;
+    let vectors = sentences::embedded(run, language, &texts, terminal);
+    let (rows, width) = (texts.len(), run.config.text().joint);
+    stdout::write(|out| NpyWriter::new(out, rows, width)?.write(&vectors))
+}
+
+/// Tile by tile: neither features nor vectors need fit into memory.
+fn embed_pictures(mut run: Run, images: PathBuf) -> Result<()> {
+    let features = Features::open(&[images])?;
+    run.check_width(&features)?;
+    let (rows, width) = (features.rows(), run.config.text().joint);
+    let failed = |e| Error::writing(Path::new("standard output"), e);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut npy = NpyWriter::new(&mut out, rows, width).map_err(failed)?;
+    run.pictures(&features, |_, vectors| npy.write(vectors).map_err(failed))?;
+    out.flush().map_err(failed)
 }

@@ -12,6 +12,7 @@ mod evaluate;
 mod man;
 mod report;
 mod search;
+mod sentences;
 mod train;
 
 pub mod interrupt;
@@ -77,7 +78,9 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(args, &terminal),
         Command::Report(args) => report::run(args, &terminal),
         Command::Data(args) => data::run(args, &terminal),
-        Command::Demo(_) | Command::Embed(_) | Command::Search(_) => Err(Error::run("not wired yet")),
+        Command::Demo(args) => demo::run(args, &terminal),
+        Command::Embed(args) => embed::run(args, &terminal),
+        Command::Search(args) => search::run(args, &terminal),
     }
 }
 

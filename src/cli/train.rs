@@ -59,11 +59,22 @@ pub(super) fn train(config: &Config, out: &Path, cache: Option<&Path>, terminal:
     let corpus = load(config, &log)?;
     let mut stages = Stages::new(terminal);
     let start = begin(config, &corpus, place, cache, &mut |stage, done, total, loss| {
-        stages.at(stage, done, total, loss)
+        stages.at(name(stage), done, total, loss)
     })?;
     stages.finish();
     log = log.keep(&start.folder.path.join("run.log"))?;
     go(start, &corpus, false, &log, terminal)
+}
+
+/// What a stage of the preparation does, for people.
+fn name(stage: &str) -> &str {
+    match stage {
+        "segment" => "captions into words",
+        "vectors" => "FastText vectors",
+        "align" => "languages into one space",
+        "pretrain" => "latent vocabulary",
+        other => other,
+    }
 }
 
 /// Goes on with a run.

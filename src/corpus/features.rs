@@ -185,7 +185,7 @@ impl Features {
     }
 
     /// The ids of all rows, where every file holds them.
-    pub(super) fn ids(&self) -> Option<Vec<String>> {
+    pub fn ids(&self) -> Option<Vec<String>> {
         let lists: Option<Vec<_>> = self.parts.iter().map(|p| p.layout.ids.clone()).collect();
         lists.filter(|l| !l.is_empty()).map(|l| l.concat())
     }

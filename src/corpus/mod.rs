@@ -27,7 +27,9 @@ use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::fingerprint;
+pub use npy::NpyWriter;
 pub use parallel::Parallel;
+pub use pictures::read_ids;
 
 use paths::Paths;
 use pictures::Pictures;

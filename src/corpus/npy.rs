@@ -124,17 +124,11 @@ fn write<const N: usize>(
     bytes: impl Fn(f32) -> [u8; N],
 ) -> Result<()> {
     assert_eq!(values.len(), rows * width, "a matrix of {rows} rows of {width}");
-    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
-    // The data start at a multiple of 64 bytes, and the header ends with a line feed.
-    let length = (10 + dictionary.len() + 1).next_multiple_of(64) - 10;
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".{}.partial", std::process::id()));
     let written = (|| -> io::Result<()> {
         let mut out = BufWriter::new(File::create(&partial)?);
-        out.write_all(MAGIC)?;
-        out.write_all(&[1, 0])?;
-        out.write_all(&(length as u16).to_le_bytes())?;
-        writeln!(out, "{dictionary:<width$}", width = length - 1)?;
+        write_header(&mut out, descr, rows, width)?;
         for &value in values {
             out.write_all(&bytes(value))?;
         }
@@ -145,6 +139,31 @@ fn write<const N: usize>(
         let _ = fs::remove_file(&partial); // the first error is the one to tell
         Error::writing(path, e)
     })
+}
+
+fn write_header(out: &mut dyn Write, descr: &str, rows: usize, width: usize) -> io::Result<()> {
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    // The data start at a multiple of 64 bytes, and the header ends with a line feed.
+    let length = (10 + dictionary.len() + 1).next_multiple_of(64) - 10;
+    out.write_all(MAGIC)?;
+    out.write_all(&[1, 0])?;
+    out.write_all(&(length as u16).to_le_bytes())?;
+    writeln!(out, "{dictionary:<width$}", width = length - 1)
+}
+
+/// Writes a matrix of f32 as a stream, some rows at a time; the number of rows must be known before.
+pub struct NpyWriter<'a>(&'a mut dyn Write);
+
+impl<'a> NpyWriter<'a> {
+    pub fn new(out: &'a mut dyn Write, rows: usize, width: usize) -> io::Result<Self> {
+        write_header(out, "<f4", rows, width)?;
+        Ok(NpyWriter(out))
+    }
+
+    /// The next rows.
+    pub fn write(&mut self, values: &[f32]) -> io::Result<()> {
+        values.iter().try_for_each(|v| self.0.write_all(&v.to_le_bytes()))
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +211,18 @@ mod tests {
         // Nothing is left beside the file, and the data are aligned.
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(layout(&fs::read(&file).unwrap(), &file).unwrap().offset % 64, 0);
+    }
+
+    #[test]
+    fn a_stream_is_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f.npy");
+        write_npy(&file, 3, 2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        let mut stream = Vec::new();
+        let mut writer = NpyWriter::new(&mut stream, 3, 2).unwrap();
+        writer.write(&[1.0, 2.0]).unwrap();
+        writer.write(&[3.0, 4.0, 5.0, 6.0]).unwrap();
+        assert_eq!(stream, fs::read(&file).unwrap());
     }
 
     #[test]

@@ -83,10 +83,10 @@ fn stem(id: &str) -> &str {
     }
 }
 
-fn read_ids(file: &Path) -> Result<Vec<String>> {
-    let bytes = fs::read(file).map_err(|e| {
-        Error::reading(file, e).hint("the path comes from `data.image_ids`, relative to `data.root`")
-    })?;
+/// Picture ids, one a line.
+pub fn read_ids(file: &Path) -> Result<Vec<String>> {
+    let bytes = fs::read(file)
+        .map_err(|e| Error::reading(file, e).hint("a path in `data.image_ids` is relative to `data.root`"))?;
     let mut ids = Vec::new();
     for (n, line) in bytes.strip_suffix(b"\n").unwrap_or(&bytes).split(|&b| b == b'\n').enumerate() {
         let id = std::str::from_utf8(line)

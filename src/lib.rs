@@ -1,30 +1,47 @@
 //! tinyglot trains compact text↔image retrieval models for many languages on one GPU, or a CPU.
 //!
-//! The modules in the order in which data flows; a module imports only those above it.
+//! The modules stand in the order in which data flows; a module imports those above it.
+//!
+//! ```text
+//! captions + features ─ corpus ─ words ─ embedding ─ text ─┐
+//!                                                          ├─ model ─ train ─ checkpoint ─ eval ─ report
+//! features ───────────────────────────── image ────────────┘
+//! ```
 
-pub mod batch;
-pub mod checkpoint;
-pub mod cli;
+// What everything uses.
 pub mod config;
-pub mod corpus;
 pub mod device;
-pub mod embedding;
 pub mod error;
-pub mod eval;
-pub mod image;
-pub mod inference;
-pub mod loss;
-pub mod model;
-pub mod objective;
+
+// What comes in.
+pub mod corpus;
+pub mod scenes;
+pub mod words;
+
+// Operations with gradients, and what updates parameters.
 pub mod ops;
 pub mod optim;
+
+// The model and its losses.
+pub mod embedding;
+pub mod image;
+pub mod loss;
+pub mod model;
+pub mod text;
+
+// Training: what a step sees, what it minimises, what comes before it and what it leaves.
+pub mod batch;
+pub mod checkpoint;
+pub mod objective;
 pub mod prepare;
 pub mod pretrain;
+pub mod train;
+
+// What a model is worth, and what users see.
+pub mod cli;
+pub mod eval;
+pub mod inference;
 pub mod report;
 pub mod run;
-pub mod scenes;
-pub mod text;
-pub mod train;
-pub mod words;
 
 pub use error::{Error, Result};

@@ -140,12 +140,33 @@ fn word_vectors(
         return WordVectors::open(file, &|_| true);
     }
     let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
+    refuse_diverged(&vectors, &text, code, settings.learning_rate)?;
     if let Some(file) = file {
         let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         vectors.save(&file)?;
     }
     Ok(vectors)
+}
+
+/// Sound vectors of frequent words are a few units long; a rate that is too high makes them thousands, and useless.
+const LONGEST: f32 = 50.0;
+
+fn refuse_diverged(vectors: &WordVectors, text: &[Vec<String>], language: &str, rate: f64) -> Result<()> {
+    let mut vector = vec![0.0; vectors.width()];
+    let (mut sum, mut count) = (0.0, 0);
+    for word in text.iter().flatten().take(10_000) {
+        if vectors.vector(word, &mut vector) {
+            sum += vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            count += 1;
+        }
+    }
+    let mean = sum / count.max(1) as f32;
+    if mean <= LONGEST {
+        return Ok(());
+    }
+    let what = format!("FastText diverged for `{language}`: its vectors are {mean:.0} long on average");
+    Err(Error::run(what).hint(format!("set `words.fasttext.learning_rate` below {rate}")))
 }
 
 /// A name for the content that determines a result.

@@ -166,9 +166,9 @@ impl Default for FastTextConfig {
         FastTextConfig {
             model: FastTextModel::Skipgram,
             width: 300,
-            epochs: 5,
-            learning_rate: 0.2,
-            window: 3,
+            epochs: 10,
+            learning_rate: 0.05,
+            window: 5,
             negatives: 5,
             subsample: 1e-3,
             min_count: 1,

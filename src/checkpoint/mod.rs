@@ -3,16 +3,17 @@
 //! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
 //! full disk or a kill leaves the previous one.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::io::Write;
+mod tensors;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub use tensors::write_whole;
+use tensors::{Stored, TensorFile, write_tensors};
 
 use crate::config::Config;
 use crate::embedding::encoder::Encoder;
@@ -506,130 +507,4 @@ fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
         return Err(Error::data(what).at(path).hint("use the program that wrote it, or train again"));
     }
     serde_json::from_str(&text).map_err(broken)
-}
-
-/// Writes a file so that it is whole or not there.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&partial);
-        Error::writing(path, e)
-    })
-}
-
-/// A tensor on its way into a file.
-struct Stored<'a> {
-    name: String,
-    shape: Vec<usize>,
-    dtype: Dtype,
-    bytes: Cow<'a, [u8]>,
-}
-
-impl<'a> Stored<'a> {
-    fn floats(name: &str, shape: &[usize], x: &'a [f32]) -> Self {
-        Stored {
-            name: name.into(),
-            shape: shape.to_vec(),
-            dtype: Dtype::F32,
-            bytes: Cow::Borrowed(bytemuck::cast_slice(x)),
-        }
-    }
-
-    fn owned(name: &str, shape: &[usize], x: Vec<f32>) -> Stored<'static> {
-        let bytes = Cow::Owned(bytemuck::cast_slice(&x).to_vec());
-        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
-    }
-
-    fn words(name: &str, x: &'a [u32]) -> Self {
-        Stored {
-            name: name.into(),
-            shape: vec![x.len()],
-            dtype: Dtype::U32,
-            bytes: Cow::Borrowed(bytemuck::cast_slice(x)),
-        }
-    }
-}
-
-impl View for &Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
-    let views = tensors.iter().map(|t| (t.name.clone(), t));
-    let meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
-    let bytes = safetensors::serialize(views, Some(meta))
-        .map_err(|e| Error::run("cannot be written").at(path).because(e))?;
-    write_whole(path, &bytes)
-}
-
-/// A safetensors file, mapped.
-struct TensorFile {
-    path: PathBuf,
-    map: Mmap,
-}
-
-impl TensorFile {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
-        // SAFETY: the map is read only while this process holds it; run folders are replaced by renaming, not in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
-        let this = TensorFile { path: path.to_path_buf(), map };
-        this.parse()?;
-        Ok(this)
-    }
-
-    fn parse(&self) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.map).map_err(|e| {
-            Error::data("not a whole safetensors file")
-                .at(&self.path)
-                .because(e)
-                .hint("the run is damaged: copy it again, or resume from another checkpoint")
-        })
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.parse().map(|t| t.names().into_iter().map(|n| n.to_string()).collect()).unwrap_or_default()
-    }
-
-    fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<u8>, Vec<usize>)> {
-        let tensors = self.parse()?;
-        let t = tensors.tensor(name).map_err(|_| {
-            Error::data(format!("the tensor `{name}` is missing"))
-                .at(&self.path)
-                .hint("the run is damaged, or its `config.toml` was changed")
-        })?;
-        if t.dtype() != dtype {
-            return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype()))
-                .at(&self.path)
-                .hint(DAMAGED));
-        }
-        Ok((t.data().to_vec(), t.shape().to_vec()))
-    }
-
-    fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-        let (bytes, shape) = self.bytes(name, Dtype::F32)?;
-        Ok((bytemuck::pod_collect_to_vec(&bytes), shape))
-    }
-
-    fn words(&self, name: &str) -> Result<Vec<u32>> {
-        Ok(bytemuck::pod_collect_to_vec(&self.bytes(name, Dtype::U32)?.0))
-    }
 }

@@ -3,8 +3,12 @@
 mod command;
 mod config;
 mod configs;
+mod corpus;
 mod interrupt;
 mod pages;
+mod refusals;
+mod resume;
+mod whole;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -205,19 +205,21 @@ fn curves(metrics: &[MetricsLine]) -> Markup {
             MetricsLine::Validation(validation) => validations.push(validation),
         }
     }
-    let plots = [
-        validation_plot(&validations),
-        terms_plot(&steps, "Losses, weighted", |t| t.weighted),
-        terms_plot(&steps, "Losses, raw", |t| t.raw),
+    let losses = terms_plot(&steps, "Losses, weighted", |t| t.weighted);
+    // With all weights 1 both are one.
+    let weighed = steps.iter().flat_map(|s| &s.terms).any(|(_, t)| t.raw != t.weighted);
+    let raw = weighed.then(|| terms_plot(&steps, "Losses, raw", |t| t.raw));
+    let losses = [validation_plot(&validations), losses].into_iter().chain(raw);
+    let plots = losses.chain([
         step_plot(&steps, "Learning rate", "rate", |s| s.learning_rate),
         step_plot(&steps, "Length of the gradient", "norm", |s| s.grad_norm),
         step_plot(&steps, "Length of the parameters", "norm", |s| s.param_norm),
         step_plot(&steps, "Speed", "tokens/s", |s| s.tokens_per_s),
-    ];
+    ]);
     html! {
         @if !metrics.is_empty() {
             h2 { "Training" }
-            div.curves { @for plot in &plots { (plot.figure()) } }
+            div.curves { @for plot in plots { (plot.figure()) } }
             p.quiet { "Bold: the last value. Long curves are drawn as means of neighbouring steps." }
         }
     }

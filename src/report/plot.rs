@@ -27,7 +27,7 @@ pub const COLOURS: usize = 8;
 // The drawing in its own units; the page scales it.
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 230.0;
-const LEFT: f64 = 46.0;
+const LEFT: f64 = 54.0;
 const RIGHT: f64 = 408.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 192.0;

@@ -33,9 +33,11 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     Ok((RunReport { consistency, ..report }, notes))
 }
 
+/// The folder's name and that of the one it is in, as `run` or `2` alone say little.
 fn name(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    full.file_name().map_or_else(|| full.display().to_string(), |name| name.to_string_lossy().into_owned())
+    let names: Vec<_> = full.iter().skip(1).map(|name| name.to_string_lossy()).collect();
+    names[names.len().saturating_sub(2)..].join("/")
 }
 
 fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(String, String)>> {
@@ -46,7 +48,7 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
         ("words with own vectors".to_string(), own_words(config)),
         ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
     ];
-    if folder.has(Which::Best) {
+    if folder.has(Which::Best) && folder.has(Which::Latest) {
         let (best, latest) = (folder.read_state(Which::Best)?, folder.read_state(Which::Latest)?);
         let minutes = format!("{:.1} min", latest.seconds / 60.0);
         facts.push(("steps".to_string(), format!("{}, best after {}", latest.step, best.best_step)));

@@ -199,7 +199,7 @@ fn damaged_and_foreign_run_folders() {
     let newer = |bytes: Vec<u8>| {
         String::from_utf8(bytes).expect("text").replacen("\"version\": 1", "\"version\": 99", 1).into_bytes()
     };
-    broken("e", "run.json", &newer, &["the run has version 99, this program reads version 1", "hint: "]);
+    broken("e", "run.json", &newer, &["version 99; this program reads version 1", "hint: "]);
     let narrower = |bytes: Vec<u8>| {
         String::from_utf8(bytes).expect("text").replacen("joint = 16", "joint = 8", 1).into_bytes()
     };

@@ -297,15 +297,15 @@ mod tests {
     #[test]
     fn points_lie_where_they_should() {
         let svg = plot(&[(0.0, 0.0), (10.0, 10.0)], false);
-        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#), "{svg}");
+        assert!(svg.contains(r#"points="54.0,192.0 408.0,10.0""#), "{svg}");
         let svg = plot(&[(0.0, 1.0), (10.0, 1000.0)], true);
-        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#), "{svg}");
+        assert!(svg.contains(r#"points="54.0,192.0 408.0,10.0""#), "{svg}");
     }
 
     #[test]
     fn values_that_cannot_be_drawn_are_left_out() {
         let svg = plot(&[(0.0, 1.0), (1.0, f64::NAN), (2.0, -1.0), (3.0, 2.0)], true);
-        assert!(svg.contains(r#"points="46.0,192.0 408.0,10.0""#) && !svg.contains("NaN"), "{svg}");
+        assert!(svg.contains(r#"points="54.0,192.0 408.0,10.0""#) && !svg.contains("NaN"), "{svg}");
         assert!(plot(&[], false).contains("No values."));
         assert!(plot(&[(f64::NAN, 1.0)], false).contains("No values."));
         assert!(!plot(&[(3.0, 3.0)], false).contains("NaN"));

@@ -126,7 +126,6 @@ fn queries(corpus: &Corpus, language: usize) -> Vec<Query<'_>> {
         return (0..EXAMPLES.min(texts.len())).map(at).map(query).collect();
     }
     let captions = &corpus.test.captions[language];
-
     let chosen =
         (0..EXAMPLES.min(captions.len())).map(|n| &captions[place(n, captions.len()) % captions.len()]);
     chosen.map(|c| Query { text: &c.text, translation: None, image: c.image }).collect()

@@ -150,10 +150,11 @@ impl Packed {
         add: bool,
     ) {
         let Kernel { mr, nr, f32, bf16, .. } = self.kernel;
-        let run = if self.pairs { bf16.expect("pairs are packed for a bf16 kernel only") } else { f32 };
+        let tiles = if self.pairs { bf16.expect("pairs are packed for a bf16 kernel only") } else { f32 };
+        let run = tiles[size.0 - 1];
         assert!(a.len() >= k * mr && b.len() >= k * nr);
-        if size == (mr, nr) {
-            assert!((mr - 1) * ldc + nr <= c.len());
+        if size.1 == nr {
+            assert!((size.0 - 1) * ldc + nr <= c.len());
             // SAFETY: panels and tile were just checked; the kernel was chosen by what the processor has.
             unsafe { run(k, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), ldc, add) };
             return;

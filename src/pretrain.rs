@@ -269,16 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn words_of_one_meaning_share_a_latent_token() {
-        for estimator in [Estimator::StraightThrough, Estimator::Gate, Estimator::None] {
-            let (trained, vectors, losses) = run(estimator);
-            assert!(losses[59] < 0.5 * losses[0], "alignment learns: {} {}", losses[0], losses[59]);
-            let (a, b) = (trained.scorer.assign(0, &vectors[0]), trained.scorer.assign(1, &vectors[1]));
-            let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
-            // Chance is one word in six. The gate's gradient is the noisier one: it moves words apart as well.
-            let least = if estimator == Estimator::Gate { 2 } else { 4 };
-            assert!(same >= least, "{estimator:?}: {a:?} {b:?}");
-        }
+    fn words_of_one_meaning_come_together() {
+        let (trained, vectors, losses) = run(Estimator::None);
+        assert!(losses[59] < 0.5 * losses[0], "alignment learns: {} {}", losses[0], losses[59]);
+        let (a, b) = (trained.scorer.project(0, &vectors[0]), trained.scorer.project(1, &vectors[1]));
+        let cosine = |i: usize, j: usize| (0..16).map(|k| a[i * 16 + k] * b[j * 16 + k]).sum::<f32>();
+        let nearest = |i: usize| (0..6).max_by(|&x, &y| cosine(i, x).total_cmp(&cosine(i, y)));
+        let right = (0..6).filter(|&i| nearest(i) == Some(i)).count();
+        assert!(right >= 5, "{right} of 6 words find their translation");
+    }
+
+    #[test]
+    fn straight_through_gives_words_of_one_meaning_one_token() {
+        let (trained, vectors, _) = run(Estimator::StraightThrough);
+        let (a, b) = (trained.scorer.assign(0, &vectors[0]), trained.scorer.assign(1, &vectors[1]));
+        // Chance is one word in six.
+        let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+        assert!(same >= 4, "{a:?} {b:?}");
     }
 
     #[test]

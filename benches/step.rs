@@ -17,6 +17,7 @@ use tinyglot::loss::{Pairs, on_tape, triplet::bidirectional};
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
 use tinyglot::ops::recurrent::{RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
+use tinyglot::ops::scratch;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, matrix, vector};
 use tinyglot::optim::{Adam, Parameter};
@@ -160,6 +161,7 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
 type Scalar = Tensor<(), f32, Dev, Taped>;
 
 fn main() {
+    scratch::keep_freed_memory();
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let Some(path) = args.first().filter(|a| !a.starts_with("--")) else {
         println!("skipped: give the file of inputs and initial weights");
@@ -172,6 +174,11 @@ fn main() {
     let (threads, steps) = (value("--threads", 2), value("--steps", 40));
     let precision = if args.iter().any(|a| a == "--bf16") { Precision::Bf16 } else { Precision::F32 };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first thread pool");
+    rayon::scope(|_| run(path, steps, threads, precision));
+}
+
+/// On a thread of the pool, as the command runs: work from outside would be handed over and waited for, call by call.
+fn run(path: &str, steps: usize, threads: usize, precision: Precision) {
     let bytes = std::fs::read(path).expect("the input file");
     let data = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let batches = batches(&data);

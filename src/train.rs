@@ -19,7 +19,7 @@ use crate::eval::Evaluation;
 use crate::inference::{Evaluated, evaluate};
 use crate::model::Model;
 use crate::objective::{Term, objective};
-use crate::optim::{Adam, Parameter};
+use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::report::metrics::{self, MetricsLine, Step, Validation};
 use crate::{Error, Result};
 
@@ -143,14 +143,14 @@ impl<'a> Trainer<'a> {
         while self.state.step < self.steps {
             let batch = self.batch(self.state.step);
             tokens += batch.sentences.rows.len();
-            let (loss, terms, norms) = self.step(&batch)?;
+            let (loss, terms, norm) = self.step(&batch)?;
             self.state.seconds = before + start.elapsed().as_secs_f64();
             let step = self.state.step;
             tell(Event::Step { step, steps: self.steps, loss });
             if step.is_multiple_of(LOG_EVERY) || step == self.steps {
                 let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
                 (clock, tokens) = (Instant::now(), 0);
-                self.log_step(&mut log, &path, loss, &terms, norms, rate)?;
+                self.log_step(&mut log, &path, loss, &terms, norm, rate)?;
             }
             let every = self.config.train().checkpoint_every;
             if step.is_multiple_of(per_epoch) {
@@ -178,8 +178,8 @@ impl<'a> Trainer<'a> {
         self.assembler.assemble(&draw, self.captions, features.width(), |i, x| features.copy_row(i, x), seed)
     }
 
-    /// One step; returns the loss, its terms, and the norms of gradient and parameters.
-    fn step(&mut self, batch: &Batch) -> Result<(f32, Vec<Term>, (f32, f32))> {
+    /// One step; returns the loss, its terms, and the norm of the gradient.
+    fn step(&mut self, batch: &Batch) -> Result<(f32, Vec<Term>, f32)> {
         let (adam, languages) = (&mut self.adam, &self.model.languages);
         let embedding = &mut self.model.embedding;
         adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
@@ -203,17 +203,16 @@ impl<'a> Trainer<'a> {
         let loss = sum.array();
         let mut grads = sum.backward();
         let model = &mut self.model;
-        let norms = self.adam.update(&mut grads, &mut |f| model.visit(f));
-        if !norms.0.is_finite() || !norms.1.is_finite() {
-            let what =
-                format!("gradient norm {}, parameter norm {} after step {}", norms.0, norms.1, step + 1);
+        let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
+        if !norm.is_finite() {
+            let what = format!("the norm of the gradient is {norm} in step {}", step + 1);
             return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
         }
         self.state.step += 1;
         if self.config.train().average > 0.0 && self.state.step.is_multiple_of(AVERAGE_EVERY) {
             self.average_weights();
         }
-        Ok((loss, terms, norms))
+        Ok((loss, terms, norm))
     }
 
     /// Moves the average towards the present weights; at first faster, so that it forgets the start.
@@ -292,19 +291,32 @@ impl<'a> Trainer<'a> {
     }
 
     fn save(&mut self, which: Which) -> Result<()> {
+        self.parameter_norm()?;
         let state = self.state.clone();
         self.folder.save(which, &mut self.model, Some((&self.adam, &self.average)), &state)
     }
 
+    /// The norm of all parameters; an error where one is not finite.
+    fn parameter_norm(&mut self) -> Result<f32> {
+        let model = &mut self.model;
+        let norm = parameter_norm(&mut |f| model.visit(f));
+        if !norm.is_finite() {
+            let what = format!("the norm of the parameters is {norm} after step {}", self.state.step);
+            return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
+        }
+        Ok(norm)
+    }
+
     fn log_step(
-        &self,
+        &mut self,
         log: &mut File,
         path: &Path,
         loss: f32,
         terms: &[Term],
-        norms: (f32, f32),
+        grad_norm: f32,
         tokens_per_s: f64,
     ) -> Result<()> {
+        let param_norm = self.parameter_norm()?;
         let term = |t: &Term| {
             let values = metrics::Term { raw: t.raw as f64, weighted: (t.raw * t.weight) as f64 };
             (t.name.to_string(), values)
@@ -314,8 +326,8 @@ impl<'a> Trainer<'a> {
             epoch: self.state.step as f64 / self.sampler.steps_per_epoch() as f64,
             loss: loss as f64,
             terms: terms.iter().map(term).collect(),
-            grad_norm: norms.0 as f64,
-            param_norm: norms.1 as f64,
+            grad_norm: grad_norm as f64,
+            param_norm: param_norm as f64,
             learning_rate: self.adam.rate.at(self.state.step) as f64,
             tokens_per_s,
             seconds: self.state.seconds,

@@ -69,6 +69,11 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         pool.build_global().map_err(|e| Error::run("the threads cannot be started").because(e))?;
     }
+    // On a thread of the pool: work from outside it would be handed over and waited for, operation by operation.
+    rayon::scope(|_| command(cli))
+}
+
+fn command(cli: Cli) -> Result<()> {
     let terminal = Terminal::new(cli.quiet, cli.verbose);
     match cli.command {
         Command::Config(args) => config::run(args, &terminal),

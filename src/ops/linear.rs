@@ -4,6 +4,7 @@ use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::matmul::{View, matmul};
+use super::rows::add_columns;
 use super::tape::{data, data1, matrix, record};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix, Vector};
@@ -44,8 +45,8 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
     let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
     assert_eq!(inputs, layer.weight.shape().1, "linear: width of the input");
     let bias = data1(&layer.bias);
-    let mut out = Vec::with_capacity(rows * outputs);
-    (0..rows).for_each(|_| out.extend_from_slice(bias));
+    let mut out = vec![0.0; rows * outputs];
+    out.par_chunks_mut(outputs).with_min_len(16).for_each(|row| row.copy_from_slice(bias));
     let weight = View::new(data(&layer.weight), outputs, inputs);
     matmul(View::new(data(&x), rows, inputs), weight.t(), &mut out, true, precision);
     let layer = layer.clone();
@@ -62,9 +63,8 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
             true,
             precision,
         );
-        for row in g.data().chunks(outputs) {
-            grads.get_or_alloc_mut(&layer.bias)?.iter_mut().zip(row).for_each(|(b, g)| *b += g);
-        }
+        let rows: Vec<&[f32]> = g.data().chunks(outputs).collect();
+        add_columns(grads.get_or_alloc_mut(&layer.bias)?, &rows);
     })
 }
 

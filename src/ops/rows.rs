@@ -49,8 +49,9 @@ impl Table {
 
 /// The given distinct rows of a table → (rows, width).
 pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matrix<T> {
-    let mut out = Vec::with_capacity(rows.len() * table.width);
-    rows.iter().for_each(|&r| out.extend_from_slice(table.row(r as usize)));
+    let mut out = vec![0.0; rows.len() * table.width];
+    let each = out.par_chunks_mut(table.width).with_min_len(16);
+    each.zip(rows).for_each(|(out, &r)| out.copy_from_slice(table.row(r as usize)));
     let (sink, kept) = (table.grads.clone(), if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() });
     record!(T::default(), matrix(out, rows.len(), table.width), |grads, g| {
         sink.lock().expect("gradients are taken without panicking").push((kept, g));
@@ -61,15 +62,16 @@ pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matri
 pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
     let width = parts[0].shape().1;
     let mut tape = T::default();
-    let (mut out, mut inputs) = (Vec::new(), Vec::new());
+    let mut inputs = Vec::new();
     for part in parts {
         let (part, t) = part.split_tape();
         assert_eq!(part.shape().1, width, "stack: widths differ");
         tape = tape.merge(t);
-        out.extend_from_slice(data(&part));
         inputs.push(part);
     }
-    let rows = out.len() / width.max(1);
+    let rows = inputs.iter().map(|part| part.shape().0).sum();
+    let mut out = Vec::with_capacity(rows * width);
+    inputs.iter().for_each(|part| out.extend_from_slice(data(part)));
     record!(tape, matrix(out, rows, width), |grads, g| {
         let mut rest = &g[..];
         for part in &inputs {
@@ -141,6 +143,32 @@ pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequ
             vectorise(Accumulate { rows, from: &g, out });
         });
     })
+}
+
+/// Adds to each element of `out` the column of `rows` below it, from the first row to the last.
+pub fn add_columns(out: &mut [f32], rows: &[&[f32]]) {
+    const COLUMNS: usize = 128;
+    out.par_chunks_mut(COLUMNS).enumerate().for_each(|(c, out)| {
+        vectorise(AddColumns { rows, from: c * COLUMNS, out });
+    });
+}
+
+struct AddColumns<'a> {
+    rows: &'a [&'a [f32]],
+    from: usize,
+    out: &'a mut [f32],
+}
+
+impl Loop for AddColumns<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut sum = [0f32; 128];
+        let n = self.out.len();
+        for row in self.rows {
+            sum[..n].iter_mut().zip(&row[self.from..][..n]).for_each(|(s, x)| *s += x);
+        }
+        self.out.iter_mut().zip(&sum).for_each(|(o, s)| *o += s);
+    }
 }
 
 /// Adds rows of `from`, each times its factor, to `out`.

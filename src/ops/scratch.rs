@@ -3,6 +3,19 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
+/// Lets the allocator keep what is freed, for programs that train: a step frees and takes the same 100 MB over and over,
+/// and giving them back to the system in between costs a tenth of its time. Call it first; it does nothing where the
+/// allocator is not glibc's.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only sets numbers of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 256 << 20);
+    }
+}
+
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);

@@ -12,7 +12,8 @@ use super::LearningRate;
 use crate::config::TrainConfig;
 use crate::device::{Matrix, Vector};
 use crate::ops::rows::Table;
-use crate::ops::tape::{Grads, data_mut, data1_mut};
+use crate::ops::simd::{Loop, dot, vectorise};
+use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut};
 
 /// A trainable tensor, to be updated in place.
 pub enum Parameter<'a> {
@@ -69,16 +70,21 @@ impl Adam {
         let step = self.step;
         let Some(mut state) = self.state.remove(name) else { return };
         let mut factors = BTreeMap::new();
-        for &row in rows {
+        let behind = |row: &u32| ![0, step as u32].contains(&state.last[*row as usize]);
+        let mut rows: Vec<u32> = rows.iter().copied().filter(behind).collect();
+        rows.sort_unstable();
+        for &row in &rows {
             let last = state.last[row as usize] as usize;
-            if last == 0 || last == step {
-                continue;
-            }
-            let missed = factors.entry(last).or_insert_with(|| self.missed(last, step));
-            let (from, to) = (row as usize * table.width, (row as usize + 1) * table.width);
-            missed.apply(&mut table.data[from..to], &mut state.m[from..to], &mut state.v[from..to]);
-            state.last[row as usize] = step as u32;
+            factors.entry(last).or_insert_with(|| self.missed(last, step));
         }
+        let parts = rows_mut(&mut table.data, table.width, &rows).into_par_iter();
+        let moments = rows_mut(&mut state.m, table.width, &rows).into_par_iter();
+        let moments = moments.zip(rows_mut(&mut state.v, table.width, &rows));
+        parts.zip(moments).zip(&rows).for_each(|((p, (m, v)), &row)| {
+            let missed = &factors[&(state.last[row as usize] as usize)];
+            vectorise(CatchUp { missed, p, m, v });
+        });
+        rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
         self.state.insert(name.to_string(), state);
     }
 
@@ -117,8 +123,8 @@ impl Adam {
     }
 
     /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
-    /// gradient before clipping and of all the parameters after the step.
-    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> (f32, f32) {
+    /// gradient before clipping.
+    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> f32 {
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut square = 0f64;
         visit(&mut |name, parameter| match parameter {
@@ -138,26 +144,24 @@ impl Adam {
         let scale = if self.clip > 0.0 && norm > self.clip { self.clip / norm } else { 1.0 };
         self.step += 1;
         let rule = self.rule(scale);
-        let mut size = 0f64;
         visit(&mut |name, parameter| {
             let state = self.state.entry(name.to_string()).or_default();
             match parameter {
                 Parameter::Matrix(p) => {
                     let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
-                    size += rule.dense(data_mut(p), g, state);
+                    rule.dense(data_mut(p), g, state);
                 }
                 Parameter::Vector(p) => {
                     let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
-                    size += rule.dense(data1_mut(p), g, state);
+                    rule.dense(data1_mut(p), g, state);
                 }
                 Parameter::Table(t) => {
                     let (rows, values) = &rows[name];
                     rule.rows(t, rows, values, state, self.step);
-                    size += squares(&t.data);
                 }
             }
         });
-        (norm, size.sqrt() as f32)
+        norm
     }
 
     fn rule(&self, scale: f32) -> Rule {
@@ -174,20 +178,54 @@ impl Adam {
     }
 }
 
+/// The Euclidean norm of all parameters.
+pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
+    let mut square = 0f64;
+    visit(&mut |_, parameter| {
+        square += match parameter {
+            Parameter::Matrix(p) => squares(data(p)),
+            Parameter::Vector(p) => squares(data1(p)),
+            Parameter::Table(t) => squares(&t.data),
+        }
+    });
+    square.sqrt() as f32
+}
+
 struct Missed {
     coefficient: f32,
     m: f32,
     v: f32,
 }
 
-impl Missed {
-    fn apply(&self, p: &mut [f32], m: &mut [f32], v: &mut [f32]) {
-        for ((p, m), v) in p.iter_mut().zip(m).zip(v) {
-            *p -= self.coefficient * *m / (v.sqrt() + EPSILON);
-            *m *= self.m;
-            *v *= self.v;
+/// Steps without a gradient, for one row.
+struct CatchUp<'a> {
+    missed: &'a Missed,
+    p: &'a mut [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Loop for CatchUp<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for ((p, m), v) in self.p.iter_mut().zip(self.m).zip(self.v) {
+            *p -= self.missed.coefficient * *m / (v.sqrt() + EPSILON);
+            *m *= self.missed.m;
+            *v *= self.missed.v;
         }
     }
+}
+
+/// The given rows, ascending, each to be changed by itself.
+fn rows_mut<'a>(mut data: &'a mut [f32], width: usize, rows: &[u32]) -> Vec<&'a mut [f32]> {
+    let mut passed = 0;
+    let mut next = |&row: &u32| {
+        let (_, rest) = std::mem::take(&mut data).split_at_mut((row as usize - passed) * width);
+        let (mine, rest) = rest.split_at_mut(width);
+        (data, passed) = (rest, row as usize + 1);
+        mine
+    };
+    rows.iter().map(&mut next).collect()
 }
 
 /// The constants of one step.
@@ -200,29 +238,36 @@ struct Rule {
     decay: f32,
 }
 
-impl Rule {
-    fn apply(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], decay: f32) {
+/// One step of a stretch of parameters.
+struct Update<'a> {
+    rule: &'a Rule,
+    decay: f32,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Loop for Update<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Update { rule, decay, p, g, m, v } = self;
         for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g * self.scale;
-            *m = self.b1 * *m + (1.0 - self.b1) * g;
-            *v = self.b2 * *v + (1.0 - self.b2) * g * g;
-            *p = *p * decay - self.rate * *m / (v.sqrt() * self.root + EPSILON);
+            let g = g * rule.scale;
+            *m = rule.b1 * *m + (1.0 - rule.b1) * g;
+            *v = rule.b2 * *v + (1.0 - rule.b2) * g * g;
+            *p = *p * decay - rule.rate * *m / (v.sqrt() * rule.root + EPSILON);
         }
     }
+}
 
-    /// Returns the sum of squares of the new parameters.
-    fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) -> f64 {
+impl Rule {
+    fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) {
         state.m.resize(p.len(), 0.0);
         state.v.resize(p.len(), 0.0);
         let blocks = p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK));
         let blocks = blocks.zip(state.m.par_chunks_mut(BLOCK)).zip(state.v.par_chunks_mut(BLOCK));
-        let sums: Vec<f64> = blocks
-            .map(|(((p, g), m), v)| {
-                self.apply(p, g, m, v, self.decay);
-                squares_of(p)
-            })
-            .collect();
-        sums.iter().sum()
+        blocks.for_each(|(((p, g), m), v)| vectorise(Update { rule: self, decay: self.decay, p, g, m, v }));
     }
 
     fn rows(&self, table: &mut Table, rows: &[u32], values: &[f32], state: &mut AdamState, step: usize) {
@@ -231,12 +276,17 @@ impl Rule {
             state.v = vec![0.0; table.data.len()];
             state.last = vec![0; table.rows()];
         }
-        for (&row, g) in rows.iter().zip(values.chunks(table.width)) {
-            let range = row as usize * table.width..(row as usize + 1) * table.width;
-            let (m, v) = (&mut state.m[range.clone()], &mut state.v[range.clone()]);
-            self.apply(&mut table.data[range], g, m, v, 1.0);
-            state.last[row as usize] = step as u32;
-        }
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_unstable_by_key(|&i| rows[i]);
+        let ascending: Vec<u32> = order.iter().map(|&i| rows[i]).collect();
+        let parts = rows_mut(&mut table.data, table.width, &ascending).into_par_iter();
+        let moments = rows_mut(&mut state.m, table.width, &ascending).into_par_iter();
+        let moments = moments.zip(rows_mut(&mut state.v, table.width, &ascending));
+        parts.zip(moments).zip(order).for_each(|((p, (m, v)), i)| {
+            let g = &values[i * table.width..(i + 1) * table.width];
+            vectorise(Update { rule: self, decay: 1.0, p, g, m, v });
+        });
+        rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
     }
 }
 
@@ -246,11 +296,21 @@ fn squares(x: &[f32]) -> f64 {
 }
 
 fn squares_of(x: &[f32]) -> f64 {
-    let mut lanes = [0f32; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|x| x * x).sum();
-    chunks.for_each(|c| (0..16).for_each(|i| lanes[i] += c[i] * c[i]));
-    lanes.iter().map(|&x| x as f64).sum::<f64>() + rest as f64
+    let mut sum = 0.0;
+    vectorise(SumSquares { x, sum: &mut sum });
+    sum as f64
+}
+
+struct SumSquares<'a> {
+    x: &'a [f32],
+    sum: &'a mut f32,
+}
+
+impl Loop for SumSquares<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        *self.sum = dot::<FMA>(self.x, self.x);
+    }
 }
 
 /// One gradient per row, in the order in which the rows first came.
@@ -277,7 +337,7 @@ mod tests {
     use super::*;
     use crate::config::Schedule;
     use crate::ops::check::noise;
-    use crate::ops::tape::{data, matrix};
+    use crate::ops::tape::matrix;
 
     fn config() -> TrainConfig {
         TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }
@@ -324,9 +384,11 @@ mod tests {
         let mut adam = Adam::new(&config(), 10);
         let mut grads = Grads::leaky();
         grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
-        let (norm, _) = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+        let norm = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
         assert_eq!(norm, 5.0);
         assert!((p[[0, 0]] - 0.99).abs() < 1e-6 && (p[[0, 1]] - 1.01).abs() < 1e-6);
+        let size = parameter_norm(&mut |f| f("p", Parameter::Matrix(&mut p)));
+        assert!((size - (0.99f32 * 0.99 + 1.01 * 1.01).sqrt()).abs() < 1e-6);
     }
 
     #[test]

@@ -35,8 +35,20 @@ fn a_rate_that_blows_the_parameters_up_stops() {
     let place = Place::with(&["train.learning_rate=1e30"]);
     let before = checkpoint(&place.run());
     let error = resume(&place.run()).unwrap_err();
-    assert!(error.to_string().contains("parameter norm inf after step 1\nhint: lower"), "{error}");
+    assert!(error.to_string().contains("the loss `triplet` is NaN in step 2\nhint: lower"), "{error}");
     assert_eq!(error.exit_status(), 1);
+    assert!(checkpoint(&place.run()) == before);
+}
+
+#[test]
+fn parameters_that_are_not_finite_are_never_saved() {
+    let place = Place::with(&["train.learning_rate=1e30", "train.checkpoint_every=1"]);
+    let before = checkpoint(&place.run());
+    let error = resume(&place.run()).unwrap_err();
+    assert!(
+        error.to_string().contains("the norm of the parameters is inf after step 1\nhint: lower"),
+        "{error}"
+    );
     assert!(checkpoint(&place.run()) == before);
 }
 

@@ -1,19 +1,27 @@
-//! The inner loops: one tile of C from a panel of A (`k × mr`) and a panel of B (`k × nr`), chosen at run time.
+//! The inner loops: one tile of C from rows of A and a panel of B (`k × nr`), chosen at run time.
 //!
 //! Every element of C is a chain of fused multiply-adds over k in ascending order, so the result of a product does not
 //! depend on how rows and columns are dealt to threads.
 
 use std::sync::OnceLock;
 
-/// `c[i * ldc + j] (+)= Σ_k a[k * mr + i] · b[k * nr + j]` for i < mr, j < nr.
-pub type Tile = unsafe fn(k: usize, a: *const f32, b: *const f32, c: *mut f32, ldc: usize, add: bool);
+/// `c[i * ldc + j] (+)= Σ_k a[k][i] · b[k * nr + j]` for i < R ≤ mr, j < nr.
+pub type Tile = unsafe fn(k: usize, a: Rows, b: *const f32, c: *mut f32, ldc: usize, add: bool);
+
+/// Rows of A in memory: element (i, k) lies at `first + i * row + k * step`, whichever of the two is contiguous.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    pub first: *const f32,
+    pub row: usize,
+    pub step: usize,
+}
 
 /// A family of kernels and its tile size.
 #[derive(Clone, Copy)]
 pub struct Kernel {
     pub mr: usize,
     pub nr: usize,
-    /// By the number of rows less one: panels are always `mr` wide, but only these rows are computed and written.
+    /// By the number of rows less one.
     pub f32: &'static [Tile],
     /// As `f32`, but k counts pairs: each word holds two bf16 numbers, the lower k in the lower half.
     pub bf16: Option<&'static [Tile]>,
@@ -49,25 +57,52 @@ pub fn available() -> Vec<Kernel> {
     all
 }
 
+/// Two bf16 numbers in one word.
+#[inline(always)]
+fn pair(low: f32, high: f32) -> f32 {
+    f32::from_bits(bf16(low) | bf16(high) << 16)
+}
+
+/// The nearest bf16, ties to even, in the lower half.
+#[inline(always)]
+pub fn bf16(x: f32) -> u32 {
+    let b = x.to_bits();
+    let rounded = (b.wrapping_add(0x7fff + (b >> 16 & 1))) >> 16;
+    if x.is_nan() { 0x7fc0 } else { rounded }
+}
+
+/// As `x86::pairs_along`, for what only a kernel of pairs calls.
+pub fn pairs_along(out: &mut [f32], from: &[f32]) {
+    assert!(out.len() == from.len().div_ceil(2));
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: pairs are made only where the processor has the kernel for them.
+    unsafe {
+        x86::pairs_along(out, from)
+    }
+}
+
+/// As `x86::pairs_across`, for what only a kernel of pairs calls.
+pub fn pairs_across(out: &mut [f32], low: &[f32], high: &[f32]) {
+    assert!(out.len() == low.len() && low.len() == high.len());
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        x86::pairs_across(out, low, high)
+    }
+}
+
 const PORTABLE_TILES: &[Tile] = &[portable::<1>, portable::<2>, portable::<3>, portable::<4>];
 const PORTABLE: Kernel = Kernel { mr: 4, nr: 8, f32: PORTABLE_TILES, bf16: None, name: "portable" };
 
 /// # Safety
-/// `a`, `b` hold `k` rows of 4 and 8 floats; `c` is an R × 8 tile with row stride `ldc`.
-unsafe fn portable<const R: usize>(
-    k: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+/// `a` holds R rows of `k` floats, `b` `k` rows of 8; `c` is an R × 8 tile with row stride `ldc`.
+unsafe fn portable<const R: usize>(k: usize, a: Rows, b: *const f32, c: *mut f32, ldc: usize, add: bool) {
     let mut sum = [[0f32; 8]; R];
     for p in 0..k {
         for (i, row) in sum.iter_mut().enumerate() {
             for (j, s) in row.iter_mut().enumerate() {
                 // SAFETY: in bounds by the contract.
-                *s += unsafe { *a.add(p * 4 + i) * *b.add(p * 8 + j) };
+                *s += unsafe { *a.first.add(i * a.row + p * a.step) * *b.add(p * 8 + j) };
             }
         }
     }
@@ -86,7 +121,7 @@ unsafe fn portable<const R: usize>(
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::Tile;
+    use super::{Rows, Tile};
 
     pub const AVX512: &[Tile] = &[
         avx512::<1>,
@@ -118,12 +153,18 @@ mod x86 {
     ];
     pub const AVX2: &[Tile] = &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>];
 
+    /// Pointers to every third row: with one stride the processor addresses the two between.
+    #[inline(always)]
+    unsafe fn thirds<const N: usize>(a: Rows) -> [*const f32; N] {
+        std::array::from_fn(|j| a.first.wrapping_add(3 * j * a.row))
+    }
+
     /// # Safety
-    /// Needs AVX-512F; panels of 12 and 32, an R × 32 tile.
+    /// Needs AVX-512F; R rows of A, a panel of 32 columns, an R × 32 tile.
     #[target_feature(enable = "avx512f")]
     unsafe fn avx512<const R: usize>(
         k: usize,
-        mut a: *const f32,
+        a: Rows,
         mut b: *const f32,
         c: *mut f32,
         ldc: usize,
@@ -131,14 +172,15 @@ mod x86 {
     ) {
         unsafe {
             let mut sum = [[_mm512_setzero_ps(); 2]; R];
+            let mut rows = thirds::<4>(a);
             for _ in 0..k {
                 let (b0, b1) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
                 for (i, row) in sum.iter_mut().enumerate() {
-                    let x = _mm512_set1_ps(*a.add(i));
+                    let x = _mm512_set1_ps(*rows[i / 3].add(i % 3 * a.row));
                     row[0] = _mm512_fmadd_ps(x, b0, row[0]);
                     row[1] = _mm512_fmadd_ps(x, b1, row[1]);
                 }
-                a = a.add(12);
+                rows = rows.map(|r| r.wrapping_add(a.step));
                 b = b.add(32);
             }
             for (i, row) in sum.iter().enumerate() {
@@ -151,11 +193,11 @@ mod x86 {
     }
 
     /// # Safety
-    /// Needs AVX-512 BF16; panels of 12 and 32 pairs, an R × 32 tile.
+    /// Needs AVX-512 BF16; R rows of pairs, a panel of 32 columns of pairs, an R × 32 tile.
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn avx512_bf16<const R: usize>(
         k: usize,
-        mut a: *const f32,
+        a: Rows,
         mut b: *const f32,
         c: *mut f32,
         ldc: usize,
@@ -164,15 +206,16 @@ mod x86 {
         use std::mem::transmute as bits;
         unsafe {
             let mut sum = [[_mm512_setzero_ps(); 2]; R];
+            let mut rows = thirds::<4>(a);
             for _ in 0..k {
                 let b0: __m512bh = bits(_mm512_loadu_ps(b));
                 let b1: __m512bh = bits(_mm512_loadu_ps(b.add(16)));
                 for (i, row) in sum.iter_mut().enumerate() {
-                    let x: __m512bh = bits(_mm512_set1_ps(*a.add(i)));
+                    let x: __m512bh = bits(_mm512_set1_ps(*rows[i / 3].add(i % 3 * a.row)));
                     row[0] = _mm512_dpbf16_ps(row[0], x, b0);
                     row[1] = _mm512_dpbf16_ps(row[1], x, b1);
                 }
-                a = a.add(12);
+                rows = rows.map(|r| r.wrapping_add(a.step));
                 b = b.add(32);
             }
             for (i, row) in sum.iter().enumerate() {
@@ -184,27 +227,68 @@ mod x86 {
         }
     }
 
+    /// The numbers of `from`, two by two, as bf16 (nearest, ties to even); a missing last one is zero.
+    ///
     /// # Safety
-    /// Needs AVX2 and FMA; panels of 6 and 16, an R × 16 tile.
+    /// Needs AVX-512 BF16; `out` holds half as many words, rounded up.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub unsafe fn pairs_along(out: &mut [f32], from: &[f32]) {
+        use std::mem::transmute as bits;
+        let (whole, rest) = from.as_chunks::<32>();
+        let (words, last) = out.split_at_mut(16 * whole.len());
+        for (w, x) in words.as_chunks_mut::<16>().0.iter_mut().zip(whole) {
+            // SAFETY: a chunk holds two vectors, its words one.
+            unsafe {
+                let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16)));
+                let both: __m512 = bits(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_ps(w.as_mut_ptr(), both);
+            }
+        }
+        for (w, x) in last.iter_mut().zip(rest.chunks(2)) {
+            *w = super::pair(x[0], x.get(1).copied().unwrap_or(0.0));
+        }
+    }
+
+    /// The numbers of `low` and of `high`, one of each in a word, as bf16.
+    ///
+    /// # Safety
+    /// Needs AVX-512 BF16; the three are equally long.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub unsafe fn pairs_across(out: &mut [f32], low: &[f32], high: &[f32]) {
+        use std::mem::transmute as bits;
+        let ((lows, low_rest), (highs, high_rest)) = (low.as_chunks::<16>(), high.as_chunks::<16>());
+        let (words, last) = out.as_chunks_mut::<16>();
+        for ((w, l), h) in words.iter_mut().zip(lows).zip(highs) {
+            // SAFETY: chunks hold one vector each.
+            unsafe {
+                let half = |x: &[f32; 16]| {
+                    let short: __m256i = bits(_mm512_cvtneps_pbh(_mm512_loadu_ps(x.as_ptr())));
+                    _mm512_cvtepu16_epi32(short)
+                };
+                let word = _mm512_or_si512(half(l), _mm512_slli_epi32::<16>(half(h)));
+                _mm512_storeu_si512(w.as_mut_ptr().cast(), word);
+            }
+        }
+        for ((w, l), h) in last.iter_mut().zip(low_rest).zip(high_rest) {
+            *w = super::pair(*l, *h);
+        }
+    }
+
+    /// # Safety
+    /// Needs AVX2 and FMA; R rows of A, a panel of 16 columns, an R × 16 tile.
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2<const R: usize>(
-        k: usize,
-        mut a: *const f32,
-        mut b: *const f32,
-        c: *mut f32,
-        ldc: usize,
-        add: bool,
-    ) {
+    unsafe fn avx2<const R: usize>(k: usize, a: Rows, mut b: *const f32, c: *mut f32, ldc: usize, add: bool) {
         unsafe {
             let mut sum = [[_mm256_setzero_ps(); 2]; R];
+            let mut rows = thirds::<2>(a);
             for _ in 0..k {
                 let (b0, b1) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
                 for (i, row) in sum.iter_mut().enumerate() {
-                    let x = _mm256_set1_ps(*a.add(i));
+                    let x = _mm256_set1_ps(*rows[i / 3].add(i % 3 * a.row));
                     row[0] = _mm256_fmadd_ps(x, b0, row[0]);
                     row[1] = _mm256_fmadd_ps(x, b1, row[1]);
                 }
-                a = a.add(6);
+                rows = rows.map(|r| r.wrapping_add(a.step));
                 b = b.add(16);
             }
             for (i, row) in sum.iter().enumerate() {

@@ -5,18 +5,22 @@
 
 mod kernel;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::scratch::Scratch;
 use super::simd::{Loop, vectorise};
 use crate::config::Precision;
 pub use kernel::{Kernel, available, kernel};
-use kernel::{MAX_MR, MAX_NR};
+use kernel::{MAX_MR, MAX_NR, Rows, bf16, pairs_across, pairs_along};
 
 /// Columns of A (rows of B) per pass: a panel of B stays in the first-level cache.
 const KC: usize = 256;
-/// Rows of A packed at once: they stay in the second-level cache.
+/// Rows of A copied at once: they stay in the second-level cache.
 const MC: usize = 96;
+/// Words between the ends of copied rows: rows a power of two apart would fall on the same cache lines.
+const PAD: usize = 16;
 
 /// A matrix in memory that can be read transposed.
 #[derive(Clone, Copy)]
@@ -59,8 +63,10 @@ impl<'a> View<'a> {
         }
     }
 
-    fn rows_from(self, first: usize, rows: usize) -> Self {
-        View { data: &self.data[(first * self.row_stride).min(self.data.len())..], rows, ..self }
+    /// The given rows and columns.
+    fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
+        let first = (rows.start * self.row_stride + cols.start * self.col_stride).min(self.data.len());
+        View { data: &self.data[first..], rows: rows.len(), cols: cols.len(), ..self }
     }
 }
 
@@ -90,8 +96,8 @@ impl Packed {
         if panel > 0 {
             panels.par_chunks_mut(panel).enumerate().for_each(|(p, out)| {
                 let j = p * kernel.nr;
-                let columns = View { data: &b.data[(j * b.col_stride).min(b.data.len())..], ..b };
-                pack(out, columns.t(), kernel.nr.min(b.cols - j), b.rows, kernel.nr, pairs, rounded);
+                let columns = b.part(0..b.rows, j..(j + kernel.nr).min(b.cols));
+                pack(out, columns, kernel.nr, pairs, rounded);
             });
         }
         Packed { panels, k: b.rows, n: b.cols, kernel, pairs, rounded }
@@ -111,7 +117,7 @@ impl Packed {
             }
             return;
         }
-        let mut block = Scratch::dirty(MC.min(a.rows).div_ceil(mr) * mr * KC);
+        let mut block = Scratch::dirty((MC * (KC + PAD)).max(KC * MC));
         let step = if self.pairs { 2 } else { 1 };
         let depth_all = self.k.div_ceil(step);
         for k0 in (0..self.k).step_by(KC) {
@@ -119,49 +125,47 @@ impl Packed {
             let depth = (k1 - k0).div_ceil(step);
             for i0 in (0..a.rows).step_by(MC) {
                 let rows = MC.min(a.rows - i0);
-                for (p, panel) in block.chunks_mut(depth * mr).take(rows.div_ceil(mr)).enumerate() {
-                    let first = i0 + p * mr;
-                    let at = first * a.row_stride + k0 * a.col_stride;
-                    let part = View { data: &a.data[at..], ..a };
-                    pack(panel, part, mr.min(a.rows - first), k1 - k0, mr, self.pairs, self.rounded);
-                }
+                let part = a.part(i0..i0 + rows, k0..k1);
+                let strides = copy_block(&mut block, part, self.pairs, self.rounded);
                 for (q, b) in self.panels.chunks(depth_all * nr).enumerate() {
                     let b = &b[k0 / step * nr..];
-                    for p in 0..rows.div_ceil(mr) {
-                        let (i, j) = (i0 + p * mr, q * nr);
-                        let size = (mr.min(a.rows - i), nr.min(self.n - j));
-                        let c = &mut c[i * ldc + j..];
-                        self.tile(depth, &block[p * depth * mr..], b, c, ldc, size, add || k0 > 0);
+                    for i in (0..rows).step_by(mr) {
+                        let j = q * nr;
+                        let size = (mr.min(rows - i), nr.min(self.n - j));
+                        let c = &mut c[(i0 + i) * ldc + j..];
+                        self.tile(depth, (&block[i * strides.0..], strides), b, c, ldc, size, add || k0 > 0);
                     }
                 }
             }
         }
     }
 
+    /// `a` is a block from its first element on, with the strides of rows and of k.
     #[allow(clippy::too_many_arguments)]
     fn tile(
         &self,
         k: usize,
-        a: &[f32],
+        (a, (row, step)): (&[f32], (usize, usize)),
         b: &[f32],
         c: &mut [f32],
         ldc: usize,
         size: (usize, usize),
         add: bool,
     ) {
-        let Kernel { mr, nr, f32, bf16, .. } = self.kernel;
+        let Kernel { nr, f32, bf16, .. } = self.kernel;
         let tiles = if self.pairs { bf16.expect("pairs are packed for a bf16 kernel only") } else { f32 };
         let run = tiles[size.0 - 1];
-        assert!(a.len() >= k * mr && b.len() >= k * nr);
+        assert!((size.0 - 1) * row + (k - 1) * step < a.len() && b.len() >= k * nr);
+        let rows = Rows { first: a.as_ptr(), row, step };
         if size.1 == nr {
             assert!((size.0 - 1) * ldc + nr <= c.len());
-            // SAFETY: panels and tile were just checked; the kernel was chosen by what the processor has.
-            unsafe { run(k, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), ldc, add) };
+            // SAFETY: block, panel and tile were just checked; the kernel was chosen by what the processor has.
+            unsafe { run(k, rows, b.as_ptr(), c.as_mut_ptr(), ldc, add) };
             return;
         }
         let mut edge = [0f32; MAX_MR * MAX_NR];
         // SAFETY: as above, and the edge tile holds mr × nr.
-        unsafe { run(k, a.as_ptr(), b.as_ptr(), edge.as_mut_ptr(), nr, false) };
+        unsafe { run(k, rows, b.as_ptr(), edge.as_mut_ptr(), nr, false) };
         for (i, row) in edge.chunks(nr).take(size.0).enumerate() {
             for (c, x) in c[i * ldc..i * ldc + size.1].iter_mut().zip(row) {
                 *c = if add { *c + x } else { *x };
@@ -179,7 +183,7 @@ impl Packed {
             .enumerate()
             .for_each(|(t, c)| {
                 let count = rows.min(a.rows - first(t));
-                self.multiply(a.rows_from(first(t), count), c, ldc, add);
+                self.multiply(a.part(first(t)..first(t) + count, 0..a.cols), c, ldc, add);
             });
     }
 }
@@ -190,75 +194,92 @@ pub fn matmul(a: View, b: View, c: &mut [f32], add: bool, precision: Precision) 
     Packed::new(b, precision).par_multiply(a, c, n, add);
 }
 
-/// Writes `lanes` rows of `m` (each `k` long) as columns of a `k × width` panel; missing lanes are zero.
-fn pack(out: &mut [f32], m: View, lanes: usize, k: usize, width: usize, pairs: bool, rounded: bool) {
-    let (data, rs, cs) = (m.data, m.row_stride, m.col_stride);
-    if pairs {
-        return vectorise(PackPairs { out, m, lanes, k, width });
+/// `c += Σ aᵢ · bᵢ`, in this order, on all threads; every pair has the outer dimensions of `c`.
+pub fn add_products(pairs: &[(View, View)], c: &mut [f32], precision: Precision) {
+    let packed: Vec<Packed> = pairs.par_iter().map(|(_, b)| Packed::new(*b, precision)).collect();
+    let Some((a, b)) = pairs.first() else { return };
+    let (rows, n) = (a.rows.div_ceil(8 * MAX_MR).max(1) * MAX_MR, b.cols);
+    c.par_chunks_mut(rows * n).enumerate().for_each(|(t, c)| {
+        let mine = t * rows..t * rows + c.len() / n;
+        for ((a, _), b) in pairs.iter().zip(&packed) {
+            b.multiply(a.part(mine.clone(), 0..a.cols), c, n, true);
+        }
+    });
+}
+
+/// Copies a block of A as the kernels read it, contiguous along whichever side it was. Returns the strides of its rows
+/// and of k, in words; with `pairs` a word holds two numbers along k.
+fn copy_block(out: &mut [f32], a: View, pairs: bool, rounded: bool) -> (usize, usize) {
+    let depth = if pairs { a.cols.div_ceil(2) } else { a.cols };
+    let across = a.col_stride != 1;
+    let (stride, lines, length) = if across { (MC, depth, a.rows) } else { (KC + PAD, a.rows, depth) };
+    vectorise(Lines { out, stride, lines, length, from: a, across, pairs, rounded });
+    if across { (1, stride) } else { (stride, 1) }
+}
+
+/// The panel of B: for each k (or pair) a line of `width` words, the missing ones zero.
+fn pack(out: &mut [f32], b: View, width: usize, pairs: bool, rounded: bool) {
+    let depth = if pairs { b.rows.div_ceil(2) } else { b.rows };
+    if b.col_stride == 1 {
+        for line in out.chunks_exact_mut(width).take(depth) {
+            line[b.cols..].fill(0.0);
+        }
+        let (from, across) = (b.t(), true);
+        let lines = Lines { out, stride: width, lines: depth, length: b.cols, from, across, pairs, rounded };
+        return vectorise(lines);
     }
-    if rs == 1 {
-        for (p, row) in out.chunks_exact_mut(width).take(k).enumerate() {
-            row[..lanes].copy_from_slice(&data[p * cs..p * cs + lanes]);
-            row[lanes..].fill(0.0);
+    // The columns are contiguous: each is read as a line of its own and then dealt to the lines of the panel.
+    let mut column = Scratch::dirty(depth);
+    for j in 0..width {
+        if j < b.cols {
+            let (from, out) = (b.part(0..b.rows, j..j + 1).t(), &mut column[..]);
+            let (stride, across) = (depth, false);
+            vectorise(Lines { out, stride, lines: 1, length: depth, from, across, pairs, rounded });
+        } else {
+            column.fill(0.0);
         }
-    } else {
-        for lane in 0..lanes {
-            for p in 0..k {
-                out[p * width + lane] = data[lane * rs + p * cs];
-            }
-        }
-        for row in out.chunks_exact_mut(width).take(k) {
-            row[lanes..].fill(0.0);
-        }
-    }
-    if rounded {
-        out[..k * width].iter_mut().for_each(|x| *x = f32::from_bits(bf16(*x) << 16));
+        column.iter().zip(out[j..].iter_mut().step_by(width)).for_each(|(x, o)| *o = *x);
     }
 }
 
-/// As `pack`, with two numbers along k in each word.
-struct PackPairs<'a> {
+/// Copies rows of `from`, or (`across`) its columns, to lines of `length` words that begin `stride` apart. What is copied is
+/// contiguous; k runs along the columns of `from`.
+struct Lines<'a> {
     out: &'a mut [f32],
-    m: View<'a>,
-    lanes: usize,
-    k: usize,
-    width: usize,
+    stride: usize,
+    lines: usize,
+    length: usize,
+    from: View<'a>,
+    across: bool,
+    pairs: bool,
+    rounded: bool,
 }
 
-impl Loop for PackPairs<'_> {
+impl Loop for Lines<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let PackPairs { out, m, lanes, k, width } = self;
-        let (rs, cs) = (m.row_stride, m.col_stride);
-        for (p, words) in out.chunks_exact_mut(width).take(k.div_ceil(2)).enumerate() {
-            words[lanes..].fill(0.0);
-            let (low, high) = (2 * p * cs, (2 * p + 1) * cs);
-            if rs == 1 {
-                let rows = m.data[low..low + lanes].iter();
-                if 2 * p + 1 < k {
-                    for ((w, l), h) in words.iter_mut().zip(rows).zip(&m.data[high..high + lanes]) {
-                        *w = f32::from_bits(bf16(*l) | bf16(*h) << 16);
+        let Lines { out, stride, lines, length, from, across, pairs, rounded } = self;
+        for (line, out) in out.chunks_mut(stride).take(lines).enumerate() {
+            let out = &mut out[..length];
+            match (pairs, across) {
+                (false, false) => out.copy_from_slice(&from.data[line * from.row_stride..][..length]),
+                (false, true) => out.copy_from_slice(&from.data[line * from.col_stride..][..length]),
+                (true, false) => pairs_along(out, &from.data[line * from.row_stride..][..from.cols]),
+                (true, true) => {
+                    let low = &from.data[2 * line * from.col_stride..][..length];
+                    match 2 * line + 1 < from.cols {
+                        true => {
+                            pairs_across(out, low, &from.data[(2 * line + 1) * from.col_stride..][..length])
+                        }
+                        false => pairs_across(out, low, &vec![0.0; length]),
                     }
-                } else {
-                    words.iter_mut().zip(rows).for_each(|(w, l)| *w = f32::from_bits(bf16(*l)));
                 }
-            } else {
-                for (lane, w) in words[..lanes].iter_mut().enumerate() {
-                    let l = m.data[lane * rs + low];
-                    let h = if 2 * p + 1 < k { m.data[lane * rs + high] } else { 0.0 };
-                    *w = f32::from_bits(bf16(l) | bf16(h) << 16);
-                }
+            }
+            if rounded {
+                out.iter_mut().for_each(|x| *x = f32::from_bits(bf16(*x) << 16));
             }
         }
     }
-}
-
-/// The nearest bf16, ties to even, in the lower half.
-#[inline(always)]
-fn bf16(x: f32) -> u32 {
-    let b = x.to_bits();
-    let rounded = (b.wrapping_add(0x7fff + (b >> 16 & 1))) >> 16;
-    if x.is_nan() { 0x7fc0 } else { rounded }
 }
 
 #[cfg(test)]

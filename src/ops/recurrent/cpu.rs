@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::HasShape;
+use dfdx::prelude::{HasErr, HasShape};
 use rayon::prelude::*;
 
 use super::RecurrentWeights;
 use super::cell::{Backward, Cell, Forward};
 use crate::config::{Pooling, Precision};
-use crate::ops::matmul::{Packed, View, matmul};
+use crate::device::{Dev, Matrix};
+use crate::ops::matmul::{Packed, View, add_products, matmul};
+use crate::ops::rows::add_columns;
 use crate::ops::scratch::Scratch;
 use crate::ops::sequences::{Occurrences, Sequences};
 use crate::ops::simd::{Loop, vectorise};
-use crate::ops::tape::{data, data1};
+use crate::ops::tape::{Grads, data, data1};
 
 /// A fixed number, so that sums are formed in the same order on any machine.
 const CHUNKS: usize = 8;
@@ -268,22 +270,15 @@ impl<C: Cell> Loop for BackwardStep<'_, C> {
     }
 }
 
-/// Gradients in the layout of their tensors.
-pub struct Gradient {
-    pub tokens: Scratch,
-    pub weight_ih: Scratch,
-    pub weight_hh: Scratch,
-    pub bias_ih: Scratch,
-    pub bias_hh: Scratch,
-}
-
+/// Adds the gradients of the tokens `x` (distinct, width) and of the weights, given that of the result.
 pub fn backward<C: Cell>(
     g: &[f32],
-    x: &[f32],
-    distinct: usize,
+    x: &Matrix,
     weights: &RecurrentWeights,
     mut saved: Saved,
-) -> Gradient {
+    grads: &mut Grads,
+) -> Result<(), <Dev as HasErr>::Err> {
+    let distinct = x.shape().0;
     let (hidden, width) = (weights.weight_hh.shape().1, weights.weight_ih.shape().1);
     let (gates, precision) = (C::GATES * hidden, saved.precision);
     let recurrent = Packed::new(View::new(data(&weights.weight_hh), gates, hidden), precision);
@@ -292,44 +287,37 @@ pub fn backward<C: Cell>(
         unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling)
     });
 
-    let mut weight_hh = Scratch::zeroed(gates * hidden);
-    for (chunk, state) in saved.chunks.iter().zip(&saved.states) {
-        // The first step has no state before it.
-        let from = chunk.first.get(1).copied().unwrap_or(0);
-        let rows = chunk.rows() - from;
-        if rows > 0 {
-            let slots =
-                View::strided(&state.slots[from * C::SLOTS * hidden..], rows, gates, C::SLOTS * hidden);
-            let states = View::new(&state.states[from * hidden..chunk.rows() * hidden], rows, hidden);
-            matmul(slots.t(), states, &mut weight_hh, true, precision);
-        }
-    }
+    let products: Vec<(View, View)> = saved
+        .chunks
+        .iter()
+        .zip(&saved.states)
+        .filter_map(|(chunk, state)| {
+            // The first step has no state before it.
+            let from = *chunk.first.get(1)?;
+            let rows = chunk.rows() - from;
+            let slots = &state.slots[from * C::SLOTS * hidden..];
+            let states = &state.states[from * hidden..chunk.rows() * hidden];
+            let gates = View::strided(slots, rows, gates, C::SLOTS * hidden);
+            Some((gates.t(), View::new(states, rows, hidden)))
+        })
+        .collect();
+    add_products(&products, grads.get_or_alloc_mut(&weights.weight_hh)?, precision);
     let inputs = input_gradient::<C>(&saved, distinct, hidden); // (distinct, gates · hidden)
-    let inputs_view = View::new(&inputs, distinct, gates);
-    let mut d = Gradient {
-        tokens: Scratch::dirty(distinct * width),
-        weight_ih: Scratch::dirty(gates * width),
-        bias_ih: Scratch::dirty(gates),
-        bias_hh: Scratch::dirty(gates),
-        weight_hh,
-    };
-    matmul(inputs_view, View::new(data(&weights.weight_ih), gates, width), &mut d.tokens, false, precision);
-    matmul(inputs_view.t(), View::new(x, distinct, width), &mut d.weight_ih, false, precision);
-    column_sums(&mut d.bias_ih, inputs.chunks(gates));
-    d.bias_hh.copy_from_slice(&d.bias_ih);
+    let d = View::new(&inputs, distinct, gates);
+    let weight_ih = View::new(data(&weights.weight_ih), gates, width);
+    matmul(d, weight_ih, grads.get_or_alloc_mut(x)?, true, precision);
+    let x = View::new(data(x), distinct, width);
+    matmul(d.t(), x, grads.get_or_alloc_mut(&weights.weight_ih)?, true, precision);
+    let rows: Vec<&[f32]> = inputs.chunks(gates).collect();
+    add_columns(grads.get_or_alloc_mut(&weights.bias_ih)?, &rows);
+    let bias_hh = grads.get_or_alloc_mut(&weights.bias_hh)?;
     let shared = C::SHARED * hidden;
-    if shared < gates {
-        let rows = saved.states.iter().flat_map(|s| s.slots.chunks(C::SLOTS * hidden));
-        column_sums(&mut d.bias_hh[shared..], rows.map(|row| &row[shared..gates]));
-    }
-    d
-}
-
-fn column_sums<'a>(out: &mut [f32], rows: impl Iterator<Item = &'a [f32]>) {
-    out.fill(0.0);
-    for row in rows {
-        out.iter_mut().zip(row).for_each(|(o, x)| *o += x);
-    }
+    let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..shared]).collect();
+    add_columns(&mut bias_hh[..shared], &rows);
+    let rows = saved.states.iter().flat_map(|s| s.slots.chunks(C::SLOTS * hidden));
+    let rows: Vec<&[f32]> = rows.map(|row| &row[shared..gates]).collect();
+    add_columns(&mut bias_hh[shared..], &rows);
+    Ok(())
 }
 
 /// Runs a chunk back through time; its slots then hold the gradients of the gates.

@@ -67,17 +67,8 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     let Some(saved) = saved else { return out.put_tape(tape) };
     let weights = weights.clone();
     record!(tape, out, |grads, g| {
-        let d = cpu::backward::<C>(&g, data(&x), x.shape().0, &weights, saved);
-        add(grads.get_or_alloc_mut(&x)?, &d.tokens);
-        add(grads.get_or_alloc_mut(&weights.weight_ih)?, &d.weight_ih);
-        add(grads.get_or_alloc_mut(&weights.weight_hh)?, &d.weight_hh);
-        add(grads.get_or_alloc_mut(&weights.bias_ih)?, &d.bias_ih);
-        add(grads.get_or_alloc_mut(&weights.bias_hh)?, &d.bias_hh);
+        cpu::backward::<C>(&g, &x, &weights, saved, grads)?;
     })
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(t, f)| *t += f);
 }
 
 #[cfg(test)]

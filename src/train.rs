@@ -140,6 +140,9 @@ impl<'a> Trainer<'a> {
         let (mut clock, before) = (Instant::now(), self.state.seconds);
         let start = clock;
         let mut tokens = 0usize;
+        if self.out_of_patience() {
+            return Ok(End::Patience);
+        }
         while self.state.step < self.steps {
             let batch = self.batch(self.state.step);
             tokens += batch.sentences.rows.len();
@@ -154,9 +157,9 @@ impl<'a> Trainer<'a> {
             }
             let every = self.config.train().checkpoint_every;
             if step.is_multiple_of(per_epoch) {
-                let patience = self.validate(&mut log, &path, tell)?;
+                self.validate(&mut log, &path, tell)?;
                 self.save(Which::Latest)?;
-                if patience {
+                if self.out_of_patience() {
                     return Ok(End::Patience);
                 }
                 (clock, tokens) = (Instant::now(), 0);
@@ -256,8 +259,13 @@ impl<'a> Trainer<'a> {
         values
     }
 
-    /// Validates, keeps the best; true when patience has run out.
-    fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<bool> {
+    fn out_of_patience(&self) -> bool {
+        let patience = self.config.train().patience;
+        patience > 0 && self.state.stale >= patience
+    }
+
+    /// Validates, keeps the best.
+    fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<()> {
         let values = if self.average.is_empty() { self.settled() } else { self.average.clone() };
         let raw = self.swap(values);
         let what = Evaluated {
@@ -286,8 +294,7 @@ impl<'a> Trainer<'a> {
         };
         write_line(log, path, &MetricsLine::Validation(line))?;
         tell(Event::Validation { epoch, evaluation: &result, best: better });
-        let patience = self.config.train().patience;
-        Ok(patience > 0 && self.state.stale >= patience)
+        Ok(())
     }
 
     fn save(&mut self, which: Which) -> Result<()> {

@@ -23,6 +23,16 @@ fn interrupted_training_ends_in_the_same_bits() {
     assert_same(&straight, &broken);
 }
 
+#[test]
+fn a_training_that_ran_out_of_patience_does_not_go_on() {
+    // A rate too small to change any rank: the first validation stays the best.
+    let place = Place::with(&["train.learning_rate=1e-12", "train.patience=2"]);
+    assert_eq!(resume(&place.run()).unwrap(), End::Patience);
+    let ended = place.copy("ended");
+    assert_eq!(resume(&place.run()).unwrap(), End::Patience);
+    assert_same(&ended, &place.run());
+}
+
 /// A kill, unlike an interruption, leaves steps and lines of metrics behind that no checkpoint knows.
 #[test]
 fn killed_training_ends_in_the_same_bits() {

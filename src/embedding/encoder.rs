@@ -28,16 +28,6 @@ impl Encoder {
         words.iter().filter_map(|w| self.slot(language, w)).collect()
     }
 
-    /// As [`Self::encode`] for many sentences, with words of the vocabulary alone: what training sees.
-    pub fn known_all(&self, language: usize, texts: &[&str]) -> Vec<Vec<Slot>> {
-        let (vocabulary, slots) = (&self.lexicon.vocabularies[language], &self.lexicon.slots[language]);
-        let known = |text: &&str| {
-            let words = self.segmenters[language].segment(text);
-            words.iter().filter_map(|w| vocabulary.id(w)).map(|id| slots[id as usize]).collect()
-        };
-        texts.par_iter().map(known).collect()
-    }
-
     fn slot(&self, language: usize, word: &str) -> Option<Slot> {
         if let Some(id) = self.lexicon.vocabularies[language].id(word) {
             return Some(self.lexicon.slots[language][id as usize]);

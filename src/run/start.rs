@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::batch::{CaptionIndex, Captions, derive};
+use crate::batch::{Captions, derive};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding, write_whole};
 use crate::config::{Config, changes};
 use crate::corpus::leak::refuse_test_leak;
@@ -174,8 +174,7 @@ impl Earlier {
         if folder.config()? != config {
             folder.write_config(&config)?;
         }
-        let train =
-            (0..info.languages.len()).map(|l| training_captions(&encoder, &corpus.train, l)).collect();
+        let train = every_language(&encoder, &corpus.train);
         let validation = every_language(&encoder, &corpus.val);
         Ok(Start { folder, config, encoder, train, validation, model })
     }
@@ -204,17 +203,6 @@ fn may_change(key: &str) -> bool {
     let key = key.join(".");
     FREE.iter()
         .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-}
-
-/// The training captions as they were when the run was prepared: words outside the vocabulary are left out.
-fn training_captions(encoder: &Encoder, split: &Split, language: usize) -> Captions {
-    let captions = &split.captions[language];
-    let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
-    Captions {
-        index: CaptionIndex::new(captions.iter().map(|c| c.image), split.features.rows()),
-        image_of: captions.iter().map(|c| c.image).collect(),
-        slots: encoder.known_all(language, &texts),
-    }
 }
 
 /// The captions of a split in every language.

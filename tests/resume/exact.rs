@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use tinyglot::config::Config;
+use tinyglot::corpus::Corpus;
+use tinyglot::run::start::{self, Earlier};
 use tinyglot::train::End;
 
 use crate::{Place, assert_same, go_on, resume, timeless};
@@ -53,6 +56,21 @@ fn killed_training_ends_in_the_same_bits() {
     fs::write(&path, &text[..text.len() - 30]).unwrap();
     assert_eq!(resume(&killed).unwrap(), End::Finished);
     assert_same(&straight, &killed);
+}
+
+/// Words rarer than `words.min_count` among them, which go through the scorer.
+#[test]
+fn a_run_goes_on_with_the_captions_it_began_with() {
+    let place = Place::new();
+    let config = Config::load(&place.run().join("config.toml"), &[]).unwrap();
+    let corpus = Corpus::load(config.data(), config.base()).unwrap();
+    let path = place.folder.path().join("begun");
+    let folder = start::Place::new(&path).unwrap();
+    let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
+    let resumed = Earlier::open(&path, &config).unwrap().go_on(&corpus).unwrap();
+    for (one, other) in begun.train.iter().zip(&resumed.train) {
+        assert!(one.slots == other.slots && one.image_of == other.image_of);
+    }
 }
 
 /// Wide enough that products, states and optimiser are dealt out to several threads.

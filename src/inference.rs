@@ -34,18 +34,6 @@ pub fn embed_sentences(
     for some in order.chunks(SENTENCES) {
         let slots = some.iter().map(|&s| (language, &sentences[s][..]));
         let (rows, sequences) = collector.collect(slots, false);
-        if rows.is_empty() {
-            // Nothing but unknown words: all of them are the encoding of an empty sentence.
-            let empty = matrix(Vec::new(), 0, model.embedding.latents.width);
-            place(
-                &mut out,
-                &mut width,
-                data(&model.text.forward(empty, &Arc::new(sequences), 0)),
-                some,
-                sentences.len(),
-            );
-            continue;
-        }
         let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
         let vectors = model.text.forward(tokens, &Arc::new(sequences), 0); // (some, joint)
         place(&mut out, &mut width, data(&vectors), some, sentences.len());

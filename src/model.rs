@@ -3,12 +3,12 @@
 use dfdx::prelude::*;
 
 use crate::config::{Config, MclmConfig};
-use crate::device::Vector;
-use crate::embedding::HybridEmbedding;
+use crate::device::{Dev, Scalar, Vector};
+use crate::embedding::{HybridEmbedding, TokenRows};
 use crate::image::{ImageBranch, Init};
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
-use crate::ops::rows::Table;
+use crate::ops::rows::{Table, lookup};
 use crate::ops::tape::{data, data1};
 use crate::optim::Parameter;
 use crate::text::{TextEncoder, visit_linear, visit_recurrent};
@@ -25,6 +25,8 @@ pub struct Model {
     pub mclm: Mclm,
     /// Language classifier (languages, width).
     pub adversary: Option<LinearWeights>,
+    /// By language, where the own words' vectors started; only models that keep them near it have them.
+    pub word_starts: Vec<Table>,
 }
 
 /// The heads of the masked cross-language model, used in training only.
@@ -77,6 +79,12 @@ impl Model {
         let joint = config.text().joint;
         let adversary =
             (config.loss().adversary.weight > 0.0).then(|| init.linear(width, config.data().languages.len()));
+        let word_starts = match config.loss().word_drift > 0.0 {
+            true => {
+                embedding.own.iter().map(|own| Table::new(own.words.width, own.words.data.clone())).collect()
+            }
+            false => Vec::new(),
+        };
         Model {
             languages: config.data().languages.clone(),
             embedding,
@@ -84,7 +92,19 @@ impl Model {
             image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
             mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
             adversary,
+            word_starts,
         }
+    }
+
+    /// ½‖E − E₀‖² over the given rows of each language's own words, for the languages that have some.
+    pub fn word_drift<T: Tape<f32, Dev> + 'static>(&self, rows: &TokenRows) -> Vec<Scalar<T>> {
+        let all = self.embedding.own.iter().zip(&self.word_starts).zip(&rows.own);
+        let some = all.filter(|(_, rows)| !rows.is_empty());
+        some.map(|((own, start), rows)| {
+            let moved = lookup::<T>(&own.words, rows) - lookup::<NoneTape>(start, rows); // (rows, word width)
+            moved.square().sum::<Rank0, _>() * 0.5
+        })
+        .collect()
     }
 
     /// Every trainable parameter by name, always in the same order.
@@ -113,6 +133,10 @@ impl Model {
                 let shape = [own.words.rows(), own.words.width];
                 f(&format!("embedding.{language}.words"), &shape, &mut own.words.data);
             }
+        }
+        for (start, language) in self.word_starts.iter_mut().zip(&self.languages) {
+            let shape = [start.rows(), start.width];
+            f(&format!("embedding.{language}.start"), &shape, &mut start.data);
         }
         self.image.visit_buffers(&mut |name, v: &mut Vector| {
             let n = v.shape().0;

@@ -85,6 +85,9 @@ pub fn objective(
         let loss = on_tape(linear(words, layer, precision), |x| cross_entropy(x, &batch.languages()));
         total.add("adversary", config.adversary.weight, vec![loss]);
     }
+    if config.word_drift > 0.0 {
+        total.add("word_drift", config.word_drift, model.word_drift(&batch.tokens));
+    }
     let sum = total.sum.map(|sum| {
         let (sum, tape) = sum.split_tape();
         sum.put_tape(tape.merge(text_tape).merge(image_tape).merge(token_tape))

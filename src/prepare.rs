@@ -11,6 +11,7 @@ use crate::corpus::{Caption, Corpus, Split};
 use crate::device::Matrix;
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
+use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Slot};
 use crate::image::Init;
 use crate::ops::linear::LinearWeights;
@@ -18,7 +19,7 @@ use crate::ops::matmul::{View, matmul};
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::pretrain::{Pretrained, Progress, Words, pretrain};
-use crate::words::{Pca, Segmenter, Vocabulary, WordVectors};
+use crate::words::{Dictionary, Pca, Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
 
 /// The start of a run.
@@ -42,6 +43,7 @@ pub fn prepare(
     let languages = &corpus.languages;
     let segmenters: Vec<Segmenter> =
         languages.iter().map(|l| Segmenter::new(l, config.words(), config.base())).collect::<Result<_>>()?;
+    let dictionaries = dictionaries(config, languages, &segmenters)?;
     progress("segment", 0, 1, 0.0);
     let tokens: Vec<Vec<Vec<String>>> = (0..languages.len())
         .map(|l| corpus.train.captions[l].par_iter().map(|c| segmenters[l].segment(&c.text)).collect())
@@ -61,7 +63,7 @@ pub fn prepare(
         .hint("all languages need vectors of one width"));
     }
     let vocabularies: Vec<Vocabulary> =
-        (0..languages.len()).map(|l| vocabulary(config, &tokens[l], &vectors[l])).collect();
+        (0..languages.len()).map(|l| vocabulary(config, &languages[l], &tokens[l], &vectors[l])).collect();
     for (vocabulary, language) in vocabularies.iter().zip(languages) {
         if vocabulary.is_empty() {
             return Err(Error::data(format!(
@@ -86,9 +88,10 @@ pub fn prepare(
     let mut scorer = trained.scorer;
     let latents_before = trained.latents.len() / config.embedding().width;
     scorer.keep(&used);
-    let lexicon = Lexicon { languages: languages.clone(), vocabularies, slots, latents: used.len() };
+    let translations = dictionaries.map(|d| Translations::new(d.into, &d.from, &vocabularies));
+    let latents = used.len();
+    let lexicon = Lexicon { languages: languages.clone(), vocabularies, slots, latents, translations };
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
-    // As [`encode`] does when training goes on: a word that is too rare for the vocabulary goes through the scorer.
     let train = (0..languages.len())
         .map(|l| Captions {
             index: index[l].clone(),
@@ -184,9 +187,54 @@ fn fingerprint(settings: &str, text: &[Vec<String>]) -> String {
     hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
 }
 
-/// The words of the training captions that are frequent enough and have a vector.
-fn vocabulary(config: &Config, tokens: &[Vec<String>], vectors: &WordVectors) -> Vocabulary {
-    let all = Vocabulary::build(tokens.iter().map(|t| &t[..]), config.words().min_count);
+/// Dictionaries from every language into one.
+struct Dictionaries {
+    into: usize,
+    /// By language; an empty one for the language that they lead into.
+    from: Vec<Dictionary>,
+}
+
+/// Reads the dictionaries, if rare words are to be translated.
+fn dictionaries(
+    config: &Config,
+    languages: &[String],
+    segmenters: &[Segmenter],
+) -> Result<Option<Dictionaries>> {
+    let Some(pattern) = config.data().dictionary.as_ref().filter(|_| config.words().translate_below > 0)
+    else {
+        return Ok(None);
+    };
+    let target = languages.iter().position(|l| *l == config.words().translate_into);
+    let into = target.expect("the rules ask for a language of the model");
+    let read = |l: usize| match l == into {
+        true => Ok(Dictionary::default()),
+        false => {
+            let path = config.data().root.join(pattern.replace("{language}", &languages[l]));
+            Dictionary::read(&path, &segmenters[l], &segmenters[into])
+        }
+    };
+    let from = (0..languages.len()).map(read).collect::<Result<_>>()?;
+    Ok(Some(Dictionaries { into, from }))
+}
+
+/// The words of the training captions that are frequent enough and have a vector; without latent tokens to share, only as
+/// many as have a vector of their own.
+fn vocabulary(config: &Config, language: &str, tokens: &[Vec<String>], vectors: &WordVectors) -> Vocabulary {
+    let words = config.words();
+    let least = match language == words.translate_into {
+        true => words.min_count,
+        false => words.min_count.max(words.translate_below),
+    };
+    let vocabulary = with_vectors(tokens, least, vectors);
+    match config.embedding().latents {
+        0 => vocabulary.first(config.embedding().top_k),
+        _ => vocabulary,
+    }
+}
+
+/// The words that occur at least so often and have a vector.
+fn with_vectors(tokens: &[Vec<String>], least: u64, vectors: &WordVectors) -> Vocabulary {
+    let all = Vocabulary::build(tokens.iter().map(|t| &t[..]), least);
     let mut vector = vec![0.0; vectors.width()];
     let without: Vec<String> =
         all.iter().filter(|(w, _)| !vectors.vector(w, &mut vector)).map(|(w, _)| w.to_string()).collect();
@@ -196,7 +244,7 @@ fn vocabulary(config: &Config, tokens: &[Vec<String>], vectors: &WordVectors) ->
     let without: std::collections::HashSet<&str> = without.iter().map(|w| &w[..]).collect();
     let kept: Vec<Vec<String>> =
         tokens.iter().map(|t| t.iter().filter(|w| !without.contains(&w[..])).cloned().collect()).collect();
-    Vocabulary::build(kept.iter().map(|t| &t[..]), config.words().min_count)
+    Vocabulary::build(kept.iter().map(|t| &t[..]), least)
 }
 
 /// The vectors of a vocabulary (words, width).
@@ -219,6 +267,10 @@ impl Build<'_> {
     /// The slots of all words, and which latent tokens are used: those of words outside their language's top K.
     fn slots(&self, trained: &Pretrained) -> (Vec<Vec<Slot>>, Vec<u32>) {
         let k = self.config.top_k;
+        if self.config.latents == 0 {
+            let own = |v: &Vocabulary| (0..v.len() as u32).map(Slot::Own).collect();
+            return (self.vocabularies.iter().map(own).collect(), Vec::new());
+        }
         let assigned: Vec<Vec<u32>> =
             self.words.vectors.iter().enumerate().map(|(l, v)| trained.scorer.assign(l, v)).collect();
         let rare = assigned.iter().flat_map(|a| a.iter().skip(k));
@@ -251,7 +303,6 @@ impl Build<'_> {
             let bound = self.config.norm * (3.0 / width as f32).sqrt();
             matrix(Init::new(derive(config.seed(), "mask", 0)).uniform(width, bound), 1, width)
         });
-        // A table needs a row; an unused one costs nothing.
         let latents = Table::new(width, latents);
         Ok(HybridEmbedding { latents, own, mask, train_words: self.config.train_words })
     }

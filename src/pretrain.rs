@@ -49,7 +49,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize, f32);
 
 const KMEANS_ITERATIONS: usize = 10;
 
-/// Aligns the languages, then pretrains the latent vocabulary.
+/// Aligns the languages, then pretrains the latent vocabulary, if the model has one.
 pub fn pretrain(
     words: &Words,
     config: &EmbeddingConfig,
@@ -59,6 +59,9 @@ pub fn pretrain(
     progress: Progress,
 ) -> Result<Pretrained> {
     let mut layers = align(words, &config.align, config.width, train, loss, seed, progress)?;
+    if config.latents == 0 {
+        return Ok(Pretrained { scorer: Scorer { layers, keys: Vec::new() }, latents: Vec::new() });
+    }
     let start = first_latents(words, &layers, config, seed);
     let latents =
         latent_vocabulary(words, &mut layers, start, &config.pretrain, train, loss, seed, progress)?;

@@ -18,6 +18,7 @@ use tensors::{Stored, TensorFile, write_tensors};
 use crate::config::Config;
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
+use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
 use crate::eval::Evaluation;
 use crate::model::Model;
@@ -202,15 +203,20 @@ impl RunFolder {
                 lexicon.slots[l]
                     .iter()
                     .map(|s| match s {
-                        Slot::Own(_) => -1,
                         Slot::Latent(t) => *t as i64,
+                        // A word of a vocabulary is of its own language.
+                        Slot::Own(_) | Slot::Other { .. } => -1,
                     })
                     .collect(),
             );
             let vectors = &encoder.vectors[l];
             vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
         }
-        let file = LexiconFile { version: VERSION, latents: lexicon.latents, slots };
+        let translations = lexicon.translations.as_ref().map(|t| {
+            let words = lexicon.languages.iter().cloned().zip(t.words.iter().cloned()).collect();
+            TranslationsFile { into: lexicon.languages[t.into].clone(), words }
+        });
+        let file = LexiconFile { version: VERSION, latents: lexicon.latents, slots, translations };
         write_whole(
             &folder.join("lexicon.json"),
             serde_json::to_string(&file).expect("plain data").as_bytes(),
@@ -266,7 +272,14 @@ impl RunFolder {
             let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
             return Err(Error::data(what).at(&scorer_path).hint(MIXED));
         }
-        let lexicon = Lexicon { languages: languages.to_vec(), vocabularies, slots, latents: file.latents };
+        let translations = file.translations.map(|t| t.read(languages, &vocabularies, &path)).transpose()?;
+        let lexicon = Lexicon {
+            languages: languages.to_vec(),
+            vocabularies,
+            slots,
+            latents: file.latents,
+            translations,
+        };
         let scorer = Scorer { layers, keys };
         Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
     }
@@ -474,6 +487,39 @@ struct LexiconFile {
     version: u32,
     latents: usize,
     slots: BTreeMap<String, Vec<i64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    translations: Option<TranslationsFile>,
+}
+
+/// By language, a rare word and the id of the word of the language `into` that it is read as.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TranslationsFile {
+    into: String,
+    words: BTreeMap<String, BTreeMap<String, u32>>,
+}
+
+impl TranslationsFile {
+    fn read(
+        mut self,
+        languages: &[String],
+        vocabularies: &[Vocabulary],
+        path: &Path,
+    ) -> Result<Translations> {
+        let damaged = |what: String| Error::data(what).at(path).hint(DAMAGED);
+        let into = languages.iter().position(|l| *l == self.into);
+        let into = into.ok_or_else(|| damaged(format!("translations into the unknown `{}`", self.into)))?;
+        let mut words = Vec::new();
+        for language in languages {
+            let some = self.words.remove(language);
+            words.push(some.ok_or_else(|| damaged(format!("no translations of `{language}`")))?);
+        }
+        let count = vocabularies[into].len();
+        match words.iter().flatten().find(|(_, id)| **id as usize >= count) {
+            Some((word, id)) => Err(damaged(format!("`{word}` is translated to word {id} of {count}"))),
+            None => Ok(Translations { into, words }),
+        }
+    }
 }
 
 fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {

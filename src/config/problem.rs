@@ -68,6 +68,12 @@ pub enum Fault {
     TokenizerMissing,
     #[error("is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out")]
     TokenizerUnused,
+    #[error("is not set; `words.translate_below` needs a dictionary for each language")]
+    DictionaryMissing,
+    #[error("is set but not used; set `words.translate_below` too, or leave it out")]
+    DictionaryUnused,
+    #[error("is `{language}`, which `data.languages` does not have")]
+    NoSuchLanguage { language: String },
     #[error("is `{file}`; vectors are read unpacked, as `.bin` or `.vec` files")]
     PackedVectors { file: String },
     #[error("is {longest}; it must not be less than `words.fasttext.min_ngram`, {shortest}")]
@@ -88,6 +94,10 @@ pub enum Fault {
         "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; nothing would join text and images"
     )]
     NoImageTextLoss,
+    #[error(
+        "is {value}; it keeps trained word vectors near their start, and the model has none (`embedding.top_k`, `embedding.train_words`)"
+    )]
+    NoTrainedWords { value: f32 },
     #[error("is {value}; it compares languages, and `data.languages` has only one")]
     OneLanguage { value: f32 },
 }

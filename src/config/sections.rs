@@ -41,6 +41,9 @@ pub struct DataConfig {
     pub captions: Vec<CaptionSource>,
     /// Parallel captions, one a picture and line, for queries with translations (CLC), e.g. `"task1/{split}.{language}"`.
     pub parallel: Option<String>,
+    /// Dictionaries into the language `words.translate_into`, e.g. `"../dictionaries/{language}-en.dict"`: MUSE's `word translation` or
+    /// `translation @ word` a line.
+    pub dictionary: Option<String>,
     /// Further monolingual text for FastText, one sentence a line, e.g. `"text/{language}.txt"`. It must hold no test caption.
     pub text: Option<String>,
 }
@@ -55,6 +58,7 @@ impl Default for DataConfig {
             images: None,
             captions: Vec::new(),
             parallel: None,
+            dictionary: None,
             text: None,
         }
     }
@@ -109,6 +113,11 @@ pub struct WordsConfig {
     pub max_tokens: usize,
     /// Words rarer than this in the training captions are left out of the vocabulary.
     pub min_count: u64,
+    /// Words of the other languages that are rarer than this in the training captions, or not in them, are read as the word of `translate_into`
+    /// that `data.dictionary` gives (Burns et al. 2020, section 4: dictionary mapping); 0 translates none.
+    pub translate_below: u64,
+    /// The language that rare words are translated into.
+    pub translate_into: String,
     /// Ready vectors, `.bin` or `.vec`, e.g. `"cc.{language}.300.bin"`; without it FastText is trained on the training captions and `data.text`.
     pub vectors: Option<String>,
     pub fasttext: FastTextConfig,
@@ -122,6 +131,8 @@ impl Default for WordsConfig {
             lowercase: true,
             max_tokens: 40,
             min_count: 1,
+            translate_below: 0,
+            translate_into: "en".into(),
             vectors: None,
             fasttext: FastTextConfig::default(),
         }
@@ -197,7 +208,8 @@ pub struct EmbeddingConfig {
     pub word_width: usize,
     /// Whether those vectors are trained, or stay as PCA left them.
     pub train_words: bool,
-    /// Size of the shared latent vocabulary before unused tokens are dropped.
+    /// Size of the shared latent vocabulary before unused tokens are dropped; 0 has none, and leaves out words that have no vector of
+    /// their own (MULE, with `top_k` above the number of words).
     pub latents: usize,
     /// Width of the universal space.
     pub width: usize,
@@ -397,6 +409,9 @@ pub struct LossConfig {
     pub neighbourhood: NeighbourhoodConfig,
     pub mclm: MclmConfig,
     pub adversary: AdversaryConfig,
+    /// λ of ½‖E − E₀‖², how far the own words' vectors E have gone from their start E₀ (MULE: 5e-7), over the words of the batch,
+    /// mean of the languages.
+    pub word_drift: f32,
 }
 
 /// Bidirectional image–text triplet loss (Burns et al. 2020, equations 1 and 3).

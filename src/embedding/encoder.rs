@@ -29,8 +29,8 @@ impl Encoder {
     }
 
     fn slot(&self, language: usize, word: &str) -> Option<Slot> {
-        if let Some(id) = self.lexicon.vocabularies[language].id(word) {
-            return Some(self.lexicon.slots[language][id as usize]);
+        if let Some(slot) = self.lexicon.slot(language, word) {
+            return Some(slot);
         }
         if self.unseen == Unseen::Drop || self.scorer.keys.is_empty() {
             return None;

@@ -7,12 +7,13 @@ use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::rows::{Table, lookup, stack};
+use crate::ops::tape::matrix;
 use crate::optim::Parameter;
 
 /// Vectors of all words. With no own words it is the language-agnostic model (LA).
 #[derive(Clone)]
 pub struct HybridEmbedding {
-    /// (latents, width)
+    /// (latents, width); no rows where every known word has a vector of its own.
     pub latents: Table,
     /// Per language (own words, word width) and the layer into the universal space; none when K is 0.
     pub own: Vec<OwnWords>,
@@ -44,12 +45,17 @@ impl HybridEmbedding {
         if let (Some(mask), true) = (&self.mask, rows.mask) {
             parts.push(mask.clone().put_tape(T::default()));
         }
-        stack(parts)
+        match parts.is_empty() {
+            true => matrix(Vec::new(), 0, self.latents.width).put_tape(T::default()),
+            false => stack(parts),
+        }
     }
 
     /// Every trainable parameter by name. Languages are named by `languages`.
     pub fn visit(&mut self, languages: &[String], f: &mut dyn FnMut(&str, Parameter)) {
-        f("embedding.latent", Parameter::Table(&mut self.latents));
+        if self.latents.rows() > 0 {
+            f("embedding.latent", Parameter::Table(&mut self.latents));
+        }
         for (own, language) in self.own.iter_mut().zip(languages) {
             if self.train_words {
                 f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));

@@ -1,8 +1,10 @@
 //! Which row of which table each word uses, and the distinct rows of a batch.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::ops::sequences::Sequences;
-use crate::words::Vocabulary;
+use crate::words::{Dictionary, Vocabulary};
 
 /// Where the vector of a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,6 +13,8 @@ pub enum Slot {
     Latent(u32),
     /// Row of the language's own words.
     Own(u32),
+    /// Row of another language's own words.
+    Other { language: u32, row: u32 },
 }
 
 /// The words of all languages and their slots.
@@ -20,12 +24,52 @@ pub struct Lexicon {
     /// Per language, by word id.
     pub slots: Vec<Vec<Slot>>,
     pub latents: usize,
+    /// Rare words that are read as words of another language.
+    pub translations: Option<Translations>,
+}
+
+/// Words outside their language's vocabulary, and the words of another language that they are read as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translations {
+    /// The index of the other language.
+    pub into: usize,
+    /// Per language: a word and the id of its translation; none for the other language itself.
+    pub words: Vec<BTreeMap<String, u32>>,
+}
+
+impl Translations {
+    /// Gives every word of a dictionary that its language's vocabulary lacks the first translation that the vocabulary of the
+    /// language `into` has; none to words that have none.
+    pub fn new(into: usize, dictionaries: &[Dictionary], vocabularies: &[Vocabulary]) -> Translations {
+        let words = dictionaries.iter().zip(vocabularies).map(|(dictionary, own)| {
+            let rare = dictionary.iter().filter(|(word, _)| own.id(word).is_none());
+            rare.filter_map(|(word, translations)| {
+                let id = translations.iter().find_map(|t| vocabularies[into].id(t))?;
+                Some((word.to_string(), id))
+            })
+            .collect()
+        });
+        Translations { into, words: words.collect() }
+    }
 }
 
 impl Lexicon {
     /// The number of words with a vector of their own.
     pub fn own(&self, language: usize) -> usize {
         self.slots[language].iter().filter(|s| matches!(s, Slot::Own(_))).count()
+    }
+
+    /// Where the vector of a word, or of its translation, is; nothing for an unknown word.
+    pub fn slot(&self, language: usize, word: &str) -> Option<Slot> {
+        if let Some(id) = self.vocabularies[language].id(word) {
+            return Some(self.slots[language][id as usize]);
+        }
+        let translations = self.translations.as_ref()?;
+        let id = *translations.words[language].get(word)?;
+        Some(match self.slots[translations.into][id as usize] {
+            Slot::Own(row) => Slot::Other { language: translations.into as u32, row },
+            slot => slot,
+        })
     }
 
     /// The index of a language code.
@@ -96,7 +140,8 @@ impl Collector {
                 let (table, row) = place(language, slot);
                 let known = &mut self.seen[table][row as usize];
                 if *known == NONE {
-                    let list = if table == 0 { &mut self.rows.latents } else { &mut self.rows.own[language] };
+                    let list =
+                        if table == 0 { &mut self.rows.latents } else { &mut self.rows.own[table - 1] };
                     *known = list.len() as u32;
                     list.push(row);
                 }
@@ -128,6 +173,7 @@ fn place(language: usize, slot: Slot) -> (usize, u32) {
     match slot {
         Slot::Latent(row) => (0, row),
         Slot::Own(row) => (1 + language, row),
+        Slot::Other { language, row } => (1 + language as usize, row),
     }
 }
 
@@ -138,9 +184,12 @@ mod tests {
     #[test]
     fn distinct_rows_are_found_once_and_the_collector_can_be_used_again() {
         let mut collector = Collector::with_sizes(9, &[4, 4]);
-        use Slot::{Latent as L, Own as O};
-        let sentences: Vec<(usize, Vec<Slot>)> =
-            vec![(0, vec![L(7), O(2), L(7)]), (1, vec![O(2), L(3)]), (0, vec![O(2)])];
+        use Slot::{Latent as L, Other, Own as O};
+        let sentences: Vec<(usize, Vec<Slot>)> = vec![
+            (0, vec![L(7), O(2), L(7)]),
+            (1, vec![O(2), L(3), Other { language: 0, row: 2 }]),
+            (0, vec![O(2)]),
+        ];
         for _ in 0..2 {
             let (rows, sequences) = collector.collect(sentences.iter().map(|(l, s)| (*l, &s[..])), true);
             assert_eq!(rows.latents, [7, 3]);
@@ -148,7 +197,7 @@ mod tests {
             assert_eq!((rows.len(), rows.mask_row()), (5, 4));
             assert_eq!(
                 [sequences.get(0), sequences.get(1), sequences.get(2)],
-                [&[0, 2, 0][..], &[3, 1], &[2]]
+                [&[0, 2, 0][..], &[3, 1, 2], &[2]]
             );
         }
     }

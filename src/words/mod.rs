@@ -3,6 +3,7 @@
 //! [`Segmenter`] cuts a caption into words, [`Vocabulary`] counts those of the training captions,
 //! [`WordVectors`] gives a FastText vector for each (trained here, or read from `.bin` or `.vec`), and [`Pca`] reduces them.
 
+mod dictionary;
 mod fasttext;
 mod pca;
 mod segment;
@@ -12,6 +13,7 @@ mod vec;
 mod vectors;
 mod vocabulary;
 
+pub use dictionary::Dictionary;
 pub use pca::Pca;
 pub use segment::Segmenter;
 pub use vec::Skipped;

@@ -31,6 +31,11 @@ impl Vocabulary {
         Self::index(words)
     }
 
+    /// Only the `count` most frequent words.
+    pub fn first(&self, count: usize) -> Vocabulary {
+        Self::index(self.words[..count.min(self.len())].to_vec())
+    }
+
     fn index(words: Vec<(String, u64)>) -> Vocabulary {
         let ids = words.iter().zip(0..).map(|((word, _), id)| (word.clone(), id)).collect();
         Vocabulary { words, ids }
@@ -152,6 +157,8 @@ mod tests {
         assert_eq!((vocabulary.word(1), vocabulary.count(1)), ("a", 2));
         assert_eq!(build(2).len(), 3);
         assert!(build(4).is_empty());
+        assert_eq!(vocabulary.first(3), build(2));
+        assert_eq!(vocabulary.first(9), vocabulary);
     }
 
     #[test]

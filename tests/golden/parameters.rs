@@ -1,6 +1,8 @@
 //! What a checkpoint holds, by name and shape; and how many parameters the paper's models have.
 
+use dfdx::prelude::*;
 use tinyglot::config::{Config, RawConfig};
+use tinyglot::embedding::TokenRows;
 use tinyglot::model::Model;
 
 use crate::{blank, file};
@@ -124,6 +126,72 @@ fn encoder_and_image_branch_have_the_papers_7_1_million() {
     const SECOND_BIAS: usize = 3 * 512;
     let (_, test) = model(2048, 10, paper).parameter_counts();
     assert_eq!(test, 7_086_592 + SECOND_BIAS);
+}
+
+/// Every word its own vector of width 300 and no latent tokens.
+fn mule(raw: &mut RawConfig) {
+    paper(raw);
+    without_heads(raw);
+    (raw.embedding.word_width, raw.embedding.latents) = (300, 0);
+    raw.embedding.unseen = tinyglot::config::Unseen::Drop;
+}
+
+/// Burns et al. 2020, section 1: 93 % of MULE's parameters are language's, beside the 7.1 M of encoder and image branch that
+/// is 101 M: 309,000 words in ten languages.
+#[test]
+fn mule_at_the_papers_sizes_has_101_million_and_93_percent_are_words() {
+    let (train, test) = model(2048, 0, |raw| {
+        mule(raw);
+        raw.embedding.top_k = 30_900;
+    })
+    .parameter_counts();
+    assert_eq!(train, 7_088_128 + 309_000 * 300 + 10 * (300 * 512 + 512));
+    assert_eq!(train / 1_000_000, 101);
+    let share = (train - test) as f64 / train as f64;
+    assert_eq!((share * 100.0).round(), 93.0);
+}
+
+/// EmbN is MULE with one language.
+#[test]
+fn embn_has_one_layer_and_its_languages_words() {
+    let (train, test) = model(2048, 0, |raw| {
+        mule(raw);
+        raw.loss = Default::default();
+        raw.data.languages.truncate(1);
+        raw.embedding.top_k = 10_000;
+    })
+    .parameter_counts();
+    assert_eq!((train, test), (7_088_128 + 10_000 * 300 + 300 * 512 + 512, 7_088_128));
+}
+
+#[test]
+fn where_words_started_is_stored_and_not_counted() {
+    let mut kept = model(9, 10, |raw| raw.loss.word_drift = 1.0);
+    const STARTS: [&str; 3] =
+        ["embedding.de.start [6, 5]", "embedding.en.start [6, 5]", "embedding.ja.start [6, 5]"];
+    assert_eq!(stored(&mut kept), sorted(&[&LA, &OWN, &HEADS, &STARTS]));
+    assert_eq!(kept.parameter_counts(), model(9, 10, |_| ()).parameter_counts());
+}
+
+/// Value and gradient of ½‖E − E₀‖², in the languages and rows of the batch.
+#[test]
+fn word_drift_pulls_the_rows_of_the_batch_to_their_start() {
+    let mut model = model(9, 10, |raw| raw.loss.word_drift = 1.0);
+    for (l, start) in model.word_starts.iter_mut().enumerate() {
+        start.data.iter_mut().enumerate().for_each(|(i, x)| *x = (l * 30 + i) as f32 * 0.1);
+    }
+    let rows = TokenRows { own: vec![vec![4, 1], vec![], vec![0]], ..Default::default() };
+    let drift = model.word_drift::<OwnedTape<f32, _>>(&rows);
+    for ((l, rows), drift) in [(0, vec![4, 1]), (2, vec![0])].into_iter().zip(drift) {
+        let start: Vec<f32> =
+            rows.iter().flat_map(|&r| model.word_starts[l].row(r as usize)).copied().collect();
+        let want = 0.5 * start.iter().map(|x| x * x).sum::<f32>();
+        assert!((drift.array() - want).abs() < 1e-4 * want, "{} {want}", drift.array());
+        drift.backward();
+        let [(got, gradient)] = &model.embedding.own[l].words.take_grads()[..] else { panic!("one entry") };
+        // The words are zero.
+        assert_eq!((got, gradient), (&rows, &start.iter().map(|x| -x).collect()));
+    }
 }
 
 /// "Less than 20 M": the retrieval model with 19,800 used latent tokens. What only the losses use comes on top: two layers

@@ -8,9 +8,12 @@ use toml::{Table, Value};
 use crate::{printed, text};
 
 fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-    let entries = std::fs::read_dir(folder).expect("the folder of configurations");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let entries = |folder: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let entries = std::fs::read_dir(folder).expect("the folder of configurations");
+        entries.map(|entry| entry.expect("an entry").path())
+    };
+    let mut files: Vec<_> = entries("configs").chain(entries("configs/rivals")).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     assert!(files.len() >= 4, "{files:?}");

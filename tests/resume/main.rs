@@ -3,6 +3,7 @@
 mod damage;
 mod exact;
 mod failure;
+mod rivals;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,6 +101,12 @@ impl Place {
         let sizes = ScenesConfig { seed: 1, train: 40, val: 10, test: 10, captions: 2, languages };
         let data = place.folder.path().join("data");
         scenes::write(&data, &sizes, &mut |_, _| ()).expect("a corpus");
+        // A dictionary of sorts: German words and the English ones at their places.
+        let caption = |language: &str| fs::read_to_string(data.join(format!("captions/train.1.{language}")));
+        let (de, en) = (caption("de").expect("captions"), caption("en").expect("captions"));
+        let words = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
+        let pairs = words(&de).into_iter().zip(words(&en)).map(|(de, en)| format!("{en} @ {de}\n"));
+        fs::write(data.join("to-en.dict"), pairs.collect::<String>()).expect("a dictionary");
         let file = place.folder.path().join("config.toml");
         fs::write(&file, CONFIG).expect("a configuration");
         let mut settings: Vec<String> = settings.iter().map(|s| s.to_string()).collect();

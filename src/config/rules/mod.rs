@@ -20,10 +20,12 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     data::data(&raw.data, &mut rules);
     words(&raw.words, &mut rules);
     fasttext(&raw.words.fasttext, &mut rules);
+    dictionary(&raw.words, &raw.data, &mut rules);
     embedding(&raw.embedding, &raw.words, &mut rules);
     text(&raw.text, &mut rules);
     image(&raw.image, &mut rules);
     loss(&raw.loss, &mut rules);
+    word_drift(&raw.loss, &raw.embedding, &mut rules);
     between_languages(&raw.loss, raw.data.languages.len(), &mut rules);
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
@@ -95,6 +97,20 @@ fn words(words: &WordsConfig, rules: &mut Rules) {
     }
 }
 
+fn dictionary(words: &WordsConfig, data: &DataConfig, rules: &mut Rules) {
+    let (used, given) = (words.translate_below > 0, data.dictionary.is_some());
+    rules.need(given || !used, "data.dictionary", Fault::DictionaryMissing);
+    rules.need(used || !given, "data.dictionary", Fault::DictionaryUnused);
+    if let Some(file) = &data.dictionary {
+        data::placeholders("data.dictionary", file, &["language"], rules);
+        let apart = data.languages.len() < 3 || file.contains("{language}");
+        rules.need(apart, "data.dictionary", Fault::NoLanguageInPath { file: file.clone() });
+    }
+    let language = &words.translate_into;
+    let known = !used || data.languages.contains(language);
+    rules.need(known, "words.translate_into", Fault::NoSuchLanguage { language: language.clone() });
+}
+
 fn fasttext(fasttext: &FastTextConfig, rules: &mut Rules) {
     rules.width("words.fasttext.width", fasttext.width);
     rules.at_least("words.fasttext.epochs", fasttext.epochs, 1);
@@ -156,7 +172,7 @@ fn image(image: &ImageConfig, rules: &mut Rules) {
 }
 
 fn loss(loss: &LossConfig, rules: &mut Rules) {
-    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary } = loss;
+    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary, word_drift } = loss;
     rules.not_negative("loss.triplet.weight", triplet.weight);
     rules.positive("loss.triplet.margin", triplet.margin);
     rules.at_least("loss.triplet.top_n", triplet.top_n, 1);
@@ -182,9 +198,16 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
 
     rules.not_negative("loss.adversary.weight", adversary.weight);
     rules.not_negative("loss.adversary.reversal", adversary.reversal);
+    rules.not_negative("loss.word_drift", *word_drift);
 
     let joined = triplet.weight != 0.0 || info_nce.weight != 0.0 || mclm.masked_triplet != 0.0;
     rules.need(joined, "loss.triplet.weight", Fault::NoImageTextLoss);
+}
+
+fn word_drift(loss: &LossConfig, embedding: &EmbeddingConfig, rules: &mut Rules) {
+    let trained = embedding.top_k > 0 && embedding.train_words;
+    let value = loss.word_drift;
+    rules.need(trained || value == 0.0, "loss.word_drift", Fault::NoTrainedWords { value });
 }
 
 /// Losses that compare languages; with one language they would do nothing, unnoticed.

@@ -243,6 +243,36 @@ fn ngrams_may_be_left_out() {
     assert_eq!(after(|c| (c.words.fasttext.min_ngram, c.words.fasttext.max_ngram) = (0, 0)), [""; 0]);
 }
 
+rule!(
+    translating_needs_dictionaries,
+    |c| c.words.translate_below = 5,
+    "`data.dictionary` is not set; `words.translate_below` needs a dictionary for each language"
+);
+rule!(
+    a_dictionary_is_not_given_in_vain,
+    |c| c.data.dictionary = Some("{language}-en.dict".into()),
+    "`data.dictionary` is set but not used; set `words.translate_below` too, or leave it out"
+);
+rule!(
+    rare_words_are_translated_into_a_language_of_the_model,
+    |c| {
+        (c.words.translate_below, c.words.translate_into) = (5, "fr".into());
+        c.data.dictionary = Some("{language}-fr.dict".into());
+    },
+    "`words.translate_into` is `fr`, which `data.languages` does not have"
+);
+rule!(
+    dictionaries_of_several_languages_have_their_own_files,
+    |c| {
+        c.data.languages.push("fr".into());
+        c.data.captions[0].languages.push("fr".into());
+        c.data.captions[0].files[0] = "{split}.{language}".into();
+        c.words.translate_below = 5;
+        c.data.dictionary = Some("to-en.dict".into());
+    },
+    "`data.dictionary` has `to-en.dict` for several languages; put `{language}` where their paths differ"
+);
+
 // [embedding]
 rule!(
     word_width_is_at_most_the_vectors,
@@ -277,6 +307,12 @@ fn latents_may_be_left_out_when_rare_words_are_dropped() {
 }
 
 // [loss]
+rule!(
+    words_without_trained_vectors_do_not_drift,
+    |c| (c.embedding.top_k, c.loss.word_drift) = (0, 1.0),
+    "`loss.word_drift` is 1; it keeps trained word vectors near their start, and the model has none \
+     (`embedding.top_k`, `embedding.train_words`)"
+);
 rule!(
     some_loss_joins_text_and_images,
     |c| c.loss.triplet.weight = 0.0,

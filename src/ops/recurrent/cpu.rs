@@ -176,7 +176,7 @@ fn run_chunk<C: Cell>(
     }
     if pooling == Pooling::Mean {
         for (row, &s) in state.pooled.chunks_mut(hidden).zip(&chunk.sentences) {
-            let scale = 1.0 / sentences.length(s as usize) as f32;
+            let scale = 1.0 / sentences.length(s as usize).max(1) as f32;
             row.iter_mut().for_each(|x| *x *= scale);
         }
     }

@@ -30,7 +30,7 @@ pub struct RecurrentWeights {
 /// GRU (Cho et al. 2014, in the form of cuDNN: the reset gate is applied after the recurrent product).
 ///
 /// `tokens` (distinct tokens, inputs); result (sentences, hidden), pooled over each sentence's states.
-/// A sentence must have at least one token.
+/// The state of a sentence without tokens is zero.
 pub fn gru<T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,

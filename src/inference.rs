@@ -76,6 +76,15 @@ pub fn embed_features(model: &mut Model, features: &Features, expected: usize) -
     Ok(embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
 }
 
+/// Queries in a language that the model does not know, translated into one that it does.
+pub struct Queries {
+    pub language: String,
+    /// The language that they are read as.
+    pub reader: usize,
+    pub human: bool,
+    pub captions: Captions,
+}
+
 /// What an evaluation is about.
 pub struct Evaluated<'a> {
     pub name: &'a str,
@@ -83,6 +92,8 @@ pub struct Evaluated<'a> {
     /// By language.
     pub captions: &'a [Captions],
     pub human: &'a [bool],
+    /// Queries in further languages.
+    pub translated: &'a [Queries],
     pub distractors: Option<&'a Features>,
     pub folds: usize,
 }
@@ -103,12 +114,15 @@ pub fn evaluate(
     }
     let joint = config.text().joint;
     let (train, test) = model.parameter_counts();
+    let own =
+        what.captions.iter().enumerate().map(|(l, c)| (model.languages[l].clone(), l, c, what.human[l]));
+    let further = what.translated.iter().map(|q| (q.language.clone(), q.reader, &q.captions, q.human));
     let mut languages = Vec::new();
-    for (l, captions) in what.captions.iter().enumerate().filter(|(_, c)| !c.slots.is_empty()) {
-        let sentences = embed_sentences(model, lexicon, l, &captions.slots, config.train().precision);
+    for (language, reader, captions, human) in own.chain(further).filter(|(_, _, c, _)| !c.slots.is_empty()) {
+        let sentences = embed_sentences(model, lexicon, reader, &captions.slots, config.train().precision);
         let result =
             retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, what.folds)?;
-        languages.push((model.languages[l].clone(), result, what.human[l]));
+        languages.push((language, result, human));
     }
     if languages.is_empty() {
         return Err(Error::data(format!("the split `{}` has no captions", what.name)));

@@ -104,17 +104,26 @@ pub fn prepare(
 
 /// The captions of any split as slots; those of training are [`Prepared::train`] again.
 pub fn encode(encoder: &Encoder, split: &Split, language: usize) -> Captions {
-    let texts: Vec<&str> = split.captions[language].iter().map(|c| &c.text[..]).collect();
+    encode_captions(encoder, &split.captions[language], split.features.rows(), language)
+}
+
+/// Captions of so many pictures, sorted by picture, read as a language.
+pub fn encode_captions(
+    encoder: &Encoder,
+    captions: &[Caption],
+    pictures: usize,
+    language: usize,
+) -> Captions {
+    let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
     Captions {
-        index: index(split, language),
-        image_of: split.captions[language].iter().map(|c| c.image).collect(),
+        index: CaptionIndex::new(captions.iter().map(|c| c.image), pictures),
+        image_of: captions.iter().map(|c| c.image).collect(),
         slots: encoder.encode_all(language, &texts),
     }
 }
 
 fn index(split: &Split, language: usize) -> CaptionIndex {
-    let image_of = split.captions[language].iter().map(|c: &Caption| c.image);
-    CaptionIndex::new(image_of, split.features.rows())
+    CaptionIndex::new(split.captions[language].iter().map(|c| c.image), split.features.rows())
 }
 
 fn word_vectors(

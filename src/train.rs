@@ -273,6 +273,7 @@ impl<'a> Trainer<'a> {
             split: &self.corpus.val,
             captions: &self.validation,
             human: &self.corpus.human,
+            translated: &[],
             distractors: None,
             folds: 1,
         };

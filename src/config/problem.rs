@@ -47,6 +47,8 @@ pub enum Fault {
         "is empty; name the languages of the files (only `jsonl` files say them themselves, in paths without `{{language}}`)"
     )]
     SourceWithoutLanguages,
+    #[error("names `{language}`, which `data.languages` trains; take it out there, or leave `read_as` out")]
+    ReadAsAndTrained { language: String },
     #[error("is empty; name at least one file")]
     NoFiles,
     #[error("has `{file}` for several languages; put `{{language}}` where their paths differ")]

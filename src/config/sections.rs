@@ -76,6 +76,9 @@ pub struct CaptionSource {
     pub files: Vec<String>,
     /// Who wrote the captions; only human captions of a language make it count for HA.
     pub source: Source,
+    /// The language of the model that these texts are translations into. The source then only asks: the texts of `val` and `test` count as
+    /// captions of `languages`, which the model does not know, and are read as this one (translate to English).
+    pub read_as: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -22,7 +22,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::config::{DataConfig, Source};
+use crate::config::{CaptionSource, DataConfig, Source};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
@@ -97,6 +97,29 @@ pub struct Split {
     pub captions: Vec<Vec<Caption>>,
 }
 
+/// Queries in a language that the model does not know, translated into one that it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translated {
+    pub language: String,
+    /// The place of the language that they are in.
+    pub reader: usize,
+    /// Whether people wrote the texts.
+    pub human: bool,
+    /// Sorted by picture.
+    pub val: Vec<Caption>,
+    pub test: Vec<Caption>,
+}
+
+impl Translated {
+    fn note(&self, languages: &[String]) -> String {
+        let (val, test) = (self.val.len(), self.test.len());
+        format!(
+            "`{}` is read as `{}`: {val} captions of val, {test} of test",
+            self.language, languages[self.reader]
+        )
+    }
+}
+
 /// Everything a model is trained and measured on.
 #[derive(Debug, Clone)]
 pub struct Corpus {
@@ -110,6 +133,8 @@ pub struct Corpus {
     /// Further pictures for a gallery, where there are any.
     pub distractors: Option<Features>,
     pub parallel: Option<Parallel>,
+    /// Queries in further languages, translated into one of these.
+    pub translated: Vec<Translated>,
     /// Files of further monolingual text of each language, one sentence a line; `None` where there is none.
     pub texts: Vec<Option<Vec<PathBuf>>>,
     /// Whether pictures have ids of their own, rather than row numbers.
@@ -131,16 +156,35 @@ impl Corpus {
         check_languages(&config.languages)?;
         let paths = Paths::new(base, &config.root);
         let pictures = Pictures::open(config, &paths)?;
-        let mut harvest = Harvest::new(&config.languages);
+        let unknown = translated_languages(config)?;
+        let codes: Vec<String> =
+            config.languages.iter().chain(unknown.iter().map(|(code, _)| code)).cloned().collect();
+        let mut harvest = Harvest::new(&codes, config.languages.len());
         for (n, source) in config.captions.iter().enumerate() {
             captions::read(n, source, &paths, &pictures, &mut harvest)?;
         }
-        let human = harvest.human();
+        let mut human = harvest.human();
         harvest.check_training()?;
         let mut notes = harvest.notes();
         let texts = texts(config, &paths, &mut notes)?;
         let shared = pictures.shared();
-        let [train, val, test] = harvest.splits(&pictures)?;
+        let [mut train, mut val, mut test] = harvest.splits(&pictures)?;
+        let count = config.languages.len();
+        train.captions.truncate(count);
+        let asked = val.captions.split_off(count).into_iter().zip(test.captions.split_off(count));
+        let translated: Vec<Translated> = unknown
+            .into_iter()
+            .zip(human.split_off(count))
+            .zip(asked)
+            .map(|(((language, reader), human), (val, test))| Translated {
+                language,
+                reader,
+                human,
+                val,
+                test,
+            })
+            .collect();
+        notes.extend(translated.iter().map(|t| t.note(&config.languages)));
         let parallel = match &config.parallel {
             Some(template) => {
                 Some(Parallel::read(template, &config.languages, &paths, &pictures, &mut notes)?)
@@ -160,6 +204,7 @@ impl Corpus {
             test,
             distractors: pictures.distractors.map(|g| g.features),
             parallel,
+            translated,
             texts,
             has_ids: pictures.has_ids || shared,
             notes,
@@ -200,6 +245,32 @@ fn check_languages(languages: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The languages of sources with `read_as`, and the place of the language that each is read as.
+fn translated_languages(config: &DataConfig) -> Result<Vec<(String, usize)>> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for source in &config.captions {
+        let Some(code) = &source.read_as else { continue };
+        let Some(reader) = config.languages.iter().position(|l| l == code) else {
+            return Err(Error::config(format!(
+                "captions are read as `{code}`, which is not in `data.languages`"
+            ))
+            .hint("correct `read_as`, or add the language"));
+        };
+        for language in &source.languages {
+            match found.iter().find(|(known, _)| known == language) {
+                None => found.push((language.clone(), reader)),
+                Some((_, other)) if *other != reader => {
+                    let what =
+                        format!("`{language}` is read as `{}` and as `{code}`", config.languages[*other]);
+                    return Err(Error::config(what).hint("give one of them in `read_as`"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Resolves `data.text` to the files that exist.
 fn texts(config: &DataConfig, paths: &Paths, notes: &mut Vec<String>) -> Result<Vec<Option<Vec<PathBuf>>>> {
     let languages = &config.languages;
@@ -226,19 +297,22 @@ fn texts(config: &DataConfig, paths: &Paths, notes: &mut Vec<String>) -> Result<
 /// Captions as the sources give them: by split and language, in the order of the files.
 struct Harvest<'a> {
     languages: &'a [String],
+    /// How many of them are trained; the others are translated.
+    trained: usize,
     captions: [Vec<Vec<Caption>>; 3],
     /// Captions in languages that the configuration does not name.
     foreign: BTreeMap<String, usize>,
 }
 
 impl<'a> Harvest<'a> {
-    fn new(languages: &'a [String]) -> Self {
+    fn new(languages: &'a [String], trained: usize) -> Self {
         let empty = || vec![Vec::new(); languages.len()];
-        Harvest { languages, captions: [empty(), empty(), empty()], foreign: BTreeMap::new() }
+        Harvest { languages, trained, captions: [empty(), empty(), empty()], foreign: BTreeMap::new() }
     }
 
-    fn language(&self, code: &str) -> Option<usize> {
-        self.languages.iter().position(|l| l == code)
+    fn language(&self, source: &CaptionSource, code: &str) -> Option<usize> {
+        let place = self.languages.iter().position(|l| l == code)?;
+        (source.read_as.is_some() == (place >= self.trained)).then_some(place)
     }
 
     fn add(&mut self, split: SplitName, language: usize, caption: Caption) {
@@ -251,7 +325,7 @@ impl<'a> Harvest<'a> {
     }
 
     fn check_training(&self) -> Result<()> {
-        match self.captions[0].iter().position(Vec::is_empty) {
+        match self.captions[0][..self.trained].iter().position(Vec::is_empty) {
             None => Ok(()),
             Some(bare) => {
                 let foreign: Vec<_> = self.foreign.keys().map(|c| format!("`{c}`")).collect();

@@ -2,9 +2,10 @@
 
 use super::Run;
 use super::start::every_language;
-use crate::corpus::{Corpus, SplitName};
+use crate::corpus::{Corpus, SplitName, Translated};
 use crate::eval::{Consistency, Evaluation, ParallelScores};
-use crate::inference::{Evaluated, embed_features, evaluate};
+use crate::inference::{Evaluated, Queries, embed_features, evaluate};
+use crate::prepare::encode_captions;
 use crate::{Error, Result};
 
 impl Run {
@@ -32,12 +33,28 @@ impl Run {
             split: pictures,
             captions: &captions,
             human: &corpus.human,
+            translated: &self.translated(corpus, split),
             distractors: further.filter(|_| distractors),
             folds,
         };
         let mut evaluation = evaluate(&mut self.model, &self.encoder.lexicon, &self.config, &what)?;
         evaluation.consistency = self.consistency(corpus, split)?;
         Ok(evaluation)
+    }
+
+    /// The queries of a split in languages that the model does not know.
+    fn translated(&self, corpus: &Corpus, split: SplitName) -> Vec<Queries> {
+        let pictures = corpus.split(split).features.rows();
+        let queries = |t: &Translated| {
+            let captions = match split {
+                SplitName::Val => &t.val,
+                SplitName::Test => &t.test,
+                SplitName::Train | SplitName::Distractors => return None,
+            };
+            let captions = encode_captions(&self.encoder, captions, pictures, t.reader);
+            Some(Queries { language: t.language.clone(), reader: t.reader, human: t.human, captions })
+        };
+        corpus.translated.iter().filter_map(queries).collect()
     }
 
     /// Fitted on validation. On that split itself it would say nothing, so only the test split has it.

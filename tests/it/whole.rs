@@ -224,3 +224,20 @@ fn data_check_counts_and_gives_json() {
     assert_eq!(json["pictures"]["train"], 60);
     assert_eq!(json["languages"][2]["language"], "zh");
 }
+
+#[test]
+fn translated_queries_are_read_as_english_and_count_as_their_language() {
+    let place = data();
+    let (config, run) = (place.path().join("config.toml"), place.path().join("run"));
+    let source = "\n[[data.captions]]\nlanguages = ['de']\nread_as = 'en'\n\
+                  files = ['captions/{split}.1.en', 'captions/{split}.2.en']\n";
+    let own = fs::read_to_string(&config).expect("read");
+    fs::write(&config, own + source).expect("written");
+    let one = ["--set", "data.languages=['en']", "--set", "train.epochs=1"];
+    printed(&[&["train", text(&config), "--out", text(&run), "-q"][..], &one].concat());
+    let json: Value = serde_json::from_str(&printed(&["evaluate", text(&run), "--json"])).expect("JSON");
+    // The very texts of English give its very recalls.
+    assert_eq!(json["languages"].as_object().expect("languages").len(), 2);
+    assert_eq!(json["languages"]["de"], json["languages"]["en"]);
+    assert_eq!(json["languages"]["de"]["captions"], 40);
+}

@@ -11,10 +11,15 @@ pub(super) fn data(data: &DataConfig, rules: &mut Rules) {
     languages(&data.languages, rules);
     features(data, rules);
     for (index, source) in data.captions.iter().enumerate() {
-        captions(&format!("data.captions.{index}"), source, rules);
+        let key = format!("data.captions.{index}");
+        captions(&key, source, rules);
+        read_as(&key, source, data, rules);
     }
     for language in &data.languages {
-        let has = |source: &CaptionSource| source.languages.is_empty() || source.languages.contains(language);
+        let has = |source: &CaptionSource| {
+            let named = source.languages.is_empty() || source.languages.contains(language);
+            named && source.read_as.is_none()
+        };
         let fault = Fault::LanguageWithoutCaptions { language: language.clone() };
         rules.need(data.captions.iter().any(has), "data.languages", fault);
     }
@@ -92,6 +97,22 @@ fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
             }
             _ => true,
         };
+    }
+}
+
+/// Translated texts are read as a language of the model, and stand for one that it does not know.
+fn read_as(key: &str, source: &CaptionSource, data: &DataConfig, rules: &mut Rules) {
+    let Some(reader) = &source.read_as else { return };
+    let known = data.languages.contains(reader);
+    rules.need(known, &format!("{key}.read_as"), Fault::NoSuchLanguage { language: reader.clone() });
+    let named = format!("{key}.languages");
+    if source.format == CaptionFormat::Jsonl {
+        // For other formats it is a fault anyway.
+        rules.need(!source.languages.is_empty(), &named, Fault::SourceWithoutLanguages);
+    }
+    for language in &source.languages {
+        let fault = Fault::ReadAsAndTrained { language: language.clone() };
+        rules.need(!data.languages.contains(language), &named, fault);
     }
 }
 

@@ -243,6 +243,47 @@ fn ngrams_may_be_left_out() {
     assert_eq!(after(|c| (c.words.fasttext.min_ngram, c.words.fasttext.max_ngram) = (0, 0)), [""; 0]);
 }
 
+/// A source of German that is translated into `reader`.
+fn translated(raw: &mut RawConfig, reader: &str) {
+    raw.data.captions.push(CaptionSource {
+        languages: vec!["de".into()],
+        files: vec!["translated/{split}.de".into()],
+        read_as: Some(reader.into()),
+        ..CaptionSource::default()
+    });
+}
+
+#[test]
+fn translated_texts_stand_for_a_language_that_is_not_trained() {
+    let alone = |c: &mut RawConfig| c.data.languages = vec!["en".into()];
+    let broken = after(|c| {
+        alone(c);
+        translated(c, "en");
+    });
+    assert_eq!(broken, [""; 0]);
+    let told = "`data.captions.1.languages` names `de`, which `data.languages` trains; \
+                take it out there, or leave `read_as` out";
+    assert_eq!(after(|c| translated(c, "en")), [told]);
+    let told = "`data.captions.1.read_as` is `fr`, which `data.languages` does not have";
+    let broken = after(|c| {
+        alone(c);
+        translated(c, "fr");
+    });
+    assert_eq!(broken, [told]);
+}
+
+#[test]
+fn translated_texts_do_not_train_their_language() {
+    let broken = after(|c| {
+        c.data.captions[0].languages = vec!["en".into()];
+        translated(c, "en");
+    });
+    assert!(
+        broken.contains(&"`data.languages` names `de`, which no entry of `data.captions` has".into()),
+        "{broken:?}"
+    );
+}
+
 rule!(
     translating_needs_dictionaries,
     |c| c.words.translate_below = 5,

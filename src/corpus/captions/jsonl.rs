@@ -60,7 +60,7 @@ fn language(file: &CaptionFile, line: &Line, harvest: &mut Harvest) -> Result<Op
     let Some(code) = &line.language else {
         return match (file.language, wanted.as_slice()) {
             (Some(language), _) => Ok(Some(language)),
-            (None, [one]) => Ok(harvest.language(one)),
+            (None, [one]) => Ok(harvest.language(file.source, one)),
             (None, _) => Err(Error::data("the caption has no `language`")
                 .hint("add it, or set one language in `languages` of the source")),
         };
@@ -76,7 +76,7 @@ fn language(file: &CaptionFile, line: &Line, harvest: &mut Harvest) -> Result<Op
     if !wanted.is_empty() && !wanted.contains(code) {
         return Ok(None);
     }
-    let known = harvest.language(code);
+    let known = harvest.language(file.source, code);
     if known.is_none() {
         *harvest.foreign.entry(code.clone()).or_default() += 1;
     }

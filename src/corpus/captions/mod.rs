@@ -33,6 +33,8 @@ pub(super) fn read(
     for template in &source.files {
         check_template(n, source, template, pictures)?;
         let splits: Vec<Option<SplitName>> = match paths::has_split(template) {
+            // Translations only ask: there need be none of training captions.
+            true if source.read_as.is_some() => vec![Some(SplitName::Val), Some(SplitName::Test)],
             true => SplitName::CAPTIONED.map(Some).to_vec(),
             false => vec![None],
         };
@@ -48,7 +50,7 @@ pub(super) fn read(
                 let mut file = CaptionFile { path: &path, split, source, language: None };
                 if let Some(code) = language {
                     // A source may name more languages than are trained on.
-                    let Some(language) = harvest.language(code) else { continue };
+                    let Some(language) = harvest.language(source, code) else { continue };
                     file.language = Some(language);
                 }
                 file.read(pictures, harvest)?;

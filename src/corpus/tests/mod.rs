@@ -3,6 +3,7 @@
 mod checks;
 mod formats;
 mod matching;
+mod translated;
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ impl Folder {
             format,
             languages: languages.iter().map(|l| l.to_string()).collect(),
             files: vec![file.into()],
-            source: Source::Human,
+            ..CaptionSource::default()
         });
         self.config.captions.last_mut().unwrap()
     }

@@ -138,10 +138,14 @@ impl Model {
             let shape = [start.rows(), start.width];
             f(&format!("embedding.{language}.start"), &shape, &mut start.data);
         }
-        self.image.visit_buffers(&mut |name, v: &mut Vector| {
+        let mut buffer = |name: &str, v: &mut Vector| {
             let n = v.shape().0;
             f(name, &[n], crate::ops::tape::data1_mut(v));
-        });
+        };
+        if let Some(characters) = &mut self.embedding.characters {
+            characters.visit_buffers(&mut buffer);
+        }
+        self.image.visit_buffers(&mut buffer);
     }
 
     /// Trainable parameters by part, in the order of [`Model::visit`]: the first part of the name, languages apart.
@@ -159,13 +163,14 @@ impl Model {
     }
 
     /// Trainable parameters; and what inference needs once every word's universal vector is computed: the encoder
-    /// and the image branch (the 7.1 M of Burns et al. 2020, section 5).
+    /// and the image branch (the 7.1 M of Burns et al. 2020, section 5). Words made of characters are not computed beforehand: there
+    /// is no end of them.
     pub fn parameter_counts(&mut self) -> (usize, usize) {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |name, parameter| {
             let n = count(&parameter);
             train += n;
-            if name.starts_with("text.") || name.starts_with("image.") {
+            if ["text.", "image.", "embedding.characters."].iter().any(|part| name.starts_with(part)) {
                 test += n;
             }
         });

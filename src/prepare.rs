@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::batch::{CaptionIndex, Captions, derive};
-use crate::config::{Config, EmbeddingConfig};
+use crate::config::{Config, EmbeddingConfig, EmbeddingKind};
 use crate::corpus::{Caption, Corpus, Split};
 use crate::device::Matrix;
+use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Translations;
-use crate::embedding::{HybridEmbedding, Lexicon, Slot};
+use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
 use crate::image::Init;
 use crate::ops::linear::LinearWeights;
 use crate::ops::matmul::{View, matmul};
@@ -48,6 +50,9 @@ pub fn prepare(
     let tokens: Vec<Vec<Vec<String>>> = (0..languages.len())
         .map(|l| corpus.train.captions[l].par_iter().map(|c| segmenters[l].segment(&c.text)).collect())
         .collect();
+    if config.embedding().kind == EmbeddingKind::Characters {
+        return Ok(of_characters(config, corpus, segmenters, &tokens));
+    }
     progress("vectors", 0, languages.len(), 0.0);
     let vectors: Vec<WordVectors> = (0..languages.len())
         .into_par_iter()
@@ -90,16 +95,63 @@ pub fn prepare(
     scorer.keep(&used);
     let translations = dictionaries.map(|d| Translations::new(d.into, &d.from, &vocabularies));
     let latents = used.len();
-    let lexicon = Lexicon { languages: languages.clone(), vocabularies, slots, latents, translations };
+    let languages = languages.clone();
+    let lexicon = Lexicon { languages, vocabularies, slots, latents, translations, spellings: None };
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
-    let train = (0..languages.len())
-        .map(|l| Captions {
-            index: index[l].clone(),
-            image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
-            slots: tokens[l].par_iter().map(|words| encoder.slots(l, words)).collect(),
-        })
-        .collect();
+    let train = training(corpus, &encoder, &tokens);
     Ok(Prepared { encoder, embedding, train, latents_before })
+}
+
+/// The training captions, segmented already, as slots.
+fn training(corpus: &Corpus, encoder: &Encoder, tokens: &[Vec<Vec<String>>]) -> Vec<Captions> {
+    let captions = |l: usize| Captions {
+        index: index(&corpus.train, l),
+        image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
+        slots: tokens[l].par_iter().map(|words| encoder.slots(l, words)).collect(),
+    };
+    (0..tokens.len()).map(captions).collect()
+}
+
+/// Words from the characters of the training captions: no vectors, nothing to pretrain.
+fn of_characters(
+    config: &Config,
+    corpus: &Corpus,
+    segmenters: Vec<Segmenter>,
+    tokens: &[Vec<Vec<String>>],
+) -> Prepared {
+    let e = config.embedding();
+    let words = tokens.iter().flatten().flatten().map(String::as_str);
+    let spellings = Arc::new(Spellings::of(words, e.characters.min_count, e.characters.length));
+    let count = corpus.languages.len();
+    let lexicon = Lexicon {
+        languages: corpus.languages.clone(),
+        vocabularies: vec![Vocabulary::default(); count],
+        slots: vec![Vec::new(); count],
+        latents: 0,
+        translations: None,
+        spellings: Some(spellings.clone()),
+    };
+    let scorer = Scorer { layers: Vec::new(), keys: Vec::new() };
+    let encoder = Encoder { lexicon, segmenters, vectors: Vec::new(), scorer, unseen: e.unseen };
+    let mut init = Init::new(derive(config.seed(), "characters", 0));
+    let embedding = HybridEmbedding {
+        latents: Table::new(e.width, Vec::new()),
+        own: Vec::new(),
+        mask: mask(config),
+        train_words: e.train_words,
+        characters: Some(CharacterWords::new(e, spellings, &mut init)),
+    };
+    let train = training(corpus, &encoder, tokens);
+    Prepared { encoder, embedding, train, latents_before: 0 }
+}
+
+/// The vector of `[MASK]`, for a loss that needs one.
+fn mask(config: &Config) -> Option<Matrix> {
+    let e = config.embedding();
+    (config.loss().mclm.lstm > 0.0).then(|| {
+        let bound = e.norm * (3.0 / e.width as f32).sqrt();
+        matrix(Init::new(derive(config.seed(), "mask", 0)).uniform(e.width, bound), 1, e.width)
+    })
 }
 
 /// The captions of any split as slots; those of training are [`Prepared::train`] again.
@@ -308,12 +360,9 @@ impl Build<'_> {
                 own.push(self.own_words(l, &trained.scorer.layers[l])?);
             }
         }
-        let mask = (config.loss().mclm.lstm > 0.0).then(|| {
-            let bound = self.config.norm * (3.0 / width as f32).sqrt();
-            matrix(Init::new(derive(config.seed(), "mask", 0)).uniform(width, bound), 1, width)
-        });
         let latents = Table::new(width, latents);
-        Ok(HybridEmbedding { latents, own, mask, train_words: self.config.train_words })
+        let train_words = self.config.train_words;
+        Ok(HybridEmbedding { latents, own, mask: mask(config), train_words, characters: None })
     }
 
     /// The language's frequent words, reduced by PCA, and the layer that takes them where the scorer's layer takes their full

@@ -8,6 +8,7 @@ mod tensors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,14 @@ use serde::{Deserialize, Serialize};
 pub use tensors::write_whole;
 use tensors::{Stored, TensorFile, write_tensors};
 
-use crate::config::Config;
+use crate::config::{Config, EmbeddingKind};
+use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
 use crate::eval::Evaluation;
+use crate::image::Init;
 use crate::model::Model;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
@@ -209,14 +212,17 @@ impl RunFolder {
                     })
                     .collect(),
             );
-            let vectors = &encoder.vectors[l];
-            vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
+            if let Some(vectors) = encoder.vectors.get(l) {
+                vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
+            }
         }
         let translations = lexicon.translations.as_ref().map(|t| {
             let words = lexicon.languages.iter().cloned().zip(t.words.iter().cloned()).collect();
             TranslationsFile { into: lexicon.languages[t.into].clone(), words }
         });
-        let file = LexiconFile { version: VERSION, latents: lexicon.latents, slots, translations };
+        let alphabet = lexicon.spellings.as_ref().map(|s| s.alphabet().iter().collect());
+        let latents = lexicon.latents;
+        let file = LexiconFile { version: VERSION, latents, slots, translations, alphabet };
         write_whole(
             &folder.join("lexicon.json"),
             serde_json::to_string(&file).expect("plain data").as_bytes(),
@@ -243,6 +249,13 @@ impl RunFolder {
         let file: LexiconFile = read_json(&path, "a lexicon")?;
         let scorer_path = folder.join("scorer.safetensors");
         let stored = TensorFile::open(&scorer_path)?;
+        let characters = config.embedding().kind == EmbeddingKind::Characters;
+        if characters != file.alphabet.is_some() {
+            let what = "the lexicon is not of the configuration's `embedding.kind`";
+            return Err(Error::data(what).at(&path).hint(MIXED));
+        }
+        let length = config.embedding().characters.length;
+        let spellings = file.alphabet.map(|a| Arc::new(Spellings::new(a.chars().collect(), length)));
         let (mut vocabularies, mut slots, mut segmenters) = (Vec::new(), Vec::new(), Vec::new());
         let (mut vectors, mut layers) = (Vec::new(), Vec::new());
         for language in languages {
@@ -255,6 +268,9 @@ impl RunFolder {
             slots.push(read_slots(list, file.latents, &path)?);
             vocabularies.push(vocabulary);
             segmenters.push(Segmenter::new(language, config.words(), &self.path)?);
+            if spellings.is_some() {
+                continue;
+            }
             let binary = folder.join(format!("{language}.bin"));
             let file = if binary.exists() { binary } else { folder.join(format!("{language}.vec")) };
             vectors.push(WordVectors::open(&file, &|_| true)?);
@@ -279,6 +295,7 @@ impl RunFolder {
             slots,
             latents: file.latents,
             translations,
+            spellings,
         };
         let scorer = Scorer { layers, keys };
         Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
@@ -425,7 +442,7 @@ impl RunFolder {
                 .hint("let it train for an epoch first"));
         }
         let encoder = self.read_words(&config, &info.languages)?;
-        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
+        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
         let mut model = Model::new(&config, embedding, info.features, 0);
         self.read_model(which, &mut model)?;
         Ok((config, info, encoder, model))
@@ -471,12 +488,15 @@ pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> H
         words: Table::new(word_width, vec![0.0; lexicon.own(l) * word_width]),
         layer: zero_layer(),
     };
-    let languages = if e.top_k > 0 { lexicon.languages.len() } else { 0 };
+    let words = lexicon.spellings.is_none() && e.top_k > 0;
+    let languages = if words { lexicon.languages.len() } else { 0 };
+    let spelled = |s: &Arc<Spellings>| CharacterWords::new(e, s.clone(), &mut Init::new(0));
     HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),
         own: (0..languages).map(own).collect(),
         mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
         train_words: e.train_words,
+        characters: lexicon.spellings.as_ref().map(spelled),
     }
 }
 
@@ -489,6 +509,9 @@ struct LexiconFile {
     slots: BTreeMap<String, Vec<i64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     translations: Option<TranslationsFile>,
+    /// The characters that words are made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alphabet: Option<String>,
 }
 
 /// By language, a rare word and the id of the word of the language `into` that it is read as.

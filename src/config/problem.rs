@@ -92,6 +92,13 @@ pub enum Fault {
     #[error("is {top_m}; it must not be greater than `embedding.latents`, {latents}")]
     MoreBestThanLatents { top_m: usize, latents: usize },
 
+    #[error("is `{value}`; words made of characters (`embedding.kind`) have no vocabulary to translate from")]
+    NoVocabulary { value: u64 },
+    #[error("is true; the mean of two directions is pooled by the GRU's last states or their mean")]
+    NotBidirectional,
+    #[error("is false; the pooled sentence has {pooled} numbers, and `text.joint` is {joint}")]
+    ProjectionMissing { pooled: usize, joint: usize },
+
     #[error(
         "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; nothing would join text and images"
     )]

@@ -205,6 +205,9 @@ pub enum FastTextModel {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingConfig {
+    /// What the vector of a word is made of. With `characters` there are no word vectors, and all keys but `width` and `characters.…` have no effect.
+    pub kind: EmbeddingKind,
+    pub characters: CharactersConfig,
     /// The K most frequent words of each language keep a vector of their own; 0 is the language-agnostic model (LA).
     pub top_k: usize,
     /// Width of those vectors: FastText reduced by PCA; 0 keeps FastText's width.
@@ -227,6 +230,8 @@ pub struct EmbeddingConfig {
 impl Default for EmbeddingConfig {
     fn default() -> Self {
         EmbeddingConfig {
+            kind: EmbeddingKind::Hybrid,
+            characters: CharactersConfig::default(),
             top_k: 5000,
             word_width: 50,
             train_words: true,
@@ -237,6 +242,37 @@ impl Default for EmbeddingConfig {
             align: AlignConfig::default(),
             pretrain: PretrainConfig::default(),
         }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbeddingKind {
+    /// Vectors of frequent words and latent tokens (HEM, LA, MULE).
+    #[default]
+    Hybrid,
+    /// The word's characters (LIWE; Wehrmann et al. 2019): one small network for all words of all languages.
+    Characters,
+}
+
+/// Words from characters (LIWE): the vectors of a word's characters beside each other, then layers with weight and batch
+/// normalisation and leaky ReLU, the last of width `embedding.width`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CharactersConfig {
+    /// Width of a character's vector (S-LIWE 24, L-LIWE 120).
+    pub width: usize,
+    /// Characters of a word; the rest is cut, short words are filled.
+    pub length: usize,
+    /// Characters rarer than this in the training captions share one vector.
+    pub min_count: u64,
+    /// Widths of the layers before the last.
+    pub hidden: Vec<usize>,
+}
+
+impl Default for CharactersConfig {
+    fn default() -> Self {
+        CharactersConfig { width: 24, length: 26, min_count: 4, hidden: vec![384, 448] }
     }
 }
 
@@ -328,6 +364,10 @@ pub struct TextConfig {
     /// Width of the GRU's state.
     pub hidden: usize,
     pub pooling: Pooling,
+    /// Whether a second GRU reads from the end; the mean of both is pooled, `last` being both states at the last word (LIWE).
+    pub bidirectional: bool,
+    /// Whether a layer takes the pooled sentence to the joint space; without it `hidden` is the width of that space (LIWE).
+    pub projection: bool,
     /// Probability with which a token is left out of a training sentence.
     pub word_dropout: f32,
     /// Whether the mean of the token vectors stands beside the GRU's state before the last layer.
@@ -344,6 +384,8 @@ impl Default for TextConfig {
             encoder: Encoder::Gru,
             hidden: 512,
             pooling: Pooling::Last,
+            bidirectional: false,
+            projection: true,
             word_dropout: 0.0,
             bag: false,
             joint: 512,

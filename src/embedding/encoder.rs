@@ -11,13 +11,18 @@ use crate::words::{Segmenter, WordVectors};
 pub struct Encoder {
     pub lexicon: Lexicon,
     pub segmenters: Vec<Segmenter>,
-    /// FastText by language, for unseen words.
+    /// FastText by language, for unseen words; none where words are made of characters.
     pub vectors: Vec<WordVectors>,
     pub scorer: Scorer,
     pub unseen: Unseen,
 }
 
 impl Encoder {
+    /// The width of the FastText vectors, 0 without them.
+    pub fn vector_width(&self) -> usize {
+        self.vectors.first().map_or(0, WordVectors::width)
+    }
+
     /// The slots of a sentence; words that have none are left out.
     pub fn encode(&self, language: usize, text: &str) -> Vec<Slot> {
         self.slots(language, &self.segmenters[language].segment(text))

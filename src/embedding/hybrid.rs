@@ -2,6 +2,7 @@
 
 use dfdx::prelude::*;
 
+use super::characters::CharacterWords;
 use super::lexicon::TokenRows;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
@@ -21,6 +22,8 @@ pub struct HybridEmbedding {
     pub mask: Option<Matrix>,
     /// Whether the own words' vectors are trained, or stay as PCA left them.
     pub train_words: bool,
+    /// What makes vectors of characters in place of the latent ones; such a model has no own words.
+    pub characters: Option<CharacterWords>,
 }
 
 #[derive(Clone)]
@@ -34,7 +37,10 @@ impl HybridEmbedding {
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: &TokenRows, precision: Precision) -> Matrix<T> {
         let mut parts = Vec::new();
         if !rows.latents.is_empty() {
-            parts.push(lookup(&self.latents, &rows.latents));
+            parts.push(match &self.characters {
+                Some(characters) => characters.forward(&rows.latents, precision),
+                None => lookup(&self.latents, &rows.latents),
+            });
         }
         for (own, rows) in self.own.iter().zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
             parts.push(match self.train_words {
@@ -55,6 +61,9 @@ impl HybridEmbedding {
     pub fn visit(&mut self, languages: &[String], f: &mut dyn FnMut(&str, Parameter)) {
         if self.latents.rows() > 0 {
             f("embedding.latent", Parameter::Table(&mut self.latents));
+        }
+        if let Some(characters) = &mut self.characters {
+            characters.visit(f);
         }
         for (own, language) in self.own.iter_mut().zip(languages) {
             if self.train_words {

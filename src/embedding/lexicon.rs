@@ -1,7 +1,9 @@
 //! Which row of which table each word uses, and the distinct rows of a batch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::characters::Spellings;
 use crate::error::{Error, Result};
 use crate::ops::sequences::Sequences;
 use crate::words::{Dictionary, Vocabulary};
@@ -9,7 +11,7 @@ use crate::words::{Dictionary, Vocabulary};
 /// Where the vector of a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot {
-    /// Row of the shared latent vocabulary.
+    /// Row of the shared latent vocabulary, or of the spellings where words are made of characters.
     Latent(u32),
     /// Row of the language's own words.
     Own(u32),
@@ -26,6 +28,8 @@ pub struct Lexicon {
     pub latents: usize,
     /// Rare words that are read as words of another language.
     pub translations: Option<Translations>,
+    /// What words are made of where they are made of characters; the vocabularies are empty then.
+    pub spellings: Option<Arc<Spellings>>,
 }
 
 /// Words outside their language's vocabulary, and the words of another language that they are read as.
@@ -61,6 +65,9 @@ impl Lexicon {
 
     /// Where the vector of a word, or of its translation, is; nothing for an unknown word.
     pub fn slot(&self, language: usize, word: &str) -> Option<Slot> {
+        if let Some(spellings) = &self.spellings {
+            return Some(Slot::Latent(spellings.row(word)));
+        }
         if let Some(id) = self.vocabularies[language].id(word) {
             return Some(self.slots[language][id as usize]);
         }
@@ -138,7 +145,12 @@ impl Collector {
         for (language, slots) in sentences.clone() {
             for &slot in slots {
                 let (table, row) = place(language, slot);
-                let known = &mut self.seen[table][row as usize];
+                let seen = &mut self.seen[table];
+                if row as usize >= seen.len() {
+                    // Spellings grow with the words that are met.
+                    seen.resize(row as usize + 1, NONE);
+                }
+                let known = &mut seen[row as usize];
                 if *known == NONE {
                     let list =
                         if table == 0 { &mut self.rows.latents } else { &mut self.rows.own[table - 1] };

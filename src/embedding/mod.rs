@@ -1,5 +1,7 @@
-//! Token → vector in the universal space: few words of their own per language, and a latent vocabulary shared by all.
+//! Token → vector in the universal space: few words of their own per language, and a latent vocabulary shared by all;
+//! or words from their characters.
 
+pub mod characters;
 pub mod encoder;
 pub mod hybrid;
 pub mod kmeans;

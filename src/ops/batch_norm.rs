@@ -1,4 +1,4 @@
-//! Batch normalisation, ReLU and dropout in one pass; dropout alone.
+//! Batch normalisation, ReLU (or leaky ReLU) and dropout in one pass; dropout alone.
 
 use dfdx::prelude::*;
 use rayon::prelude::*;
@@ -38,6 +38,25 @@ pub fn batch_norm_relu_dropout<T: Tape<f32, Dev> + 'static>(
     p: f32,
     seed: u64,
 ) -> Matrix<T> {
+    normalise(x, weights, 0.0, p, seed)
+}
+
+/// As [`batch_norm_relu_dropout`] without dropout, and with `slope` times what is below 0 in place of 0 (Maas et al. 2013).
+pub fn batch_norm_leaky<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    weights: &mut BatchNormWeights,
+    slope: f32,
+) -> Matrix<T> {
+    normalise(x, weights, slope, 0.0, 0)
+}
+
+fn normalise<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    weights: &mut BatchNormWeights,
+    slope: f32,
+    p: f32,
+    seed: u64,
+) -> Matrix<T> {
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     let (mean, variance) = if T::OWNS_TAPE {
@@ -59,7 +78,9 @@ pub fn batch_norm_relu_dropout<T: Tape<f32, Dev> + 'static>(
     out.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
         for (j, o) in row.iter_mut().enumerate() {
             let y = (*o - mean[j]) * inverse[j] * scale[j] + shift[j];
-            *o = if y > 0.0 && (p == 0.0 || keeps(seed, i * width + j, p)) { y * keep } else { 0.0 };
+            // Without a slope that is 0, not −0.
+            let y = if y > 0.0 { y } else { y * slope + 0.0 };
+            *o = if p == 0.0 || keeps(seed, i * width + j, p) { y * keep } else { 0.0 };
         }
     });
     let out = matrix(out, rows, width);
@@ -67,8 +88,17 @@ pub fn batch_norm_relu_dropout<T: Tape<f32, Dev> + 'static>(
     record!(tape, out, |grads, g| {
         let (n, from, y) = (rows as f32, data(&x), data(&result));
         let normal = |i: usize, j: usize| (from[i * width + j] - mean[j]) * inverse[j];
-        // Only what passed ReLU and dropout has a gradient.
-        let passed = |i: usize, j: usize| if y[i * width + j] > 0.0 { g[i * width + j] * keep } else { 0.0 };
+        // What dropout has taken is 0, as is what ReLU without a slope has.
+        let passed = |i: usize, j: usize| {
+            let (y, g) = (y[i * width + j], g[i * width + j]);
+            if y > 0.0 {
+                g * keep
+            } else if y < 0.0 {
+                g * keep * slope
+            } else {
+                0.0
+            }
+        };
         let (mut d_scale, mut d_shift) = (vec![0f32; width], vec![0f32; width]);
         for i in 0..rows {
             for j in 0..width {
@@ -146,6 +176,26 @@ mod tests {
         vector_gradient("scale", &w.scale, &grads, 1e-3, 1e-2, scale);
         let shift = |v: &Vector| value(&x, &BatchNormWeights { shift: v.clone(), ..w.clone() });
         vector_gradient("shift", &w.shift, &grads, 1e-3, 1e-2, shift);
+    }
+
+    #[test]
+    fn leaky_gradients_are_slopes_on_both_sides() {
+        let x = matrix(noise(24, 3), 6, 4);
+        let w = weights(4);
+        let value = |x: &Matrix, w: &BatchNormWeights| {
+            probe(batch_norm_leaky(x.leaky_trace(), &mut w.clone(), 0.1)).array()
+        };
+        let y = batch_norm_leaky(x.clone(), &mut w.clone(), 0.1);
+        let relu = batch_norm_relu_dropout(x.clone(), &mut w.clone(), 0.0, 0);
+        let sides = data(&y).iter().zip(data(&relu));
+        assert!(sides.clone().all(|(y, r)| if *y > 0.0 { y == r } else { *r == 0.0 }));
+        assert!(sides.filter(|(y, _)| **y < 0.0).count() > 5);
+        let identity = batch_norm_leaky(x.clone(), &mut w.clone(), 1.0);
+        assert!(data(&y).iter().zip(data(&identity)).all(|(y, i)| *i > 0.0 || (y - 0.1 * i).abs() < 1e-7));
+        let grads = probe(batch_norm_leaky(x.leaky_trace(), &mut w.clone(), 0.1)).backward();
+        matrix_gradient("x", &x, &grads, 1e-3, 2e-2, |x| value(x, &w));
+        let scale = |v: &Vector| value(&x, &BatchNormWeights { scale: v.clone(), ..w.clone() });
+        vector_gradient("scale", &w.scale, &grads, 1e-3, 1e-2, scale);
     }
 
     #[test]

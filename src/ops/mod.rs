@@ -12,3 +12,4 @@ pub mod scratch;
 pub mod sequences;
 pub mod simd;
 pub mod tape;
+pub mod weight_norm;

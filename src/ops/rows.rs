@@ -105,12 +105,17 @@ pub fn beside<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix
 
 /// The given rows of a matrix, which may repeat → (rows, width).
 pub fn select<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32]) -> Matrix<T> {
+    spell(x, rows, 1)
+}
+
+/// The given rows of a matrix, which may repeat, `length` of them beside each other → (rows / length, length · width).
+pub fn spell<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: usize) -> Matrix<T> {
     let (x, tape) = x.split_tape();
     let width = x.shape().1;
     let mut out = Vec::with_capacity(rows.len() * width);
     rows.iter().for_each(|&r| out.extend_from_slice(&data(&x)[r as usize * width..][..width]));
     let kept = if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() };
-    record!(tape, matrix(out, rows.len(), width), |grads, g| {
+    record!(tape, matrix(out, rows.len() / length, length * width), |grads, g| {
         let to = grads.get_or_alloc_mut(&x)?;
         for (row, g) in kept.iter().zip(g.chunks(width)) {
             to[*row as usize * width..][..width].iter_mut().zip(g).for_each(|(t, g)| *t += g);
@@ -227,6 +232,11 @@ mod tests {
         let rows = [2, 0, 2];
         let grads = probe(select(a.leaky_trace(), &rows)).backward();
         matrix_gradient("select", &a, &grads, 1e-2, 1e-3, |a| probe(select(a.clone(), &rows)).array());
+        let rows = [2, 0, 2, 1];
+        let spelled = spell(a.clone(), &rows, 2);
+        assert_eq!((*spelled.shape(), spelled[[1, 3]]), ((2, 4), a[[1, 1]]));
+        let grads = probe(spell(a.leaky_trace(), &rows, 2)).backward();
+        matrix_gradient("spell", &a, &grads, 1e-2, 1e-3, |a| probe(spell(a.clone(), &rows, 2)).array());
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Earlier {
             .hint("give the same data with `--set data.root=…`, or another `--out` for a new run"));
         }
         let encoder = folder.read_words(&config, &info.languages)?;
-        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
+        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
         let model = Model::new(&config, embedding, info.features, 0);
         if folder.config()? != config {
             folder.write_config(&config)?;

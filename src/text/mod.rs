@@ -9,15 +9,18 @@ use crate::device::{Dev, Matrix};
 use crate::image::Init;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::{LinearWeights, linear, unit_rows};
-use crate::ops::recurrent::{RecurrentWeights, gru};
+use crate::ops::recurrent::{RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
 use crate::optim::Parameter;
 
-/// GRU (or average) → linear → unit length; shared by all languages.
+/// GRU (one or both ways, or an average) → linear → unit length; shared by all languages.
 pub struct TextEncoder {
     pub gru: Option<RecurrentWeights>,
-    pub output: LinearWeights,
+    /// The GRU that reads from the end.
+    pub backward: Option<RecurrentWeights>,
+    /// Into the joint space; without it the pooled sentence is in it.
+    pub output: Option<LinearWeights>,
     config: TextConfig,
     precision: Precision,
 }
@@ -30,7 +33,9 @@ impl TextEncoder {
             Encoder::Average => (None, width),
         };
         let inputs = hidden + if config.bag { width } else { 0 };
-        TextEncoder { gru, output: init.linear(inputs, config.joint), config: config.clone(), precision }
+        let backward = config.bidirectional.then(|| init.recurrent(3, width, config.hidden));
+        let output = config.projection.then(|| init.linear(inputs, config.joint));
+        TextEncoder { gru, backward, output, config: config.clone(), precision }
     }
 
     /// tokens (distinct, width) → (sentences, joint), unit length. `seed` is for dropout, which only a tape turns on.
@@ -41,22 +46,35 @@ impl TextEncoder {
         seed: u64,
     ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
-        let mut pooled = match &self.gru {
-            Some(weights) => gru(tokens, weights, sentences, self.config.pooling, self.precision),
-            None => mean(tokens, sentences),
+        let (pooling, precision) = (self.config.pooling, self.precision);
+        let mut pooled = match (&self.gru, &self.backward) {
+            (Some(one), Some(other)) => {
+                bidirectional_gru(tokens, [one, other], sentences, pooling, precision)
+            }
+            (Some(weights), None) => gru(tokens, weights, sentences, pooling, precision),
+            (None, _) => mean(tokens, sentences),
         };
         if let Some(bag) = bag {
             // Token vectors are long for the GRU's sake; beside its states they count as one more unit vector.
             pooled = beside(pooled, unit_rows(bag));
         }
-        unit_rows(linear(dropout(pooled, self.config.dropout, seed), &self.output, self.precision))
+        let pooled = dropout(pooled, self.config.dropout, seed);
+        match &self.output {
+            Some(output) => unit_rows(linear(pooled, output, precision)),
+            None => unit_rows(pooled),
+        }
     }
 
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         if let Some(gru) = &mut self.gru {
             visit_recurrent("text.gru", gru, f);
         }
-        visit_linear("text.output", &mut self.output, f);
+        if let Some(backward) = &mut self.backward {
+            visit_recurrent("text.backward", backward, f);
+        }
+        if let Some(output) = &mut self.output {
+            visit_linear("text.output", output, f);
+        }
     }
 }
 

@@ -1,18 +1,22 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
 //! and the parameters by name. `make.py` wrote the files.
 
+mod characters;
 mod operations;
 mod parameters;
 mod training;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
-use tinyglot::config::Config;
+use tinyglot::config::{Config, EmbeddingKind};
 use tinyglot::embedding::HybridEmbedding;
+use tinyglot::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::embedding::hybrid::OwnWords;
+use tinyglot::image::Init;
 use tinyglot::model::Model;
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
@@ -60,12 +64,17 @@ fn blank(config: &Config, latents: usize, features: usize) -> Model {
     };
     let own =
         || OwnWords { words: Table::new(e.word_width, vec![0.0; e.top_k * e.word_width]), layer: layer() };
-    let languages = if e.top_k > 0 { config.data().languages.len() } else { 0 };
+    let spelled = e.kind == EmbeddingKind::Characters;
+    let languages = if e.top_k > 0 && !spelled { config.data().languages.len() } else { 0 };
+    // LIWE's alphabet has 101 entries, two of them special.
+    let spellings = || Spellings::new(('a'..).take(99).collect(), e.characters.length);
+    let characters = || CharacterWords::new(e, Arc::new(spellings()), &mut Init::new(0));
     let embedding = HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; latents * e.width]),
         own: (0..languages).map(|_| own()).collect(),
         mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
         train_words: e.train_words,
+        characters: spelled.then(characters),
     };
     Model::new(config, embedding, features, 0)
 }

@@ -2,7 +2,7 @@
 
 For every NAME.toml beside this file it makes a small model and ten batches, trains it for ten steps in double precision,
 and writes NAME.safetensors: starting weights, batches, and what the first step and the ten losses must be. ops.safetensors
-holds single operations. The equations are those of Burns et al. 2020, section 3, and of the documentation of `src/loss`;
+holds single operations, liwe.safetensors words from characters. The equations are those of Burns et al. 2020, section 3, and of the documentation of `src/loss`;
 tokens are looked up one by one and losses are written as loops over anchors, for reading and not for speed.
 """
 
@@ -479,6 +479,64 @@ def operations():
     write("ops", out)
 
 
+# --- words from characters -----------------------------------------------------------------------------------------
+
+SPELLED = ["ab", "gfedc", "cab", "fede", "dabba", "ax", "gggg", "bad"]
+READ = [[0, 1, 0], [4], [3, 2, 5, 7], [6, 1]]
+
+
+def liwe():
+    """LIWE in small: characters a to g, words of 5, layers of 6 and 4, a GRU both ways to 5, its mean at the last word."""
+    torch.manual_seed(7)
+    rng = np.random.default_rng(7)
+    draw = lambda *shape: torch.tensor(rng.normal(size=shape)).float().double()
+    code = lambda c: "abcdefg".index(c) + 2 if c in "abcdefg" else 1
+    codes = torch.tensor([[code(c) for c in w] + [0] * (5 - len(w)) for w in SPELLED])
+    out, table = {"table": draw(9, 3)}, nn.Embedding(9, 3).double()
+    table.weight.data = out["table"].clone()
+    parts = []
+    for n, (inputs, outputs) in enumerate(((15, 6), (6, 4))):
+        linear = nn.utils.parametrizations.weight_norm(nn.Linear(inputs, outputs).double(), dim=0)
+        norm, weight = nn.BatchNorm1d(outputs).double(), linear.parametrizations.weight
+        named = {"directions": weight.original1, "gains": weight.original0, "bias": linear.bias}
+        named |= {"norm.scale": norm.weight, "norm.shift": norm.bias}
+        for name, parameter in named.items():
+            # A gain near 0 would leave a variance near 0 to divide by.
+            values = draw(*parameter.shape)
+            parameter.data = values.abs() + 0.5 if name == "gains" else values
+            out[f"{n}.{name}"] = parameter.data.float()
+            parameter.data = out[f"{n}.{name}"].double()
+        parts.append((linear, norm, named))
+    gru = nn.GRU(4, 5, batch_first=True, bidirectional=True).double()
+    for name, parameter in gru.named_parameters():
+        parameter.data = draw(*parameter.shape) * 0.6
+        out[f"gru.{name}"] = parameter.data.float()
+        parameter.data = out[f"gru.{name}"].double()
+
+    def words():
+        x = table(codes).flatten(1)
+        for linear, norm, _ in parts:
+            x = nn.functional.leaky_relu(norm(linear(x)), 0.1)
+        return x
+
+    tokens, pull = words(), draw(len(READ), 5)
+    lengths = torch.tensor([len(r) for r in READ])
+    packed = pack_padded_sequence(
+        pad_sequence([tokens[r] for r in READ], batch_first=True), lengths, batch_first=True, enforce_sorted=False
+    )
+    both = pad_packed_sequence(gru(packed)[0], batch_first=True)[0]
+    states = ((both[..., :5] + both[..., 5:]) / 2)[torch.arange(len(READ)), lengths - 1]
+    (states * pull).sum().backward()
+    out |= {"words": tokens, "states": states, "pull": pull, "gradient.table": table.weight.grad}
+    for n, (_, norm, named) in enumerate(parts):
+        out |= {f"gradient.{n}.{name}": parameter.grad for name, parameter in named.items()}
+    out |= {f"gradient.gru.{name}": parameter.grad for name, parameter in gru.named_parameters()}
+    for _, norm, _ in parts:
+        norm.eval()
+    out["inference"] = words()
+    write("liwe", out)
+
+
 def write(name, out):
     kind = lambda x: np.float32 if x.is_floating_point() else np.uint32
     save_file({n: np.ascontiguousarray(x.detach().numpy().astype(kind(x))) for n, x in out.items()}, HERE / f"{name}.safetensors")
@@ -489,3 +547,4 @@ if __name__ == "__main__":
     train("hem", 2)
     train("la", 3)
     operations()
+    liwe()

@@ -1,7 +1,7 @@
 //! What a checkpoint holds, by name and shape; and how many parameters the paper's models have.
 
 use dfdx::prelude::*;
-use tinyglot::config::{Config, RawConfig};
+use tinyglot::config::{Config, EmbeddingKind, RawConfig};
 use tinyglot::embedding::TokenRows;
 use tinyglot::model::Model;
 
@@ -162,6 +162,74 @@ fn embn_has_one_layer_and_its_languages_words() {
     })
     .parameter_counts();
     assert_eq!((train, test), (7_088_128 + 10_000 * 300 + 300 * 512 + 512, 7_088_128));
+}
+
+/// LIWE at its sizes: words of 26 characters through layers of 384, 448 and 300; a GRU both ways to 1024, nothing after it.
+fn liwe(raw: &mut RawConfig, width: usize) {
+    paper(raw);
+    without_heads(raw);
+    (raw.embedding.kind, raw.embedding.characters.width, raw.embedding.width) =
+        (EmbeddingKind::Characters, width, 300);
+    (raw.text.hidden, raw.text.joint) = (1024, 1024);
+    (raw.text.bidirectional, raw.text.projection) = (true, false);
+}
+
+/// Wehrmann et al. 2019: with one linear layer for pictures as theirs, S-LIWE has 11 M parameters, and L-LIWE (characters of
+/// width 120; Burns et al. 2020) 26 M with 14.6 M that their code builds and never uses. Each layer has a direction and a gain, a
+/// bias, and scale and shift of its batch normalisation.
+#[test]
+fn liwe_has_the_papers_parameters() {
+    for (width, millions, unused) in [(24, 11.0, 0.0), (120, 26.0, 14.6)] {
+        let layer = |inputs: usize, outputs: usize| outputs * (inputs + 4);
+        let words = 101 * width + layer(26 * width, 384) + layer(384, 448) + layer(448, 300);
+        let both_ways = 2 * (3 * 1024 * (300 + 1024 + 2));
+        let image = 2048 * 2049 + 2 * 2048 + 2049 * 1024;
+        let (train, test) = model(2048, 0, |raw| liwe(raw, width)).parameter_counts();
+        assert_eq!(train, words + both_ways + image);
+        assert_eq!(test, train, "no word is computed beforehand");
+        let theirs = (words + both_ways + 2049 * 1024) as f64 / 1e6 + unused;
+        assert!((theirs - millions).abs() < 0.5, "{theirs}");
+    }
+}
+
+#[test]
+fn names_and_shapes_of_liwe() {
+    let mut small = model(9, 0, |raw| {
+        without_heads(raw);
+        raw.embedding.kind = EmbeddingKind::Characters;
+        raw.embedding.characters.hidden = vec![7];
+        (raw.text.hidden, raw.text.joint) = (10, 10);
+        (raw.text.bidirectional, raw.text.projection) = (true, false);
+    });
+    let text: Vec<String> = stored(&mut small).into_iter().filter(|n| !n.starts_with("image.")).collect();
+    assert_eq!(
+        text,
+        [
+            "embedding.characters.0.bias [7]",
+            "embedding.characters.0.directions [7, 624]",
+            "embedding.characters.0.gains [7]",
+            "embedding.characters.0.norm.mean [7]",
+            "embedding.characters.0.norm.scale [7]",
+            "embedding.characters.0.norm.shift [7]",
+            "embedding.characters.0.norm.variance [7]",
+            "embedding.characters.1.bias [12]",
+            "embedding.characters.1.directions [12, 7]",
+            "embedding.characters.1.gains [12]",
+            "embedding.characters.1.norm.mean [12]",
+            "embedding.characters.1.norm.scale [12]",
+            "embedding.characters.1.norm.shift [12]",
+            "embedding.characters.1.norm.variance [12]",
+            "embedding.characters.table [101, 24]",
+            "text.backward.bias_hh [30]",
+            "text.backward.bias_ih [30]",
+            "text.backward.weight_hh [30, 10]",
+            "text.backward.weight_ih [30, 12]",
+            "text.gru.bias_hh [30]",
+            "text.gru.bias_ih [30]",
+            "text.gru.weight_hh [30, 10]",
+            "text.gru.weight_ih [30, 12]",
+        ]
+    );
 }
 
 #[test]

@@ -241,3 +241,19 @@ fn translated_queries_are_read_as_english_and_count_as_their_language() {
     assert_eq!(json["languages"]["de"], json["languages"]["en"]);
     assert_eq!(json["languages"]["de"]["captions"], 40);
 }
+
+#[test]
+fn words_of_characters_are_trained_searched_and_embedded() {
+    let place = data();
+    let (config, run) = (place.path().join("config.toml"), place.path().join("run"));
+    let liwe =
+        ["--set", "embedding.kind=characters", "--set", "text.bidirectional=true", "--set", "train.epochs=1"];
+    printed(&[&["train", text(&config), "--out", text(&run), "-q"][..], &liwe].concat());
+    let gallery = place.path().join("data/features/test.npy");
+    let found = printed(&["search", text(&run), "--language", "de", "--gallery", text(&gallery), "Xyloföhn"]);
+    assert!(!found.is_empty());
+    let (bytes, ran) = fed(&["embed", text(&run), "--language", "zh"], "房子\n猫\n".as_bytes());
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let rows = rows(&bytes, 16);
+    assert!(rows.len() == 2 && (cosine(&rows[0], &rows[0]) - 1.0).abs() < 1e-5, "{rows:?}");
+}

@@ -16,7 +16,7 @@ fn a_loss_that_is_not_a_number_stops_and_is_named() {
     let before = checkpoint(&run);
     type Poison = fn(&mut Trainer);
     let poisons: [(Poison, &str); 3] = [
-        (|t| data1_mut(&mut t.model.text.output.bias)[3] = f32::NAN, "`triplet`"),
+        (|t| data1_mut(&mut t.model.text.output.as_mut().expect("a layer").bias)[3] = f32::NAN, "`triplet`"),
         (|t| data1_mut(&mut t.model.adversary.as_mut().unwrap().bias)[0] = f32::NAN, "`adversary`"),
         (|t| data1_mut(&mut t.model.mclm.encoder.as_mut().unwrap().1.bias)[1] = f32::INFINITY, "`mclm_lstm`"),
     ];

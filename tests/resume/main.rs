@@ -174,7 +174,7 @@ fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer)) ->
     let (config, info) = (folder.config()?, folder.info()?);
     let corpus = Corpus::load(config.data(), config.base())?;
     let encoder = folder.read_words(&config, &info.languages)?;
-    let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vectors[0].width());
+    let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
     let model = Model::new(&config, embedding, info.features, 0);
     let train = encode_training(&encoder, &corpus);
     let validation = (0..info.languages.len()).map(|l| encode(&encoder, &corpus.val, l)).collect();

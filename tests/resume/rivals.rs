@@ -25,6 +25,15 @@ const MULE: [&str; 5] = [
 const DICTIONARY: [&str; 3] =
     ["data.languages=['en','de']", "data.dictionary=to-en.dict", "words.translate_below=4"];
 
+/// Words from their characters, read both ways.
+const LIWE: [&str; 5] = [
+    "embedding.kind=characters",
+    "embedding.characters={width=4, length=7, min_count=2, hidden=[24]}",
+    "text.hidden=24",
+    "text.bidirectional=true",
+    "text.projection=false",
+];
+
 fn interrupted_is_straight(settings: &[&str]) -> Place {
     let place = Place::with(settings);
     let (straight, broken) = (place.copy("straight"), place.copy("broken"));
@@ -53,6 +62,45 @@ fn mule_goes_on_in_the_same_bits_and_has_no_latent_tokens() {
     let (_, encoder) = read(&place);
     assert!(encoder.lexicon.slots.iter().flatten().all(|slot| matches!(slot, Slot::Own(_))));
     assert_eq!(encoder.encode(0, "neverheardof"), []);
+}
+
+#[test]
+fn words_of_characters_go_on_in_the_same_bits_and_none_is_unknown() {
+    let place = interrupted_is_straight(&LIWE);
+    assert!(!place.run().join("words/de.bin").exists(), "no vectors are needed");
+    let (_, encoder) = read(&place);
+    let both = encoder.encode(0, "neverheardof neverhe");
+    assert!(both.len() == 2 && both[0] == both[1], "cut to seven characters: {both:?}");
+    let alphabet = encoder.lexicon.spellings.as_ref().unwrap().alphabet().to_vec();
+    assert!(
+        alphabet.contains(&'ä') && alphabet.iter().any(|c| *c > '\u{4e00}'),
+        "of all languages: {alphabet:?}"
+    );
+}
+
+/// Threads meet new words in any order.
+#[test]
+fn words_of_characters_do_not_depend_on_threads() {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let place = Place::with(&LIWE);
+            assert_eq!(go_on(&place.run(), Some(12), |_| ()).unwrap(), End::Interrupted);
+            place
+        })
+    };
+    let (one, more) = (on(1), on(8));
+    assert_same(&one.run(), &more.run());
+}
+
+#[test]
+fn a_lexicon_of_another_kind_is_refused() {
+    let place = Place::with(&LIWE);
+    let config = place.run().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("kind = \"characters\"", "kind = \"hybrid\"")).unwrap();
+    let error = resume(&place.run()).unwrap_err().to_string();
+    assert!(error.contains("`embedding.kind`") && error.contains("\nhint: "), "{error}");
 }
 
 #[test]

@@ -21,8 +21,12 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     words(&raw.words, &mut rules);
     fasttext(&raw.words.fasttext, &mut rules);
     dictionary(&raw.words, &raw.data, &mut rules);
+    let value = raw.words.translate_below;
+    let words = value == 0 || raw.embedding.kind == EmbeddingKind::Hybrid;
+    rules.need(words, "words.translate_below", Fault::NoVocabulary { value });
     embedding(&raw.embedding, &raw.words, &mut rules);
-    text(&raw.text, &mut rules);
+    characters(&raw.embedding.characters, &mut rules);
+    text(&raw.text, &raw.embedding, &mut rules);
     image(&raw.image, &mut rules);
     loss(&raw.loss, &mut rules);
     word_drift(&raw.loss, &raw.embedding, &mut rules);
@@ -158,7 +162,26 @@ fn embedding(embedding: &EmbeddingConfig, words: &WordsConfig, rules: &mut Rules
     rules.positive("embedding.pretrain.temperature", pretrain.temperature);
 }
 
-fn text(text: &TextConfig, rules: &mut Rules) {
+fn characters(characters: &CharactersConfig, rules: &mut Rules) {
+    rules.width("embedding.characters.width", characters.width);
+    rules.width("embedding.characters.length", characters.length);
+    rules.at_least("embedding.characters.min_count", characters.min_count as usize, 1);
+    for &width in &characters.hidden {
+        rules.width("embedding.characters.hidden", width);
+    }
+}
+
+fn text(text: &TextConfig, embedding: &EmbeddingConfig, rules: &mut Rules) {
+    let gru = text.encoder == Encoder::Gru;
+    let both = !text.bidirectional || (gru && text.pooling != Pooling::Max);
+    rules.need(both, "text.bidirectional", Fault::NotBidirectional);
+    let state = if gru { text.hidden } else { embedding.width };
+    let (pooled, joint) = (state + if text.bag { embedding.width } else { 0 }, text.joint);
+    rules.need(
+        text.projection || pooled == joint,
+        "text.projection",
+        Fault::ProjectionMissing { pooled, joint },
+    );
     rules.width("text.hidden", text.hidden);
     rules.width("text.joint", text.joint);
     rules.share("text.word_dropout", text.word_dropout);
@@ -205,7 +228,8 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
 }
 
 fn word_drift(loss: &LossConfig, embedding: &EmbeddingConfig, rules: &mut Rules) {
-    let trained = embedding.top_k > 0 && embedding.train_words;
+    let words = embedding.kind == EmbeddingKind::Hybrid && embedding.top_k > 0;
+    let trained = words && embedding.train_words;
     let value = loss.word_drift;
     rules.need(trained || value == 0.0, "loss.word_drift", Fault::NoTrainedWords { value });
 }

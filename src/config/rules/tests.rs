@@ -347,6 +347,43 @@ fn latents_may_be_left_out_when_rare_words_are_dropped() {
     assert_eq!(broken, [""; 0]);
 }
 
+rule!(
+    words_of_characters_are_not_translated,
+    |c| {
+        (c.embedding.kind, c.words.translate_below) = (EmbeddingKind::Characters, 3);
+        c.data.dictionary = Some("{language}-en.dict".into());
+    },
+    "`words.translate_below` is `3`; words made of characters (`embedding.kind`) have no vocabulary to translate from"
+);
+rule!(
+    words_of_characters_do_not_drift,
+    |c| (c.embedding.kind, c.loss.word_drift) = (EmbeddingKind::Characters, 1.0),
+    "`loss.word_drift` is 1; it keeps trained word vectors near their start, and the model has none \
+     (`embedding.top_k`, `embedding.train_words`)"
+);
+rule!(
+    characters_have_vectors,
+    |c| c.embedding.characters.hidden = vec![384, 0],
+    "`embedding.characters.hidden` is 0; it must be at least 1"
+);
+
+// [text]
+rule!(
+    a_mean_of_two_directions_has_no_maximum,
+    |c| (c.text.bidirectional, c.text.pooling) = (true, Pooling::Max),
+    "`text.bidirectional` is true; the mean of two directions is pooled by the GRU's last states or their mean"
+);
+rule!(
+    averages_have_no_directions,
+    |c| (c.text.bidirectional, c.text.encoder) = (true, Encoder::Average),
+    "`text.bidirectional` is true; the mean of two directions is pooled by the GRU's last states or their mean"
+);
+rule!(
+    without_a_projection_the_state_is_the_joint_vector,
+    |c| (c.text.projection, c.text.hidden) = (false, 1024),
+    "`text.projection` is false; the pooled sentence has 1024 numbers, and `text.joint` is 512"
+);
+
 // [loss]
 rule!(
     words_without_trained_vectors_do_not_drift,

@@ -4,6 +4,7 @@
 //! batch. Sentences are sorted by length and dealt into a fixed number of chunks; each chunk runs its whole forward and
 //! backward on one thread, so the bits do not depend on the number of threads.
 
+mod bidirectional;
 mod cell;
 mod cpu;
 
@@ -15,6 +16,7 @@ use super::sequences::Sequences;
 use super::tape::{data, matrix, record};
 use crate::config::{Pooling, Precision};
 use crate::device::{Dev, Matrix, Vector};
+pub use bidirectional::bidirectional_gru;
 use cell::{Cell, GruCell, LstmCell};
 
 /// Weights in PyTorch's layout: `weight_ih` (G·hidden, inputs), `weight_hh` (G·hidden, hidden) and two biases

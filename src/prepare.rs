@@ -198,7 +198,7 @@ fn word_vectors(
         text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
     }
     let settings = &config.words().fasttext;
-    let seed = derive(config.seed(), code, 0);
+    let seed = derive(settings.seed, code, 0);
     let file = cache.map(|c| c.join(format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text))));
     if let Some(file) = file.as_ref().filter(|f| f.exists()) {
         return WordVectors::open(file, &|_| true);

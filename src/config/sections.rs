@@ -173,6 +173,8 @@ pub struct FastTextConfig {
     pub max_ngram: usize,
     /// Hash buckets of the n-grams.
     pub buckets: usize,
+    /// Seed of the vectors. It is not the run's, so that runs of several seeds share the vectors, which take longest to make.
+    pub seed: u64,
 }
 
 impl Default for FastTextConfig {
@@ -189,6 +191,7 @@ impl Default for FastTextConfig {
             min_ngram: 3,
             max_ngram: 6,
             buckets: 100_000,
+            seed: 0,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The standard training step, to be measured beside its PyTorch twin with the same inputs and initial weights.
 //!
-//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16] [--profile]
+//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16]
 //!
-//! Prints one JSON line: the first losses and the median milliseconds per step, like the twin.
+//! Prints one JSON line: the first losses and the median milliseconds per step, like the twin; and how fast the step's
+//! matrix products would have to be if there were nothing else, beside one large product alone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use tinyglot::embedding::lexicon::Collector;
 use tinyglot::embedding::{Slot, TokenRows};
 use tinyglot::loss::{Pairs, on_tape, triplet::bidirectional};
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
+use tinyglot::ops::matmul::{View, matmul};
 use tinyglot::ops::recurrent::{RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::scratch;
@@ -160,6 +162,33 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
 
 type Scalar = Tensor<(), f32, Dev, Taped>;
 
+/// Operations of the products of one step, in GFLOP: forward, and backward for weights and, where something trains them,
+/// inputs. Every distinct token is projected once, and the first state of a sentence is zero.
+fn gflop(model: &Model, batch: &Batch) -> f64 {
+    let size = |m: &Matrix| (m.shape().0 * m.shape().1) as f64;
+    let (distinct, images) = (batch.tokens.len() as f64, batch.images.shape().0 as f64);
+    let (sentences, tokens) = (batch.sentences.len() as f64, batch.sentences.rows.len() as f64);
+    let own = batch.tokens.own.iter().map(Vec::len).sum::<usize>() as f64;
+    let all = distinct * size(&model.gru.weight_ih)
+        + (tokens - sentences) * size(&model.gru.weight_hh)
+        + sentences * size(&model.sentence.weight)
+        + images * size(&model.image2.weight);
+    let without_inputs = own * size(&model.word.weight) + images * size(&model.image1.weight);
+    (6.0 * all + 4.0 * without_inputs) / 1e9
+}
+
+/// GFLOP/s of a large product on all threads, the best of several.
+fn product_rate(precision: Precision) -> f64 {
+    let (m, k, n) = (3072, 512, 1536);
+    let (a, b, mut c) = (vec![0.5; m * k], vec![0.5; k * n], vec![0.0; m * n]);
+    let once = |_| {
+        let start = Instant::now();
+        matmul(View::new(&a, m, k), View::new(&b, k, n), &mut c, false, precision);
+        start.elapsed().as_secs_f64()
+    };
+    (2 * m * k * n) as f64 / 1e9 / (0..30).map(once).fold(f64::INFINITY, f64::min)
+}
+
 fn main() {
     scratch::keep_freed_memory();
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -228,9 +257,13 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision) {
     };
     let phase = |i: usize| (median(parts[3..].iter().map(|p| p[i]).collect()) * 100.0).round() / 100.0;
     let rounded: Vec<f64> = losses.iter().take(6).map(|l| (*l as f64 * 1e6).round() / 1e6).collect();
+    let middle = median(times[3..].to_vec());
+    let work = median(batches.iter().map(|b| gflop(&model, b)).collect());
     println!(
         "{}",
-        serde_json::json!({"losses": rounded, "median_ms": (median(times[3..].to_vec()) * 100.0).round() / 100.0,
+        serde_json::json!({"losses": rounded, "median_ms": (middle * 100.0).round() / 100.0,
+            "gflop": (work * 10.0).round() / 10.0, "gflop_per_s": (work / middle * 1e3).round(),
+            "product_gflop_per_s": product_rate(precision).round(),
             "forward_ms": phase(0), "backward_ms": phase(1), "optimiser_ms": phase(2), "threads": threads,
             "precision": format!("{precision:?}"), "kernel": tinyglot::ops::matmul::kernel().name})
     );

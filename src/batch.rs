@@ -165,8 +165,9 @@ impl Batch {
         self.groups.iter().enumerate().flat_map(|(l, g)| g.clone().map(move |_| l as u32)).collect()
     }
 
-    /// For each pair of languages the sentences (one a picture) that both have.
-    pub fn language_pairs(&self) -> Vec<(Vec<u32>, Vec<u32>)> {
+    /// For each pair of languages, the second of them not one of the first `frozen`, the sentences (one a picture) that
+    /// both have.
+    pub fn language_pairs(&self, frozen: usize) -> Vec<(Vec<u32>, Vec<u32>)> {
         let first = |group: &Range<usize>| {
             let mut of = vec![None; self.image_of.iter().max().map_or(0, |&m| m as usize + 1)];
             for s in group.clone().rev() {
@@ -177,7 +178,7 @@ impl Batch {
         let firsts: Vec<Vec<Option<u32>>> = self.groups.iter().map(first).collect();
         let mut pairs = Vec::new();
         for (n, a) in firsts.iter().enumerate() {
-            for b in &firsts[n + 1..] {
+            for b in &firsts[(n + 1).max(frozen)..] {
                 let both = a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
                 let pair: (Vec<u32>, Vec<u32>) = both.unzip();
                 if !pair.0.is_empty() {

@@ -36,6 +36,8 @@ pub struct Mclm {
     pub lstm: Option<MaskedHeads>,
     /// LSTM over token vectors and the layer after it.
     pub encoder: Option<(RecurrentWeights, LinearWeights)>,
+    /// Whether the heads stay as they are: then they get no gradient.
+    pub frozen: bool,
 }
 
 /// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
@@ -54,7 +56,7 @@ impl Mclm {
         };
         let (average, lstm) = (heads(config.average), heads(config.lstm));
         let encoder = lstm.is_some().then(|| (init.recurrent(4, width, width), init.linear(width, width)));
-        Mclm { average, lstm, encoder }
+        Mclm { average, lstm, encoder, frozen: false }
     }
 
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
@@ -77,8 +79,9 @@ impl Model {
         let mut init = Init::new(seed);
         let (width, precision) = (config.embedding().width, config.train().precision);
         let joint = config.text().joint;
-        let adversary =
-            (config.loss().adversary.weight > 0.0).then(|| init.linear(width, config.data().languages.len()));
+        // The classifier knows the languages that it was trained on.
+        let classes = config.data().languages.iter().filter(|l| !config.added().contains_key(*l)).count();
+        let adversary = (config.loss().adversary.weight > 0.0).then(|| init.linear(width, classes));
         let word_starts = match config.loss().word_drift > 0.0 {
             true => {
                 embedding.own.iter().map(|own| Table::new(own.words.width, own.words.data.clone())).collect()
@@ -129,7 +132,8 @@ impl Model {
             }
         });
         if !self.embedding.train_words {
-            for (own, language) in self.embedding.own.iter_mut().zip(&self.languages) {
+            let owners = self.embedding.own.iter_mut().zip(&self.languages);
+            for (own, language) in owners.filter(|(own, _)| !own.words.data.is_empty()) {
                 let shape = [own.words.rows(), own.words.width];
                 f(&format!("embedding.{language}.words"), &shape, &mut own.words.data);
             }

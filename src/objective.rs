@@ -13,13 +13,13 @@ use crate::loss::info_nce::info_nce;
 use crate::loss::mclm::masked_pair;
 use crate::loss::triplet::{bidirectional, neighbourhood};
 use crate::loss::{Pairs, on_tape};
-use crate::model::{MaskedHeads, Model};
-use crate::ops::linear::{linear, reverse_gradient, similarity, unit_rows};
-use crate::ops::recurrent::lstm;
+use crate::model::{MaskedHeads, Mclm, Model};
+use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
+use crate::ops::recurrent::{lstm, lstm_through};
 use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
 
-type Taped = OwnedTape<f32, Dev>;
+pub type Taped = OwnedTape<f32, Dev>;
 
 /// One term: its name, its value before weighting, its weight.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,9 +30,11 @@ pub struct Term {
 }
 
 /// Sums terms; each is the mean of its parts (languages, or pairs of languages).
-struct Total {
-    sum: Option<Scalar<Taped>>,
-    terms: Vec<Term>,
+#[derive(Default)]
+pub struct Total {
+    /// The weighted sum, ready for `backward` once the tapes of the views are merged into it.
+    pub sum: Option<Scalar<Taped>>,
+    pub terms: Vec<Term>,
 }
 
 impl Total {
@@ -50,13 +52,15 @@ impl Total {
 }
 
 /// The vectors that losses compare.
-struct Views<'a> {
-    batch: &'a Batch,
+pub struct Views<'a> {
+    pub batch: &'a Batch,
     /// All sentences, masked versions included (sentences, joint).
-    text: Matrix,
-    image: Matrix,
+    pub text: Matrix,
+    pub image: Matrix,
     /// Token vectors (distinct, width).
-    tokens: Matrix,
+    pub tokens: Matrix,
+    /// So many languages of the batch, the first ones, stay as they are: they are compared with the others only.
+    pub frozen: usize,
 }
 
 /// Runs the model on a batch. Returns the weighted sum, ready for `backward`, and its terms. `progress` runs from 0 to 1
@@ -74,11 +78,8 @@ pub fn objective(
     let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, seed);
     let (text, text_tape) = text.split_tape();
     let (image, image_tape) = model.image.forward::<Taped>(batch.images.clone(), seed ^ 2).split_tape();
-    let views = Views { batch, text, image, tokens };
-    let mut total = Total { sum: None, terms: Vec::new() };
-    views.image_text(config, &mut total);
-    views.neighbourhoods(config, &mut total);
-    views.masked(model, config, precision, &mut total);
+    let views = Views { batch, text, image, tokens, frozen: 0 };
+    let mut total = views.compare(&model.mclm, config, precision);
     if let (Some(layer), true) = (&model.adversary, config.adversary.weight > 0.0) {
         let factor = config.adversary.reversal * reversal_ramp(progress);
         let words = reverse_gradient(unit_rows(views.word_means()), factor);
@@ -96,6 +97,15 @@ pub fn objective(
 }
 
 impl Views<'_> {
+    /// Every loss but the adversary's.
+    pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision) -> Total {
+        let mut total = Total::default();
+        self.image_text(config, &mut total);
+        self.neighbourhoods(config, &mut total);
+        self.masked(mclm, config, precision, &mut total);
+        total
+    }
+
     /// Sentences of a language; `shift` selects a masked version.
     fn sentences(&self, group: &Range<usize>, shift: usize) -> Matrix<Taped> {
         let rows: Vec<u32> = group.clone().map(|r| (r + shift) as u32).collect();
@@ -107,8 +117,19 @@ impl Views<'_> {
         mean(self.tokens.leaky_trace(), &Arc::new(self.batch.whole()))
     }
 
+    /// The sentences of each language that learns.
     fn groups(&self) -> impl Iterator<Item = &Range<usize>> {
-        self.batch.groups.iter().filter(|g| !g.is_empty())
+        self.batch.groups[self.frozen..].iter().filter(|g| !g.is_empty())
+    }
+
+    /// The sentences of every two languages of which one learns.
+    fn pairs(&self) -> Vec<[&Range<usize>; 2]> {
+        let groups: Vec<_> = self.batch.groups.iter().enumerate().filter(|(_, g)| !g.is_empty()).collect();
+        let mut pairs = Vec::new();
+        for (n, (_, a)) in groups.iter().enumerate() {
+            pairs.extend(groups[n + 1..].iter().filter(|(l, _)| *l >= self.frozen).map(|(_, b)| [*a, *b]));
+        }
+        pairs
     }
 
     fn image_text(&self, config: &LossConfig, total: &mut Total) {
@@ -136,17 +157,12 @@ impl Views<'_> {
     fn neighbourhoods(&self, config: &LossConfig, total: &mut Total) {
         let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>,
                        loss: &dyn Fn(Pairs) -> crate::loss::Value| {
-            let groups: Vec<_> = self.groups().collect();
-            let mut parts = Vec::new();
-            for (n, a) in groups.iter().enumerate() {
-                for b in &groups[n + 1..] {
-                    let s = similarity(rows(a), rows(b));
-                    let (rows, columns) =
-                        (&self.batch.image_of[(*a).clone()], &self.batch.image_of[(*b).clone()]);
-                    parts.push(on_tape(s, |s| loss(Pairs { similarity: s, rows, columns })));
-                }
-            }
-            parts
+            let between = |[a, b]: [&Range<usize>; 2]| {
+                let s = similarity(rows(a), rows(b));
+                let (rows, columns) = (&self.batch.image_of[a.clone()], &self.batch.image_of[b.clone()]);
+                on_tape(s, |s| loss(Pairs { similarity: s, rows, columns }))
+            };
+            self.pairs().into_iter().map(between).collect::<Vec<_>>()
         };
         let near = |p: Pairs| neighbourhood(p, &config.triplet);
         let sentence = |g: &Range<usize>| self.sentences(g, 0);
@@ -178,10 +194,10 @@ impl Views<'_> {
     }
 
     /// MCLM on averaged or LSTM-encoded token vectors and on final sentence vectors, over all pairs of languages.
-    fn masked(&self, model: &Model, config: &LossConfig, precision: Precision, total: &mut Total) {
+    fn masked(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, total: &mut Total) {
         let mut both = |name, weight: f32, heads: &MaskedHeads, shift: usize, words: Matrix| {
             let mut parts = Vec::new();
-            for (a, b) in self.batch.language_pairs() {
+            for (a, b) in self.batch.language_pairs(self.frozen) {
                 let text = |rows: &[u32], shift: usize| {
                     select(
                         self.text.leaky_trace(),
@@ -190,30 +206,37 @@ impl Views<'_> {
                 };
                 let masked = [text(&a, shift), text(&b, shift)];
                 let whole = [text(&a, 0), text(&b, 0)];
-                parts.push(masked_pair(masked, whole, &heads.sentences, precision));
+                parts.push(masked_pair(masked, whole, &heads.sentences, mclm.frozen, precision));
                 // `words` holds the unmasked sentences first, then the masked ones.
                 let half = words.shape().0 as u32 / 2;
                 let word = |rows: &[u32], shift: u32| {
                     select(words.leaky_trace(), &rows.iter().map(|r| r + shift).collect::<Vec<_>>())
                 };
                 let masked = [word(&a, half), word(&b, half)];
-                parts.push(masked_pair(masked, [word(&a, 0), word(&b, 0)], &heads.words, precision));
+                let whole = [word(&a, 0), word(&b, 0)];
+                parts.push(masked_pair(masked, whole, &heads.words, mclm.frozen, precision));
             }
             total.add(name, weight, parts);
         };
         let (mut tapes, tokens) = (Vec::new(), || self.tokens.leaky_trace());
-        if let (Some(heads), Some(shift)) = (&model.mclm.average, self.batch.deleted) {
+        if let (Some(heads), Some(shift)) = (&mclm.average, self.batch.deleted) {
             let sentences = Arc::new(self.batch.with_masked(shift));
             let (words, tape) = mean(tokens(), &sentences).split_tape();
             tapes.push(tape);
             both("mclm_average", config.mclm.average, heads, shift, words);
         }
         if let (Some(heads), Some(shift), Some((cell, layer))) =
-            (&model.mclm.lstm, self.batch.replaced, &model.mclm.encoder)
+            (&mclm.lstm, self.batch.replaced, &mclm.encoder)
         {
             let sentences = Arc::new(self.batch.with_masked(shift));
-            let states = lstm(tokens(), cell, &sentences, crate::config::Pooling::Last, precision);
-            let (words, tape) = linear(states, layer, precision).split_tape();
+            let (lstm, linear) = match mclm.frozen {
+                true => (lstm_through as fn(_, &_, &_, _, _) -> _, linear_through as fn(_, &_, _) -> _),
+                false => (lstm as fn(_, &_, &_, _, _) -> _, linear as fn(_, &_, _) -> _),
+            };
+            let states: Matrix<Taped> =
+                lstm(tokens(), cell, &sentences, crate::config::Pooling::Last, precision);
+            let words: Matrix<Taped> = linear(states, layer, precision);
+            let (words, tape) = words.split_tape();
             tapes.push(tape);
             both("mclm_lstm", config.mclm.lstm, heads, shift, words);
         }

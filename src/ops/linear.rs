@@ -23,7 +23,17 @@ pub fn linear<T: Tape<f32, Dev> + 'static>(
     precision: Precision,
 ) -> Matrix<T> {
     let (x, tape) = x.split_tape();
-    layer_of(x, tape, layer, precision, true)
+    layer_of(x, tape, layer, precision, Wanted { input: true, layer: true })
+}
+
+/// As [`linear`], for a layer that stays as it is: only the input's gradient is computed.
+pub fn linear_through<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    layer: &LinearWeights,
+    precision: Precision,
+) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    layer_of(x, tape, layer, precision, Wanted { input: true, layer: false })
 }
 
 /// As [`linear`], for an input that nothing trains: its gradient is not computed.
@@ -32,7 +42,14 @@ pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(
     layer: &LinearWeights,
     precision: Precision,
 ) -> Matrix<T> {
-    layer_of(x, T::default(), layer, precision, false)
+    layer_of(x, T::default(), layer, precision, Wanted { input: false, layer: true })
+}
+
+/// Which gradients somebody uses.
+#[derive(Clone, Copy)]
+struct Wanted {
+    input: bool,
+    layer: bool,
 }
 
 fn layer_of<T: Tape<f32, Dev> + 'static>(
@@ -40,7 +57,7 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
     tape: T,
     layer: &LinearWeights,
     precision: Precision,
-    input_gradient: bool,
+    wanted: Wanted,
 ) -> Matrix<T> {
     let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
     assert_eq!(inputs, layer.weight.shape().1, "linear: width of the input");
@@ -52,19 +69,16 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
     let layer = layer.clone();
     record!(tape, matrix(out, rows, outputs), |grads, g| {
         let g = View::new(&g, rows, outputs);
-        if input_gradient {
+        if wanted.input {
             let weight = View::new(data(&layer.weight), outputs, inputs);
             matmul(g, weight, grads.get_or_alloc_mut(&x)?, true, precision);
         }
-        matmul(
-            g.t(),
-            View::new(data(&x), rows, inputs),
-            grads.get_or_alloc_mut(&layer.weight)?,
-            true,
-            precision,
-        );
-        let rows: Vec<&[f32]> = g.data().chunks(outputs).collect();
-        add_columns(grads.get_or_alloc_mut(&layer.bias)?, &rows);
+        if wanted.layer {
+            let weight = grads.get_or_alloc_mut(&layer.weight)?;
+            matmul(g.t(), View::new(data(&x), rows, inputs), weight, true, precision);
+            let rows: Vec<&[f32]> = g.data().chunks(outputs).collect();
+            add_columns(grads.get_or_alloc_mut(&layer.bias)?, &rows);
+        }
     })
 }
 
@@ -140,6 +154,12 @@ mod tests {
         let of_data =
             probe(linear_of_data::<OwnedTape<f32, Dev>>(x.clone(), &layer, Precision::F32)).backward();
         assert_eq!(of_data.get(&layer.weight).as_vec(), grads.get(&layer.weight).as_vec());
+        let mut through = probe(linear_through(x.leaky_trace(), &layer, Precision::F32)).backward();
+        assert_eq!(through.get(&x).as_vec(), grads.get(&x).as_vec());
+        assert!(
+            through.get_or_alloc_mut(&layer.weight).unwrap().iter().all(|&g| g == 0.0),
+            "it stays as it is"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::config::{Encoder, Precision, TextConfig};
 use crate::device::{Dev, Matrix};
 use crate::image::Init;
 use crate::ops::batch_norm::dropout;
-use crate::ops::linear::{LinearWeights, linear, unit_rows};
-use crate::ops::recurrent::{RecurrentWeights, bidirectional_gru, gru};
+use crate::ops::linear::{LinearWeights, linear, linear_through, unit_rows};
+use crate::ops::recurrent::{RecurrentWeights, bidirectional_gru, gru, gru_through};
 use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
 use crate::optim::Parameter;
@@ -21,6 +21,8 @@ pub struct TextEncoder {
     pub backward: Option<RecurrentWeights>,
     /// Into the joint space; without it the pooled sentence is in it.
     pub output: Option<LinearWeights>,
+    /// Whether it stays as it is: then gradients pass through it, and it gets none itself (but for a second GRU).
+    pub frozen: bool,
     config: TextConfig,
     precision: Precision,
 }
@@ -35,7 +37,7 @@ impl TextEncoder {
         let inputs = hidden + if config.bag { width } else { 0 };
         let backward = config.bidirectional.then(|| init.recurrent(3, width, config.hidden));
         let output = config.projection.then(|| init.linear(inputs, config.joint));
-        TextEncoder { gru, backward, output, config: config.clone(), precision }
+        TextEncoder { gru, backward, output, frozen: false, config: config.clone(), precision }
     }
 
     /// tokens (distinct, width) → (sentences, joint), unit length. `seed` is for dropout, which only a tape turns on.
@@ -47,6 +49,10 @@ impl TextEncoder {
     ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
         let (pooling, precision) = (self.config.pooling, self.precision);
+        let (gru, linear) = match self.frozen {
+            true => (gru_through as fn(_, &_, &_, _, _) -> _, linear_through as fn(_, &_, _) -> _),
+            false => (gru as fn(_, &_, &_, _, _) -> _, linear as fn(_, &_, _) -> _),
+        };
         let mut pooled = match (&self.gru, &self.backward) {
             (Some(one), Some(other)) => {
                 bidirectional_gru(tokens, [one, other], sentences, pooling, precision)

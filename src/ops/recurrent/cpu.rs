@@ -270,12 +270,13 @@ impl<C: Cell> Loop for BackwardStep<'_, C> {
     }
 }
 
-/// Adds the gradients of the tokens `x` (distinct, width) and of the weights, given that of the result.
+/// Adds the gradients of the tokens `x` (distinct, width) and, if these learn, of the weights, given that of the result.
 pub fn backward<C: Cell>(
     g: &[f32],
     x: &Matrix,
     weights: &RecurrentWeights,
     mut saved: Saved,
+    weights_learn: bool,
     grads: &mut Grads,
 ) -> Result<(), <Dev as HasErr>::Err> {
     let distinct = x.shape().0;
@@ -287,6 +288,13 @@ pub fn backward<C: Cell>(
         unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling)
     });
 
+    let inputs = input_gradient::<C>(&saved, distinct, hidden); // (distinct, gates · hidden)
+    let d = View::new(&inputs, distinct, gates);
+    let weight_ih = View::new(data(&weights.weight_ih), gates, width);
+    matmul(d, weight_ih, grads.get_or_alloc_mut(x)?, true, precision);
+    if !weights_learn {
+        return Ok(());
+    }
     let products: Vec<(View, View)> = saved
         .chunks
         .iter()
@@ -302,10 +310,6 @@ pub fn backward<C: Cell>(
         })
         .collect();
     add_products(&products, grads.get_or_alloc_mut(&weights.weight_hh)?, precision);
-    let inputs = input_gradient::<C>(&saved, distinct, hidden); // (distinct, gates · hidden)
-    let d = View::new(&inputs, distinct, gates);
-    let weight_ih = View::new(data(&weights.weight_ih), gates, width);
-    matmul(d, weight_ih, grads.get_or_alloc_mut(x)?, true, precision);
     let x = View::new(data(x), distinct, width);
     matmul(d.t(), x, grads.get_or_alloc_mut(&weights.weight_ih)?, true, precision);
     let rows: Vec<&[f32]> = inputs.chunks(gates).collect();

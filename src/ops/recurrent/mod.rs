@@ -40,7 +40,18 @@ pub fn gru<T: Tape<f32, Dev> + 'static>(
     pooling: Pooling,
     precision: Precision,
 ) -> Matrix<T> {
-    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision)
+    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision, true)
+}
+
+/// As [`gru`], for weights that stay as they are: only the gradient of the tokens is computed.
+pub fn gru_through<T: Tape<f32, Dev> + 'static>(
+    tokens: Matrix<T>,
+    weights: &RecurrentWeights,
+    sentences: &Arc<Sequences>,
+    pooling: Pooling,
+    precision: Precision,
+) -> Matrix<T> {
+    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision, false)
 }
 
 /// LSTM (Hochreiter & Schmidhuber 1997) with zero initial state; otherwise as [`gru`].
@@ -51,7 +62,18 @@ pub fn lstm<T: Tape<f32, Dev> + 'static>(
     pooling: Pooling,
     precision: Precision,
 ) -> Matrix<T> {
-    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision)
+    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision, true)
+}
+
+/// As [`lstm`], for weights that stay as they are: only the gradient of the tokens is computed.
+pub fn lstm_through<T: Tape<f32, Dev> + 'static>(
+    tokens: Matrix<T>,
+    weights: &RecurrentWeights,
+    sentences: &Arc<Sequences>,
+    pooling: Pooling,
+    precision: Precision,
+) -> Matrix<T> {
+    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision, false)
 }
 
 fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
@@ -60,6 +82,7 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     sentences: &Arc<Sequences>,
     pooling: Pooling,
     precision: Precision,
+    weights_learn: bool,
 ) -> Matrix<T> {
     let (x, tape) = tokens.split_tape();
     let hidden = weights.weight_hh.shape().1;
@@ -69,7 +92,7 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     let Some(saved) = saved else { return out.put_tape(tape) };
     let weights = weights.clone();
     record!(tape, out, |grads, g| {
-        cpu::backward::<C>(&g, &x, &weights, saved, grads)?;
+        cpu::backward::<C>(&g, &x, &weights, saved, weights_learn, grads)?;
     })
 }
 
@@ -134,6 +157,23 @@ mod tests {
     #[test]
     fn gradients_of_the_lstm_are_its_slopes() {
         check(4, lstm, lstm);
+    }
+
+    #[test]
+    fn weights_that_stay_get_no_gradient_and_tokens_the_same() {
+        type Taped = Op<OwnedTape<f32, Dev>>;
+        for (gates, whole, through) in [(3, gru as Taped, gru_through as Taped), (4, lstm, lstm_through)] {
+            let (x, w, s) = setup(gates);
+            let grads =
+                |op: Taped| probe(op(x.leaky_trace(), &w, &s, Pooling::Max, Precision::F32)).backward();
+            let (whole, mut through) = (grads(whole), grads(through));
+            assert_eq!(whole.get(&x).as_vec(), through.get(&x).as_vec());
+            assert!(whole.get(&w.weight_hh).as_vec().iter().any(|&g| g != 0.0));
+            for weight in [&w.weight_ih, &w.weight_hh] {
+                assert!(through.get_or_alloc_mut(weight).unwrap().iter().all(|&g| g == 0.0));
+            }
+            assert!(through.get_or_alloc_mut(&w.bias_ih).unwrap().iter().all(|&g| g == 0.0));
+        }
     }
 
     #[test]

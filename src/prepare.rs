@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::batch::{CaptionIndex, Captions, derive};
-use crate::config::{Config, EmbeddingConfig, EmbeddingKind};
+use crate::config::{Config, EmbeddingConfig, EmbeddingKind, FastTextConfig, WordsConfig};
 use crate::corpus::{Caption, Corpus, Split};
 use crate::device::Matrix;
 use crate::embedding::characters::{CharacterWords, Spellings};
@@ -56,7 +56,11 @@ pub fn prepare(
     progress("vectors", 0, languages.len(), 0.0);
     let vectors: Vec<WordVectors> = (0..languages.len())
         .into_par_iter()
-        .map(|l| word_vectors(config, corpus, l, &segmenters[l], &tokens[l], cache))
+        .map(|l| {
+            let texts = corpus.texts[l].as_deref().unwrap_or_default();
+            let from = VectorSource { words: config.words(), base: config.base(), texts, cache };
+            from.vectors(&languages[l], &segmenters[l], &tokens[l])
+        })
         .collect::<Result<_>>()?;
     let width = vectors[0].width();
     if let Some(l) = vectors.iter().position(|v| v.width() != width) {
@@ -178,33 +182,47 @@ fn index(split: &Split, language: usize) -> CaptionIndex {
     CaptionIndex::new(split.captions[language].iter().map(|c| c.image), split.features.rows())
 }
 
-fn word_vectors(
-    config: &Config,
-    corpus: &Corpus,
-    language: usize,
-    segmenter: &Segmenter,
-    tokens: &[Vec<String>],
+/// Where the vectors of a language come from.
+pub struct VectorSource<'a> {
+    pub words: &'a WordsConfig,
+    /// Folder that `words.vectors` starts from.
+    pub base: &'a Path,
+    /// Files of further text.
+    pub texts: &'a [PathBuf],
+    /// Keeps trained vectors by content.
+    pub cache: Option<&'a Path>,
+}
+
+impl VectorSource<'_> {
+    /// Reads the vectors of a language, or trains them on `tokens` and the further text.
+    pub fn vectors(&self, code: &str, segmenter: &Segmenter, tokens: &[Vec<String>]) -> Result<WordVectors> {
+        if let Some(pattern) = &self.words.vectors {
+            let path = self.base.join(pattern.replace("{language}", code));
+            let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
+            return WordVectors::open(&path, &|w| needed.contains(w));
+        }
+        let mut text: Vec<Vec<String>> = tokens.to_vec();
+        for file in self.texts {
+            let content = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+            text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
+        }
+        trained_vectors(&self.words.fasttext, &text, code, self.cache)
+    }
+}
+
+fn trained_vectors(
+    settings: &FastTextConfig,
+    text: &[Vec<String>],
+    code: &str,
     cache: Option<&Path>,
 ) -> Result<WordVectors> {
-    let code = &corpus.languages[language];
-    if let Some(pattern) = &config.words().vectors {
-        let path = config.base().join(pattern.replace("{language}", code));
-        let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
-        return WordVectors::open(&path, &|w| needed.contains(w));
-    }
-    let mut text: Vec<Vec<String>> = tokens.to_vec();
-    for file in corpus.texts[language].iter().flatten() {
-        let content = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
-        text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
-    }
-    let settings = &config.words().fasttext;
     let seed = derive(settings.seed, code, 0);
-    let file = cache.map(|c| c.join(format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text))));
+    let file = cache.map(|c| c.join(format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), text))));
     if let Some(file) = file.as_ref().filter(|f| f.exists()) {
         return WordVectors::open(file, &|_| true);
     }
     let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
-    refuse_diverged(&vectors, &text, code, settings.learning_rate)?;
+    refuse_diverged(&vectors, text, code, settings.learning_rate)?;
     if let Some(file) = file {
         let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -294,7 +312,7 @@ fn vocabulary(config: &Config, language: &str, tokens: &[Vec<String>], vectors: 
 }
 
 /// The words that occur at least so often and have a vector.
-fn with_vectors(tokens: &[Vec<String>], least: u64, vectors: &WordVectors) -> Vocabulary {
+pub fn with_vectors(tokens: &[Vec<String>], least: u64, vectors: &WordVectors) -> Vocabulary {
     let all = Vocabulary::build(tokens.iter().map(|t| &t[..]), least);
     let mut vector = vec![0.0; vectors.width()];
     let without: Vec<String> =
@@ -309,7 +327,7 @@ fn with_vectors(tokens: &[Vec<String>], least: u64, vectors: &WordVectors) -> Vo
 }
 
 /// The vectors of a vocabulary (words, width).
-fn table(vocabulary: &Vocabulary, vectors: &WordVectors) -> Vec<f32> {
+pub fn table(vocabulary: &Vocabulary, vectors: &WordVectors) -> Vec<f32> {
     let width = vectors.width();
     let mut table = vec![0.0; vocabulary.len() * width];
     for ((word, _), row) in vocabulary.iter().zip(table.chunks_mut(width)) {

@@ -15,12 +15,18 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// FastText vectors (words, FastText width) in the universal space, at unit length: (words, width).
-    pub fn project(&self, language: usize, vectors: &[f32]) -> Vec<f32> {
+    /// FastText vectors (words, FastText width) in the universal space: (words, width).
+    pub fn map(&self, language: usize, vectors: &[f32]) -> Vec<f32> {
         let layer = &self.layers[language];
         let inputs = layer.weight.shape().1;
         let x = matrix(vectors.to_vec(), vectors.len() / inputs, inputs);
-        let mut y = data(&linear(x, layer, Precision::F32)).to_vec();
+        data(&linear(x, layer, Precision::F32)).to_vec()
+    }
+
+    /// As [`Self::map`], at unit length.
+    pub fn project(&self, language: usize, vectors: &[f32]) -> Vec<f32> {
+        let layer = &self.layers[language];
+        let mut y = self.map(language, vectors);
         y.chunks_mut(layer.weight.shape().0).for_each(unit);
         y
     }

@@ -6,6 +6,7 @@
 mod dictionary;
 mod fasttext;
 mod pca;
+mod procrustes;
 mod segment;
 mod tokenizer;
 mod unicode;
@@ -15,6 +16,7 @@ mod vocabulary;
 
 pub use dictionary::Dictionary;
 pub use pca::Pca;
+pub use procrustes::procrustes;
 pub use segment::Segmenter;
 pub use vec::Skipped;
 pub use vectors::WordVectors;

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::fasttext::{Subwords, is_binary};
 use super::vec::{Skipped, Table};
 use crate::config::FastTextConfig;
 use crate::{Error, Result};
 
-/// FastText vectors of one language, all [`Self::width`] wide.
-pub struct WordVectors(Kind);
+/// FastText vectors of one language, all [`Self::width`] wide. Cloning them is cheap.
+#[derive(Clone)]
+pub struct WordVectors(Arc<Kind>);
 
 enum Kind {
     Subwords(Subwords),
@@ -29,7 +31,7 @@ impl WordVectors {
         config: &FastTextConfig,
         seed: u64,
     ) -> Result<WordVectors> {
-        Ok(WordVectors(Kind::Subwords(Subwords::train(sentences, config, seed)?)))
+        Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::train(sentences, config, seed)?))))
     }
 
     /// Opens a `.bin`, which has vectors for unseen words too, or a `.vec`, of which only the words are kept for which `needed` says true.
@@ -42,9 +44,9 @@ impl WordVectors {
         file.take(4).read_to_end(&mut start).map_err(|e| Error::reading(path, e))?;
         let named_binary = path.extension().is_some_and(|e| e == "bin" || e == "ftz");
         if named_binary || is_binary(&start) {
-            return Ok(WordVectors(Kind::Subwords(Subwords::open(path)?)));
+            return Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open(path)?))));
         }
-        Ok(WordVectors(Kind::Table(Table::open(path, needed)?)))
+        Ok(WordVectors(Arc::new(Kind::Table(Table::open(path, needed)?))))
     }
 
     /// Writes a file from which [`Self::open`] gives the same vectors, those of unseen words included: a `.bin` after
@@ -54,7 +56,7 @@ impl WordVectors {
     /// # Errors
     /// Run, when the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        match &self.0 {
+        match &*self.0 {
             Kind::Subwords(subwords) => subwords.save(path),
             Kind::Table(table) => table.save(path),
         }
@@ -62,14 +64,14 @@ impl WordVectors {
 
     /// `bin` or `vec`: what [`Self::save`] writes.
     pub fn extension(&self) -> &'static str {
-        match self.0 {
+        match *self.0 {
             Kind::Subwords(_) => "bin",
             Kind::Table(_) => "vec",
         }
     }
 
     pub fn width(&self) -> usize {
-        match &self.0 {
+        match &*self.0 {
             Kind::Subwords(subwords) => subwords.width(),
             Kind::Table(table) => table.width(),
         }
@@ -79,7 +81,7 @@ impl WordVectors {
     /// `.vec`, or an unseen one too short for an n-gram.
     pub fn vector(&self, word: &str, out: &mut [f32]) -> bool {
         assert_eq!(out.len(), self.width(), "width of the vector");
-        match &self.0 {
+        match &*self.0 {
             Kind::Subwords(subwords) => subwords.vector(word, out),
             Kind::Table(table) => match table.get(word) {
                 Some(vector) => {
@@ -96,7 +98,7 @@ impl WordVectors {
 
     /// Whether `word` was in the training text or in the file.
     pub fn contains(&self, word: &str) -> bool {
-        match &self.0 {
+        match &*self.0 {
             Kind::Subwords(subwords) => subwords.contains(word),
             Kind::Table(table) => table.get(word).is_some(),
         }
@@ -104,7 +106,7 @@ impl WordVectors {
 
     /// Lines of a `.vec` that gave no vector; none otherwise.
     pub fn skipped(&self) -> Skipped {
-        match &self.0 {
+        match &*self.0 {
             Kind::Subwords(_) => Skipped::default(),
             Kind::Table(table) => table.skipped(),
         }

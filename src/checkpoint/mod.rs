@@ -22,7 +22,7 @@ use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
-use crate::eval::Evaluation;
+use crate::eval::{Evaluation, Growth};
 use crate::image::Init;
 use crate::model::Model;
 use crate::ops::linear::LinearWeights;
@@ -76,6 +76,10 @@ pub struct RunInfo {
     pub parameters_train: usize,
     /// With every word's universal vector precomputed.
     pub parameters_test: usize,
+    /// SHA-256 of all that the languages share and that those have which were not added later: what adding a language
+    /// must leave as it is. Runs to which nothing was added have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
 }
 
 /// `state.json`: where training stands.
@@ -177,6 +181,28 @@ impl RunFolder {
             })
         };
         files.iter().filter(|file| file.exists()).map(read).collect()
+    }
+
+    /// Keeps the record of an added language in `growth/`.
+    pub fn write_growth(&self, growth: &Growth) -> Result<()> {
+        let folder = self.path.join("growth");
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        let text = serde_json::to_string_pretty(growth).expect("plain data") + "\n";
+        write_whole(&folder.join(format!("{}.json", growth.language)), text.as_bytes())
+    }
+
+    /// The records of the given languages, of those that were added, in their order.
+    pub fn growths(&self, languages: &[String]) -> Result<Vec<Growth>> {
+        let files = languages.iter().map(|l| self.path.join(format!("growth/{l}.json")));
+        let read = |file: PathBuf| {
+            let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
+            serde_json::from_str(&text).map_err(|e| {
+                let e =
+                    Error::data("not the record of an added language").at(&file).line(e.line()).because(e);
+                e.hint(DAMAGED)
+            })
+        };
+        files.filter(|file| file.exists()).map(read).collect()
     }
 
     pub fn metrics(&self) -> PathBuf {
@@ -480,16 +506,23 @@ fn misfit(adam: &Adam, average: &BTreeMap<String, Vec<f32>>, model: &mut Model) 
 pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> HybridEmbedding {
     let e = config.embedding();
     let word_width = if e.word_width == 0 { fasttext } else { e.word_width };
-    let zero_layer = || LinearWeights {
+    let zero_layer = |word_width: usize| LinearWeights {
         weight: matrix(vec![0.0; e.width * word_width], e.width, word_width),
         bias: vector(vec![0.0; e.width]),
     };
-    let own = |l: usize| OwnWords {
-        words: Table::new(word_width, vec![0.0; lexicon.own(l) * word_width]),
-        layer: zero_layer(),
+    let own = |l: usize| {
+        let rows = lexicon.own(l);
+        let width = match config.added().get(&lexicon.languages[l]) {
+            Some(added) => added.word_width,
+            None => word_width,
+        };
+        match rows {
+            0 => OwnWords::none(),
+            _ => OwnWords { words: Table::new(width, vec![0.0; rows * width]), layer: zero_layer(width) },
+        }
     };
-    let words = lexicon.spellings.is_none() && e.top_k > 0;
-    let languages = if words { lexicon.languages.len() } else { 0 };
+    let any = e.top_k > 0 || config.added().values().any(|added| added.words > 0);
+    let languages = if lexicon.spellings.is_none() && any { lexicon.languages.len() } else { 0 };
     let spelled = |s: &Arc<Spellings>| CharacterWords::new(e, s.clone(), &mut Init::new(0));
     HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),

@@ -142,6 +142,15 @@ impl Config {
         &self.raw.consistency
     }
 
+    pub fn grow(&self) -> &GrowConfig {
+        &self.raw.grow
+    }
+
+    /// Languages that were added, by code.
+    pub fn added(&self) -> &std::collections::BTreeMap<String, AddedConfig> {
+        &self.raw.added
+    }
+
     /// The folder of the configuration file.
     pub fn base(&self) -> &Path {
         &self.base

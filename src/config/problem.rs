@@ -33,6 +33,10 @@ pub enum Fault {
 
     #[error("cannot be written down: the path {path} is not valid Unicode")]
     PathNotUnicode { path: String },
+    #[error("is empty; give it a value")]
+    Empty,
+    #[error("is 0, but it is the loss through which `grow.translations` teach")]
+    TranslationsUnused,
     #[error("is empty; name at least one language, e.g. [\"en\", \"de\"]")]
     NoLanguages,
     #[error("has `{language}`; a language code is made of ASCII letters, digits, `-` and `_`")]

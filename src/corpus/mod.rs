@@ -159,7 +159,7 @@ impl Corpus {
         let unknown = translated_languages(config)?;
         let codes: Vec<String> =
             config.languages.iter().chain(unknown.iter().map(|(code, _)| code)).cloned().collect();
-        let mut harvest = Harvest::new(&codes, config.languages.len());
+        let mut harvest = Harvest::new(&codes, config.languages.len(), &config.captions);
         for (n, source) in config.captions.iter().enumerate() {
             captions::read(n, source, &paths, &pictures, &mut harvest)?;
         }
@@ -300,14 +300,18 @@ struct Harvest<'a> {
     /// How many of them are trained; the others are translated.
     trained: usize,
     captions: [Vec<Vec<Caption>>; 3],
+    /// Whether a source has the language, or may have it.
+    named: Vec<bool>,
     /// Captions in languages that the configuration does not name.
     foreign: BTreeMap<String, usize>,
 }
 
 impl<'a> Harvest<'a> {
-    fn new(languages: &'a [String], trained: usize) -> Self {
+    fn new(languages: &'a [String], trained: usize, sources: &[CaptionSource]) -> Self {
         let empty = || vec![Vec::new(); languages.len()];
-        Harvest { languages, trained, captions: [empty(), empty(), empty()], foreign: BTreeMap::new() }
+        let has = |l: &String| sources.iter().any(|s| s.languages.is_empty() || s.languages.contains(l));
+        let named = languages.iter().map(has).collect();
+        Harvest { languages, trained, captions: [empty(), empty(), empty()], named, foreign: BTreeMap::new() }
     }
 
     fn language(&self, source: &CaptionSource, code: &str) -> Option<usize> {
@@ -325,7 +329,9 @@ impl<'a> Harvest<'a> {
     }
 
     fn check_training(&self) -> Result<()> {
-        match self.captions[0][..self.trained].iter().position(Vec::is_empty) {
+        // One that no source names is there because it was added to a trained run.
+        let bare = |l: usize| self.captions[0][l].is_empty() && self.named[l];
+        match (0..self.trained).find(|&l| bare(l)) {
             None => Ok(()),
             Some(bare) => {
                 let foreign: Vec<_> = self.foreign.keys().map(|c| format!("`{c}`")).collect();

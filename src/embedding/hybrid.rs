@@ -8,7 +8,7 @@ use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::rows::{Table, lookup, stack};
-use crate::ops::tape::matrix;
+use crate::ops::tape::{matrix, vector};
 use crate::optim::Parameter;
 
 /// Vectors of all words. With no own words it is the language-agnostic model (LA).
@@ -30,6 +30,18 @@ pub struct HybridEmbedding {
 pub struct OwnWords {
     pub words: Table,
     pub layer: LinearWeights,
+}
+
+impl OwnWords {
+    /// Of a language whose words are all latent tokens, beside languages that have words of their own.
+    pub fn none() -> OwnWords {
+        let layer = LinearWeights { weight: matrix(Vec::new(), 0, 1), bias: vector(Vec::new()) };
+        OwnWords { words: Table::new(1, Vec::new()), layer }
+    }
+
+    fn is_none(&self) -> bool {
+        self.words.data.is_empty()
+    }
 }
 
 impl HybridEmbedding {
@@ -65,7 +77,7 @@ impl HybridEmbedding {
         if let Some(characters) = &mut self.characters {
             characters.visit(f);
         }
-        for (own, language) in self.own.iter_mut().zip(languages) {
+        for (own, language) in self.own.iter_mut().zip(languages).filter(|(own, _)| !own.is_none()) {
             if self.train_words {
                 f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
             }

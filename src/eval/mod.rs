@@ -1,6 +1,7 @@
 //! What a model is worth: ranks, recall, cross-lingual consistency.
 
 pub mod consistency;
+pub mod growth;
 pub mod ordered;
 pub mod recall;
 pub mod similarity;
@@ -10,6 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use consistency::{Combiner, Consistency, ParallelScores};
+pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
 
 /// Retrieval on a split in every language; as JSON it is what `evaluate --json` prints.

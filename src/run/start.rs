@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// Writes all of the run, or nothing; `run.json` comes last.
-    fn fill(mut self, write: impl FnOnce(&RunFolder) -> Result<()>) -> Result<RunFolder> {
+    pub(crate) fn fill(mut self, write: impl FnOnce(&RunFolder) -> Result<()>) -> Result<RunFolder> {
         let folder = RunFolder::create(&self.path)?;
         if let Err(error) = write(&folder) {
             // The first error is the one to tell.
@@ -110,6 +110,7 @@ pub fn begin(
         parameters: model.parameters_by_part(),
         parameters_train,
         parameters_test,
+        shared: None,
     };
     let encoder = prepared.encoder;
     let folder = place.fill(|folder| {
@@ -183,7 +184,7 @@ impl Earlier {
 /// Keys that may differ when a run goes on: where the data are (its training data are compared by content), how long to
 /// train and how often to save, and what is used only after training.
 fn may_change(key: &str) -> bool {
-    const FREE: [&str; 14] = [
+    const FREE: [&str; 15] = [
         "data.root",
         "data.features",
         "data.image_ids",
@@ -197,6 +198,7 @@ fn may_change(key: &str) -> bool {
         "train.patience",
         "train.epochs",
         "consistency",
+        "grow",
         "data.captions.files",
     ];
     // Files of an entry of `data.captions`, whichever it is.
@@ -207,7 +209,7 @@ fn may_change(key: &str) -> bool {
 }
 
 /// The captions of a split in every language.
-pub(super) fn every_language(encoder: &Encoder, split: &Split) -> Vec<Captions> {
+pub(crate) fn every_language(encoder: &Encoder, split: &Split) -> Vec<Captions> {
     (0..encoder.lexicon.languages.len()).map(|l| encode(encoder, split, l)).collect()
 }
 

@@ -152,6 +152,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         parameters: model.parameters_by_part(),
         parameters_train,
         parameters_test,
+        shared: None,
     })?;
     let again = encode_training(&prepared.encoder, &corpus);
     for (one, other) in again.iter().zip(&prepared.train) {

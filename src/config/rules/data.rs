@@ -6,7 +6,8 @@ use super::Rules;
 use crate::config::problem::Fault;
 use crate::config::sections::*;
 
-pub(super) fn data(data: &DataConfig, rules: &mut Rules) {
+/// `lacking`: languages that need no captions.
+pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
     unicode("data.root", &data.root, rules);
     languages(&data.languages, rules);
     features(data, rules);
@@ -21,7 +22,8 @@ pub(super) fn data(data: &DataConfig, rules: &mut Rules) {
             named && source.read_as.is_none()
         };
         let fault = Fault::LanguageWithoutCaptions { language: language.clone() };
-        rules.need(data.captions.iter().any(has), "data.languages", fault);
+        let captioned = lacking.contains(&&**language) || data.captions.iter().any(has);
+        rules.need(captioned, "data.languages", fault);
     }
     if let Some(file) = &data.images {
         placeholders("data.images", file, &["split", "id"], rules);

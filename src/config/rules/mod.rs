@@ -17,7 +17,8 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     let mut rules = Rules(Vec::new());
     // TOML's integers have 64 bits with a sign; a larger seed could not be written down again.
     rules.at_most("seed", raw.seed as usize, i64::MAX as usize);
-    data::data(&raw.data, &mut rules);
+    let lacking = captions_may_lack(raw);
+    data::data(&raw.data, &lacking, &mut rules);
     words(&raw.words, &mut rules);
     fasttext(&raw.words.fasttext, &mut rules);
     dictionary(&raw.words, &raw.data, &mut rules);
@@ -33,6 +34,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     between_languages(&raw.loss, raw.data.languages.len(), &mut rules);
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
+    grow(&raw.grow, &mut rules);
     rules.0
 }
 
@@ -276,4 +278,33 @@ fn consistency(consistency: &ConsistencyConfig, rules: &mut Rules) {
     rules.width("consistency.hidden", consistency.hidden);
     rules.at_least("consistency.iterations", consistency.iterations, 1);
     rules.positive("consistency.learning_rate", consistency.learning_rate);
+}
+
+/// Languages that need no captions of pictures: added ones, and one to be added from translations.
+fn captions_may_lack(raw: &RawConfig) -> Vec<&str> {
+    let mut lacking: Vec<&str> = raw.added.keys().map(String::as_str).collect();
+    if !raw.grow.translations.is_empty() {
+        lacking.extend(raw.data.languages.iter().map(String::as_str));
+    }
+    lacking
+}
+
+fn grow(grow: &GrowConfig, rules: &mut Rules) {
+    for (index, source) in grow.translations.iter().enumerate() {
+        for (name, value) in [("language", &source.language), ("known", &source.known), ("new", &source.new)]
+        {
+            rules.need(!value.is_empty(), &format!("grow.translations.{index}.{name}"), Fault::Empty);
+        }
+    }
+    rules.at_most("grow.top_k", grow.top_k, MOST_ROWS);
+    rules.width("grow.word_width", grow.word_width);
+    rules.positive("grow.align.learning_rate", grow.align.learning_rate);
+    // A triplet, or a softmax over the batch, needs a wrong picture.
+    rules.at_least("grow.images", grow.images, 2);
+    rules.positive("grow.learning_rate", grow.learning_rate);
+    rules.not_negative("grow.neighbourhood", grow.neighbourhood);
+    let taught = grow.neighbourhood != 0.0 || grow.translations.is_empty();
+    rules.need(taught, "grow.neighbourhood", Fault::TranslationsUnused);
+    rules.at_least("grow.captions", grow.captions, 1);
+    rules.positive("grow.unfrozen_learning_rate", grow.unfrozen_learning_rate);
 }

@@ -5,7 +5,7 @@
 //! ```text
 //! captions + features ─ corpus ─ words ─ embedding ─ text ─┐
 //!                                                          ├─ model ─ train ─ checkpoint ─ eval ─ report
-//! features ───────────────────────────── image ────────────┘
+//! features ───────────────────────────── image ────────────┘                                 └ grow
 //! ```
 
 // What everything uses.
@@ -43,5 +43,8 @@ pub mod eval;
 pub mod inference;
 pub mod report;
 pub mod run;
+
+// A new language on a finished model.
+pub mod grow;
 
 pub use error::{Error, Result};

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 well, 2 wrong usage, 3 bad
 //! configuration, 4 bad data, 1 anything else.
 
+mod add_language;
 mod completions;
 mod config;
 mod data;
@@ -10,6 +11,7 @@ mod demo;
 mod embed;
 mod evaluate;
 mod man;
+mod remove_language;
 mod report;
 mod search;
 mod sentences;
@@ -58,6 +60,8 @@ enum Command {
     Embed(embed::Args),
     Search(search::Args),
     Report(report::Args),
+    AddLanguage(add_language::Args),
+    RemoveLanguage(remove_language::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -82,6 +86,8 @@ fn command(cli: Cli) -> Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Evaluate(args) => evaluate::run(args, &terminal),
         Command::Report(args) => report::run(args, &terminal),
+        Command::AddLanguage(args) => add_language::run(args, &terminal),
+        Command::RemoveLanguage(args) => remove_language::run(args, &terminal),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => embed::run(args, &terminal),
@@ -127,6 +133,8 @@ mod tests {
             "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
             "tinyglot search run --language de --gallery f.npy",
             "tinyglot report run",
+            "tinyglot add-language run a.toml --set grow.epochs=3 --out new --cache c --curve 100,300",
+            "tinyglot remove-language run de --out new",
             "tinyglot config show a.toml --diff",
             "tinyglot config check a.toml -v",
             "tinyglot config schema",
@@ -140,6 +148,8 @@ mod tests {
     #[test]
     fn wrong_command_lines_are_refused() {
         for line in [
+            "tinyglot add-language run a.toml",
+            "tinyglot remove-language run --out new",
             "tinyglot embed run",
             "tinyglot embed run --language de --images f.npy",
             "tinyglot search run --gallery f.npy",

@@ -1,5 +1,6 @@
 //! One self-contained HTML page for each run: no scripts, no fonts or files from elsewhere.
 
+mod growth;
 pub mod metrics;
 mod page;
 mod picture;
@@ -9,7 +10,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use crate::eval::{Consistency, Evaluation};
+use crate::eval::{Consistency, Evaluation, Growth};
 use crate::{Error, Result};
 
 pub use metrics::{MetricsLine, Step, Term, Validation};
@@ -26,6 +27,8 @@ pub struct RunReport {
     /// The splits that were evaluated, the most important first.
     pub evaluations: Vec<Evaluation>,
     pub consistency: Option<Consistency>,
+    /// Languages that were added.
+    pub growths: Vec<Growth>,
     pub metrics: Vec<MetricsLine>,
     pub parts: Vec<Part>,
     pub examples: Vec<Example>,

@@ -22,6 +22,7 @@ pub fn html(report: &RunReport) -> String {
                     (header(report))
                     @for evaluation in &report.evaluations { (evaluation_table(evaluation)) }
                     @if let Some(consistency) = &report.consistency { (consistency_table(consistency)) }
+                    @for growth in &report.growths { (super::growth::section(growth)) }
                     (examples(&report.examples))
                     (curves(&report.metrics))
                     (parts(report))

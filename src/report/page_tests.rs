@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{ConsistencyConfig, TripletConfig};
-use crate::eval::{Evaluation, ParallelScores, Parameters, Recall};
+use crate::eval::growth::{Change, Point};
+use crate::eval::{Evaluation, Growth, ParallelScores, Parameters, Recall};
 use crate::report::{Part, Picture, Term};
 
 const HOSTILE: &str = r#"<script>alert("1")</script> & 'x' </pre></style>"#;
@@ -44,6 +45,21 @@ fn metrics(names: &[&str]) -> Vec<MetricsLine> {
     vec![step(10), step(50), validation, step(60)]
 }
 
+fn growth(name: &str) -> Growth {
+    let change = |language: &str, before| Change {
+        language: language.into(),
+        before: [before, None],
+        after: [Some(31.25), Some(30.0)],
+    };
+    Growth {
+        language: name.into(),
+        results: vec![change("en", Some(31.25)), change(name, None)],
+        curve: vec![Point { sentences: 300, mr: [Some(12.5), None] }],
+        parameters: vec![(name.into(), 1200)],
+        ..Growth::default()
+    }
+}
+
 fn report(name: &str) -> RunReport {
     let hit = |right| Hit { picture: Picture::named(name), score: 0.5, right };
     RunReport {
@@ -51,6 +67,7 @@ fn report(name: &str) -> RunReport {
         facts: vec![(name.into(), name.into())],
         evaluations: vec![evaluation(&["en", "ar", name])],
         consistency: Some(consistency()),
+        growths: vec![growth(name)],
         metrics: metrics(&[name, "mclm"]),
         parts: vec![Part { name: name.into(), train: 5_249_536, test: 5_249_536 }],
         examples: vec![Example {
@@ -119,6 +136,8 @@ fn every_part_is_there_and_what_is_empty_is_not() {
     assert!(full.contains(
         r#"<th scope="row">demo *</th><td class="mr">32.0</td><td class="from">16.0</td><td>33.6</td>"#
     ));
+    assert!(full.contains("The added language") && !empty.contains("The added language"));
+    assert!(full.contains(r#"<th scope="row">300</th><td class="from">12.5</td><td>–</td>"#), "{full}");
     check_nesting(&empty);
 }
 

@@ -23,6 +23,7 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
         name: name(path),
         facts: facts(&folder, &info, &config)?,
         evaluations: folder.evaluations()?,
+        growths: folder.growths(&info.languages)?,
         metrics: if metrics.exists() { metrics::read(&metrics)? } else { Vec::new() },
         parts: info.parameters.iter().map(|(name, n)| part(name, *n as u64)).collect(),
         examples: if folder.has(Which::Best) { examples(path, &mut notes)? } else { Vec::new() },

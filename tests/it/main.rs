@@ -4,6 +4,7 @@ mod command;
 mod config;
 mod configs;
 mod corpus;
+mod grow;
 mod interrupt;
 mod pages;
 mod refusals;

@@ -1,0 +1,92 @@
+//! `tinyglot add-language`.
+
+use std::path::PathBuf;
+
+use super::config::Source;
+use super::log::Log;
+use super::progress::{Progress, Stages};
+use super::terminal::Terminal;
+use super::{interrupt, report, stdout};
+use crate::Result;
+use crate::grow::{Addition, add_language};
+use crate::run::start::Place;
+use crate::train::Event;
+
+/// Add a language to a trained run, which stays as it is
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+CONFIG names the new language in `data.languages`, its captions of pictures in `data.captions`, translations of known
+sentences in `grow.translations`, and its word vectors in `words.vectors` (without them FastText is trained on its text).
+How it is taught stands in `grow`; everything else is as the run has it. The old languages' results do not change by a
+bit. NEWRUN is a run like any other, and more languages can be added to it, in any order.
+
+Examples:
+  tinyglot add-language runs/en-de-fr configs/grow/multi30k-8k-cs.toml --set data.root=DIR --out runs/en-de-fr-cs
+  tinyglot add-language RUN CONFIG --out NEWRUN --curve 100,300,1000")]
+pub struct Args {
+    /// Folder of the run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
+    /// Folder of the run to be made
+    #[arg(long, value_name = "NEWRUN")]
+    pub out: PathBuf,
+    /// Folder that keeps trained FastText vectors, for other runs on the same texts
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Measure also what fewer sentences teach, e.g. 100,300,1000
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub curve: Vec<usize>,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    let given = args.source.load()?;
+    let place = Place::new(&args.out)?;
+    interrupt::watch()?;
+    let addition = Addition {
+        run: &args.run,
+        given: &given,
+        cache: args.cache.as_deref(),
+        curve: &args.curve,
+        stop: interrupt::flag(),
+    };
+    let mut stages = Stages::new(terminal);
+    let mut bar: Option<Progress> = None;
+    let growth = add_language(
+        &addition,
+        place,
+        &mut |stage, done, total, loss| stages.at(name(stage), done, total, loss),
+        &mut |event| match event {
+            Event::Step { step, steps, loss } => {
+                let bar =
+                    bar.get_or_insert_with(|| Progress::new(terminal, "training everything", steps as u64));
+                bar.note(&format!("loss {loss:.3}"));
+                bar.advance(u64::from(step > 0));
+            }
+            Event::Validation { epoch, evaluation, .. } => {
+                terminal.say(&format!("epoch {epoch}: val mR {:.1}", evaluation.a));
+            }
+        },
+    )?;
+    stages.finish();
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    let log = Log::new(terminal.clone()).keep(&args.out.join("run.log"))?;
+    log.detail(&growth.to_string())?;
+    stdout::print(&format!("{growth}\n"))?;
+    let page = report::write(&args.out, terminal)?;
+    log.say(&format!("report: {}", page.display()))
+}
+
+/// What a stage does, for people.
+fn name(stage: &str) -> &str {
+    match stage {
+        "vectors" => "FastText vectors",
+        "known" => "pictures and known captions",
+        "align" => "the language into the common space",
+        "grow" => "the language's own words",
+        other => other,
+    }
+}

@@ -1,0 +1,386 @@
+//! Adding a language to a trained run: all checks first, then the teaching, then a new run folder that is whole or
+//! not there.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::lesson::{read_translations, same_pictures};
+use super::shared::shared_hash;
+use super::{Growing, LEAST, Material, Translated, Work, base_languages};
+use crate::checkpoint::{RunFolder, TrainState, Which};
+use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes};
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, SplitName};
+use crate::eval::growth::{Change, Point};
+use crate::eval::{Growth, Retrieval};
+use crate::inference::{Evaluated, embed_features, embed_sentences, evaluate};
+use crate::prepare::encode_captions;
+use crate::pretrain::Progress;
+use crate::run::Run;
+use crate::run::start::{Place, every_language};
+use crate::train::{Event, Trainer};
+use crate::words::Segmenter;
+use crate::{Error, Result};
+
+/// A language to be added to a run.
+pub struct Addition<'a> {
+    /// Folder of the run.
+    pub run: &'a Path,
+    /// The new language's configuration.
+    pub given: &'a Config,
+    /// Keeps trained word vectors.
+    pub cache: Option<&'a Path>,
+    /// Numbers of sentences at which the language is measured too.
+    pub curve: &'a [usize],
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// The two splits that are reported.
+const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
+
+/// Everything read and checked; nothing computed yet.
+struct Checked<'a> {
+    run: Run,
+    code: &'a str,
+    trained_on: Corpus,
+    new: Option<Corpus>,
+    translations: Vec<Translated>,
+    /// Whether the new language's pictures are those of the run.
+    same: bool,
+    before: String,
+}
+
+/// Makes a new run with the language added, in `place`.
+///
+/// # Errors
+/// Config, for more than one language or keys of the run's own; usage, for a language that is there already; data, for
+/// captions, features, vectors or runs that cannot be used; run, where the old languages would change.
+pub fn add_language(
+    addition: &Addition,
+    place: Place,
+    progress: Progress,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Growth> {
+    let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
+    let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
+    let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
+    let material = Material { code, given, corpus, translations, stop };
+    let growing = Growing::new(&mut run, &trained_on, material, addition.cache, progress)?;
+    let old = results(&mut run, &trained_on)?;
+    let mut curve = Vec::new();
+    for &sentences in addition.curve {
+        let language = languages.len();
+        growing.teach(&mut run, Some(sentences), progress)?;
+        curve.push(Point { sentences, mr: recalls(&mut run, new.as_ref(), language)?.map(mr) });
+        run.drop_language(language);
+    }
+    let mut growth = growing.teach(&mut run, None, progress)?;
+    let own = AddedConfig { words: growth.own_words, word_width: growth.word_width };
+    let config = merged(&run.config, given, code, same, own)?;
+    run.config = config;
+    run.info.languages.push(code.to_string());
+    run.info.human.push(new.as_ref().is_some_and(|c| c.human[0]));
+    run.info.shared = Some(before.clone());
+    growth.curve = curve;
+    count_base(&mut growth, &run, &base_folder, &trained_on)?;
+    let kept = base_folder.growths(&languages)?;
+    let state = base_folder.read_state(Which::Best)?;
+    let folder = place.fill(|folder| {
+        write(folder, &mut run, &state)?;
+        let mut grown = Run::open(&folder.path, &[])?;
+        let after = shared_hash(&mut grown);
+        growth.results = compared(&mut grown, &old, &trained_on, new.as_ref(), code)?;
+        growth.file_bytes = bytes(&folder.path).saturating_sub(bytes(&base_folder.path));
+        growth.shared = [before.clone(), after.clone()];
+        if after != before || !growth.unchanged() {
+            return Err(Error::run("the old languages would not stay as they are")
+                .at(&folder.path)
+                .hint("this is a fault of tinyglot: please report it"));
+        }
+        kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))
+    })?;
+    if addition.given.grow().unfrozen_epochs > 0 {
+        unfreeze(addition, &folder, &mut growth, &old, tell)?;
+    }
+    Ok(growth)
+}
+
+fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
+    let given = addition.given;
+    let [code] = &given.data().languages[..] else {
+        let what = format!("`data.languages` has {} languages", given.data().languages.len());
+        return Err(Error::config(what).hint("name the one that is to be added"));
+    };
+    refuse_other_keys(given)?;
+    let mut run = Run::open(addition.run, &[])?;
+    if run.info.languages.contains(code) {
+        return Err(Error::usage(format!("the run knows `{code}` already"))
+            .at(addition.run)
+            .hint("`tinyglot remove-language` takes it out"));
+    }
+    refuse_kind(&run, addition.run)?;
+    let before = shared_hash(&mut run);
+    if run.info.shared.as_ref().is_some_and(|shared| *shared != before) {
+        return Err(Error::data("the parameters are not those that `run.json` speaks of")
+            .at(addition.run)
+            .hint("the run is damaged: copy it again"));
+    }
+    let base = base_languages(&run);
+    let new = match given.data().captions.is_empty() {
+        true => None,
+        false => Some(Corpus::load(given.data(), given.base())?),
+    };
+    if let Some(corpus) = &new {
+        run.check_width(&corpus.train.features)?;
+        let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;
+        refuse_test_leak(corpus, &|_, text| segmenter.segment(text))?;
+    }
+    let translations = translations(&run, given, &base)?;
+    let captions = new.as_ref().map_or(0, |c| c.train.captions[0].len());
+    let sentences = captions + translations.iter().map(|t| t.1.len()).sum::<usize>();
+    if sentences < LEAST {
+        return Err(Error::data(format!("`{code}` has {sentences} training sentences"))
+            .at(&given.data().root)
+            .hint(format!("give {LEAST} captions or translations at least; a few hundred teach something")));
+    }
+    if let Some(n) = addition.curve.iter().find(|&&n| n < LEAST || n >= sentences) {
+        return Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
+            format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
+        ));
+    }
+    let moved = |e: Error| {
+        e.hint("the run's old languages are needed; `data.root` in its `config.toml` says where they are")
+    };
+    let trained_on = Corpus::load(run.config.data(), run.config.base()).map_err(moved)?;
+    let same = new.as_ref().is_some_and(|c| {
+        [SplitName::Train, SplitName::Val, SplitName::Test]
+            .iter()
+            .all(|&s| same_pictures(&c.split(s).features, &trained_on.split(s).features))
+    });
+    if given.grow().unfrozen_epochs > 0 && !same {
+        return Err(Error::config("`grow.unfrozen_epochs` trains on the captions of all languages together")
+            .hint("that needs captions of the run's own pictures; set it to 0"));
+    }
+    Ok(Checked { run, code, trained_on, new, translations, same, before })
+}
+
+/// Some kinds of models have no place for the words of another language.
+fn refuse_kind(run: &Run, path: &Path) -> Result<()> {
+    let lexicon = &run.encoder.lexicon;
+    let (what, hint) = if lexicon.spellings.is_some() {
+        (
+            "the run makes words of characters, and reads every language",
+            "embed and search with one that it knows",
+        )
+    } else if lexicon.translations.is_some() {
+        ("the run reads rare words as translations", "train it without `words.translate_below`")
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("{what}: no language can be added")).at(path).hint(hint))
+}
+
+/// What adding a language does not read must be left out, or it would be passed over in silence.
+fn refuse_other_keys(given: &Config) -> Result<()> {
+    let mut defaults =
+        RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
+    defaults.words.vectors = given.words().vectors.clone();
+    let defaults = defaults.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    match &changes(&defaults, given)[..] {
+        [] => Ok(()),
+        keys => Err(Error::config(format!("`{}` cannot be set for an added language", keys.join("`, `")))
+            .hint("only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it")),
+    }
+}
+
+/// The pairs of each source, by the number of its known language among those of the base.
+fn translations(run: &Run, given: &Config, base: &[usize]) -> Result<Vec<Translated>> {
+    let root = given.base().join(&given.data().root);
+    let read = |source: &crate::config::TranslationSource| {
+        let l = run.language(&source.language)?;
+        let n = base.iter().position(|&b| b == l).ok_or_else(|| {
+            let what = format!("`grow.translations` names `{}`, which was added itself", source.language);
+            Error::config(what).hint("give translations of languages that the run was trained on")
+        })?;
+        Ok((n, read_translations(&root.join(&source.known), &root.join(&source.new))?))
+    };
+    given.grow().translations.iter().map(read).collect()
+}
+
+/// The run's configuration with the language in it. Its captions are in it where they speak of the same pictures.
+fn merged(run: &Config, given: &Config, code: &str, captions: bool, own: AddedConfig) -> Result<Config> {
+    let mut raw = run.raw().clone();
+    super::remove::forget(&mut raw, code);
+    raw.data.languages.push(code.to_string());
+    raw.added.insert(code.to_string(), own);
+    let root = given.base().join(&given.data().root);
+    let full = |file: &String| match root == run.base().join(&raw.data.root) {
+        true => file.clone(),
+        false => root.join(file).display().to_string(),
+    };
+    if captions {
+        for source in &given.data().captions {
+            let languages = if source.languages.is_empty() { Vec::new() } else { vec![code.to_string()] };
+            let files = source.files.iter().map(full).collect();
+            raw.data.captions.push(CaptionSource { languages, files, ..source.clone() });
+        }
+    }
+    let grow = given.grow();
+    if grow.unfrozen_epochs > 0 {
+        (raw.train.epochs, raw.train.learning_rate) = (grow.unfrozen_epochs, grow.unfrozen_learning_rate);
+    }
+    raw.check(run.base().to_path_buf()).map_err(|problems| problems.into_error())
+}
+
+/// Writes a run that has everything but an optimiser.
+pub(super) fn write(folder: &RunFolder, run: &mut Run, state: &TrainState) -> Result<()> {
+    folder.write_words(&run.encoder)?;
+    folder.save(Which::Best, &mut run.model, None, state)?;
+    folder.write_config(&run.config)?;
+    run.info.parameters = run.model.parameters_by_part();
+    (run.info.parameters_train, run.info.parameters_test) = run.model.parameter_counts();
+    run.info.tinyglot = env!("CARGO_PKG_VERSION").into();
+    folder.write_info(&run.info)
+}
+
+type Results = [Vec<(String, Retrieval)>; 2];
+
+/// Retrieval of every language on the reported splits.
+fn results(run: &mut Run, corpus: &Corpus) -> Result<Results> {
+    let mut on = |split: SplitName| {
+        let pictures = corpus.split(split);
+        let captions = every_language_of(run, corpus, split);
+        if captions.iter().all(|c| c.slots.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let human = vec![true; captions.len()];
+        let what = Evaluated {
+            name: &split.to_string(),
+            split: pictures,
+            captions: &captions,
+            human: &human,
+            translated: &[],
+            distractors: None,
+            folds: 1,
+        };
+        Ok(evaluate(&mut run.model, &run.encoder.lexicon, &run.config, &what)?.languages)
+    };
+    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+}
+
+/// The captions of a corpus, whose languages the run begins with.
+fn every_language_of(run: &Run, corpus: &Corpus, split: SplitName) -> Vec<crate::batch::Captions> {
+    (0..corpus.languages.len())
+        .map(|l| crate::prepare::encode(&run.encoder, corpus.split(split), l))
+        .collect()
+}
+
+/// Retrieval of the new language on its own pictures.
+fn recalls(run: &mut Run, new: Option<&Corpus>, language: usize) -> Result<[Option<Retrieval>; 2]> {
+    let mut on = |split: SplitName| -> Result<Option<Retrieval>> {
+        let Some(split) = new.map(|c| c.split(split)).filter(|s| !s.captions[0].is_empty()) else {
+            return Ok(None);
+        };
+        let captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
+        let images = embed_features(&mut run.model, &split.features, run.info.features)?;
+        let (joint, precision) = (run.config.text().joint, run.config.train().precision);
+        let sentences =
+            embed_sentences(&run.model, &run.encoder.lexicon, language, &captions.slots, precision);
+        crate::eval::retrieval(&sentences, &captions.image_of, &images, split.features.rows(), joint)
+            .map(Some)
+    };
+    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+}
+
+fn mr(of: Option<Retrieval>) -> Option<f64> {
+    of.map(|r| r.mr)
+}
+
+/// Every language before and after. The old ones are evaluated again, by the run as it was written.
+fn compared(
+    grown: &mut Run,
+    old: &Results,
+    trained_on: &Corpus,
+    new: Option<&Corpus>,
+    code: &str,
+) -> Result<Vec<Change>> {
+    let now = results(grown, trained_on)?;
+    let of = |all: &Results, l: &String| [0, 1].map(|i| all[i].iter().find(|r| r.0 == *l).map(|r| r.1.mr));
+    let change = |l: &String| Change { language: l.clone(), before: of(old, l), after: of(&now, l) };
+    let mut changes: Vec<Change> = trained_on.languages.iter().map(change).collect();
+    let language = grown.language(code)?;
+    let after = recalls(grown, new, language)?.map(mr);
+    changes.push(Change { language: code.to_string(), before: [None, None], after });
+    Ok(changes)
+}
+
+/// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
+fn count_base(growth: &mut Growth, run: &Run, base: &RunFolder, corpus: &Corpus) -> Result<()> {
+    if let Some(earlier) = base.growths(&corpus.languages)?.first() {
+        growth.base_products = earlier.base_products;
+        growth.base_sentences_shown = earlier.base_sentences_shown;
+        growth.base_seconds = earlier.base_seconds;
+        return Ok(());
+    }
+    let which = if base.has(Which::Latest) { Which::Latest } else { Which::Best };
+    let state = base.read_state(which)?;
+    let languages: Vec<usize> = (0..corpus.languages.len()).collect();
+    let work = Work::of_training(&run.config, run.info.features, corpus, &languages, state.step);
+    growth.base_products = work.products;
+    growth.base_sentences_shown = work.sentences;
+    growth.base_seconds = state.seconds;
+    Ok(())
+}
+
+/// Bytes of what a run needs: its words and best checkpoint.
+fn bytes(run: &Path) -> u64 {
+    let files = |folder: PathBuf| -> u64 {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+    };
+    files(run.join("words")) + files(run.join("checkpoints/best"))
+}
+
+/// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.
+fn unfreeze(
+    addition: &Addition,
+    folder: &RunFolder,
+    growth: &mut Growth,
+    old: &Results,
+    tell: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let Run { config, encoder, mut model, .. } = Run::open(&folder.path, &[])?;
+    let corpus = Corpus::load(config.data(), config.base())?;
+    let languages = encoder.lexicon.languages.len();
+    let train = every_language(&encoder, &corpus.train);
+    let validation = every_language(&encoder, &corpus.val);
+    model.text.frozen = false;
+    let mut trainer = Trainer::new(&config, &corpus, &encoder.lexicon, &train, validation, folder, model);
+    // The run as it was written stays where no epoch is better.
+    let mean: Vec<f64> = growth.results.iter().filter_map(|r| r.after[0]).collect();
+    trainer.state.best = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
+    let clock = std::time::Instant::now();
+    trainer.run(addition.stop, tell)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let steps = trainer.state.step;
+    drop(trainer);
+    let mut run = Run::open(&folder.path, &[])?;
+    let now = results(&mut run, &corpus)?;
+    for change in &mut growth.results {
+        let of =
+            |all: &Results| [0, 1].map(|i| all[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));
+        (change.before, change.after) = (of(old), of(&now));
+    }
+    let every: Vec<usize> = (0..languages).collect();
+    let work = Work::of_training(&config, run.info.features, &corpus, &every, steps);
+    growth.products += work.products;
+    growth.sentences_shown += work.sentences;
+    growth.seconds.push(("unfrozen training".into(), seconds));
+    growth.unfrozen = true;
+    let after = shared_hash(&mut run);
+    growth.shared[1] = after.clone();
+    run.info.shared = Some(after);
+    folder.write_info(&run.info)?;
+    folder.write_growth(growth)
+}

@@ -1,0 +1,98 @@
+//! Taking a language out of a run.
+
+use std::path::Path;
+
+use dfdx::prelude::*;
+
+use super::add::write;
+use super::shared::shared_hash;
+use crate::checkpoint::{RunFolder, Which};
+use crate::config::RawConfig;
+use crate::ops::linear::LinearWeights;
+use crate::ops::tape::{data, data1, matrix, vector};
+use crate::run::Run;
+use crate::run::start::Place;
+use crate::{Error, Result};
+
+/// Makes a new run without the language, in `place`. The others' parameters stay as they are.
+///
+/// # Errors
+/// Usage, for a language that the run does not know, or its last one.
+pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    let mut run = Run::open(path, &[])?;
+    let language = run.language(code)?;
+    if run.info.languages.len() == 1 {
+        return Err(Error::usage(format!("`{code}` is the only language of the run"))
+            .at(path)
+            .hint("a run needs a language"));
+    }
+    let added = run.config.added().contains_key(code);
+    let place_in_base = super::base_languages(&run).iter().position(|&l| l == language);
+    if !added && run.config.added().len() + 1 == run.info.languages.len() {
+        return Err(Error::usage(format!("`{code}` is the only language that the run was trained on"))
+            .at(path)
+            .hint("remove the languages that were added first"));
+    }
+    let kept: Vec<String> = run.info.languages.iter().filter(|l| *l != code).cloned().collect();
+    let growths = run.folder.growths(&kept)?;
+    let state = run.folder.read_state(Which::Best)?;
+    let mut raw = run.config.raw().clone();
+    forget(&mut raw, code);
+    let config = raw.check(run.config.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    if let Some(row) = place_in_base {
+        drop_class(&mut run.model.adversary, row);
+    }
+    run.drop_language(language);
+    run.info.languages.remove(language);
+    run.info.human.remove(language);
+    run.config = config;
+    if !added && run.info.shared.is_some() {
+        run.info.shared = Some(shared_hash(&mut run));
+    }
+    place.fill(|folder| {
+        write(folder, &mut run, &state)?;
+        growths.iter().try_for_each(|g| folder.write_growth(g))
+    })
+}
+
+/// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
+pub(super) fn forget(raw: &mut RawConfig, code: &str) {
+    raw.data.languages.retain(|l| l != code);
+    raw.added.remove(code);
+    raw.train.captions.remove(code);
+    raw.data.captions.retain_mut(|source| {
+        let named = !source.languages.is_empty();
+        source.languages.retain(|l| l != code);
+        !(named && source.languages.is_empty())
+    });
+}
+
+/// The language classifier without the row of one language.
+fn drop_class(adversary: &mut Option<LinearWeights>, row: usize) {
+    let Some(layer) = adversary else { return };
+    let (rows, width) = *layer.weight.shape();
+    let (mut weight, mut bias) = (data(&layer.weight).to_vec(), data1(&layer.bias).to_vec());
+    weight.drain(row * width..(row + 1) * width);
+    bias.remove(row);
+    *layer = LinearWeights { weight: matrix(weight, rows - 1, width), bias: vector(bias) };
+}
+
+impl Run {
+    /// Forgets all that a language has of its own, but for what the configuration and the description say of it.
+    pub(super) fn drop_language(&mut self, language: usize) {
+        let encoder = &mut self.encoder;
+        encoder.lexicon.languages.remove(language);
+        encoder.lexicon.vocabularies.remove(language);
+        encoder.lexicon.slots.remove(language);
+        encoder.segmenters.remove(language);
+        encoder.vectors.remove(language);
+        encoder.scorer.layers.remove(language);
+        self.model.languages.remove(language);
+        if language < self.model.embedding.own.len() {
+            self.model.embedding.own.remove(language);
+        }
+        if language < self.model.word_starts.len() {
+            self.model.word_starts.remove(language);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What adding a language costs, in multiply–adds of matrix products, beside what the base training cost.
+//!
+//! Counted are the encoder, the layers and the image branch, as if no two sentences shared a token: forward once,
+//! once more for the gradient of the inputs, and once more for that of the weights, where they are computed. Losses,
+//! validation and FastText are left out on both sides, and the base's pretraining too, which makes its share larger.
+
+use crate::config::{Config, Encoder};
+use crate::corpus::Corpus;
+use crate::embedding::Slot;
+
+/// Multiply–adds so far, and the sentences that training saw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    per_token: u64,
+    per_sentence: u64,
+    per_picture: u64,
+    /// Multiply–adds.
+    pub products: u64,
+    /// Sentences that were trained on, each as often as it was shown.
+    pub sentences: u64,
+}
+
+impl Work {
+    /// Nothing yet, of a model with picture features of this width.
+    pub fn new(config: &Config, features: usize) -> Work {
+        let (text, width) = (config.text(), config.embedding().width);
+        let (per_token, out) = match text.encoder {
+            Encoder::Gru => (3 * text.hidden * (width + text.hidden), text.hidden),
+            Encoder::Average => (0, width),
+        };
+        let out = out + if text.bag { width } else { 0 };
+        let image = config.image().hidden * (features + text.joint);
+        Work {
+            per_token: per_token as u64,
+            per_sentence: (out * text.joint) as u64,
+            per_picture: image as u64,
+            products: 0,
+            sentences: 0,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn none() -> Work {
+        Work { per_token: 0, per_sentence: 0, per_picture: 0, products: 0, sentences: 0 }
+    }
+
+    /// Pictures embedded.
+    pub fn pictures(&mut self, count: usize) {
+        self.products += count as u64 * self.per_picture;
+    }
+
+    /// Sentences embedded.
+    pub fn sentences(&mut self, slots: &[Vec<Slot>]) {
+        self.forward(slots.len(), slots.iter().map(Vec::len).sum(), 1);
+    }
+
+    /// `times` passes, forward or backward, over sentences with so many tokens.
+    fn forward(&mut self, sentences: usize, tokens: usize, times: u64) {
+        self.products += times * (tokens as u64 * self.per_token + sentences as u64 * self.per_sentence);
+    }
+
+    /// A step that trains through the frozen encoder.
+    pub fn step(&mut self, sentences: usize, tokens: usize) {
+        self.forward(sentences, tokens, 2);
+        self.sentences += sentences as u64;
+    }
+
+    /// Words through a layer of so many weights, and back to them.
+    pub fn words(&mut self, count: usize, weights: usize) {
+        self.products += 2 * (count * weights) as u64;
+    }
+
+    /// Other products, by their multiply–adds.
+    pub fn more(&mut self, products: u64) {
+        self.products += products;
+    }
+
+    /// What training the base took: `steps` steps over its captions.
+    pub fn of_training(
+        config: &Config,
+        features: usize,
+        corpus: &Corpus,
+        languages: &[usize],
+        steps: usize,
+    ) -> Work {
+        let mut work = Work::new(config, features);
+        let train = config.train();
+        let pictures = corpus.train.features.rows();
+        let batch = train.images.min(pictures);
+        for &l in languages {
+            let captions = &corpus.train.captions[l];
+            let words: usize = captions.iter().map(|c| c.text.split_whitespace().count()).sum();
+            let most = train.captions.get(&corpus.languages[l]).copied().unwrap_or(1);
+            let per_picture = (captions.len() as f64 / pictures as f64).min(most as f64);
+            let sentences = per_picture * (batch * steps) as f64;
+            let tokens = sentences * words as f64 / captions.len().max(1) as f64;
+            work.forward(sentences as usize, tokens as usize, 3);
+            work.sentences += sentences as u64;
+        }
+        // The features get no gradient.
+        let (image, first) = (work.per_picture, (config.image().hidden * features) as u64);
+        work.products += (batch * steps) as u64 * (3 * image - first);
+        work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawConfig;
+
+    #[test]
+    fn products_are_those_of_the_layers() {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions.push(crate::config::CaptionSource {
+            languages: vec!["en".into()],
+            files: vec!["{split}".into()],
+            ..Default::default()
+        });
+        (raw.embedding.width, raw.embedding.word_width) = (6, 3);
+        (raw.text.hidden, raw.text.joint, raw.image.hidden) = (5, 4, 7);
+        let mut work = Work::new(&raw.check(".".into()).unwrap(), 10);
+        // Three gates of a GRU from 6 and 5 to 5 numbers, and 5 to 4.
+        let (token, sentence) = (3 * 5 * (6 + 5), 5 * 4);
+        work.sentences(&[vec![Slot::Own(0), Slot::Own(1)], vec![Slot::Latent(0)]]);
+        assert_eq!((work.products, work.sentences), (3 * token + 2 * sentence, 0));
+        let before = work.products;
+        work.step(2, 3);
+        assert_eq!((work.products - before, work.sentences), (2 * (3 * token + 2 * sentence), 2));
+        let before = work.products;
+        work.pictures(3);
+        assert_eq!(work.products - before, 3 * 7 * (10 + 4));
+    }
+}

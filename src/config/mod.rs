@@ -4,6 +4,7 @@
 //! and wrong types), the rules. Each step reports all that is wrong in it, with file and line.
 
 mod changes;
+mod document;
 mod overrides;
 mod paths;
 mod problem;
@@ -15,16 +16,17 @@ mod shape;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::de::{DeArray, DeTable, DeValue};
-use toml::{Spanned, Table, Value};
+use toml::{Table, Value};
 
 use crate::{Error, Result};
-use problem::Origins;
 
 pub use changes::changes;
+pub(crate) use document::Document;
+pub use overrides::Setting;
 pub use problem::{Fault, Problem, Problems};
 pub use schema::schema;
 pub use sections::*;
+pub(crate) use shape::{Shape, join, short};
 
 /// A configuration that keeps every rule. Only [`RawConfig::check`] and the readers make one.
 ///
@@ -67,38 +69,37 @@ impl Config {
     ///
     /// Paths in the file start from its folder, those in `overrides` from the current one; the result holds full paths.
     pub fn load(file: &Path, overrides: &[String]) -> Result<Config> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| Error::config("cannot be read").at(file).because(source))?;
-        Self::read(&text, file, overrides)
+        Self::load_with(file, &[], overrides)
+    }
+
+    /// As [`Config::load`], with `settings` between the file and `overrides`.
+    pub fn load_with(file: &Path, settings: &[Setting], overrides: &[String]) -> Result<Config> {
+        Self::read(Document::load(file)?, settings, overrides)
     }
 
     /// Reads the text of a configuration file; `file` names it in errors, and its folder is where paths start.
     pub fn from_toml(text: &str, file: &Path) -> Result<Config> {
-        Self::read(text, file, &[])
+        Self::read(Document::read(text, file)?, &[], &[])
     }
 
-    fn read(text: &str, file: &Path, overrides: &[String]) -> Result<Config> {
-        let syntax = |error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            Error::config(error.message().trim()).at(file).line(line)
-        };
-        let mut origins = Origins::default();
-        record(text, "", DeTable::parse(text).map_err(syntax)?.get_ref(), &mut origins);
-        let mut document = text.parse::<Table>().map_err(syntax)?;
-
+    fn read(mut document: Document, settings: &[Setting], overrides: &[String]) -> Result<Config> {
         let mut problems = Vec::new();
+        for setting in settings {
+            setting.apply(&mut document.table, &mut document.origins)?;
+        }
         for written in overrides {
-            overrides::apply(written, &mut document, &mut origins, &mut problems)?;
+            overrides::apply(written, &mut document.table, &mut document.origins, &mut problems)?;
         }
-        problems.extend(shape::check(&document));
+        problems.extend(shape::check(&document.table));
         if !problems.is_empty() {
-            return Err(Problems(problems).located(Some(file), &origins));
+            return Err(document.error(problems));
         }
-        let base = paths::folder_of(file)?;
-        let mut whole = Value::Table(document);
+        let base = paths::folder_of(document.path())?;
+        let mut whole = Value::Table(std::mem::take(&mut document.table));
         paths::anchor("", &mut whole, &base);
-        let raw = RawConfig::deserialize(whole).map_err(|e| Error::config(e.message().trim()).at(file))?;
-        raw.check(base).map_err(|problems| problems.located(Some(file), &origins))
+        let raw = RawConfig::deserialize(whole)
+            .map_err(|e| Error::config(e.message().trim()).at(document.path()))?;
+        raw.check(base).map_err(|Problems(problems)| document.error(problems))
     }
 
     /// The whole configuration, defaults and full paths included; reads back as an equal one.
@@ -179,36 +180,6 @@ fn drop_equal(ours: &mut Table, defaults: &Table) {
         }
         (value, default) => Some(&*value) != default,
     });
-}
-
-/// The line of a byte, counted from 1.
-fn line_of(text: &str, byte: usize) -> usize {
-    1 + text.as_bytes().iter().take(byte).filter(|&&b| b == b'\n').count()
-}
-
-/// Notes the line of every key of a table, and of every entry of a list.
-fn record(text: &str, path: &str, table: &DeTable<'_>, origins: &mut Origins) {
-    for (key, value) in table {
-        let path = shape::join(path, key.get_ref());
-        origins.line(&path, line_of(text, key.span().start));
-        record_value(text, &path, value, origins);
-    }
-}
-
-fn record_value(text: &str, path: &str, value: &Spanned<DeValue<'_>>, origins: &mut Origins) {
-    match value.get_ref() {
-        DeValue::Table(table) => record(text, path, table, origins),
-        DeValue::Array(entries) => record_entries(text, path, entries, origins),
-        _ => {}
-    }
-}
-
-fn record_entries(text: &str, path: &str, entries: &DeArray<'_>, origins: &mut Origins) {
-    for (index, entry) in entries.iter().enumerate() {
-        let path = shape::join(path, &index.to_string());
-        origins.line(&path, line_of(text, entry.span().start));
-        record_value(text, &path, entry, origins);
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use toml::{Table, Value};
 
+use super::document::Document;
 use super::paths;
-use super::problem::{Origins, Problem};
-use super::shape::{Shape, short, unknown_key};
+use super::problem::{Fault, Origins, Problem};
+use super::shape::{Shape, join, short};
 use crate::{Error, Result};
 
 /// Sets one `key.path=value` in `document`. The value replaces what is there, whole tables and lists too.
@@ -22,32 +23,98 @@ pub(super) fn apply(
         );
     };
     let key = key.trim();
-    origins.set(key, written);
-    let mut shape = Shape::config();
-    let mut path = "";
-    for (start, step) in steps(key) {
-        match shape.below(step) {
-            Some(below) => shape = below,
-            None => {
-                problems.push(unknown_key(path, &key[start..]));
-                return Ok(());
-            }
+    origins.set(key, &format!("`--set {written}`"));
+    let shape = match Shape::of_key(key) {
+        Ok(shape) => shape,
+        Err(nearest) => {
+            problems.push(Problem::new(key, Fault::UnknownKey { nearest }));
+            return Ok(());
         }
-        path = &key[..start + step.len()];
-    }
+    };
     let mut value = parse(written, text.trim(), shape)?;
     paths::anchor(key, &mut value, &paths::current()?);
-    place(written, key, value, document)
+    place(&format!("`--set {written}`"), key, value, document)
 }
 
-/// The steps of a dotted key, each with where it starts.
-fn steps(key: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut start = 0;
-    key.split('.').map(move |step| {
-        let at = start;
-        start += step.len() + 1;
-        (at, step)
-    })
+/// A value for a key, from elsewhere than the command line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// A dotted key that there is.
+    pub key: String,
+    pub value: Value,
+    /// Where it was given, as errors name it.
+    pub origin: String,
+}
+
+impl Setting {
+    /// Sets the value in `document` as [`apply`] does.
+    pub(super) fn apply(&self, document: &mut Table, origins: &mut Origins) -> Result<()> {
+        origins.set(&self.key, &self.origin);
+        place(&self.origin, &self.key, self.value.clone(), document)
+    }
+
+    /// The settings in `table`, which stands at `at` of `file`: dotted keys and tables of keys, in any mixture. A key below
+    /// which the user chooses the keys (`train.captions`) is set whole.
+    ///
+    /// Unknown keys and wrong types are added to `problems`, with their places in `file`. Paths start from its folder.
+    pub(crate) fn all(
+        at: &str,
+        table: &Table,
+        file: &Document,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Vec<Setting>> {
+        let mut found = Vec::new();
+        collect(at, "", table, Shape::config(), file, problems, &mut found)?;
+        Ok(found)
+    }
+
+    /// The setting of one key, which stands at `place` of `file`; nothing, and a problem, where there is no such key or its
+    /// value is of a wrong type.
+    pub(crate) fn one(
+        place: &str,
+        key: &str,
+        value: &Value,
+        file: &Document,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Option<Setting>> {
+        let shape = match Shape::of_key(key) {
+            Ok(shape) => shape,
+            Err(nearest) => {
+                problems.push(Problem::new(place, Fault::UnknownKey { nearest }));
+                return Ok(None);
+            }
+        };
+        let before = problems.len();
+        shape.check(Shape::config(), place, value, problems);
+        if problems.len() > before {
+            return Ok(None);
+        }
+        let mut value = value.clone();
+        paths::anchor(key, &mut value, &paths::folder_of(file.path())?);
+        Ok(Some(Setting { key: key.to_owned(), value, origin: file.place(place) }))
+    }
+}
+
+fn collect(
+    at: &str,
+    above: &str,
+    table: &Table,
+    shape: &Shape,
+    file: &Document,
+    problems: &mut Vec<Problem>,
+    found: &mut Vec<Setting>,
+) -> Result<()> {
+    for (name, value) in table {
+        let key = join(above, name);
+        let below = name.split('.').try_fold(shape, |shape, step| shape.below(step));
+        match (below, value) {
+            (Some(shape @ Shape::Table(_)), Value::Table(table)) => {
+                collect(at, &key, table, shape, file, problems, found)?
+            }
+            _ => found.extend(Setting::one(&join(at, &key), &key, value, file, problems)?),
+        }
+    }
+    Ok(())
 }
 
 /// The value as TOML; a bare word where a string is wanted, or where it is no TOML.
@@ -66,7 +133,7 @@ fn parse(written: &str, text: &str, shape: &Shape) -> Result<Value> {
 }
 
 /// Puts `value` at `key`, making tables on the way; a number steps into an entry of a list that is there.
-fn place(written: &str, key: &str, value: Value, document: &mut Table) -> Result<()> {
+fn place(origin: &str, key: &str, value: Value, document: &mut Table) -> Result<()> {
     let mut all: Vec<&str> = key.split('.').collect();
     let last = all.pop().unwrap_or_default();
     let mut whole = Value::Table(std::mem::take(document));
@@ -75,13 +142,13 @@ fn place(written: &str, key: &str, value: Value, document: &mut Table) -> Result
         if let Value::Table(table) = at {
             at = table.entry(step).or_insert_with(|| Value::Table(Table::new()));
         } else {
-            at = entry(written, at, step)?;
+            at = entry(origin, at, step)?;
         }
     }
     if let Value::Table(table) = at {
         table.insert(last.to_owned(), value);
     } else {
-        *entry(written, at, last)? = value;
+        *entry(origin, at, last)? = value;
     }
     if let Value::Table(table) = whole {
         *document = table;
@@ -89,14 +156,14 @@ fn place(written: &str, key: &str, value: Value, document: &mut Table) -> Result
     Ok(())
 }
 
-fn entry<'v>(written: &str, list: &'v mut Value, step: &str) -> Result<&'v mut Value> {
+fn entry<'v>(origin: &str, list: &'v mut Value, step: &str) -> Result<&'v mut Value> {
     let found = short(list);
     let entry = match list {
         Value::Array(entries) => step.parse::<usize>().ok().and_then(|index| entries.get_mut(index)),
         _ => None,
     };
     entry.ok_or_else(|| {
-        Error::config(format!("`--set {written}`: there is no entry `{step}` in {found}"))
+        Error::config(format!("{origin}: there is no entry `{step}` in {found}"))
             .hint("give the whole list, or add the entry to the file")
     })
 }

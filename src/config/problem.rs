@@ -70,6 +70,40 @@ pub enum Fault {
     #[error("has `{file}` with the unknown placeholder `{{{name}}}`; this path may hold {known}")]
     UnknownPlaceholder { file: String, name: String, known: String },
 
+    #[error("is not set; name the configuration that all trials start from")]
+    NoBase,
+    #[error("is empty; give at least one seed, or leave it out for the configuration's own")]
+    NoSeeds,
+    #[error("is empty; give at least one value")]
+    NoValues,
+    #[error("must be one or more epochs, from 1 on and rising")]
+    Rungs,
+    #[error("is missing or empty; every variant needs a name")]
+    NoName,
+    #[error("is `{name}`, as an earlier variant's; give each its own")]
+    NameTwice { name: String },
+    #[error("is set by `{by}` too; leave it out of one of the two")]
+    SetTwice { by: String },
+    #[error("is no axis; write the seeds into `seeds`")]
+    SeedAxis,
+    #[error(
+        "is {value}; expected a list of values, or a table such as `{{ log = [1e-4, 1e-2], count = 5 }}` or \
+         `{{ random = 8, range = [0.0, 0.5] }}`"
+    )]
+    NoAxis { value: String },
+    #[error("needs one of `log`, `range` and `of`, and no more")]
+    OneRange,
+    #[error("needs either `count`, at least 2 (not with `of`), or `random`, at least 1")]
+    CountOrRandom,
+    #[error("is {value}; expected two finite numbers, the smaller one first")]
+    RangeEnds { value: String },
+    #[error("is {value}; a logarithmic range needs numbers greater than 0")]
+    LogOfZero { value: String },
+    #[error("is a range of numbers, but `{key}` takes {expected}")]
+    RangeOfOther { key: String, expected: String },
+    #[error("draws {value} samples, but `{other}` draws {others}; random axes are drawn together")]
+    RandomCounts { value: usize, other: String, others: usize },
+
     #[error("is not set; `words.segmenter = \"tokenizer\"` needs a `tokenizer.json`")]
     TokenizerMissing,
     #[error("is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out")]
@@ -123,7 +157,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(key: &str, fault: Fault) -> Self {
+    pub(crate) fn new(key: &str, fault: Fault) -> Self {
         Problem { key: key.to_owned(), fault }
     }
 }
@@ -146,7 +180,7 @@ pub struct Problems(pub Vec<Problem>);
 pub(super) enum Origin {
     /// A line of the file, counted from 1.
     Line(usize),
-    /// A `--set` of the command line, as written.
+    /// A value over the file, by the place it was given at: a `--set` of the command line, or a line of a sweep.
     Set(String),
 }
 
@@ -159,15 +193,15 @@ impl Origins {
         self.0.insert(key.to_owned(), Origin::Line(line));
     }
 
-    /// `key`, and with it all below, was set on the command line.
-    pub fn set(&mut self, key: &str, written: &str) {
+    /// `key`, and with it all below, was set at `place`.
+    pub fn set(&mut self, key: &str, place: &str) {
         let below = format!("{key}.");
         self.0.retain(|known, _| !known.starts_with(&below));
-        self.0.insert(key.to_owned(), Origin::Set(written.to_owned()));
+        self.0.insert(key.to_owned(), Origin::Set(place.to_owned()));
     }
 
     /// Where `key` was given, or the nearest table around it.
-    fn find(&self, key: &str) -> Option<&Origin> {
+    pub fn find(&self, key: &str) -> Option<&Origin> {
         let mut key = key;
         loop {
             if let Some(origin) = self.0.get(key) {
@@ -193,7 +227,7 @@ impl Problems {
             let error = |what: &str| crate::Error::config(what);
             return match (origin, file) {
                 (Some(Origin::Line(line)), Some(file)) => error(what).at(file).line(*line),
-                (Some(Origin::Set(written)), _) => error(&format!("`--set {written}`: {what}")),
+                (Some(Origin::Set(place)), _) => error(&format!("{place}: {what}")),
                 (None, Some(file)) => error(what).at(file),
                 (_, None) => error(what),
             };
@@ -203,7 +237,7 @@ impl Problems {
             what += "\n  ";
             match (origin, file) {
                 (Some(Origin::Line(line)), Some(file)) => what += &format!("`{}`:{line}: ", file.display()),
-                (Some(Origin::Set(written)), _) => what += &format!("`--set {written}`: "),
+                (Some(Origin::Set(place)), _) => what += &format!("{place}: "),
                 _ => {}
             }
             what += problem;
@@ -238,7 +272,7 @@ mod tests {
         let mut origins = Origins::default();
         origins.line("train", 5);
         origins.line("embedding.width", 12);
-        origins.set("text.joint", "text.joint=0");
+        origins.set("text.joint", "`--set text.joint=0`");
         let all = ["text.joint", "embedding.width", "train.epochs", "image.hidden"].map(problem).to_vec();
         let text = Problems(all).located(Some(Path::new("a.toml")), &origins).to_string();
         let lines: Vec<_> = text.lines().collect();
@@ -258,9 +292,9 @@ mod tests {
     fn setting_a_table_forgets_the_lines_below_it() {
         let mut origins = Origins::default();
         origins.line("loss.triplet.margin", 3);
-        origins.set("loss.triplet", "loss.triplet={margin=0}");
-        let written = Origin::Set("loss.triplet={margin=0}".into());
-        assert_eq!(origins.find("loss.triplet.margin"), Some(&written));
+        origins.set("loss.triplet", "`--set loss.triplet={margin=0}`");
+        let set = Origin::Set("`--set loss.triplet={margin=0}`".into());
+        assert_eq!(origins.find("loss.triplet.margin"), Some(&set));
         assert_eq!(origins.find("loss"), None);
     }
 }

@@ -11,7 +11,7 @@ use super::schema;
 
 /// What a key takes.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A table with these keys and no other.
     Table(BTreeMap<String, Shape>),
     /// A table whose keys the user chooses.
@@ -22,6 +22,8 @@ pub(super) enum Shape {
     Whole,
     Number,
     Flag,
+    /// Anything; what it may be is decided elsewhere.
+    Any,
 }
 
 static CONFIG: LazyLock<Shape> = LazyLock::new(|| {
@@ -33,6 +35,22 @@ impl Shape {
     /// The shape of a whole configuration.
     pub fn config() -> &'static Shape {
         &CONFIG
+    }
+
+    /// A table of these keys.
+    pub fn table<const N: usize>(keys: [(&str, Shape); N]) -> Shape {
+        Shape::Table(keys.into_iter().map(|(key, shape)| (key.to_owned(), shape)).collect())
+    }
+
+    /// What a dotted key of a configuration takes; the key most alike where there is no such key.
+    pub fn of_key(key: &str) -> Result<&'static Shape, String> {
+        let (mut shape, mut start) = (Shape::config(), 0);
+        for step in key.split('.') {
+            let table = key[..start].trim_end_matches('.');
+            shape = shape.below(step).ok_or_else(|| Shape::config().nearest(table, &key[start..]))?;
+            start += step.len() + 1;
+        }
+        Ok(shape)
     }
 
     fn of(schema: &Json, defs: &Json) -> Shape {
@@ -68,27 +86,28 @@ impl Shape {
         }
     }
 
-    /// Adds every unknown key and wrong type in `value`, which stands at `path`.
-    pub fn check(&self, path: &str, value: &Value, found: &mut Vec<Problem>) {
+    /// Adds every unknown key and wrong type in `value`, which stands at `path` of a document of the shape `root`.
+    pub fn check(&self, root: &Shape, path: &str, value: &Value, found: &mut Vec<Problem>) {
         match (self, value) {
             (Shape::Table(keys), Value::Table(table)) => {
                 for (key, value) in table {
                     match keys.get(key) {
-                        Some(shape) => shape.check(&join(path, key), value, found),
-                        None => found.push(unknown_key(path, key)),
+                        Some(shape) => shape.check(root, &join(path, key), value, found),
+                        None => found.push(unknown_key(root, path, key)),
                     }
                 }
             }
             (Shape::Map(item), Value::Table(table)) => {
                 for (key, value) in table {
-                    item.check(&join(path, key), value, found);
+                    item.check(root, &join(path, key), value, found);
                 }
             }
             (Shape::List(item), Value::Array(values)) => {
                 for (index, value) in values.iter().enumerate() {
-                    item.check(&join(path, &index.to_string()), value, found);
+                    item.check(root, &join(path, &index.to_string()), value, found);
                 }
             }
+            (Shape::Any, _) => {}
             (Shape::Choice(names), Value::String(name)) if names.contains(name) => {}
             (Shape::Text, Value::String(_)) | (Shape::Flag, Value::Boolean(_)) => {}
             (Shape::Number, Value::Integer(_) | Value::Float(_)) => {}
@@ -98,6 +117,32 @@ impl Shape {
                 Fault::WrongType { value: short(value), expected: self.to_string() },
             )),
         }
+    }
+
+    /// The right key meant by `key` in the table at `path`: one spelt alike there, the same name elsewhere, or else the
+    /// path most alike.
+    pub fn nearest(&self, path: &str, key: &str) -> String {
+        let mut all = Vec::new();
+        self.paths("", &mut all);
+        // Entries of lists are one shape, whose keys are not among the paths.
+        let list = path.split('.').try_fold(self, |shape, step| shape.below(step));
+        if let Some(entry @ Shape::Table(_)) = list.filter(|_| !all.iter().any(|known| known == path)) {
+            entry.paths(path, &mut all);
+        }
+        let (table, wanted) = (join(path, ""), join(path, key));
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let alike = |known: &String| strsim::normalized_damerau_levenshtein(known, &wanted);
+        let best = |of: &dyn Fn(&String) -> bool| {
+            all.iter().filter(|known| of(known)).max_by(|a, b| alike(a).total_cmp(&alike(b))).cloned()
+        };
+        let sibling = |known: &String| {
+            let sibling = known.strip_prefix(&table).filter(|sibling| !sibling.contains('.'));
+            sibling.is_some_and(|sibling| strsim::normalized_damerau_levenshtein(sibling, key) >= 0.6)
+        };
+        best(&sibling)
+            .or_else(|| best(&|known| known.rsplit('.').next() == Some(name)))
+            .or_else(|| best(&|_| true))
+            .unwrap_or_default()
     }
 
     /// Every path of a key below, for suggestions.
@@ -125,6 +170,7 @@ impl std::fmt::Display for Shape {
             Shape::Whole => f.write_str("a whole number, 0 or more"),
             Shape::Number => f.write_str("a number"),
             Shape::Flag => f.write_str("true or false"),
+            Shape::Any => f.write_str("a value"),
         }
     }
 }
@@ -142,43 +188,17 @@ fn choices(schema: &Json) -> Vec<String> {
 }
 
 /// `a.b` below `a`, `b` at the top.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// The problem of a key that the table at `path` does not have.
-pub(super) fn unknown_key(path: &str, key: &str) -> Problem {
-    Problem::new(&join(path, key), Fault::UnknownKey { nearest: nearest(path, key) })
-}
-
-/// The right key meant by `key` in the table at `path`: one spelt alike there, the same name elsewhere, or else the
-/// path most alike.
-fn nearest(path: &str, key: &str) -> String {
-    let mut all = Vec::new();
-    Shape::config().paths("", &mut all);
-    // Entries of lists are one shape, whose keys are not among the paths.
-    let list = path.split('.').try_fold(Shape::config(), |shape, step| shape.below(step));
-    if let Some(entry @ Shape::Table(_)) = list.filter(|_| !all.iter().any(|known| known == path)) {
-        entry.paths(path, &mut all);
-    }
-    let (table, wanted) = (join(path, ""), join(path, key));
-    let name = key.rsplit('.').next().unwrap_or(key);
-    let alike = |known: &String| strsim::normalized_damerau_levenshtein(known, &wanted);
-    let best = |of: &dyn Fn(&String) -> bool| {
-        all.iter().filter(|known| of(known)).max_by(|a, b| alike(a).total_cmp(&alike(b))).cloned()
-    };
-    let sibling = |known: &String| {
-        let sibling = known.strip_prefix(&table).filter(|sibling| !sibling.contains('.'));
-        sibling.is_some_and(|sibling| strsim::normalized_damerau_levenshtein(sibling, key) >= 0.6)
-    };
-    best(&sibling)
-        .or_else(|| best(&|known| known.rsplit('.').next() == Some(name)))
-        .or_else(|| best(&|_| true))
-        .unwrap_or_default()
+/// The problem of a key that the table at `path` of a document of the shape `root` does not have.
+pub(super) fn unknown_key(root: &Shape, path: &str, key: &str) -> Problem {
+    Problem::new(&join(path, key), Fault::UnknownKey { nearest: root.nearest(path, key) })
 }
 
 /// A value as written, on one line and not too long.
-pub(super) fn short(value: &Value) -> String {
+pub(crate) fn short(value: &Value) -> String {
     let text = value.to_string().replace('\n', " ");
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -189,7 +209,8 @@ pub(super) fn short(value: &Value) -> String {
 /// Problems of a whole document.
 pub(super) fn check(document: &Table) -> Vec<Problem> {
     let mut found = Vec::new();
-    Shape::config().check("", &Value::Table(document.clone()), &mut found);
+    let shape = Shape::config();
+    shape.check(shape, "", &Value::Table(document.clone()), &mut found);
     found
 }
 

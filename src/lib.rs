@@ -31,6 +31,7 @@ pub mod text;
 
 // Training: what a step sees, what it minimises, what comes before it and what it leaves.
 pub mod batch;
+pub mod cache;
 pub mod checkpoint;
 pub mod objective;
 pub mod prepare;

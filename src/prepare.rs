@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::batch::{CaptionIndex, Captions, derive};
-use crate::config::{Config, EmbeddingConfig, EmbeddingKind, FastTextConfig, WordsConfig};
+use crate::cache::{Cache, Entry};
+use crate::config::{Config, EmbeddingConfig, EmbeddingKind, WordsConfig};
 use crate::corpus::{Caption, Corpus, Split};
 use crate::device::Matrix;
 use crate::embedding::characters::{CharacterWords, Spellings};
@@ -35,7 +36,7 @@ pub struct Prepared {
 }
 
 /// Segments, builds vocabularies from the training captions, trains or reads vectors, pretrains, and assigns slots.
-/// `cache` keeps trained FastText vectors by content.
+/// `cache` keeps FastText vectors, alignment and latent vocabulary by content.
 pub fn prepare(
     config: &Config,
     corpus: &Corpus,
@@ -54,14 +55,7 @@ pub fn prepare(
         return Ok(of_characters(config, corpus, segmenters, &tokens));
     }
     progress("vectors", 0, languages.len(), 0.0);
-    let vectors: Vec<WordVectors> = (0..languages.len())
-        .into_par_iter()
-        .map(|l| {
-            let texts = corpus.texts[l].as_deref().unwrap_or_default();
-            let from = VectorSource { words: config.words(), base: config.base(), texts, cache };
-            from.vectors(&languages[l], &segmenters[l], &tokens[l])
-        })
-        .collect::<Result<_>>()?;
+    let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache)?;
     let width = vectors[0].width();
     if let Some(l) = vectors.iter().position(|v| v.width() != width) {
         let (a, b) = (&languages[0], &languages[l]);
@@ -89,8 +83,15 @@ pub fn prepare(
         .collect();
     let index: Vec<CaptionIndex> = (0..languages.len()).map(|l| index(&corpus.train, l)).collect();
     let words = Words { languages, vectors: &tables, captions: &captions, index: &index, width };
-    let trained =
-        pretrain(&words, config.embedding(), config.train(), config.loss(), config.seed(), progress)?;
+    let trained = pretrain(
+        &words,
+        config.embedding(),
+        config.train(),
+        config.loss(),
+        config.seed(),
+        cache.as_ref(),
+        progress,
+    )?;
     let build = Build { config: config.embedding(), words, vocabularies: &vocabularies };
     let (slots, used) = build.slots(&trained);
     let embedding = build.embedding(config, &trained, &slots, &used)?;
@@ -182,6 +183,29 @@ fn index(split: &Split, language: usize) -> CaptionIndex {
     CaptionIndex::new(split.captions[language].iter().map(|c| c.image), split.features.rows())
 }
 
+/// The vectors of every language. Those that another process is training are waited for last, so that two that start
+/// together share the work.
+fn all_vectors(
+    config: &Config,
+    corpus: &Corpus,
+    segmenters: &[Segmenter],
+    tokens: &[Vec<Vec<String>>],
+    cache: Option<&Path>,
+) -> Result<Vec<WordVectors>> {
+    let of = |l: usize, wait: bool| {
+        let texts = corpus.texts[l].as_deref().unwrap_or_default();
+        let from = VectorSource { words: config.words(), base: config.base(), texts, cache };
+        from.take(&corpus.languages[l], &segmenters[l], &tokens[l], wait)
+    };
+    let first: Vec<Option<WordVectors>> =
+        (0..tokens.len()).into_par_iter().map(|l| of(l, false)).collect::<Result<_>>()?;
+    let all = first.into_iter().enumerate().map(|(l, vectors)| match vectors {
+        Some(vectors) => Ok(vectors),
+        None => Ok(of(l, true)?.expect("vectors after waiting")),
+    });
+    all.collect()
+}
+
 /// Where the vectors of a language come from.
 pub struct VectorSource<'a> {
     pub words: &'a WordsConfig,
@@ -196,39 +220,43 @@ pub struct VectorSource<'a> {
 impl VectorSource<'_> {
     /// Reads the vectors of a language, or trains them on `tokens` and the further text.
     pub fn vectors(&self, code: &str, segmenter: &Segmenter, tokens: &[Vec<String>]) -> Result<WordVectors> {
+        Ok(self.take(code, segmenter, tokens, true)?.expect("vectors after waiting"))
+    }
+
+    /// Nothing where another process is training them and `wait` is false.
+    fn take(
+        &self,
+        code: &str,
+        segmenter: &Segmenter,
+        tokens: &[Vec<String>],
+        wait: bool,
+    ) -> Result<Option<WordVectors>> {
         if let Some(pattern) = &self.words.vectors {
             let path = self.base.join(pattern.replace("{language}", code));
             let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
-            return WordVectors::open(&path, &|w| needed.contains(w));
+            return WordVectors::open(&path, &|w| needed.contains(w)).map(Some);
         }
         let mut text: Vec<Vec<String>> = tokens.to_vec();
         for file in self.texts {
             let content = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
             text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
         }
-        trained_vectors(&self.words.fasttext, &text, code, self.cache)
+        let settings = &self.words.fasttext;
+        let seed = derive(settings.seed, code, 0);
+        let make = || {
+            let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
+            refuse_diverged(&vectors, &text, code, settings.learning_rate)?;
+            Ok(vectors)
+        };
+        let Some(cache) = self.cache.map(Cache::new) else { return make().map(Some) };
+        let entry = Entry {
+            name: format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text)),
+            make: &make,
+            save: &|vectors: &WordVectors, path: &Path| vectors.save(path),
+            open: &WordVectors::open_kept,
+        };
+        if wait { cache.get(&entry).map(Some) } else { cache.get_unless_busy(&entry) }
     }
-}
-
-fn trained_vectors(
-    settings: &FastTextConfig,
-    text: &[Vec<String>],
-    code: &str,
-    cache: Option<&Path>,
-) -> Result<WordVectors> {
-    let seed = derive(settings.seed, code, 0);
-    let file = cache.map(|c| c.join(format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), text))));
-    if let Some(file) = file.as_ref().filter(|f| f.exists()) {
-        return WordVectors::open(file, &|_| true);
-    }
-    let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
-    refuse_diverged(&vectors, text, code, settings.learning_rate)?;
-    if let Some(file) = file {
-        let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        vectors.save(&file)?;
-    }
-    Ok(vectors)
 }
 
 /// Sound vectors of frequent words are a few units long; a rate that is too high makes them thousands, and useless.

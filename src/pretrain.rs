@@ -1,13 +1,19 @@
 //! What happens before the main training (Burns et al. 2020, section 3.1): layers from each language's FastText space into
 //! a shared one, and the latent vocabulary with the assignment of words to it.
 
+mod stored;
+
+use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
 
 use crate::batch::{CaptionIndex, Draw, Sampler, derive};
+use crate::cache::{Cache, Content, Entry};
 use crate::config::{
     AlignConfig, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule, TrainConfig,
+    TripletConfig,
 };
 use crate::device::{Dev, Matrix, Scalar};
 use crate::embedding::Scorer;
@@ -37,6 +43,22 @@ pub struct Words<'a> {
     pub width: usize,
 }
 
+impl Words<'_> {
+    /// A name for `given` and all that these words say.
+    fn content(&self, given: &str) -> String {
+        let mut content = Content::new(given);
+        for (l, language) in self.languages.iter().enumerate() {
+            content = content.and(language.as_bytes()).and(bytemuck::cast_slice(&self.vectors[l]));
+            content = content.and(bytemuck::cast_slice(&self.index[l].starts));
+            let lengths: Vec<u32> = self.captions[l].iter().map(|words| words.len() as u32).collect();
+            content = content.and(bytemuck::cast_slice(&lengths));
+            let all: Vec<u32> = self.captions[l].concat();
+            content = content.and(bytemuck::cast_slice(&all));
+        }
+        content.name()
+    }
+}
+
 /// The result: the scorer of all words and the latent vectors it points to, at unit length and trained from there.
 pub struct Pretrained {
     pub scorer: Scorer,
@@ -47,26 +69,66 @@ pub struct Pretrained {
 /// Called with stage, step, steps and loss.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize, f32);
 
+/// Of what is kept of a pretraining; another one is made anew.
+const VERSION: u32 = 1;
 const KMEANS_ITERATIONS: usize = 10;
 
-/// Aligns the languages, then pretrains the latent vocabulary, if the model has one.
+/// Aligns the languages, then pretrains the latent vocabulary, if the model has one. `cache` keeps either by what it follows
+/// from.
 pub fn pretrain(
     words: &Words,
     config: &EmbeddingConfig,
     train: &TrainConfig,
     loss: &LossConfig,
     seed: u64,
+    cache: Option<&Cache>,
     progress: Progress,
 ) -> Result<Pretrained> {
-    let mut layers = align(words, &config.align, config.width, train, loss, seed, progress)?;
+    let progress = RefCell::new(progress);
+    let tell = |stage: &str, step, steps, loss| (progress.borrow_mut())(stage, step, steps, loss);
+    // Nothing else of the configuration can matter to what is kept, as nothing else is passed on.
+    let train = TrainConfig { images: train.images, captions: train.captions.clone(), ..Default::default() };
+    let triplet = TripletConfig { weight: 1.0, ..loss.triplet.clone() };
+    let loss = LossConfig { triplet, ..Default::default() };
+    let (align_config, width) = (&config.align, config.width);
+    let given = format!("{VERSION} {seed} {train:?} {:?} {align_config:?} {width}", loss.triplet);
+    let content = cache.map(|_| words.content(&given));
+    let make = || align(words, align_config, width, &train, &loss, seed, &mut |a, b, c, d| tell(a, b, c, d));
+    let layers = match (cache, &content) {
+        (Some(cache), Some(content)) => cache.get(&Entry {
+            name: format!("{content}.alignment"),
+            make: &make,
+            save: &|layers: &Vec<LinearWeights>, path: &Path| {
+                stored::write(path, words.languages, layers, &[])
+            },
+            open: &|path: &Path| Ok(stored::read(path, words.languages, words.width, width)?.0),
+        })?,
+        _ => make()?,
+    };
     if config.latents == 0 {
         return Ok(Pretrained { scorer: Scorer { layers, keys: Vec::new() }, latents: Vec::new() });
     }
-    let start = first_latents(words, &layers, config, seed);
-    let latents =
-        latent_vocabulary(words, &mut layers, start, &config.pretrain, train, loss, seed, progress)?;
-    let scorer = Scorer { layers, keys: unit_keys(&latents) };
-    Ok(Pretrained { scorer, latents: latents.data })
+    let (latents, settings) = (config.latents, &config.pretrain);
+    let make = || {
+        let mut layers = layers.clone();
+        let start = first_latents(words, &layers, width, latents, settings.init, seed);
+        let tell = &mut |a: &str, b, c, d| tell(a, b, c, d);
+        let table = latent_vocabulary(words, &mut layers, start, settings, &train, &loss, seed, tell)?;
+        Ok((layers, table.data))
+    };
+    let (layers, latents) = match (cache, content) {
+        (Some(cache), Some(content)) => cache.get(&Entry {
+            name: format!("{}.latents", Content::new(&format!("{content} {latents} {settings:?}")).name()),
+            make: &make,
+            save: &|(layers, latents): &(Vec<LinearWeights>, Vec<f32>), path: &Path| {
+                stored::write(path, words.languages, layers, latents)
+            },
+            open: &|path: &Path| stored::read(path, words.languages, words.width, width),
+        })?,
+        _ => make()?,
+    };
+    let keys = unit_keys(&Table::new(width, latents.clone()));
+    Ok(Pretrained { scorer: Scorer { layers, keys }, latents })
 }
 
 /// One layer per language, trained so that captions of one picture have near averages in all languages
@@ -98,19 +160,25 @@ fn align(
 }
 
 /// Where the latent vectors start, at unit length.
-fn first_latents(words: &Words, layers: &[LinearWeights], config: &EmbeddingConfig, seed: u64) -> Vec<f32> {
-    let width = config.width;
+fn first_latents(
+    words: &Words,
+    layers: &[LinearWeights],
+    width: usize,
+    count: usize,
+    from: LatentInit,
+    seed: u64,
+) -> Vec<f32> {
     let seed = derive(seed, "latents", 0);
     let mut init = Init::new(seed);
-    if config.pretrain.init == LatentInit::Random {
-        let mut start = init.uniform(config.latents * width, 1.0);
+    if from == LatentInit::Random {
+        let mut start = init.uniform(count * width, 1.0);
         start.chunks_mut(width).for_each(unit);
         return start;
     }
     let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new() };
     let points: Vec<f32> = words.vectors.iter().enumerate().flat_map(|(l, v)| scorer.project(l, v)).collect();
-    let iterations = if config.pretrain.init == LatentInit::Kmeans { KMEANS_ITERATIONS } else { 0 };
-    spherical(&points, width, config.latents, iterations, seed)
+    let iterations = if from == LatentInit::Kmeans { KMEANS_ITERATIONS } else { 0 };
+    spherical(&points, width, count, iterations, seed)
 }
 
 /// Trains latent vectors and scorer on averaged sentences.
@@ -251,9 +319,18 @@ mod tests {
     use super::*;
     use crate::config::Estimator;
     use crate::ops::check::noise;
+    use crate::ops::tape::{data, data1};
 
     /// Two languages that name six things by different vectors; captions of picture p name thing p % 6 and its neighbour.
     fn run(estimator: Estimator) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
+        run_with(None, 6, estimator)
+    }
+
+    fn run_with(
+        cache: Option<&Cache>,
+        latents: usize,
+        estimator: Estimator,
+    ) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
         let languages = ["a".to_string(), "b".to_string()];
         let vectors: Vec<Vec<f32>> = (0..2).map(|l| noise(6 * 8, l)).collect();
         let captions: Vec<Vec<Vec<u32>>> =
@@ -261,13 +338,15 @@ mod tests {
         let index = vec![CaptionIndex::new(0..60u32, 60); 2];
         let words =
             Words { languages: &languages, vectors: &vectors, captions: &captions, index: &index, width: 8 };
-        let mut config = EmbeddingConfig { latents: 6, width: 16, ..Default::default() };
+        let mut config = EmbeddingConfig { latents, width: 16, ..Default::default() };
         config.align = AlignConfig { epochs: 30, learning_rate: 1e-2 };
         config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, ..Default::default() };
         let train = TrainConfig { images: 30, ..Default::default() };
         let mut losses = Vec::new();
         let result =
-            pretrain(&words, &config, &train, &LossConfig::default(), 1, &mut |_, _, _, l| losses.push(l));
+            pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, &mut |_, _, _, l| {
+                losses.push(l)
+            });
         (result.unwrap(), vectors, losses)
     }
 
@@ -295,5 +374,26 @@ mod tests {
     fn same_seed_same_bits() {
         let (one, two) = (run(Estimator::StraightThrough), run(Estimator::StraightThrough));
         assert!(one.0.latents == two.0.latents && one.2 == two.2);
+    }
+
+    #[test]
+    fn kept_results_are_the_same_bits_and_trained_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::new(folder.path());
+        let plain = run(Estimator::Gate);
+        // 60 steps of alignment, 40 of the vocabulary.
+        for steps in [100, 0] {
+            let kept = run_with(Some(&cache), 6, Estimator::Gate);
+            assert_eq!(kept.2.len(), steps);
+            assert!(kept.0.latents == plain.0.latents && kept.0.scorer.keys == plain.0.scorer.keys);
+            let weights = |p: &Pretrained| -> Vec<Vec<f32>> {
+                let layers = p.scorer.layers.iter();
+                layers.flat_map(|l| [data(&l.weight).to_vec(), data1(&l.bias).to_vec()]).collect()
+            };
+            assert!(weights(&kept.0) == weights(&plain.0));
+        }
+        let more = run_with(Some(&cache), 7, Estimator::Gate);
+        assert_eq!(more.2.len(), 40, "the alignment is shared by vocabularies of any size");
+        assert_eq!(run_with(Some(&cache), 6, Estimator::None).2.len(), 40);
     }
 }

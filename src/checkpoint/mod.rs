@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use tensors::write_whole;
-use tensors::{Stored, TensorFile, write_tensors};
+pub(crate) use tensors::{Stored, TensorFile, write_tensors};
 
 use crate::config::{Config, EmbeddingKind};
 use crate::embedding::characters::{CharacterWords, Spellings};

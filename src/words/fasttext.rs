@@ -5,7 +5,7 @@
 //! taken here, and the matrix stays in the file, mapped into memory.
 
 use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fasttext::FastText;
@@ -25,6 +25,8 @@ pub(super) struct Subwords {
     bytes: Bytes,
     /// Where the input matrix starts in `bytes`; (words + buckets) × width.
     matrix: usize,
+    /// A file that holds what [`Self::save`] writes, and that nobody will change.
+    kept: Option<PathBuf>,
 }
 
 enum Bytes {
@@ -39,6 +41,17 @@ impl Bytes {
             Bytes::Mapped(map) => map,
         }
     }
+}
+
+/// Gives a file a further name; a file that has this name already is replaced.
+fn link(file: &Path, path: &Path) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".link");
+    std::fs::hard_link(file, &beside)?;
+    let renamed = std::fs::rename(&beside, path);
+    // It stays where both are names of one file already.
+    let _ = std::fs::remove_file(&beside);
+    renamed
 }
 
 /// Whether a file that starts like this is in FastText's binary format.
@@ -74,8 +87,17 @@ impl Subwords {
             .map_err(|e| e.at(path).hint("get the whole file again, as FastText writes it"))
     }
 
+    /// As [`Self::open`], for a file that [`Self::save`] wrote and that nobody changes: it is shared with what is saved from it.
+    pub(super) fn open_kept(path: &Path) -> Result<Subwords> {
+        Ok(Subwords { kept: Some(path.to_path_buf()), ..Self::open(path)? })
+    }
+
     /// Writes a `.bin` with an empty output matrix: enough for vectors of any word, here and in other FastText programs.
     pub(super) fn save(&self, path: &Path) -> Result<()> {
+        // On another disk, or one without links, it is written.
+        if self.kept.as_ref().is_some_and(|kept| link(kept, path).is_ok()) {
+            return Ok(());
+        }
         write_whole(path, |file| {
             file.write_all(&self.bytes.get()[..self.matrix + self.rows() * self.width * 4])?;
             // Not quantised, and 0 rows.
@@ -138,7 +160,7 @@ impl Subwords {
             )));
         }
         let matrix = bytes.get().len() - rest.len();
-        Ok(Subwords { dictionary, width: width as usize, bytes, matrix })
+        Ok(Subwords { dictionary, width: width as usize, bytes, matrix, kept: None })
     }
 }
 

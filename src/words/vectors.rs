@@ -49,6 +49,12 @@ impl WordVectors {
         Ok(WordVectors(Arc::new(Kind::Table(Table::open(path, needed)?))))
     }
 
+    /// As [`Self::open`], for a `.bin` that [`Self::save`] wrote after training and that nobody changes, as in a cache: saved
+    /// again on the same disk, it is not copied but given a further name.
+    pub fn open_kept(path: &Path) -> Result<WordVectors> {
+        Ok(WordVectors(Kind::Subwords(Subwords::open_kept(path)?)))
+    }
+
     /// Writes a file from which [`Self::open`] gives the same vectors, those of unseen words included: a `.bin` after
     /// training or from a `.bin` (`(words + buckets) × width × 4` bytes and the words), otherwise a `.vec` of the words kept.
     /// [`Self::extension`] says which.
@@ -220,6 +226,28 @@ mod tests {
         assert_eq!(vectors(&WordVectors::open(&file, &|_| false).unwrap()), vectors(&trained));
         let error = opened.save(Path::new("no/such/folder/v.bin")).unwrap_err();
         assert_eq!(error.exit_status(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn kept_vectors_are_saved_without_a_copy() {
+        use std::os::unix::fs::MetadataExt;
+
+        let (folder, file) = folder();
+        train(&small(), 5).save(&file).unwrap();
+        let (whole, number) = (std::fs::read(&file).unwrap(), |path: &Path| path.metadata().unwrap().ino());
+        let kept = WordVectors::open_kept(&file).unwrap();
+        for name in ["new.bin", "new.bin", "old.bin", "v.bin"] {
+            let path = folder.path().join(name);
+            if name == "old.bin" {
+                std::fs::write(&path, "something else").unwrap();
+            }
+            kept.save(&path).unwrap();
+            assert_eq!(number(&path), number(&file), "{name}");
+            assert!(std::fs::read(&path).unwrap() == whole);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
+        assert_eq!(kept.save(Path::new("no/such/folder/v.bin")).unwrap_err().exit_status(), 1);
     }
 
     #[test]

@@ -1,0 +1,175 @@
+//! Results kept by the content they follow from, for other runs to take.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// A folder of results, each in a file that is named for what it was computed from.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+/// How a kind of result is made, and kept in a file.
+pub struct Entry<'a, T> {
+    /// Name of the file: what the result is, and a [`Content`] of all it follows from.
+    pub name: String,
+    pub make: &'a dyn Fn() -> Result<T>,
+    pub save: &'a dyn Fn(&T, &Path) -> Result<()>,
+    pub open: &'a dyn Fn(&Path) -> Result<T>,
+}
+
+impl Cache {
+    pub fn new(folder: &Path) -> Self {
+        Cache { folder: folder.to_path_buf() }
+    }
+
+    /// The result from its file, or made and kept there. Where another process is making it, this one waits for that.
+    pub fn get<T>(&self, entry: &Entry<T>) -> Result<T> {
+        Ok(self.take(entry, true)?.expect("a result after waiting"))
+    }
+
+    /// As [`Cache::get`], but gives nothing where another process is making the result.
+    pub fn get_unless_busy<T>(&self, entry: &Entry<T>) -> Result<Option<T>> {
+        self.take(entry, false)
+    }
+
+    fn take<T>(&self, entry: &Entry<T>, wait: bool) -> Result<Option<T>> {
+        let path = self.folder.join(&entry.name);
+        let open = || {
+            let opened = (entry.open)(&path);
+            opened.map(Some).map_err(|e| e.hint(format!("remove `{}` and run again", path.display())))
+        };
+        if path.exists() {
+            return open();
+        }
+        fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, e))?;
+        let beside = self.folder.join(format!("{}.lock", entry.name));
+        let lock = File::create(&beside).map_err(|e| Error::writing(&beside, e))?;
+        // Where there are no locks, a result may be made twice, to the same bits.
+        if wait {
+            let _ = lock.lock();
+        } else if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Ok(None);
+        }
+        if path.exists() {
+            return open();
+        }
+        (entry.save)(&(entry.make)()?, &path)?;
+        // One who waits holds the same file; one who comes later finds the result.
+        let _ = fs::remove_file(&beside);
+        open()
+    }
+}
+
+/// A name for content: 128 bits of its SHA-256.
+#[derive(Default)]
+pub struct Content(Sha256);
+
+impl Content {
+    pub fn new(settings: &str) -> Self {
+        Content::default().and(settings.as_bytes())
+    }
+
+    /// Adds bytes, told apart from those before and after.
+    pub fn and(mut self, bytes: &[u8]) -> Self {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn name(self) -> String {
+        self.0.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn get(cache: &Cache, name: &str, made: &AtomicUsize) -> Result<Option<String>> {
+        cache.get_unless_busy(&Entry {
+            name: name.into(),
+            make: &|| {
+                made.fetch_add(1, Ordering::SeqCst);
+                Ok("result".to_string())
+            },
+            save: &|text, path| crate::checkpoint::write_whole(path, text.as_bytes()),
+            open: &|path| fs::read_to_string(path).map_err(|e| Error::reading(path, e)),
+        })
+    }
+
+    #[test]
+    fn a_result_is_made_once_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, made) = (Cache::new(&folder.path().join("cache")), AtomicUsize::new(0));
+        for _ in 0..3 {
+            assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));
+        }
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        let names: Vec<_> =
+            fs::read_dir(folder.path().join("cache")).unwrap().map(|f| f.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"], "no lock stays");
+    }
+
+    #[test]
+    fn those_who_come_together_make_it_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, made) = (Cache::new(folder.path()), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let slow = Entry {
+                        name: "a".into(),
+                        make: &|| {
+                            std::thread::sleep(std::time::Duration::from_millis(50));
+                            made.fetch_add(1, Ordering::SeqCst);
+                            Ok("result".to_string())
+                        },
+                        save: &|text: &String, path: &Path| {
+                            crate::checkpoint::write_whole(path, text.as_bytes())
+                        },
+                        open: &|path: &Path| fs::read_to_string(path).map_err(|e| Error::reading(path, e)),
+                    };
+                    assert_eq!(cache.get(&slow).unwrap(), "result");
+                });
+            }
+        });
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_that_it_is_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, made) = (Cache::new(folder.path()), AtomicUsize::new(0));
+        let lock = File::create(folder.path().join("a.lock")).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(get(&cache, "a", &made).unwrap(), None);
+        drop(lock);
+        assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));
+    }
+
+    #[test]
+    fn a_damaged_result_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), b"\xff").unwrap();
+        let error = get(&Cache::new(folder.path()), "a", &AtomicUsize::new(0)).unwrap_err().to_string();
+        assert!(error.contains("hint: remove `") && error.contains("/a`"), "{error}");
+    }
+
+    #[test]
+    fn content_has_bounds() {
+        let name = |parts: &[&str]| {
+            parts.iter().fold(Content::new("s"), |content, part| content.and(part.as_bytes())).name()
+        };
+        assert_eq!(name(&["ab", "c"]).len(), 32);
+        assert_ne!(name(&["ab", "c"]), name(&["a", "bc"]));
+        assert_eq!(name(&["ab"]), name(&["ab"]));
+    }
+}

@@ -106,6 +106,11 @@ impl<'a> Trainer<'a> {
         self.steps
     }
 
+    /// Epochs that are done.
+    pub fn epochs(&self) -> usize {
+        self.state.step / self.sampler.steps_per_epoch()
+    }
+
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
     pub fn resume(&mut self) -> Result<()> {
         if !self.folder.has(Which::Latest) {
@@ -167,7 +172,10 @@ impl<'a> Trainer<'a> {
                 self.save(Which::Latest)?;
             }
             if stop.load(Ordering::Relaxed) && step < self.steps {
-                self.save(Which::Latest)?;
+                // At the end of an epoch it was saved just now.
+                if !step.is_multiple_of(per_epoch) {
+                    self.save(Which::Latest)?;
+                }
                 return Ok(End::Interrupted);
             }
         }

@@ -47,7 +47,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let scenes = ScenesConfig { seed: args.seed, languages, ..ScenesConfig::default() };
     data::write_with_progress(&pictures, &scenes, terminal)?;
     terminal.say("\nA model of them:");
-    let mut run = train::train(&config, &folder, None, terminal)?;
+    let mut run = train::train(&config, &folder, terminal)?;
     let corpus = Corpus::load(run.config.data(), run.config.base())?;
     let evaluation = run.evaluate(&corpus, SplitName::Test, false, 1)?;
     run.folder.write_evaluation(&evaluation)?;

@@ -1,6 +1,8 @@
 //! `tinyglot train`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use super::config::Source;
 use super::log::Log;
@@ -34,17 +36,21 @@ pub struct Args {
     /// Go on from the last checkpoint of the run
     #[arg(long)]
     pub resume: bool,
-    /// Folder that keeps trained FastText vectors, for other runs on the same texts
+    /// Folder that keeps FastText vectors and pretraining, for other runs on the same texts
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub cache: Option<PathBuf>,
+    /// Stop after so many epochs, as Ctrl-C would; `--resume` goes on to `train.epochs`
+    #[arg(long, value_name = "EPOCHS")]
+    pub stop_after: Option<NonZeroUsize>,
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
     let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
+    let until = args.stop_after.map(NonZeroUsize::get);
     match args.resume {
-        true => resume(&config, &out, terminal),
-        false => train(&config, &out, args.cache.as_deref(), terminal).map(drop),
+        true => resume(&config, &out, until, terminal),
+        false => begun(&config, &out, args.cache.as_deref(), until, terminal).map(drop),
     }
 }
 
@@ -52,8 +58,19 @@ fn default_folder(config: &Path) -> PathBuf {
     Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
 }
 
-/// Trains from the beginning.
-pub(super) fn train(config: &Config, out: &Path, cache: Option<&Path>, terminal: &Terminal) -> Result<Run> {
+/// Trains from the beginning to the end.
+pub(super) fn train(config: &Config, out: &Path, terminal: &Terminal) -> Result<Run> {
+    Ok(begun(config, out, None, None, terminal)?.expect("a run that was trained to its end"))
+}
+
+/// Trains from the beginning; nothing, where it stops before the end, after epoch `until`.
+fn begun(
+    config: &Config,
+    out: &Path,
+    cache: Option<&Path>,
+    until: Option<usize>,
+    terminal: &Terminal,
+) -> Result<Option<Run>> {
     let mut log = Log::new(terminal.clone());
     let place = Place::new(out)?;
     let corpus = load(config, &log)?;
@@ -63,7 +80,7 @@ pub(super) fn train(config: &Config, out: &Path, cache: Option<&Path>, terminal:
     })?;
     stages.finish();
     log = log.keep(&start.folder.path.join("run.log"))?;
-    go(start, &corpus, false, &log, terminal)
+    go(start, &corpus, false, until, &log, terminal)
 }
 
 /// What a stage of the preparation does, for people.
@@ -78,11 +95,11 @@ fn name(stage: &str) -> &str {
 }
 
 /// Goes on with a run.
-fn resume(config: &Config, out: &Path, terminal: &Terminal) -> Result<()> {
+fn resume(config: &Config, out: &Path, until: Option<usize>, terminal: &Terminal) -> Result<()> {
     let earlier = Earlier::open(out, config)?;
     let log = Log::new(terminal.clone()).keep(&out.join("run.log"))?;
     let corpus = load(config, &log)?;
-    go(earlier.go_on(&corpus)?, &corpus, true, &log, terminal).map(drop)
+    go(earlier.go_on(&corpus)?, &corpus, true, until, &log, terminal).map(drop)
 }
 
 fn load(config: &Config, log: &Log) -> Result<Corpus> {
@@ -97,8 +114,16 @@ fn load(config: &Config, log: &Log) -> Result<Corpus> {
     Ok(corpus)
 }
 
-/// Trains to the end, evaluates the best checkpoint on validation and writes the report.
-fn go(start: Start, corpus: &Corpus, resumed: bool, log: &Log, terminal: &Terminal) -> Result<Run> {
+/// Trains to the end, evaluates the best checkpoint on validation and writes the report; or to the end of epoch `until`, and
+/// no more.
+fn go(
+    start: Start,
+    corpus: &Corpus,
+    resumed: bool,
+    until: Option<usize>,
+    log: &Log,
+    terminal: &Terminal,
+) -> Result<Option<Run>> {
     let Start { folder, config, encoder, train, validation, mut model } = start;
     let (parameters, at_test_time) = model.parameter_counts();
     log.say(&format!("{parameters} parameters, {at_test_time} at test time"))?;
@@ -108,9 +133,13 @@ fn go(start: Start, corpus: &Corpus, resumed: bool, log: &Log, terminal: &Termin
         trainer.resume()?;
         log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
     }
-    let end = follow(&mut trainer, log, terminal)?;
+    let end = follow(&mut trainer, until, log, terminal)?;
     match end {
         End::Finished => {}
+        End::Interrupted if until.is_some_and(|epoch| trainer.epochs() >= epoch) => {
+            log.say(&format!("stopped after epoch {}; `--resume` goes on from there", trainer.epochs()))?;
+            return Ok(None);
+        }
         End::Patience => log.say("no better validation for a while: done early")?,
         End::Interrupted => {
             let what = format!("stopped after step {} of {}", trainer.state.step, trainer.steps());
@@ -123,11 +152,14 @@ fn go(start: Start, corpus: &Corpus, resumed: bool, log: &Log, terminal: &Termin
     log.say(&format!("the best checkpoint, after step {}:\n{evaluation}", trainer.state.best_step))?;
     let page = report::write(&folder.path, terminal)?;
     log.say(&format!("report: {}", page.display()))?;
-    Ok(run)
+    Ok(Some(run))
 }
 
 /// Trains, showing progress and telling of each validation.
-fn follow(trainer: &mut Trainer, log: &Log, terminal: &Terminal) -> Result<End> {
+fn follow(trainer: &mut Trainer, until: Option<usize>, log: &Log, terminal: &Terminal) -> Result<End> {
+    if trainer.state.step < trainer.steps() && until.is_some_and(|epoch| trainer.epochs() >= epoch) {
+        return Ok(End::Interrupted);
+    }
     let (done, steps) = (trainer.state.step as u64, trainer.steps() as u64);
     let mut bar = Progress::new(terminal, "training", steps).resumed_at(done);
     let (mut latest, mut told) = (String::new(), Ok(()));
@@ -138,6 +170,9 @@ fn follow(trainer: &mut Trainer, log: &Log, terminal: &Terminal) -> Result<End> 
         }
         Event::Validation { epoch, evaluation, best } => {
             latest = format!(", val mR {:.1}", evaluation.a);
+            if until == Some(epoch) {
+                interrupt::flag().store(true, Ordering::SeqCst);
+            }
             let line =
                 format!("epoch {epoch}: {}{}", recalls(evaluation), if best { ", the best" } else { "" });
             if told.is_ok() {

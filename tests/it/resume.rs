@@ -83,3 +83,29 @@ fn nothing_is_resumed_where_there_is_no_run() {
     refused(&["train", text(&config), "--out", text(&out), "--resume"], 4, &["no run here"]);
     assert!(!out.exists());
 }
+
+#[test]
+fn a_run_stopped_after_an_epoch_goes_on_to_the_same_weights() {
+    let place = data();
+    let config = place.path().join("config.toml");
+    let (whole, parts) = (place.path().join("whole"), place.path().join("parts"));
+    printed(&["train", text(&config), "--out", text(&whole), "-q"]);
+    let part = |more: &[&str]| {
+        let ran = run(&[&["train", text(&config), "--out", text(&parts)], more].concat());
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    assert!(part(&["--stop-after", "1"]).contains("stopped after epoch 1; `--resume` goes on"));
+    assert!(!parts.join("report.html").exists());
+    assert!(
+        part(&["--resume", "--stop-after", "1"]).contains("stopped after epoch 1"),
+        "it is there already"
+    );
+    assert!(part(&["--resume", "--stop-after", "2"]).contains("stopped after epoch 2"));
+    part(&["--resume", "--stop-after", "3"]);
+    assert!(parts.join("report.html").exists(), "the last epoch ends it");
+    for file in ["latest/model.safetensors", "latest/optimizer.safetensors", "best/model.safetensors"] {
+        let bytes = |run: &Path| fs::read(run.join("checkpoints").join(file)).expect("a checkpoint");
+        assert!(bytes(&parts) == bytes(&whole), "{file} differs");
+    }
+}

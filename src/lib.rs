@@ -44,6 +44,7 @@ pub mod eval;
 pub mod inference;
 pub mod report;
 pub mod run;
+pub mod sweep;
 
 // A new language on a finished model.
 pub mod grow;

@@ -89,7 +89,7 @@ pub fn prepare(
         config.train(),
         config.loss(),
         config.seed(),
-        cache.as_ref(),
+        cache.map(Cache::new).as_ref(),
         progress,
     )?;
     let build = Build { config: config.embedding(), words, vocabularies: &vocabularies };

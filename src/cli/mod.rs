@@ -15,6 +15,7 @@ mod remove_language;
 mod report;
 mod search;
 mod sentences;
+mod sweep;
 mod train;
 
 pub mod interrupt;
@@ -47,6 +48,9 @@ pub struct Cli {
     /// Say more
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
+    /// Stop when standard input ends; for commands that other commands start
+    #[arg(long, global = true, hide = true)]
+    with_parent: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,6 +63,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Embed(embed::Args),
     Search(search::Args),
+    Sweep(sweep::Args),
     Report(report::Args),
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
@@ -73,6 +78,9 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         pool.build_global().map_err(|e| Error::run("the threads cannot be started").because(e))?;
     }
+    if cli.with_parent {
+        interrupt::stop_with_parent();
+    }
     // On a thread of the pool: work from outside it would be handed over and waited for, operation by operation.
     rayon::scope(|_| command(cli))
 }
@@ -85,6 +93,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Man(args) => man::run(args),
         Command::Train(args) => train::run(args, &terminal),
         Command::Evaluate(args) => evaluate::run(args, &terminal),
+        Command::Sweep(args) => sweep::run(args, &terminal),
         Command::Report(args) => report::run(args, &terminal),
         Command::AddLanguage(args) => add_language::run(args, &terminal),
         Command::RemoveLanguage(args) => remove_language::run(args, &terminal),
@@ -135,6 +144,9 @@ mod tests {
             "tinyglot report run",
             "tinyglot add-language run a.toml --set grow.epochs=3 --out new --cache c --curve 100,300",
             "tinyglot remove-language run de --out new",
+            "tinyglot sweep a.toml --out d --jobs 2 --retries 0 --fail-fast --set train.epochs=1 --cache c",
+            "tinyglot sweep a.toml --dry-run",
+            "tinyglot sweep a.toml --index 3",
             "tinyglot config show a.toml --diff",
             "tinyglot config check a.toml -v",
             "tinyglot config schema",
@@ -155,6 +167,8 @@ mod tests {
             "tinyglot search run --gallery f.npy",
             "tinyglot search run --language de --gallery f.npy -k 0",
             "tinyglot evaluate run --split trian",
+            "tinyglot sweep a.toml --jobs 0",
+            "tinyglot sweep a.toml --index 3 --dry-run",
             "tinyglot config check a.toml --threads 0",
             "tinyglot config check a.toml -q -v",
             "tinyglot completions cmd",

@@ -4,23 +4,30 @@ use std::path::{Path, PathBuf};
 
 use super::stdout;
 use super::terminal::Terminal;
+use crate::sweep::{SweepFolder, results};
 use crate::{Result, report, run};
 
-/// Write the report of a run: one HTML page with curves, recalls, parameters and example queries
+/// Write the report of a run or sweep: one HTML page
+///
+/// Of a run: curves, recalls, parameters and example queries. Of a sweep: parameters against recall, and a table.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example queries need the data that the run was trained with; without them the page has all the rest.
 
 Examples:
-  tinyglot report runs/demo/run        writes runs/demo/run/report.html")]
+  tinyglot report runs/demo/run        writes runs/demo/run/report.html
+  tinyglot report sweeps/budget        writes sweeps/budget/report.html")]
 pub struct Args {
-    /// Folder of the run
+    /// Folder of the run, or of the sweep
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let page = write(&args.run, terminal)?;
+    let page = match SweepFolder::is_one(&args.run) {
+        true => write_sweep(&args.run)?,
+        false => write(&args.run, terminal)?,
+    };
     stdout::print(&format!("{}\n", page.display()))
 }
 
@@ -29,6 +36,14 @@ pub(super) fn write(run: &Path, terminal: &Terminal) -> Result<PathBuf> {
     let (content, notes) = run::report(run)?;
     notes.iter().for_each(|note| terminal.warn(note));
     let page = run.join("report.html");
-    report::write(&page, &content)?;
+    report::write(&page, &report::html(&content))?;
+    Ok(page)
+}
+
+/// Writes the page of a sweep from its results and gives its path.
+pub(super) fn write_sweep(folder: &Path) -> Result<PathBuf> {
+    let rows = results::read(&SweepFolder::new(folder).results())?;
+    let page = folder.join("report.html");
+    report::write(&page, &report::sweep_html(&run::name(folder), &rows))?;
     Ok(page)
 }

@@ -1,21 +1,22 @@
-//! One self-contained HTML page for each run: no scripts, no fonts or files from elsewhere.
+//! One self-contained HTML page for each run or sweep: no fonts, scripts or files from elsewhere.
 
 mod growth;
 pub mod metrics;
 mod page;
 mod picture;
 pub mod plot;
+mod sweep;
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
+use crate::Result;
+use crate::checkpoint::write_whole;
 use crate::eval::{Consistency, Evaluation, Growth};
-use crate::{Error, Result};
 
 pub use metrics::{MetricsLine, Step, Term, Validation};
 pub use page::html;
 pub use picture::Picture;
+pub use sweep::html as sweep_html;
 
 /// Everything that the page of a run shows; what is empty is left out of it.
 #[derive(Debug, Clone, Default)]
@@ -62,24 +63,15 @@ pub struct Hit {
     pub right: bool,
 }
 
-/// Writes the page whole or not at all: to a file beside it, synced, then renamed.
-pub fn write(path: &Path, report: &RunReport) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".tmp");
-    let beside = Path::new(&beside);
-    let written = File::create(beside).and_then(|mut file| {
-        file.write_all(html(report).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(beside, path)
-    });
-    written.map_err(|e| {
-        let _ = fs::remove_file(beside); // the first error is the one to tell
-        Error::writing(path, e)
-    })
+/// Writes a page whole or not at all.
+pub fn write(path: &Path, page: &str) -> Result<()> {
+    write_whole(path, page.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -87,17 +79,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.html");
         let report = RunReport { name: "demo".into(), ..RunReport::default() };
-        write(&path, &report).unwrap();
+        write(&path, &html(&report)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), html(&report));
         let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
         assert_eq!(names, ["report.html"]);
 
         let taken = folder.path().join("folder");
         fs::create_dir_all(taken.join("full")).unwrap();
-        let error = write(&taken, &report).unwrap_err();
+        let error = write(&taken, &html(&report)).unwrap_err();
         assert_eq!(error.exit_status(), 1);
         assert!(error.to_string().contains("folder`: cannot be written"), "{error}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "no half file stays");
-        assert!(write(&folder.path().join("missing/report.html"), &report).is_err());
+        assert!(write(&folder.path().join("missing/report.html"), "").is_err());
     }
 }

@@ -61,7 +61,7 @@ fn header(report: &RunReport) -> Markup {
     }
 }
 
-fn count(n: u64, noun: &str) -> String {
+pub(super) fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
@@ -330,7 +330,7 @@ fn parts(report: &RunReport) -> Markup {
 }
 
 /// 7086944 as 7,086,944.
-fn thousands(n: u64) -> String {
+pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();

@@ -151,11 +151,11 @@ fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -
     points.join(" ")
 }
 
-fn digits(place: f64) -> String {
+pub(super) fn digits(place: f64) -> String {
     format!("{place:.1}")
 }
 
-fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     values.fold(None, |range, v| match range {
         None => Some((v, v)),
         Some((low, high)) => Some((v.min(low), v.max(high))),
@@ -163,16 +163,16 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// Ticks, and where a value lies between the first end (0) and the last (1).
-struct Axis {
+pub(super) struct Axis {
     low: f64,
     high: f64,
     log: bool,
-    ticks: Vec<f64>,
+    pub ticks: Vec<f64>,
 }
 
 impl Axis {
     /// About `count` ticks at 1, 2 or 5 times a power of ten; the ends are ticks.
-    fn linear((low, high): (f64, f64), count: usize) -> Axis {
+    pub fn linear((low, high): (f64, f64), count: usize) -> Axis {
         let span = if high > low { high - low } else { low.abs().max(1.0) };
         let rough = span / count as f64;
         let power = 10f64.powf(rough.log10().floor());
@@ -184,7 +184,7 @@ impl Axis {
     }
 
     /// Powers of ten; over less than two of them also 2 and 5 times.
-    fn log((low, high): (f64, f64)) -> Axis {
+    pub fn log((low, high): (f64, f64)) -> Axis {
         let (first, last) = ((low.log10() + 1e-9).floor() as i32, (high.log10() - 1e-9).ceil() as i32);
         let last = last.max(first + 1);
         let every = (last - first + 5) / 6;
@@ -206,7 +206,7 @@ impl Axis {
         Axis { low: ticks[0], high: ticks[ticks.len() - 1], log: true, ticks }
     }
 
-    fn place(&self, value: f64) -> f64 {
+    pub fn place(&self, value: f64) -> f64 {
         if self.log {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {

@@ -15,7 +15,7 @@ use crate::inference::embed_sentences;
 use crate::model::Model;
 use crate::{Error, Result};
 
-pub use report::report;
+pub use report::{name, report};
 pub use search::Found;
 
 /// A trained model, its best checkpoint, and what it needs to read.

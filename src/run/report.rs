@@ -35,7 +35,7 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
 }
 
 /// The folder's name and that of the one it is in, as `run` or `2` alone say little.
-fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let names: Vec<_> = full.iter().skip(1).map(|name| name.to_string_lossy()).collect();
     names[names.len().saturating_sub(2)..].join("/")

@@ -5,8 +5,19 @@ use std::process::Stdio;
 
 use crate::{ended, printed, run, text, tinyglot};
 
-const COMMANDS: [&str; 10] =
-    ["demo", "data", "train", "evaluate", "embed", "search", "report", "config", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "data",
+    "train",
+    "evaluate",
+    "embed",
+    "search",
+    "sweep",
+    "report",
+    "config",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_lists_every_command() {
@@ -21,7 +32,7 @@ fn help_lists_every_command() {
 
 #[test]
 fn help_of_long_commands_has_examples() {
-    for command in ["demo", "train", "evaluate", "embed", "search", "report", "completions", "man"] {
+    for command in ["demo", "train", "evaluate", "embed", "search", "sweep", "report", "completions", "man"] {
         let help = printed(&[command, "--help"]);
         assert!(help.contains(&format!("Examples:\n  tinyglot {command}")), "{help}");
     }

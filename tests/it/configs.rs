@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tinyglot::config::{Config, RawConfig};
+use tinyglot::sweep::Plan;
 use toml::{Table, Value};
 
 use crate::{printed, text};
@@ -106,4 +107,24 @@ fn paper_configs_have_the_settings_of_the_paper() {
     }
     assert_eq!(hem.loss(), &RawConfig::default().loss);
     assert_eq!((smalr.words().max_tokens, coco.words().max_tokens), (40, 60));
+}
+
+#[test]
+fn every_sweep_stands_for_trials_that_keep_every_rule() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/sweeps");
+    let mut sizes = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of sweeps") {
+        let file = entry.expect("an entry").path();
+        let plan = Plan::load(&file, &[]).expect("a good sweep");
+        let text = std::fs::read_to_string(&file).expect("read");
+        for word in ["tinyglot sweep configs/sweeps/", "xpected", "uration"] {
+            assert!(text.contains(word), "`{}` has no `{word}`", file.display());
+        }
+        sizes.insert(file.file_stem().expect("a name").to_string_lossy().into_owned(), plan.trials.len());
+    }
+    assert_eq!(sizes.keys().collect::<Vec<_>>(), ["budget-multi30k-8k", "mscoco", "multi30k"]);
+    assert!(
+        sizes["budget-multi30k-8k"] >= 24 && sizes["multi30k"] >= 12 && sizes["mscoco"] >= 12,
+        "{sizes:?}"
+    );
 }

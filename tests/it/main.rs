@@ -9,6 +9,7 @@ mod interrupt;
 mod pages;
 mod refusals;
 mod resume;
+mod sweep;
 mod whole;
 
 use std::path::Path;

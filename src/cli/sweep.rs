@@ -1,0 +1,343 @@
+//! `tinyglot sweep`.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::progress::{Progress, time};
+use super::terminal::Terminal;
+use super::{interrupt, report, stdout};
+use crate::checkpoint::write_whole;
+use crate::sweep::cluster::{self, Tasks};
+use crate::sweep::estimate;
+use crate::sweep::local::{self, Event, Local};
+use crate::sweep::{Plan, Row, Status, SweepFolder};
+use crate::{Error, Result};
+
+/// Train many variants of a model and compare them
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A sweep file names a configuration (`base`), `seeds`, and what varies: `[axes]` of values, ranges or random samples, and
+named `[[variants]]`; trials are variants × axes × seeds. Each trial is a process of its own. The same command goes on
+where it stopped, also when the file has more trials than before. Ctrl-C lets trials save and stops. What trials share
+(FastText vectors, alignment, latent vocabulary) is computed once. The best checkpoint on validation is measured on test.
+
+Examples:
+  tinyglot sweep configs/sweeps/budget-multi30k-8k.toml --set data.root=DIR --out sweeps/budget
+  tinyglot sweep configs/sweeps/budget-multi30k-8k.toml --dry-run
+  tinyglot report sweeps/budget")]
+pub struct Args {
+    /// Sweep file (TOML)
+    #[arg(value_name = "SWEEP")]
+    pub sweep: PathBuf,
+    /// Folder of the trials and results [default: sweeps/ and the name of the sweep file]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Trials at a time [default: as many as threads]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// Starts anew of a trial that failed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub retries: u32,
+    /// Stop all trials when one is given up
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// List the trials and run none
+    #[arg(long, conflicts_with = "index")]
+    pub dry_run: bool,
+    /// Memory that trials may need together, in GB; 0 has no limit [default: what is free]
+    ///
+    /// Trials wait until there is enough for them; one that needs more than there is at all is refused.
+    #[arg(long, value_name = "GB")]
+    pub memory: Option<f64>,
+    /// Run one trial, counted from 0
+    #[arg(long, value_name = "N", conflicts_with = "jobs")]
+    pub index: Option<usize>,
+    /// Write DIR/slurm.sh, a job array with a task for each trial, and submit it
+    ///
+    /// Every machine must see the sweep, its data and DIR at the same paths. Options go to `sbatch` by its SBATCH_…
+    /// variables; where there is no `sbatch`, the script is only written. When all tasks are done, the same command without
+    /// `--slurm` writes the report.
+    #[arg(long, conflicts_with_all = ["index", "dry_run"])]
+    pub slurm: bool,
+    /// Write DIR/job.yaml, an indexed Job with a task for each trial in this image
+    ///
+    /// Tasks see the current folder, at its path, as the volume of the claim `tinyglot`.
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["index", "dry_run", "slurm"])]
+    pub kubernetes: Option<String>,
+    /// Set a key in all trials, e.g. data.root=DIR; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Folder that keeps what trials share [default: cache/ in the sweep's folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    let plan = Plan::load(&args.sweep, &args.set)?;
+    let name = args.sweep.file_stem().unwrap_or(args.sweep.as_os_str());
+    let path = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(name));
+    let folder = SweepFolder::new(&path);
+    if args.dry_run {
+        return list(&args, &plan, &folder, terminal);
+    }
+    if args.slurm || args.kubernetes.is_some() {
+        return hand_over(&args, &plan, &folder, terminal);
+    }
+    if args.index.is_some() && plan.halving.is_some() {
+        return Err(Error::usage("a sweep with `[halving]` compares its trials, so none can be run alone")
+            .at(&args.sweep)
+            .hint("take `[halving]` out, or leave `--index` out"));
+    }
+    let places: Vec<usize> = match args.index {
+        None => (0..plan.trials.len()).collect(),
+        Some(index) if index < plan.trials.len() => vec![index],
+        Some(index) => {
+            let what = format!("there is no trial {index}: the sweep has {}", plan.trials.len());
+            return Err(Error::usage(what).at(&args.sweep).hint("`--dry-run` lists the trials, from 0 on"));
+        }
+    };
+    let rows = work(&args, &plan, &places, &folder, terminal)?;
+    let chosen: Vec<&Row> = places.iter().map(|&place| &rows[place]).collect();
+    if args.index.is_none() {
+        stdout::print(&table(&rows))?;
+        terminal.say(&format!("report: {}", report::write_sweep(&path)?.display()));
+    }
+    ended(&chosen, &path)
+}
+
+/// Runs the trials and tells how they go.
+fn work(
+    args: &Args,
+    plan: &Plan,
+    places: &[usize],
+    folder: &SweepFolder,
+    terminal: &Terminal,
+) -> Result<Vec<Row>> {
+    let threads = rayon::current_num_threads();
+    let local = Local {
+        jobs: jobs(args),
+        threads,
+        memory: memory(args, plan, places, folder, terminal)?,
+        retries: args.retries,
+        fail_fast: args.fail_fast,
+        cache: args.cache.clone().unwrap_or_else(|| folder.path.join("cache")),
+        program: std::env::current_exe().map_err(|e| Error::run("this program is not found").because(e))?,
+    };
+    let states = places.iter().map(|&place| {
+        let trial = &plan.trials[place];
+        Ok((folder.trial(&trial.id).state(trial)?.status == Status::Done) as u64)
+    });
+    let done = states.sum::<Result<u64>>()?;
+    terminal.say(&format!("{} trials, {done} done before", places.len()));
+    match folder.others(&plan.trials) {
+        0 => {}
+        others => {
+            terminal.say(&format!("{others} trials that the sweep no longer has are kept, but not shown"))
+        }
+    }
+    interrupt::watch()?;
+    let mut bar = Progress::new(terminal, "trials", places.len() as u64).resumed_at(done);
+    let rows = local::run(plan, places, folder, &local, interrupt::flag(), &mut |event| match event {
+        Event::Began { trial, attempt } => {
+            let again = if attempt > 1 { ", again" } else { "" };
+            terminal.say(&format!("`{}` ({}) begins{again}", trial.title(), trial.id));
+        }
+        Event::Done { trial, row } => {
+            let [val, test] = [&row.val, &row.test].map(|e| e.as_ref().map_or(f64::NAN, |e| e.a));
+            let took = time(Duration::from_secs_f64(row.seconds));
+            terminal.say(&format!("`{}` is done: val {val:.1}, test {test:.1}, {took}", trial.title()));
+            bar.advance(1);
+        }
+        Event::Failed { trial, error, again } => {
+            let next = if again { "it is tried again" } else { "it is given up" };
+            terminal.warn(&format!("`{}` ({}) failed, {next}: {error}", trial.title(), trial.id));
+        }
+        Event::Rung { epoch, kept, of } => {
+            terminal.say(&format!("after epoch {epoch}, {kept} of {of} trials go on"));
+            bar.advance((of - kept) as u64);
+        }
+        Event::Elsewhere { trials } => {
+            terminal.say(&format!("waiting for {trials} trials that another process works on"));
+        }
+    })?;
+    bar.finish();
+    Ok(rows)
+}
+
+/// An error where not all is done.
+fn ended(rows: &[&Row], path: &Path) -> Result<()> {
+    let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
+    let (done, failed) = (count(Status::Done), count(Status::Failed));
+    if failed > 0 {
+        let what = format!("{failed} of {} trials failed", rows.len());
+        return Err(Error::run(what).at(path).hint(
+            "`results.csv` says why, `trials/ID/log.txt` has all they said; the same command tries them again",
+        ));
+    }
+    if done + count(Status::Dropped) < rows.len() {
+        let what = format!("stopped with {done} of {} trials done", rows.len());
+        return Err(Error::run(what).at(path).hint("the same command goes on from there"));
+    }
+    Ok(())
+}
+
+/// Trials at a time.
+fn jobs(args: &Args) -> usize {
+    match args.index {
+        Some(_) => 1,
+        None => args.jobs.map_or_else(rayon::current_num_threads, NonZeroUsize::get),
+    }
+}
+
+/// What trials may need together and what each needs, where both are known; refuses those that can never fit.
+fn memory(
+    args: &Args,
+    plan: &Plan,
+    places: &[usize],
+    folder: &SweepFolder,
+    terminal: &Terminal,
+) -> Result<Option<(u64, Vec<u64>)>> {
+    let given = args.memory.map(|gigabytes| (gigabytes * 1e9) as u64);
+    let (total, free) = match given {
+        Some(0) => return Ok(None),
+        Some(bytes) => (bytes, bytes),
+        None => match estimate::machine() {
+            Some(machine) => machine,
+            None => return Ok(None),
+        },
+    };
+    let mut notes = Vec::new();
+    let estimates = estimate::of(plan, places, folder, &mut notes)?;
+    // What cannot be read, the trials themselves will tell.
+    notes.iter().for_each(|note| terminal.detail(note));
+    estimate::refuse_too_large(plan, places, &estimates, total)?;
+    Ok(Some((free, estimates.iter().map(|e| e.memory.unwrap_or(0)).collect())))
+}
+
+fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> Result<()> {
+    let mut notes = Vec::new();
+    let all: Vec<usize> = (0..plan.trials.len()).collect();
+    let estimates = estimate::of(plan, &all, folder, &mut notes)?;
+    notes.iter().for_each(|note| terminal.warn(note));
+    let mut text = format!("index  {:8}  status   parameters     at test  memory      time  trial\n", "id");
+    let dash = || "–".to_string();
+    let (mut left, mut unknown) = (0.0, 0);
+    for (n, (trial, estimate)) in plan.trials.iter().zip(&estimates).enumerate() {
+        let state = folder.trial(&trial.id).state(trial)?;
+        let (train, test) =
+            estimate.parameters.map_or((dash(), dash()), |(a, b)| (a.to_string(), b.to_string()));
+        let memory = estimate.memory.map_or(dash(), |bytes| format!("{:.1} GB", bytes as f64 / 1e9));
+        let took = estimate.seconds.map_or(dash(), |s| time(Duration::from_secs_f64(s)));
+        if state.status != Status::Done {
+            left += estimate.seconds.unwrap_or(0.0);
+            unknown += usize::from(estimate.seconds.is_none());
+        }
+        let (status, title) = (state.status.to_string(), trial.title());
+        text += &format!(
+            "{n:5}  {:8}  {status:7}  {train:>10}  {test:>10}  {memory:>6}  {took:>8}  {title}\n",
+            trial.id
+        );
+    }
+    stdout::print(&text)?;
+    let jobs = jobs(args);
+    let all = time(Duration::from_secs_f64(left / jobs as f64));
+    terminal.say(&match unknown {
+        0 => format!("{all} left, {jobs} at a time"),
+        _ => format!("how long {unknown} of them take is not known: no trial like them is done"),
+    });
+    Ok(())
+}
+
+/// Writes, and for Slurm submits, what runs the trials elsewhere.
+fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> Result<()> {
+    if plan.halving.is_some() {
+        return Err(Error::usage(
+            "a sweep with `[halving]` compares its trials, so they cannot be tasks of their own",
+        )
+        .at(&args.sweep)
+        .hint("take `[halving]` out, or run the sweep on one machine"));
+    }
+    let full = |path: &Path| std::path::absolute(path).map_err(|e| Error::reading(path, e));
+    let (file, out) = (full(&args.sweep)?, full(&folder.path)?);
+    let mut inside = vec![file.clone(), out.clone()];
+    inside.extend(plan.trials.iter().map(|trial| trial.config.data().root.clone()));
+    let program = match &args.kubernetes {
+        // In the image it has its own place.
+        Some(_) => "tinyglot".to_string(),
+        None => std::env::current_exe()
+            .map_err(|e| Error::run("this program is not found").because(e))?
+            .display()
+            .to_string(),
+    };
+    let mut command = vec![program, "sweep".to_string(), file.display().to_string()];
+    command.extend(["--out".to_string(), out.display().to_string()]);
+    command.extend(["--retries".to_string(), args.retries.to_string()]);
+    for set in &args.set {
+        command.extend(["--set".to_string(), set.clone()]);
+    }
+    if let Some(cache) = &args.cache {
+        let cache = full(cache)?;
+        command.extend(["--cache".to_string(), cache.display().to_string()]);
+        inside.push(cache);
+    }
+    let mut indices = Vec::new();
+    for (n, trial) in plan.trials.iter().enumerate() {
+        if folder.trial(&trial.id).state(trial)?.status != Status::Done {
+            indices.push(n);
+        }
+    }
+    if indices.is_empty() {
+        terminal.say("all trials are done");
+        return Ok(());
+    }
+    let mut notes = Vec::new();
+    let estimates = estimate::of(plan, &indices, folder, &mut notes)?;
+    notes.iter().for_each(|note| terminal.warn(note));
+    let tasks = Tasks {
+        name: cluster::job_name(&file.file_stem().unwrap_or_default().to_string_lossy()),
+        command,
+        // A measured one is no limit for another seed.
+        memory: indices.iter().filter_map(|&n| estimates[n].memory).max().map(|bytes| bytes + bytes / 4),
+        indices,
+        at_a_time: args.jobs.map(NonZeroUsize::get),
+        threads: rayon::current_num_threads(),
+        retries: args.retries,
+        out: out.clone(),
+    };
+    folder.write_results(&plan.trials)?;
+    match &args.kubernetes {
+        Some(image) => {
+            let here = Path::new(".").canonicalize().map_err(|e| Error::reading(Path::new("."), e))?;
+            let job = cluster::kubernetes_job(&tasks, image, &here, &inside)?;
+            let path = out.join("job.yaml");
+            write_whole(&path, job.as_bytes())?;
+            stdout::print(&format!("{}\n", path.display()))
+        }
+        None => {
+            let path = out.join("slurm.sh");
+            let logs = out.join("slurm");
+            std::fs::create_dir_all(&logs).map_err(|e| Error::writing(&logs, e))?;
+            write_whole(&path, cluster::slurm_script(&tasks).as_bytes())?;
+            match cluster::submit(&path)? {
+                Some(said) => terminal.say(&said),
+                None => terminal.say("there is no `sbatch` here: submit the script where there is"),
+            }
+            stdout::print(&format!("{}\n", path.display()))
+        }
+    }
+}
+
+/// The results for people.
+fn table(rows: &[Row]) -> String {
+    let mut text = format!("{:8}  status   parameters  val A  test A  trial\n", "id");
+    let one = |x: Option<f64>| x.map_or("–".to_string(), |x| format!("{x:.1}"));
+    for row in rows {
+        let parameters = row.parameters_train.map_or("–".to_string(), |n| n.to_string());
+        let [val, test] = [&row.val, &row.test].map(|e| one(e.as_ref().map(|e| e.a)));
+        let status = row.status.to_string();
+        text +=
+            &format!("{:8}  {status:7}  {parameters:>10}  {val:>5}  {test:>6}  {}\n", row.id, row.title());
+    }
+    text
+}

@@ -1,0 +1,386 @@
+//! The page of a sweep: parameters against recall, with the Pareto front, and tables.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::page::{count, thousands};
+use super::plot::{Axis, COLOURS, digits, number, range};
+use crate::eval::Evaluation;
+use crate::sweep::{Row, Status};
+
+/// The trials of one name: the same model with several seeds.
+struct Group<'a> {
+    name: &'a str,
+    family: &'a str,
+    id: &'a str,
+    /// Those that were measured on test.
+    rows: Vec<&'a Row>,
+}
+
+/// Mean, sample standard deviation (of two or more) and ends of some values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Spread {
+    n: usize,
+    mean: f64,
+    deviation: Option<f64>,
+    low: f64,
+    high: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Spread> {
+        let values: Vec<f64> = values.collect();
+        let (low, high) = range(values.iter().copied())?;
+        let n = values.len();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let squares = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        let deviation = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
+        Some(Spread { n, mean, deviation, low, high })
+    }
+
+    fn text(&self) -> String {
+        match self.deviation {
+            Some(deviation) => format!("{:.1} ± {deviation:.1}", self.mean),
+            None => format!("{:.1}", self.mean),
+        }
+    }
+}
+
+/// Which parameters are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parameters {
+    Train,
+    Test,
+}
+
+impl Parameters {
+    fn of(self, row: &Row) -> Option<u64> {
+        match self {
+            Parameters::Train => row.parameters_train,
+            Parameters::Test => row.parameters_test,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Parameters::Train => "trained",
+            Parameters::Test => "at test time",
+        }
+    }
+}
+
+impl<'a> Group<'a> {
+    /// By name, in the order in which they first come; those without a finished trial are left out.
+    fn all(rows: &'a [Row]) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group> = Vec::new();
+        for row in rows.iter().filter(|row| row.status == Status::Done && row.test.is_some()) {
+            match groups.iter_mut().find(|group| group.name == row.name) {
+                Some(group) => group.rows.push(row),
+                None => {
+                    groups.push(Group { name: &row.name, family: &row.family, id: &row.id, rows: vec![row] })
+                }
+            }
+        }
+        groups
+    }
+
+    fn spread(&self, value: impl Fn(&Row) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.rows.iter().filter_map(|row| value(row)))
+    }
+
+    fn test(&self, value: impl Fn(&Evaluation) -> Option<f64>) -> Option<Spread> {
+        self.spread(|row| row.test.as_ref().and_then(&value))
+    }
+
+    /// (parameters, mean A on test)
+    fn point(&self, parameters: Parameters) -> Option<(f64, Spread)> {
+        let x = self.spread(|row| parameters.of(row).map(|n| n as f64))?.mean;
+        Some((x, self.test(|e| Some(e.a))?)).filter(|(x, y)| *x > 0.0 && y.mean.is_finite())
+    }
+
+    fn label(&self, parameters: Parameters) -> String {
+        let Some((x, y)) = self.point(parameters) else { return self.name.to_string() };
+        let seeds = count(y.n as u64, "seed");
+        format!("{}: A {} ({seeds}), {} parameters {}", self.name, y.text(), number(x), parameters.name())
+    }
+}
+
+/// Places of the points that no other one beats: with fewer or as many parameters and a higher mean. In the order of
+/// parameters.
+fn front(points: &[Option<(f64, f64)>]) -> Vec<usize> {
+    let mut order: Vec<(usize, (f64, f64))> =
+        points.iter().enumerate().filter_map(|(n, point)| Some((n, (*point)?))).collect();
+    // The better one of two of a size comes first.
+    order.sort_by(|(_, a), (_, b)| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    let mut best = f64::NEG_INFINITY;
+    order.retain(|(_, (_, y))| {
+        let better = *y > best;
+        best = best.max(*y);
+        better
+    });
+    order.into_iter().map(|(n, _)| n).collect()
+}
+
+/// The whole page.
+pub fn html(name: &str, rows: &[Row]) -> String {
+    let groups = Group::all(rows);
+    let families = unique(rows.iter().map(|row| row.family.as_str()));
+    let on_front = |parameters: Parameters| {
+        let points: Vec<_> = groups.iter().map(|g| g.point(parameters).map(|(x, y)| (x, y.mean))).collect();
+        front(&points)
+    };
+    let (train, test) = (on_front(Parameters::Train), on_front(Parameters::Test));
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (name) " · tinyglot" }
+                style { (PreEscaped(include_str!("page.css"))) (PreEscaped(include_str!("sweep.css"))) }
+            }
+            body {
+                main {
+                    (header(name, rows, &groups, &train))
+                    @if !groups.is_empty() {
+                        h2 { "What parameters buy" }
+                        div.chosen {
+                            input #by-train type="radio" name="parameters" checked;
+                            label for="by-train" { "parameters trained" }
+                            input #by-test type="radio" name="parameters";
+                            label for="by-test" { "at test time" }
+                            div.by-train { (figure(&groups, &families, Parameters::Train, &train)) }
+                            div.by-test { (figure(&groups, &families, Parameters::Test, &test)) }
+                        }
+                        (groups_table(&groups, &families, &train))
+                    }
+                    (trials_table(rows))
+                }
+                script { (PreEscaped(include_str!("sweep.js"))) }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut unique = Vec::new();
+    names.for_each(|name| {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    });
+    unique
+}
+
+fn header(name: &str, rows: &[Row], groups: &[Group], front: &[usize]) -> Markup {
+    let done = rows.iter().filter(|row| row.status == Status::Done).count();
+    let failed = rows.iter().filter(|row| row.status == Status::Failed).count();
+    let best = front.last().and_then(|&n| Some((&groups[n], groups[n].point(Parameters::Train)?)));
+    html! {
+        header {
+            h1 dir="auto" { (name) }
+            p.lead {
+                (count(rows.len() as u64, "trial")) ", " (done) " done"
+                @if failed > 0 { ", " b { (failed) " failed" } }
+                "."
+                @if let Some((group, (x, y))) = best {
+                    " The best mean recall (A) on test is " b { (y.text()) } " %, of "
+                    bdi { (group.name) } " with " b { (number(x)) } " trained parameters."
+                }
+            }
+        }
+    }
+}
+
+// The drawing in its own units; the page scales it.
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 54.0;
+const RIGHT: f64 = 738.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 356.0;
+
+/// Mean A on test against parameters, a point for each group, its ends over seeds, and the front.
+fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[usize]) -> Markup {
+    let points: Vec<_> = groups.iter().map(|group| group.point(parameters)).collect();
+    let all = || points.iter().flatten();
+    let ends = || all().flat_map(|(_, y)| [y.low, y.high]);
+    let (Some(x), Some(y)) = (range(all().map(|p| p.0)), range(ends())) else {
+        return html! { p.nothing { "No values." } };
+    };
+    let (x_axis, y_axis) = (Axis::log(x), Axis::linear(y, 6));
+    let at_x = |v: f64| LEFT + (RIGHT - LEFT) * x_axis.place(v);
+    let at_y = |v: f64| BOTTOM - (BOTTOM - TOP) * y_axis.place(v);
+    let place = |n: usize| points[n].map(|(x, y)| (at_x(x), at_y(y.mean)));
+    let line: Vec<String> =
+        front.iter().filter_map(|&n| place(n)).map(|(x, y)| format!("{},{}", digits(x), digits(y))).collect();
+    let title = format!("Mean recall on test against parameters {}", parameters.name());
+    html! {
+        figure.plot {
+            figcaption { (title) }
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(title) {
+                g.grid {
+                    @for tick in &y_axis.ticks {
+                        line x1=(LEFT) x2=(RIGHT) y1=(digits(at_y(*tick))) y2=(digits(at_y(*tick))) {}
+                        text x=(LEFT - 6.0) y=(digits(at_y(*tick) + 4.0)) text-anchor="end" { (number(*tick)) }
+                    }
+                    @for tick in &x_axis.ticks {
+                        line x1=(digits(at_x(*tick))) x2=(digits(at_x(*tick))) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
+                        text x=(digits(at_x(*tick))) y=(BOTTOM + 17.0) text-anchor="middle" { (number(*tick)) }
+                    }
+                }
+                line.axis x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
+                text.label x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 6.0) text-anchor="middle" {
+                    "parameters " (parameters.name())
+                }
+                text.label x=(-(TOP + BOTTOM) / 2.0) y="12" text-anchor="middle" transform="rotate(-90)" {
+                    "mean recall A, %"
+                }
+                polyline.front points=(line.join(" ")) {}
+                @for (n, group) in groups.iter().enumerate() {
+                    @if let Some((x, y)) = points[n] {
+                        a href={ "#" (group.id) } class={ "line " (colour(group.family, families)) } {
+                            title { (group.label(parameters)) }
+                            @if y.n > 1 {
+                                line.spread x1=(digits(at_x(x))) x2=(digits(at_x(x)))
+                                    y1=(digits(at_y(y.low))) y2=(digits(at_y(y.high))) {}
+                            }
+                            circle.inside[!front.contains(&n)] cx=(digits(at_x(x))) cy=(digits(at_y(y.mean))) r="5.5" {}
+                        }
+                    }
+                }
+            }
+            ul.legend {
+                @for family in families {
+                    li {
+                        svg.key viewBox="0 0 22 8" aria-hidden="true" {
+                            g class={ "line " (colour(family, families)) } { circle cx="11" cy="4" r="4" {} }
+                        }
+                        span { (family) }
+                    }
+                }
+                li {
+                    svg.key viewBox="0 0 22 8" aria-hidden="true" { polyline.front points="0,4 22,4" {} }
+                    span { "no other one has fewer parameters and a higher mean" }
+                }
+            }
+        }
+        p.note {
+            "A full point lies on the front, a hollow one behind it; a vertical line joins the lowest and the highest seed. "
+            "Hover for the name, click to find it in the table."
+        }
+    }
+}
+
+fn colour(family: &str, families: &[&str]) -> String {
+    let place = families.iter().position(|f| *f == family).unwrap_or(0);
+    format!("c{}", place % COLOURS)
+}
+
+/// A cell that sorts by its number.
+fn cell(text: String, value: Option<f64>) -> Markup {
+    html! { td data-v=(value.map_or(String::new(), |v| v.to_string())) { (text) } }
+}
+
+fn dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".into())
+}
+
+fn mean_cell(spread: Option<Spread>) -> Markup {
+    cell(dash(spread.map(|s| s.text())), spread.map(|s| s.mean))
+}
+
+fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup {
+    let languages: Vec<&str> = unique(
+        groups
+            .iter()
+            .flat_map(|g| &g.rows)
+            .filter_map(|row| row.test.as_ref())
+            .flat_map(|e| e.languages.iter().map(|(l, _)| l.as_str())),
+    );
+    let of_language =
+        |e: &Evaluation, language: &str| e.languages.iter().find(|(l, _)| l == language).map(|(_, r)| r.mr);
+    html! {
+        div.wide tabindex="0" role="region" aria-label="Results by model" {
+            table.sortable {
+                caption {
+                    "Mean recall in percent on test, mean ± standard deviation over seeds; ● is on the front of trained "
+                    "parameters. Click a head to sort."
+                }
+                thead {
+                    tr {
+                        th scope="col" { "model" } th scope="col" { "family" } th scope="col" { "front" }
+                        th scope="col" { "seeds" } th scope="col" { "trained" } th scope="col" { "at test time" }
+                        th scope="col" { "A" } th scope="col" { "HA" } th scope="col" { "val A" }
+                        @for language in &languages { th scope="col" { (language) } }
+                        th scope="col" { "MB" } th scope="col" { "memory, GB" } th scope="col" { "training, min" }
+                    }
+                }
+                tbody {
+                    @for (n, group) in groups.iter().enumerate() {
+                        @let parameters = |p: Parameters| group.spread(|row| p.of(row).map(|n| n as f64)).map(|s| s.mean);
+                        tr id=(group.id) {
+                            th scope="row" { bdi { (group.name) } }
+                            td { span class={ "dot line " (colour(group.family, families)) } { "●" } " " (group.family) }
+                            (cell((if front.contains(&n) { "●" } else { "" }).into(), Some(front.contains(&n) as u8 as f64)))
+                            (cell(group.rows.len().to_string(), Some(group.rows.len() as f64)))
+                            @for p in [Parameters::Train, Parameters::Test] {
+                                (cell(dash(parameters(p).map(|n| thousands(n.round() as u64))), parameters(p)))
+                            }
+                            (mean_cell(group.test(|e| Some(e.a))))
+                            (mean_cell(group.test(|e| e.ha)))
+                            (mean_cell(group.spread(|row| row.val.as_ref().map(|e| e.a))))
+                            @for language in &languages { (mean_cell(group.test(|e| of_language(e, language)))) }
+                            (measure(group, 1e6, |row| row.bytes.map(|n| n as f64)))
+                            (measure(group, 1e9, |row| row.peak_memory.map(|n| n as f64)))
+                            (measure(group, 60.0, |row| row.train_seconds))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A mean in a larger unit.
+fn measure(group: &Group, unit: f64, value: impl Fn(&Row) -> Option<f64>) -> Markup {
+    let mean = group.spread(value).map(|s| s.mean / unit);
+    cell(dash(mean.map(number)), mean)
+}
+
+fn trials_table(rows: &[Row]) -> Markup {
+    html! {
+        h2 { "All trials" }
+        div.wide tabindex="0" role="region" aria-label="All trials" {
+            table.sortable {
+                thead {
+                    tr {
+                        th scope="col" { "trial" } th scope="col" { "seed" } th scope="col" { "id" }
+                        th scope="col" { "status" } th scope="col" { "starts" } th scope="col" { "val A" }
+                        th scope="col" { "A" } th scope="col" { "minutes" } th scope="col" { "why it failed" }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        @let a = |e: &Option<Evaluation>| e.as_ref().map(|e| e.a);
+                        tr {
+                            th scope="row" { bdi { (row.name) } }
+                            (cell(row.seed.to_string(), Some(row.seed as f64)))
+                            td { code { (row.id) } }
+                            td { (row.status) }
+                            (cell(row.attempts.to_string(), Some(f64::from(row.attempts))))
+                            (cell(dash(a(&row.val).map(|a| format!("{a:.1}"))), a(&row.val)))
+                            (cell(dash(a(&row.test).map(|a| format!("{a:.1}"))), a(&row.test)))
+                            (cell(number(row.seconds / 60.0), Some(row.seconds)))
+                            td.why { (row.error.as_deref().unwrap_or_default()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "sweep_tests.rs"]
+mod tests;

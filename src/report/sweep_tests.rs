@@ -1,0 +1,103 @@
+use super::*;
+use crate::eval::{Parameters as Counted, Recall, Retrieval};
+
+fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
+    let side = Recall { r1: a, r5: a, r10: a, median_rank: 3.0, mean_rank: 9.5, ties: 0 };
+    let retrieval = Retrieval { captions: 10, mr: a, t2i: side.clone(), i2t: side };
+    let counted = Counted { train: parameters, test: parameters / 2 };
+    let of = |split: &str, a: f64| {
+        let languages = vec![("en".to_string(), Retrieval { mr: a, ..retrieval.clone() }, true)];
+        Some(Evaluation::new(split, 5, 0, 1, languages, counted))
+    };
+    Row {
+        id: format!("{parameters:x}-{seed}"),
+        name: name.into(),
+        family: family.into(),
+        seed,
+        axes: Vec::new(),
+        status: Status::Done,
+        attempts: 1,
+        error: None,
+        parameters_train: Some(parameters),
+        parameters_test: Some(parameters / 2),
+        bytes: Some(4 * parameters),
+        peak_memory: None,
+        seconds: 90.0,
+        train_seconds: Some(60.0),
+        rungs: Vec::new(),
+        val: of("val", a + 10.0),
+        test: of("test", a),
+    }
+}
+
+#[test]
+fn the_front_is_what_no_other_point_beats() {
+    let points = [
+        Some((10.0, 30.0)),
+        Some((5.0, 20.0)),
+        Some((10.0, 35.0)),
+        None,
+        Some((20.0, 34.0)),
+        Some((7.0, 20.0)),
+        Some((30.0, 40.0)),
+        Some((2.0, 10.0)),
+    ];
+    assert_eq!(front(&points), [7, 1, 2, 6]);
+    assert_eq!(front(&[]), [0; 0]);
+}
+
+#[test]
+fn spread_is_the_sample_standard_deviation() {
+    let spread = Spread::of([40.0, 42.0, 44.0].into_iter()).unwrap();
+    assert_eq!((spread.n, spread.mean, spread.deviation), (3, 42.0, Some(2.0)));
+    assert_eq!((spread.low, spread.high, spread.text()), (40.0, 44.0, "42.0 ± 2.0".into()));
+    assert_eq!(Spread::of([40.0].into_iter()).unwrap().text(), "40.0");
+    assert_eq!(Spread::of(std::iter::empty()), None);
+}
+
+#[test]
+fn seeds_of_a_model_are_one_point_with_its_spread() {
+    let rows = [
+        row("LA", "LA", 0, 1_000_000, 40.0),
+        row("LA", "LA", 1, 1_000_000, 44.0),
+        row("HEM, K=500", "HEM", 0, 3_000_000, 41.0),
+    ];
+    let page = html("sweeps/budget", &rows);
+    assert!(page.contains("LA: A 42.0 ± 2.8 (2 seeds), 1M parameters trained"), "{page}");
+    assert!(page.contains("LA: A 42.0 ± 2.8 (2 seeds), 500k parameters at test time"));
+    assert!(page.contains("HEM, K=500: A 41.0 (1 seed), 3M parameters trained"));
+    assert!(page.contains(r##"<a href="#f4240-0" class="line c0">"##), "a point leads to its row");
+    assert!(page.contains(r#"<tr id="f4240-0">"#));
+    assert_eq!(page.matches(r#"class="inside""#).count(), 2, "HEM is behind LA, in both figures");
+    assert!(page.contains("3 trials, 3 done.") && page.contains("42.0 ± 2.8</b> %, of <bdi>LA</bdi>"));
+}
+
+#[test]
+fn trials_without_results_are_in_the_table_alone() {
+    let failed = Row {
+        status: Status::Failed,
+        error: Some("the loss is <NaN>\nhint: lower it".into()),
+        parameters_train: None,
+        test: None,
+        val: None,
+        ..row("LA, train.clip=2", "LA", 0, 1, 1.0)
+    };
+    let page = html("s", std::slice::from_ref(&failed));
+    assert!(
+        page.contains("1 trial, 0 done, <b>1 failed</b>.") && page.contains("the loss is &lt;NaN&gt;\nhint")
+    );
+    assert!(!page.contains("<svg") && !page.contains("NaN\""), "{page}");
+    let both = html("s", &[failed, row("HEM", "HEM", 0, 3_000_000, 41.0)]);
+    assert!(both.contains("1M") && both.contains("HEM: A 41.0"), "{both}");
+}
+
+#[test]
+fn the_page_stands_alone_and_escapes_names() {
+    let hostile = r#"</title><script>alert("1")</script>"#;
+    let page = html(hostile, &[row(hostile, hostile, 0, 3_000_000, 41.0)]);
+    assert!(
+        !page.contains("alert(\"1\")</script>") && !page.contains("src=") && !page.contains("http"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<script>").count(), 1);
+}

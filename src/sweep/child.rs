@@ -1,0 +1,201 @@
+//! One trial at work: its training and then its evaluation, each a process of its own, so that a crash, or a kill for
+//! want of memory, takes nothing else along.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use super::Trial;
+use super::folder::{Status, TrialFolder, TrialState};
+use crate::checkpoint::{Which, write_whole};
+use crate::{Error, Result};
+
+/// What trials are started with.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    /// This program.
+    pub program: PathBuf,
+    pub cache: PathBuf,
+}
+
+/// A trial at work.
+pub(super) struct Work {
+    folder: TrialFolder,
+    state: TrialState,
+    start: Start,
+    threads: usize,
+    /// The rung of the halving to train to, and its epoch; otherwise to the end.
+    rung: Option<(usize, usize)>,
+    process: Child,
+    evaluating: bool,
+    /// Claims the trial, also for its processes should this one be killed.
+    log: File,
+    /// Where the log of this attempt begins.
+    said: u64,
+    clock: Instant,
+    before: f64,
+    stopping: bool,
+}
+
+/// How an attempt ended.
+pub(super) enum Ended {
+    Done,
+    /// It has reached its rung.
+    Rung,
+    /// It was asked to stop, and goes on another time.
+    Stopped,
+    Failed(String),
+}
+
+impl Work {
+    /// Begins a trial or goes on with it. Nothing where another process works on it, or where nothing is left to do.
+    pub fn begin(
+        trial: &Trial,
+        folder: TrialFolder,
+        start: &Start,
+        threads: usize,
+        rung: Option<(usize, usize)>,
+    ) -> Result<Option<Work>> {
+        let Some(log) = folder.claim()? else { return Ok(None) };
+        let mut state = folder.state(trial)?;
+        if state.reached(rung) {
+            return Ok(None);
+        }
+        write_whole(&folder.config(), trial.config.to_toml().as_bytes())?;
+        (state.status, state.error, state.attempts) = (Status::Running, None, state.attempts + 1);
+        folder.write_state(&state)?;
+        let said = log.metadata().map_err(|e| Error::reading(&folder.log(), e))?.len();
+        let process = train(&folder, start, threads, rung, &log)?;
+        Ok(Some(Work {
+            before: state.seconds,
+            folder,
+            state,
+            start: start.clone(),
+            threads,
+            rung,
+            process,
+            evaluating: false,
+            log,
+            said,
+            clock: Instant::now(),
+            stopping: false,
+        }))
+    }
+
+    /// Asks the process to save and stop.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        drop(self.process.stdin.take());
+    }
+
+    /// Looks how it goes; something, once it has ended and its state is written.
+    pub fn look(&mut self) -> Result<Option<Ended>> {
+        self.state.peak_memory = self.state.peak_memory.max(peak_memory(self.process.id()));
+        let status = self.process.try_wait().map_err(|e| Error::run("cannot wait for a trial").because(e))?;
+        let Some(status) = status else { return Ok(None) };
+        let at_rung = status.success() && self.rung.is_some();
+        if status.success() && !at_rung && !self.evaluating && !self.stopping {
+            self.evaluating = true;
+            self.process = evaluate(&self.folder, &self.start, self.threads, &self.log)?;
+            return Ok(None);
+        }
+        let ended = if at_rung {
+            self.state.rungs.push(self.folder.run().read_state(Which::Best)?.best);
+            Ended::Rung
+        } else if status.success() && self.evaluating {
+            Ended::Done
+        } else if self.stopping {
+            Ended::Stopped
+        } else {
+            Ended::Failed(self.reason(status))
+        };
+        self.state.seconds = self.before + self.clock.elapsed().as_secs_f64();
+        (self.state.status, self.state.error) = match &ended {
+            Ended::Done => (Status::Done, None),
+            Ended::Rung | Ended::Stopped => (Status::Pending, None),
+            Ended::Failed(reason) => (Status::Failed, Some(reason.clone())),
+        };
+        self.folder.write_state(&self.state)?;
+        Ok(Some(ended))
+    }
+
+    /// The last error in the log, or what became of the process.
+    fn reason(&self, status: ExitStatus) -> String {
+        let said = self.folder.said(self.said);
+        if let Some(at) = said.rfind("error: ") {
+            return said[at + "error: ".len()..].trim_end().to_string();
+        }
+        let hint = format!("hint: `{}` holds what it said", self.folder.log().display());
+        match signal(status) {
+            Some(9) => format!("the process was killed, perhaps for want of memory\n{hint}"),
+            Some(signal) => format!("the process was ended by signal {signal}\n{hint}"),
+            None => format!("the process ended with {status}\n{hint}"),
+        }
+    }
+}
+
+impl Drop for Work {
+    /// On the way out after an error, processes are asked to save and stop.
+    fn drop(&mut self) {
+        self.stop();
+        let _ = self.process.wait();
+    }
+}
+
+/// A process that goes on with the trial's run, or begins it.
+fn train(
+    folder: &TrialFolder,
+    start: &Start,
+    threads: usize,
+    rung: Option<(usize, usize)>,
+    log: &File,
+) -> Result<Child> {
+    let run = folder.run();
+    let mut command = Command::new(&start.program);
+    command.arg("train").arg(folder.config()).arg("--out").arg(&run.path);
+    if run.path.join("run.json").exists() && run.has(Which::Latest) {
+        command.arg("--resume");
+    } else {
+        // What a kill left of a run that had not begun to train.
+        if run.path.exists() {
+            fs::remove_dir_all(&run.path).map_err(|e| Error::writing(&run.path, e))?;
+        }
+        command.arg("--cache").arg(&start.cache);
+    }
+    if let Some((_, epoch)) = rung {
+        command.args(["--stop-after", &epoch.to_string()]);
+    }
+    spawn(command, threads, log)
+}
+
+fn evaluate(folder: &TrialFolder, start: &Start, threads: usize, log: &File) -> Result<Child> {
+    let mut command = Command::new(&start.program);
+    command.arg("evaluate").arg(&folder.run().path).args(["--split", "test"]);
+    spawn(command, threads, log)
+}
+
+fn spawn(mut command: Command, threads: usize, log: &File) -> Result<Child> {
+    let copy = || log.try_clone().map_err(|e| Error::run("the log of a trial cannot be shared").because(e));
+    command.args(["--with-parent", "--quiet", "--threads", &threads.to_string()]);
+    command.stdin(Stdio::piped()).stdout(copy()?).stderr(copy()?);
+    let program = command.get_program().to_owned();
+    command.spawn().map_err(|e| Error::run("cannot be started").at(program).because(e))
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_: ExitStatus) -> Option<i32> {
+    None
+}
+
+/// The largest resident memory of a process so far, in bytes, where `/proc` tells.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,234 @@
+//! What a trial will need, before it is run: parameters, memory, time.
+
+use std::fs;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::folder::{Status, SweepFolder};
+use super::{Plan, Trial};
+use crate::checkpoint::empty_embedding;
+use crate::config::{Config, EmbeddingKind};
+use crate::corpus::Corpus;
+use crate::embedding::characters::Spellings;
+use crate::embedding::{Lexicon, Slot};
+use crate::model::Model;
+use crate::words::{Segmenter, Vocabulary};
+use crate::{Error, Result};
+
+/// What a trial needs; what cannot be known is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Estimate {
+    /// Trained parameters, and those at test time: at most so many, as latent tokens that no word uses are dropped. Of a
+    /// trial that is done, or differs from one in its seed alone, what they were.
+    pub parameters: Option<(usize, usize)>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Wall time, where a trial that differs in its seed alone is done.
+    pub seconds: Option<f64>,
+}
+
+/// Of memory that can be counted: so many times as much is reserved, for what cannot.
+const MARGIN: f64 = 1.5;
+/// A process that has done nothing.
+const EMPTY: u64 = 50_000_000;
+
+/// Estimates for the trials at `places` of a plan; in the plan's order, and nothing for the others. The words of the corpus
+/// are counted, which takes seconds; `notes` gets what could not be.
+///
+/// # Errors
+/// Where the folder of the sweep cannot be read.
+pub fn of(
+    plan: &Plan,
+    places: &[usize],
+    folder: &SweepFolder,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Estimate>> {
+    let mut counted: Vec<(String, Option<Counts>)> = Vec::new();
+    let mut estimates = vec![Estimate::default(); plan.trials.len()];
+    for &n in places {
+        let trial = &plan.trials[n];
+        let known = known(plan, folder, trial)?;
+        if known.parameters.is_some() && known.memory.is_some() {
+            estimates[n] = known;
+            continue;
+        }
+        let key = format!("{:?}{:?}", trial.config.data(), trial.config.words());
+        let place = match counted.iter().position(|(other, _)| *other == key) {
+            Some(place) => place,
+            None => {
+                let counts = Counts::of(&trial.config).map_err(|e| notes.push(e.to_string())).ok();
+                counted.push((key, counts));
+                counted.len() - 1
+            }
+        };
+        let guess = counted[place].1.as_ref().map(|counts| counts.estimate(&trial.config));
+        let guess = guess.unwrap_or_default();
+        estimates[n] = Estimate {
+            parameters: known.parameters.or(guess.parameters),
+            memory: known.memory.or(guess.memory),
+            seconds: known.seconds,
+        };
+    }
+    Ok(estimates)
+}
+
+/// What trials of the same name that are done have needed.
+fn known(plan: &Plan, folder: &SweepFolder, trial: &Trial) -> Result<Estimate> {
+    let (mut estimate, mut seconds) = (Estimate::default(), Vec::new());
+    for other in plan.trials.iter().filter(|other| other.name == trial.name) {
+        let trial_folder = folder.trial(&other.id);
+        let state = trial_folder.state(other)?;
+        if state.status != Status::Done {
+            continue;
+        }
+        let info = trial_folder.run().info()?;
+        estimate.parameters = estimate.parameters.max(Some((info.parameters_train, info.parameters_test)));
+        estimate.memory = estimate.memory.max(state.peak_memory);
+        seconds.push(state.seconds);
+    }
+    if !seconds.is_empty() {
+        estimate.seconds = Some(seconds.iter().sum::<f64>() / seconds.len() as f64);
+    }
+    Ok(estimate)
+}
+
+/// What is counted of a corpus.
+struct Counts {
+    vocabularies: Vec<Vocabulary>,
+    /// Mean tokens of a training caption, by language.
+    tokens: Vec<f64>,
+    /// Width of the picture features, and the bytes of their files.
+    features: usize,
+    feature_bytes: u64,
+    /// Bytes of all captions.
+    caption_bytes: u64,
+}
+
+impl Counts {
+    fn of(config: &Config) -> Result<Counts> {
+        let corpus = Corpus::load(config.data(), config.base())?;
+        let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
+        let (mut vocabularies, mut tokens, mut caption_bytes) = (Vec::new(), Vec::new(), 0);
+        for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {
+            let cut: Vec<Vec<String>> = captions.par_iter().map(|c| segmenter.segment(&c.text)).collect();
+            let words: usize = cut.iter().map(Vec::len).sum();
+            tokens.push(words as f64 / cut.len().max(1) as f64);
+            caption_bytes += captions.iter().map(|c| c.text.len() as u64).sum::<u64>();
+            vocabularies.push(Vocabulary::build(cut.iter().map(|t| &t[..]), config.words().min_count));
+        }
+        let features = &corpus.train.features;
+        let bytes = features.files().map(|file| fs::metadata(file).map_or(0, |m| m.len()));
+        let feature_bytes = bytes.sum();
+        Ok(Counts { vocabularies, tokens, features: features.width(), feature_bytes, caption_bytes })
+    }
+
+    fn estimate(&self, config: &Config) -> Estimate {
+        let mut model = self.model(config);
+        let parameters = model.parameter_counts();
+        let mut stored = 0;
+        model.visit_stored(&mut |_, _, x| stored += x.len() as u64);
+        Estimate { parameters: Some(parameters), memory: Some(self.memory(config, stored)), seconds: None }
+    }
+
+    /// A model of the right size: the K most frequent words of each language have vectors, the rest share latent tokens; or
+    /// words are made of their characters.
+    fn model(&self, config: &Config) -> Model {
+        let e = config.embedding();
+        let slot = |w: usize| if w < e.top_k { Slot::Own(w as u32) } else { Slot::Latent(0) };
+        let rare: usize = self.vocabularies.iter().map(|words| words.len().saturating_sub(e.top_k)).sum();
+        let mut lexicon = Lexicon {
+            languages: config.data().languages.clone(),
+            vocabularies: self.vocabularies.clone(),
+            slots: self.vocabularies.iter().map(|words| (0..words.len()).map(slot).collect()).collect(),
+            latents: e.latents.min(rare),
+            translations: None,
+            spellings: None,
+        };
+        if e.kind == EmbeddingKind::Characters {
+            let words = self.vocabularies.iter().flat_map(Vocabulary::iter);
+            let all = words.flat_map(|(word, count)| std::iter::repeat_n(word, count as usize));
+            let spellings = Spellings::of(all, e.characters.min_count, e.characters.length);
+            (lexicon.latents, lexicon.spellings) = (0, Some(Arc::new(spellings)));
+        }
+        let embedding = empty_embedding(config, &lexicon, config.words().fasttext.width);
+        Model::new(config, embedding, self.features, 0)
+    }
+
+    /// What is counted: the model's values, their gradients, the optimiser's two moments, the copies that validation and
+    /// checkpoints take, their average; the word vectors; features and captions; what a step keeps of a batch for its
+    /// gradients.
+    fn memory(&self, config: &Config, values: u64) -> u64 {
+        let (train, words, embedding) = (config.train(), config.words(), config.embedding());
+        let copies = if train.average > 0.0 { 8 } else { 6 };
+        let width = words.fasttext.width as u64;
+        let all: u64 = self.vocabularies.iter().map(|v| v.len() as u64).sum();
+        let buckets = if words.vectors.is_some() { 0 } else { words.fasttext.buckets as u64 };
+        // Those of the words also in a table, for pretraining.
+        let vectors = match embedding.kind {
+            EmbeddingKind::Characters => 0,
+            EmbeddingKind::Hybrid => (2 * all + buckets * self.vocabularies.len() as u64) * width,
+        };
+        let pretraining = 4 * (embedding.latents * embedding.width) as u64;
+        let steps = self.tokens_of_batch(config) * self.floats_of_token(config);
+        let pictures = train.images * (2 * self.features + 6 * config.image().hidden);
+        let floats = copies * values + vectors + pretraining + steps as u64 + pictures as u64;
+        let counted = 4 * floats + self.feature_bytes + 4 * self.caption_bytes;
+        EMPTY + (counted as f64 * MARGIN) as u64
+    }
+
+    fn tokens_of_batch(&self, config: &Config) -> f64 {
+        let (train, mclm) = (config.train(), &config.loss().mclm);
+        let masked = [mclm.average, mclm.lstm].iter().filter(|weight| **weight > 0.0).count();
+        let of = |(language, tokens): (&String, &f64)| {
+            (train.captions.get(language).copied().unwrap_or(1) * train.images) as f64 * tokens
+        };
+        let once: f64 = config.data().languages.iter().zip(&self.tokens).map(of).sum();
+        once * (1 + masked) as f64
+    }
+
+    /// Token vector, the GRU's gates and state, each with its gradient; the LSTM of a masked model likewise.
+    fn floats_of_token(&self, config: &Config) -> f64 {
+        let (width, hidden) = (config.embedding().width, config.text().hidden);
+        let masked = if config.loss().mclm.lstm > 0.0 { 2 * (width + 5 * width) } else { 0 };
+        (2 * (width + 4 * hidden) + masked) as f64
+    }
+}
+
+/// The memory of this machine, or of the share of it that this process may use: all of it, and what is free; in bytes.
+pub fn machine() -> Option<(u64, u64)> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    let (total, free) = (of("MemTotal:")?, of("MemAvailable:")?);
+    let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    let limit = number("/sys/fs/cgroup/memory.max").or(number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);
+    let limit = limit.unwrap_or(u64::MAX);
+    Some((total.min(limit), free.min(limit.saturating_sub(used))))
+}
+
+/// Refuses trials that this machine cannot hold at all.
+///
+/// # Errors
+/// Config, naming the first such trial.
+pub fn refuse_too_large(plan: &Plan, places: &[usize], estimates: &[Estimate], total: u64) -> Result<()> {
+    let too_large: Vec<usize> =
+        places.iter().copied().filter(|&place| estimates[place].memory > Some(total)).collect();
+    let Some(&first) = too_large.first() else { return Ok(()) };
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let others = match too_large.len() - 1 {
+        0 => String::new(),
+        others => format!(" (and {others} others likewise)"),
+    };
+    let what = format!(
+        "`{}` needs about {} of memory, and there are {}{others}",
+        plan.trials[first].title(),
+        gigabytes(estimates[first].memory.unwrap_or(0)),
+        gigabytes(total)
+    );
+    Err(Error::config(what)
+        .hint("take the trial out, lower `train.images` or sizes of the model, or give `--memory` if you know better"))
+}

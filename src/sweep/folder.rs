@@ -1,0 +1,223 @@
+//! The folder of a sweep: a folder for each trial with its run, its log and where it stands; and the results.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Trial;
+use super::results::{self, Row};
+use crate::checkpoint::{RunFolder, Which, write_whole};
+use crate::{Error, Result};
+
+/// Version of the state files; another one is refused.
+pub const VERSION: u32 = 1;
+
+/// Where a trial stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    #[default]
+    Pending,
+    /// Begun, and either at work or cut off.
+    Running,
+    Done,
+    /// Given up for now; the next start of the sweep tries again.
+    Failed,
+    /// Not among the best at a rung of the halving; what it has trained is kept.
+    Dropped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Status::Pending => "pending",
+            Status::Running => "running",
+            Status::Done => "done",
+            Status::Failed => "failed",
+            Status::Dropped => "dropped",
+        })
+    }
+}
+
+/// `trial.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialState {
+    pub version: u32,
+    pub id: String,
+    /// For people who look into the folder; the sweep's file says what a trial is called.
+    pub title: String,
+    pub status: Status,
+    /// Starts so far, those after a kill or an interruption included.
+    pub attempts: u32,
+    /// Why it failed, while it is failed.
+    pub error: Option<String>,
+    /// Wall time of all attempts: preparation, training, evaluation and reports.
+    pub seconds: f64,
+    /// Largest resident memory of any attempt, in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+    /// Best validation mR at each rung of the halving that it has reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<f64>,
+}
+
+impl TrialState {
+    /// Whether nothing is left to do up to a rung of the halving (its number, its epoch), or to the end.
+    pub(super) fn reached(&self, rung: Option<(usize, usize)>) -> bool {
+        self.status == Status::Done || rung.is_some_and(|(number, _)| self.rungs.len() > number)
+    }
+}
+
+/// A sweep's folder.
+#[derive(Debug, Clone)]
+pub struct SweepFolder {
+    pub path: PathBuf,
+}
+
+impl SweepFolder {
+    pub fn new(path: &Path) -> Self {
+        SweepFolder { path: path.to_path_buf() }
+    }
+
+    /// Whether a sweep left its results here.
+    pub fn is_one(path: &Path) -> bool {
+        path.join("results.jsonl").is_file()
+    }
+
+    pub fn trial(&self, id: &str) -> TrialFolder {
+        TrialFolder { path: self.path.join("trials").join(id) }
+    }
+
+    pub fn results(&self) -> PathBuf {
+        self.path.join("results.jsonl")
+    }
+
+    /// A row for each trial, from what its folder holds.
+    pub fn rows(&self, trials: &[Trial]) -> Result<Vec<Row>> {
+        trials.iter().map(|trial| self.trial(&trial.id).row(trial)).collect()
+    }
+
+    /// Writes `results.jsonl` and `results.csv`, one row per trial. Several processes may do so at once: each sees all
+    /// that ended before.
+    pub fn write_results(&self, trials: &[Trial]) -> Result<Vec<Row>> {
+        fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
+        let beside = self.path.join("results.lock");
+        let lock = File::create(&beside).map_err(|e| Error::writing(&beside, e))?;
+        // On a disk without locks the worst is a row that is a moment late.
+        let _ = lock.lock();
+        let rows = self.rows(trials)?;
+        write_whole(&self.results(), results::jsonl(&rows).as_bytes())?;
+        write_whole(&self.path.join("results.csv"), results::csv(&rows).as_bytes())?;
+        Ok(rows)
+    }
+
+    /// Folders of trials that are not among these: of an earlier state of the sweep's file.
+    pub fn others(&self, trials: &[Trial]) -> usize {
+        let folder = fs::read_dir(self.path.join("trials"));
+        let names = folder.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter(|name| trials.iter().all(|trial| *name != *trial.id)).count()
+    }
+}
+
+/// A trial's folder.
+#[derive(Debug, Clone)]
+pub struct TrialFolder {
+    pub path: PathBuf,
+}
+
+impl TrialFolder {
+    pub fn run(&self) -> RunFolder {
+        RunFolder::new(&self.path.join("run"))
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// What the trial's processes said.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// Where the trial stands; `Pending` where nothing is.
+    pub fn state(&self, trial: &Trial) -> Result<TrialState> {
+        let path = self.path.join("trial.json");
+        if !path.exists() {
+            return Ok(TrialState {
+                version: VERSION,
+                id: trial.id.clone(),
+                title: trial.title(),
+                status: Status::Pending,
+                attempts: 0,
+                error: None,
+                seconds: 0.0,
+                peak_memory: None,
+                rungs: Vec::new(),
+            });
+        }
+        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        let state: TrialState = serde_json::from_str(&text).map_err(|e| {
+            let remedy = format!("remove `{}`: the trial is then looked at anew", path.display());
+            Error::data("not the state of a trial").at(&path).line(e.line()).because(e).hint(remedy)
+        })?;
+        if state.version != VERSION || state.id != trial.id {
+            let what = format!("the state of trial `{}`, version {}", state.id, state.version);
+            let expected = format!("expected trial `{}`, version {VERSION}", trial.id);
+            return Err(Error::data(format!("{what}; {expected}"))
+                .at(&path)
+                .hint("give another `--out`, or the folder that belongs to this sweep"));
+        }
+        Ok(TrialState { title: trial.title(), ..state })
+    }
+
+    pub fn write_state(&self, state: &TrialState) -> Result<()> {
+        fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
+        let text = serde_json::to_string_pretty(state).expect("plain data") + "\n";
+        write_whole(&self.path.join("trial.json"), text.as_bytes())
+    }
+
+    /// The log, opened to append to, and claimed: as long as any process of the trial lives, nobody else works on it. Nothing
+    /// where another one does.
+    pub(super) fn claim(&self) -> Result<Option<File>> {
+        fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
+        let path = self.log();
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.map_err(|e| Error::writing(&path, e))?;
+        // Where there are no locks, nothing keeps two sweeps apart.
+        Ok(if let Err(TryLockError::WouldBlock) = log.try_lock() { None } else { Some(log) })
+    }
+
+    /// What was appended to the log from `start` on.
+    pub(super) fn said(&self, start: u64) -> String {
+        let mut text = Vec::new();
+        if let Ok(mut log) = File::open(self.log()) {
+            let _ = log.seek(SeekFrom::Start(start)).and_then(|_| log.read_to_end(&mut text));
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn row(&self, trial: &Trial) -> Result<Row> {
+        let state = self.state(trial)?;
+        let mut row = Row::new(trial, &state);
+        let run = self.run();
+        if matches!(state.status, Status::Done | Status::Dropped) {
+            let info = run.info()?;
+            row.parameters_train = Some(info.parameters_train as u64);
+            row.parameters_test = Some(info.parameters_test as u64);
+            row.bytes =
+                fs::metadata(run.path.join("checkpoints/best/model.safetensors")).ok().map(|m| m.len());
+            row.train_seconds = Some(run.read_state(Which::Latest)?.seconds);
+            for evaluation in run.evaluations()? {
+                match evaluation.split.as_str() {
+                    "val" => row.val = Some(evaluation),
+                    "test" => row.test = Some(evaluation),
+                    _ => {}
+                }
+            }
+        }
+        Ok(row)
+    }
+}

@@ -1,0 +1,231 @@
+//! Trials side by side on this machine.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::child::{Ended, Start, Work};
+use super::folder::SweepFolder;
+use super::results::Row;
+use super::{Plan, Trial, halving};
+use crate::Result;
+
+/// How trials are run.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Trials at a time.
+    pub jobs: usize,
+    /// Threads that they share.
+    pub threads: usize,
+    /// Starts anew of a trial that failed.
+    pub retries: u32,
+    /// Whether the first trial that is given up stops the others.
+    pub fail_fast: bool,
+    /// Bytes of memory that trials at work may need together, and what each trial of the plan needs; where that is known.
+    pub memory: Option<(u64, Vec<u64>)>,
+    /// What trials share.
+    pub cache: PathBuf,
+    /// The program whose `train` and `evaluate` do the work.
+    pub program: PathBuf,
+}
+
+/// What is told while trials run.
+pub enum Event<'a> {
+    /// A trial begins, or goes on; `attempt` counts the starts since this sweep was started.
+    Began {
+        trial: &'a Trial,
+        attempt: u32,
+    },
+    Done {
+        trial: &'a Trial,
+        row: &'a Row,
+    },
+    /// The trials that go on from a rung of the halving, after so many epochs, of so many.
+    Rung {
+        epoch: usize,
+        kept: usize,
+        of: usize,
+    },
+    /// A trial failed; `again` when it is tried another time.
+    Failed {
+        trial: &'a Trial,
+        error: &'a str,
+        again: bool,
+    },
+    /// Another process works on the trials that are left.
+    Elsewhere {
+        trials: usize,
+    },
+}
+
+/// Time between two looks at the processes.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Looks between two tries at trials that another process works on.
+const TRY_EVERY: usize = 40;
+
+/// Runs the trials at `places` of the plan that are not done, rung by rung where there is a halving; gives the rows of all.
+///
+/// When `stop` is raised, trials save and stop, and what is left stays for another time.
+///
+/// # Errors
+/// Where the folder cannot be read or written. Trials that fail are no error: their rows say so.
+pub fn run(
+    plan: &Plan,
+    places: &[usize],
+    folder: &SweepFolder,
+    local: &Local,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Vec<Row>> {
+    for &place in places {
+        let (trial, trial_folder) = (&plan.trials[place], folder.trial(&plan.trials[place].id));
+        let state = trial_folder.state(trial)?;
+        if state.attempts == 0 {
+            trial_folder.write_state(&state)?;
+        }
+    }
+    folder.write_results(&plan.trials)?;
+    let mut left = places.to_vec();
+    let rungs = plan.halving.as_ref().map(|halving| halving.rungs.clone()).unwrap_or_default();
+    for (number, &epoch) in rungs.iter().enumerate() {
+        if !work(plan, &left, folder, local, Some((number, epoch)), stop, tell)? {
+            return folder.write_results(&plan.trials);
+        }
+        let of = left.len();
+        left = halving::kept(plan, &left, folder, number)?;
+        tell(Event::Rung { epoch, kept: left.len(), of });
+    }
+    work(plan, &left, folder, local, None, stop, tell)?;
+    folder.write_results(&plan.trials)
+}
+
+/// Brings trials to a rung, or to the end; false, where it was stopped on the way.
+fn work(
+    plan: &Plan,
+    places: &[usize],
+    folder: &SweepFolder,
+    local: &Local,
+    rung: Option<(usize, usize)>,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<bool> {
+    let mut waiting = VecDeque::new();
+    for &place in places {
+        let trial = &plan.trials[place];
+        if !folder.trial(&trial.id).state(trial)?.reached(rung) {
+            waiting.push_back(Waiting { place, attempts: 0 });
+        }
+    }
+    let start = Start { program: local.program.clone(), cache: local.cache.clone() };
+    let (elsewhere, working) = (VecDeque::new(), Vec::new());
+    let mut pool = Pool { plan, folder, local, rung, start, waiting, elsewhere, working };
+    let (mut stopping, mut told) = (false, false);
+    for round in 0.. {
+        let given_up = pool.look(stopping, tell)?;
+        if !stopping && (stop.load(Ordering::SeqCst) || given_up && local.fail_fast) {
+            stopping = true;
+            pool.working.iter_mut().for_each(|(_, work)| work.stop());
+        }
+        if !stopping {
+            pool.fill(tell)?;
+        }
+        if pool.working.is_empty() && (stopping || pool.waiting.is_empty() && pool.elsewhere.is_empty()) {
+            break;
+        }
+        if pool.working.is_empty() && pool.waiting.is_empty() && round % TRY_EVERY == 0 {
+            if !std::mem::replace(&mut told, true) {
+                tell(Event::Elsewhere { trials: pool.elsewhere.len() });
+            }
+            pool.waiting.append(&mut pool.elsewhere);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(!stopping)
+}
+
+/// A trial that is to be started.
+struct Waiting {
+    place: usize,
+    attempts: u32,
+}
+
+struct Pool<'a> {
+    plan: &'a Plan,
+    folder: &'a SweepFolder,
+    local: &'a Local,
+    rung: Option<(usize, usize)>,
+    start: Start,
+    waiting: VecDeque<Waiting>,
+    /// Those that another process works on.
+    elsewhere: VecDeque<Waiting>,
+    working: Vec<(Waiting, Work)>,
+}
+
+impl Pool<'_> {
+    /// Looks after those at work; true when one was given up.
+    fn look(&mut self, stopping: bool, tell: &mut dyn FnMut(Event)) -> Result<bool> {
+        let (mut given_up, mut n) = (false, 0);
+        while n < self.working.len() {
+            let Some(ended) = self.working[n].1.look()? else {
+                n += 1;
+                continue;
+            };
+            let (waiting, work) = self.working.swap_remove(n);
+            drop(work);
+            let trial = &self.plan.trials[waiting.place];
+            match ended {
+                Ended::Done => {
+                    let rows = self.folder.write_results(&self.plan.trials)?;
+                    tell(Event::Done { trial, row: &rows[waiting.place] });
+                }
+                Ended::Rung | Ended::Stopped => {}
+                Ended::Failed(error) => {
+                    let again = waiting.attempts <= self.local.retries && !stopping;
+                    tell(Event::Failed { trial, error: &error, again });
+                    if again {
+                        self.waiting.push_back(waiting);
+                    } else {
+                        given_up = true;
+                        self.folder.write_results(&self.plan.trials)?;
+                    }
+                }
+            }
+        }
+        Ok(given_up)
+    }
+
+    /// Starts as many as there is room for.
+    fn fill(&mut self, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        while self.working.len() < self.local.jobs {
+            let left = self.working.len() + self.waiting.len();
+            let Some(mut waiting) = self.next() else { return Ok(()) };
+            // The last ones share what those before have left.
+            let threads = (self.local.threads / self.local.jobs.min(left)).max(1);
+            let trial = &self.plan.trials[waiting.place];
+            let folder = self.folder.trial(&trial.id);
+            match Work::begin(trial, folder.clone(), &self.start, threads, self.rung)? {
+                Some(work) => {
+                    waiting.attempts += 1;
+                    tell(Event::Began { trial, attempt: waiting.attempts });
+                    self.working.push((waiting, work));
+                }
+                None if folder.state(trial)?.reached(self.rung) => {}
+                None => self.elsewhere.push_back(waiting),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first that waits and fits into memory beside those at work; alone, any fits.
+    fn next(&mut self) -> Option<Waiting> {
+        let fits = match &self.local.memory {
+            Some((free, needs)) if !self.working.is_empty() => {
+                let used: u64 = self.working.iter().map(|(at_work, _)| needs[at_work.place]).sum();
+                self.waiting.iter().position(|next| used + needs[next.place] <= *free)?
+            }
+            _ => 0,
+        };
+        self.waiting.remove(fits)
+    }
+}

@@ -1,0 +1,20 @@
+//! Many trainings of one experiment: which ones, where each stands, and what came of them.
+//!
+//! A sweep's folder:
+//! ```text
+//! SWEEP/trials/ID/{trial.json,config.toml,log.txt,run/} · cache/ · results.jsonl · results.csv · report.html
+//! ```
+
+mod axes;
+mod child;
+pub mod cluster;
+pub mod estimate;
+pub mod folder;
+mod halving;
+pub mod local;
+mod plan;
+pub mod results;
+
+pub use folder::{Status, SweepFolder};
+pub use plan::{Halving, Plan, Trial};
+pub use results::Row;

@@ -1,0 +1,248 @@
+//! What came of each trial: one row, as JSON and as CSV.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Trial;
+use super::folder::{Status, TrialState};
+use crate::eval::{Evaluation, Retrieval, ordered};
+use crate::{Error, Result};
+
+/// A trial and all that is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    pub id: String,
+    /// Variant and axes; trials that differ in their seed alone have one name.
+    pub name: String,
+    pub family: String,
+    pub seed: u64,
+    /// Each axis' key and value, as TOML writes it.
+    #[serde(with = "ordered")]
+    pub axes: Vec<(String, String)>,
+    pub status: Status,
+    pub attempts: u32,
+    pub error: Option<String>,
+    /// Trained parameters, and those needed to answer queries.
+    pub parameters_train: Option<u64>,
+    pub parameters_test: Option<u64>,
+    /// Size of the best checkpoint's model.
+    pub bytes: Option<u64>,
+    /// Largest resident memory, in bytes.
+    pub peak_memory: Option<u64>,
+    /// Wall time of all attempts.
+    pub seconds: f64,
+    /// Wall time of the training steps and validations alone.
+    pub train_seconds: Option<f64>,
+    /// Best validation mR at each rung of the halving.
+    pub rungs: Vec<f64>,
+    /// The checkpoint that was best on validation, on either split.
+    pub val: Option<Evaluation>,
+    pub test: Option<Evaluation>,
+}
+
+impl Row {
+    /// What the sweep's file and the state say.
+    pub fn new(trial: &Trial, state: &TrialState) -> Row {
+        Row {
+            id: trial.id.clone(),
+            name: trial.name.clone(),
+            family: trial.family.clone(),
+            seed: trial.seed,
+            axes: trial.axes.clone(),
+            status: state.status,
+            attempts: state.attempts,
+            error: state.error.clone(),
+            parameters_train: None,
+            parameters_test: None,
+            bytes: None,
+            peak_memory: state.peak_memory,
+            seconds: state.seconds,
+            train_seconds: None,
+            rungs: state.rungs.clone(),
+            val: None,
+            test: None,
+        }
+    }
+
+    /// The name with the seed.
+    pub fn title(&self) -> String {
+        format!("{}, seed {}", self.name, self.seed)
+    }
+}
+
+/// One JSON object a line.
+pub fn jsonl(rows: &[Row]) -> String {
+    rows.iter().map(|row| serde_json::to_string(row).expect("plain data") + "\n").collect()
+}
+
+/// Reads what [`jsonl`] wrote.
+///
+/// # Errors
+/// Data, with the line that is not a row.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, e))?;
+    let row = |(n, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| {
+            let e = Error::data("is not a result of a trial").at(path).line(n + 1).because(e);
+            e.hint("remove the file and run the sweep again: it is written from the trials' folders")
+        })
+    };
+    text.lines().enumerate().map(row).collect()
+}
+
+/// The rows as a table with a head (RFC 4180): all axes, and all measures of all languages of both splits. What a row
+/// does not have is empty.
+pub fn csv(rows: &[Row]) -> String {
+    let rows: Vec<Vec<(String, String)>> = rows.iter().map(cells).collect();
+    let mut head: Vec<&str> = Vec::new();
+    for row in &rows {
+        let mut last = 0;
+        for (name, _) in row {
+            last = match head.iter().position(|known| known == name) {
+                Some(place) => place + 1,
+                // Beside its neighbour, so that the columns of a language stay together.
+                None => {
+                    head.insert(last, name);
+                    last + 1
+                }
+            };
+        }
+    }
+    let line = |cells: Vec<&str>| cells.into_iter().map(quoted).collect::<Vec<_>>().join(",") + "\r\n";
+    let mut text = line(head.clone());
+    for row in &rows {
+        let cell = |name: &&str| row.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+        text += &line(head.iter().map(cell).collect());
+    }
+    text
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_string()
+    }
+}
+
+/// The columns of a row.
+fn cells(row: &Row) -> Vec<(String, String)> {
+    fn text<T: ToString>(value: Option<T>) -> String {
+        value.map_or(String::new(), |value| value.to_string())
+    }
+    let mut cells: Vec<(String, String)> = vec![
+        ("id".into(), row.id.clone()),
+        ("name".into(), row.name.clone()),
+        ("family".into(), row.family.clone()),
+        ("seed".into(), row.seed.to_string()),
+    ];
+    cells.extend(row.axes.iter().cloned());
+    cells.extend([
+        ("status".into(), row.status.to_string()),
+        ("attempts".into(), row.attempts.to_string()),
+        ("error".into(), text(row.error.as_deref())),
+        ("parameters_train".into(), text(row.parameters_train)),
+        ("parameters_test".into(), text(row.parameters_test)),
+        ("bytes".into(), text(row.bytes)),
+        ("peak_memory".into(), text(row.peak_memory)),
+        ("seconds".into(), row.seconds.to_string()),
+        ("train_seconds".into(), text(row.train_seconds)),
+    ]);
+    cells.extend(row.rungs.iter().enumerate().map(|(n, a)| (format!("rung.{}", n + 1), a.to_string())));
+    for (split, evaluation) in [("val", &row.val), ("test", &row.test)] {
+        let Some(evaluation) = evaluation else { continue };
+        cells.push((format!("{split}.A"), evaluation.a.to_string()));
+        cells.push((format!("{split}.HA"), text(evaluation.ha)));
+        for (language, retrieval) in &evaluation.languages {
+            measures(&format!("{split}.{language}"), retrieval, &mut cells);
+        }
+        for (name, retrieval) in evaluation.consistency.iter().flat_map(|c| c.rows().collect::<Vec<_>>()) {
+            measures(&format!("{split}.parallel.{name}"), retrieval, &mut cells);
+        }
+    }
+    cells
+}
+
+fn measures(above: &str, retrieval: &Retrieval, cells: &mut Vec<(String, String)>) {
+    cells.push((format!("{above}.mR"), retrieval.mr.to_string()));
+    for (way, recall) in [("t2i", &retrieval.t2i), ("i2t", &retrieval.i2t)] {
+        for (name, value) in [
+            ("R@1", recall.r1),
+            ("R@5", recall.r5),
+            ("R@10", recall.r10),
+            ("median_rank", recall.median_rank),
+            ("mean_rank", recall.mean_rank),
+        ] {
+            cells.push((format!("{above}.{way}.{name}"), value.to_string()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::{Parameters, Recall};
+
+    fn row(id: &str, axes: &[(&str, &str)], languages: &[&str]) -> Row {
+        let side = Recall { r1: 0.1 + 0.2, r5: 2.0, r10: 3.0, median_rank: 4.0, mean_rank: 5.0, ties: 0 };
+        let one = Retrieval { captions: 10, mr: 30.25, t2i: side.clone(), i2t: side };
+        let languages = languages.iter().map(|l| (l.to_string(), one.clone(), false)).collect();
+        let evaluation = Evaluation::new("test", 5, 0, 1, languages, Parameters { train: 9, test: 4 });
+        Row {
+            id: id.into(),
+            name: "HEM, \"K\"=500".into(),
+            family: "HEM".into(),
+            seed: 3,
+            axes: axes.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            status: Status::Done,
+            attempts: 1,
+            error: Some("two\nlines".into()),
+            parameters_train: Some(9),
+            parameters_test: None,
+            bytes: None,
+            peak_memory: None,
+            seconds: 1.5,
+            train_seconds: None,
+            rungs: vec![20.5],
+            val: None,
+            test: Some(evaluation),
+        }
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let rows = vec![row("a", &[("text.encoder", "\"gru\"")], &["en"]), row("b", &[], &["de", "en"])];
+        std::fs::write(&path, jsonl(&rows)).unwrap();
+        assert_eq!(read(&path).unwrap(), rows);
+        std::fs::write(&path, jsonl(&rows).replacen("\"seed\":3", "\"seed\":-3", 1)).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("results.jsonl`:1: is not a result of a trial"), "{error}");
+    }
+
+    #[test]
+    fn the_table_has_all_axes_and_languages_of_all_rows() {
+        let rows = [
+            row("a", &[("train.clip", "2.0")], &["en"]),
+            row("b", &[("text.encoder", "\"gru\"")], &["de", "en"]),
+        ];
+        let text = csv(&rows);
+        // The error has a line end of its own, in quotes.
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert_eq!(lines.len(), 4);
+        let head: Vec<&str> = lines[0].split(',').collect();
+        assert_eq!(head[..7], ["id", "name", "family", "seed", "text.encoder", "train.clip", "status"]);
+        assert!(head.contains(&"test.de.t2i.R@1") && head.contains(&"test.en.i2t.mean_rank"), "{head:?}");
+        assert!(
+            lines[1].starts_with(
+                "a,\"HEM, \"\"K\"\"=500\",HEM,3,,2.0,done,1,\"two\nlines\",9,,,,1.5,,20.5,30.25,,"
+            ),
+            "{text}"
+        );
+        assert!(lines[2].starts_with("b,\"HEM, \"\"K\"\"=500\",HEM,3,\"\"\"gru\"\"\",,done,"), "{text}");
+        assert!(lines[1].contains("0.30000000000000004"), "all digits");
+    }
+}

@@ -1,0 +1,484 @@
+//! `tinyglot sweep`: trials that share, fail, are killed and go on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::corpus::{data, refused};
+use crate::{Ran, ended, printed, run, text, tinyglot};
+
+/// A corpus, its configuration, and a sweep file.
+fn place(sweep: &str) -> TempDir {
+    let place = data();
+    write(&place, sweep);
+    place
+}
+
+fn write(place: &TempDir, sweep: &str) {
+    fs::write(place.path().join("sweep.toml"), format!("base = 'config.toml'\n{sweep}")).expect("written");
+}
+
+fn arguments(place: &TempDir, more: &[&str]) -> Vec<String> {
+    let (file, out) = (place.path().join("sweep.toml"), place.path().join("out"));
+    let first = ["sweep", text(&file), "--out", text(&out)].map(String::from);
+    first.into_iter().chain(more.iter().map(ToString::to_string)).collect()
+}
+
+fn sweep(place: &TempDir, more: &[&str]) -> Ran {
+    let arguments = arguments(place, more);
+    run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn went_well(ran: &Ran) {
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+}
+
+fn rows(place: &TempDir) -> Vec<Value> {
+    let text = fs::read_to_string(place.path().join("out/results.jsonl")).expect("results");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn trial(place: &TempDir, row: &Value) -> PathBuf {
+    place.path().join("out/trials").join(row["id"].as_str().expect("an id"))
+}
+
+/// RFC 4180, as far as a spreadsheet reads it.
+fn csv(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => cell.extend(letters.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            letter => cell.push(letter),
+        }
+    }
+    assert_eq!((cell.as_str(), row.len()), ("", 0), "the last line has its end");
+    rows
+}
+
+#[test]
+fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
+    let place = place("seeds = [0, 1]\nset = { train.epochs = 2 }\n[axes]\n'embedding.top_k' = [0, 20]\n");
+    let ran = sweep(&place, &["--jobs", "2"]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("4 trials, 0 done before"), "{}", ran.stderr);
+    let rows_of = rows(&place);
+    let names: Vec<_> =
+        rows_of.iter().map(|row| (row["name"].as_str().unwrap(), row["seed"].as_u64().unwrap())).collect();
+    let (la, hem) = ("embedding.top_k=0", "embedding.top_k=20");
+    assert_eq!(names, [(la, 0), (la, 1), (hem, 0), (hem, 1)]);
+    for row in &rows_of {
+        assert_eq!((row["status"].as_str(), row["attempts"].as_u64()), (Some("done"), Some(1)), "{row}");
+        assert!(row["test"]["A"].is_f64() && row["val"]["languages"]["zh"]["mR"].is_f64(), "{row}");
+        assert!(row["parameters_train"].as_u64() > row["parameters_test"].as_u64());
+        let model = trial(&place, row).join("run/checkpoints/best/model.safetensors");
+        assert_eq!(row["bytes"].as_u64(), Some(fs::metadata(model).expect("a model").len()));
+        assert!(
+            row["seconds"].as_f64() > row["train_seconds"].as_f64()
+                && row["train_seconds"].as_f64() > Some(0.0)
+        );
+        if cfg!(target_os = "linux") {
+            assert!(row["peak_memory"].as_u64() > Some(1 << 20), "{row}");
+        }
+    }
+
+    // The CSV says the same.
+    let table = csv(&fs::read_to_string(place.path().join("out/results.csv")).expect("a table"));
+    let column =
+        |name: &str| table[0].iter().position(|head| head == name).unwrap_or_else(|| panic!("no {name}"));
+    assert_eq!(table.len(), 5);
+    assert!(table.iter().all(|row| row.len() == table[0].len()));
+    for (row, line) in rows_of.iter().zip(&table[1..]) {
+        let number = |name: &str| line[column(name)].parse::<f64>().expect(name);
+        assert_eq!(line[column("id")], row["id"].as_str().unwrap());
+        assert_eq!(line[column("embedding.top_k")], row["axes"]["embedding.top_k"].as_str().unwrap());
+        assert_eq!(Some(number("test.A")), row["test"]["A"].as_f64());
+        assert_eq!(Some(number("test.de.i2t.R@5")), row["test"]["languages"]["de"]["i2t"]["R@5"].as_f64());
+        assert_eq!(
+            Some(number("test.parallel.CLC-C.mR")),
+            row["test"]["consistency"]["CLC-C"]["mR"].as_f64()
+        );
+    }
+
+    // The page is the one that `report` makes from the results.
+    let (out, page) = (place.path().join("out"), place.path().join("out/report.html"));
+    let html = fs::read_to_string(&page).expect("a page");
+    assert!(html.contains("4 trials, 4 done.") && html.contains("embedding.top_k=20: A "), "{html}");
+    fs::remove_file(&page).expect("removed");
+    assert_eq!(printed(&["report", text(&out)]), format!("{}\n", page.display()));
+    assert_eq!(fs::read_to_string(&page).expect("a page"), html);
+
+    // Again does nothing, and a value more trains that alone.
+    let ran = sweep(&place, &[]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("4 trials, 4 done before"), "{}", ran.stderr);
+    assert_eq!(rows(&place), rows_of);
+    write(&place, "seeds = [0]\nset = { train.epochs = 2 }\n[axes]\n'embedding.top_k' = [0, 10, 20]\n");
+    let ran = sweep(&place, &[]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("3 trials, 2 done before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 trials that the sweep no longer has are kept"), "{}", ran.stderr);
+    let more = rows(&place);
+    assert_eq!([&more[0], &more[2]], [&rows_of[0], &rows_of[2]]);
+    assert_eq!(more[1]["name"], "embedding.top_k=10");
+}
+
+#[test]
+fn a_trial_is_bit_for_bit_the_plain_training_and_shares_what_it_can() {
+    let place = place("[axes]\n'embedding.top_k' = [0, 20]\n'embedding.latents' = [30, 10]\n");
+    went_well(&sweep(&place, &["--jobs", "2"]));
+    let kept = fs::read_dir(place.path().join("out/cache")).expect("a cache");
+    let mut kept: Vec<String> = kept
+        .map(|file| {
+            file.expect("a file").path().extension().expect("an ending").to_string_lossy().into_owned()
+        })
+        .collect();
+    kept.sort();
+    assert_eq!(
+        kept,
+        ["alignment", "bin", "bin", "bin", "latents", "latents"],
+        "one for all, one for each size"
+    );
+    for row in rows(&place) {
+        let (config, plain) =
+            (place.path().join("config.toml"), place.path().join(row["id"].as_str().unwrap()));
+        let sets: Vec<String> = row["axes"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(k, v)| format!("{k}={}", v.as_str().unwrap()))
+            .collect();
+        printed(&[
+            "train",
+            text(&config),
+            "--out",
+            text(&plain),
+            "-q",
+            "--threads",
+            "2",
+            "--set",
+            &sets[0],
+            "--set",
+            &sets[1],
+        ]);
+        assert_same(&trial(&place, &row).join("run"), &plain);
+    }
+}
+
+fn assert_same(one: &Path, other: &Path) {
+    for file in [
+        "checkpoints/latest/model.safetensors",
+        "checkpoints/latest/optimizer.safetensors",
+        "checkpoints/best/model.safetensors",
+        "words/lexicon.json",
+        "words/scorer.safetensors",
+        "words/de.bin",
+    ] {
+        let bytes = |run: &Path| fs::read(run.join(file)).expect(file);
+        assert!(bytes(one) == bytes(other), "{file} differs");
+    }
+}
+
+/// Starts a sweep and waits until each of its trials has trained a while.
+fn at_work(place: &TempDir, trials: usize) -> Child {
+    let child = tinyglot()
+        .args(arguments(place, &["--jobs", "2"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let start = Instant::now();
+    let begun = || {
+        let folders = fs::read_dir(place.path().join("out/trials")).into_iter().flatten().flatten();
+        folders.filter(|folder| folder.path().join("run/metrics.jsonl").exists()).count()
+    };
+    while begun() < trials && start.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(begun(), trials);
+    child
+}
+
+const LONG: &str = "set = { train.epochs = 60 }\n[axes]\n'embedding.top_k' = [0, 20]\n";
+
+fn plain(place: &TempDir) {
+    for row in rows(place) {
+        let (config, plain) =
+            (place.path().join("config.toml"), place.path().join(row["id"].as_str().unwrap()));
+        let top_k = format!("embedding.top_k={}", row["axes"]["embedding.top_k"].as_str().unwrap());
+        printed(&[
+            "train",
+            text(&config),
+            "--out",
+            text(&plain),
+            "-q",
+            "--set",
+            "train.epochs=60",
+            "--set",
+            &top_k,
+        ]);
+        assert_same(&trial(place, &row).join("run"), &plain);
+    }
+}
+
+#[test]
+fn a_killed_sweep_goes_on_to_the_same_weights() {
+    let place = place(LONG);
+    let mut child = at_work(&place, 2);
+    child.kill().expect("killed");
+    child.wait().expect("an end");
+    for state in states(&place) {
+        assert_eq!(state["status"], "running");
+    }
+    let ran = sweep(&place, &["--jobs", "2"]);
+    went_well(&ran);
+    for row in rows(&place) {
+        assert_eq!((row["status"].as_str(), row["attempts"].as_u64()), (Some("done"), Some(2)), "{row}");
+        let log = fs::read_to_string(trial(&place, &row).join("run/run.log")).expect("a log");
+        assert!(log.contains("going on after step "), "{log}");
+    }
+    plain(&place);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_lets_trials_save_and_the_sweep_goes_on() {
+    let place = place(LONG);
+    let child = at_work(&place, 2);
+    let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
+    assert!(sent.expect("the command `kill`").success());
+    let ran = ended(child.wait_with_output().expect("an end"));
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("stopped with 0 of 2 trials done\nhint: the same command goes on"),
+        "{}",
+        ran.stderr
+    );
+    for state in states(&place) {
+        assert_eq!((state["status"].as_str(), state["error"].as_str()), (Some("pending"), None));
+    }
+    went_well(&sweep(&place, &["--jobs", "2"]));
+    plain(&place);
+}
+
+fn states(place: &TempDir) -> Vec<Value> {
+    let folders = fs::read_dir(place.path().join("out/trials")).expect("trials");
+    let read = |folder: PathBuf| fs::read_to_string(folder.join("trial.json")).expect("a state");
+    folders
+        .map(|folder| serde_json::from_str(&read(folder.expect("a folder").path())).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn a_trial_that_fails_is_tried_again_and_takes_no_other_along() {
+    let broken =
+        "[[variants]]\nname = 'broken'\nset = { train.learning_rate = 1e30 }\n[[variants]]\nname = 'good'\n";
+    let place = place(broken);
+    let ran = sweep(&place, &["--jobs", "1"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(
+        ran.stderr.contains("it is tried again") && ran.stderr.contains("it is given up"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("1 of 2 trials failed\nhint: `results.csv` says why"), "{}", ran.stderr);
+    let found = rows(&place);
+    assert_eq!((found[0]["status"].as_str(), found[0]["attempts"].as_u64()), (Some("failed"), Some(2)));
+    assert!(
+        found[0]["error"].as_str().expect("a reason").contains("lower `train.learning_rate`"),
+        "{}",
+        found[0]
+    );
+    assert_eq!(found[1]["status"], "done");
+    assert!(fs::read_to_string(place.path().join("out/report.html")).expect("a page").contains("1 failed"));
+    // The next start tries it anew; with `--fail-fast` nothing else is begun.
+    write(&place, &format!("{broken}[[variants]]\nname = 'late'\nset = {{ train.epochs = 1 }}\n"));
+    let ran = sweep(&place, &["--jobs", "1", "--retries", "0", "--fail-fast"]);
+    assert_eq!(ran.status, Some(1));
+    let found = rows(&place);
+    assert_eq!((found[0]["attempts"].as_u64(), found[2]["status"].as_str()), (Some(3), Some("pending")));
+}
+
+#[test]
+fn one_trial_is_run_by_its_index() {
+    let place = place("set = { train.epochs = 1 }\n[axes]\n'embedding.top_k' = [0, 20]\n");
+    let listed = sweep(&place, &["--dry-run"]).stdout;
+    assert!(listed.contains("pending") && listed.contains("embedding.top_k=20, seed 0"), "{listed}");
+    assert!(!place.path().join("out").exists(), "nothing is written");
+    went_well(&sweep(&place, &["--index", "1"]));
+    let status: Vec<_> = rows(&place).iter().map(|row| row["status"].as_str().unwrap().to_string()).collect();
+    assert_eq!(status, ["pending", "done"]);
+    let ran = sweep(&place, &["--index", "2"]);
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.stderr.contains("there is no trial 2: the sweep has 2"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_axis_that_names_no_key_is_refused_before_anything_is_done() {
+    let place = place("[axes]\n'embedding.topk' = [0, 20]\n");
+    let arguments = arguments(&place, &[]);
+    let said = "sweep.toml`:3: unknown key `axes.embedding.topk`; did you mean `embedding.top_k`?";
+    refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 3, &[said]);
+    assert!(!place.path().join("out").exists());
+}
+
+#[test]
+fn a_state_that_is_broken_is_named() {
+    let place = place("set = { train.epochs = 1 }");
+    went_well(&sweep(&place, &[]));
+    let state = trial(&place, &rows(&place)[0]).join("trial.json");
+    fs::write(&state, "{\"version\": 1}").expect("written");
+    let arguments = arguments(&place, &[]);
+    refused(
+        &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+        4,
+        &["trial.json`:1: not the state of a trial: missing field `id`", "hint: remove `"],
+    );
+}
+
+#[test]
+fn halving_drops_the_worse_trials_and_trains_the_best_as_ever() {
+    let axes = "[axes]\n'embedding.top_k' = [0, 10, 20, 30]\n";
+    let halving = "[halving]\nrungs = [1, 2]\nkeep = 0.5\n";
+    let place = place(&format!("set = {{ train.epochs = 4 }}\n{axes}{halving}"));
+    let ran = sweep(&place, &["--jobs", "2"]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("after epoch 1, 2 of 4 trials go on"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("after epoch 2, 1 of 2 trials go on"), "{}", ran.stderr);
+    let found = rows(&place);
+    let rungs = |row: &Value| {
+        row["rungs"].as_array().expect("rungs").iter().filter_map(Value::as_f64).collect::<Vec<_>>()
+    };
+    let mut lengths: Vec<_> = found.iter().map(|row| rungs(row).len()).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [1, 1, 2, 2]);
+    let done: Vec<&Value> = found.iter().filter(|row| row["status"] == "done").collect();
+    let [winner] = done[..] else { panic!("{found:?}") };
+    for row in found.iter().filter(|row| row["status"] != "done") {
+        assert_eq!((row["status"].as_str(), row["test"].is_null()), (Some("dropped"), true));
+        assert!(row["parameters_train"].as_u64() > Some(0));
+        let last = rungs(row).len() - 1;
+        let rival =
+            found.iter().filter(|other| rungs(other).len() > last + 1).map(|other| rungs(other)[last]);
+        assert!(rival.chain([rungs(winner)[last]]).all(|score| score >= rungs(row)[last]), "{found:?}");
+    }
+    let (config, plain) = (place.path().join("config.toml"), place.path().join("plain"));
+    let top_k = format!("embedding.top_k={}", winner["axes"]["embedding.top_k"].as_str().unwrap());
+    printed(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&plain),
+        "-q",
+        "--set",
+        "train.epochs=4",
+        "--set",
+        &top_k,
+    ]);
+    assert_same(&trial(&place, winner).join("run"), &plain);
+    went_well(&sweep(&place, &[]));
+    assert_eq!(rows(&place), found, "again decides as before and does nothing");
+    let ran = sweep(&place, &["--index", "0"]);
+    assert_eq!(ran.status, Some(2), "{}", ran.stderr);
+
+    write(&place, &format!("set = {{ train.epochs = 2 }}\n{axes}{halving}"));
+    let ran = sweep(&place, &[]);
+    assert_eq!(ran.status, Some(3));
+    assert!(
+        ran.stderr.contains("ends after 2 epochs, with a rung after 2\nhint: `halving.rungs`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn trials_wait_for_memory_and_those_that_cannot_fit_are_refused() {
+    let place = place("set = { train.epochs = 1 }\n[axes]\n'embedding.top_k' = [0, 20]\n");
+    let few = arguments(&place, &["--memory", "0.02"]);
+    let said =
+        ["`embedding.top_k=0, seed 0` needs about 0.1 GB of memory", "(and 1 others likewise)", "hint: "];
+    refused(&few.iter().map(String::as_str).collect::<Vec<_>>(), 3, &said);
+    assert!(!place.path().join("out").exists(), "nothing was begun");
+    let ran = sweep(&place, &["--memory", "0.08", "--jobs", "2"]);
+    went_well(&ran);
+    let events: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter_map(|line| {
+            if line.ends_with(" begins") || line.contains(") begins") {
+                Some("begins")
+            } else if line.contains(" is done: ") {
+                Some("done")
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(events, ["begins", "done", "begins", "done"], "{}", ran.stderr);
+}
+
+#[test]
+fn a_dry_run_says_what_is_known() {
+    let place = place("seeds = [0, 1]\nset = { train.epochs = 1 }");
+    let list = || {
+        let arguments = arguments(&place, &["--dry-run"]);
+        let ran = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        went_well(&ran);
+        let lines = ran.stdout.lines().map(|line| line.split_whitespace().map(String::from).collect());
+        (lines.collect::<Vec<Vec<String>>>(), ran.stderr)
+    };
+    let (before, said) = list();
+    assert!(said.contains("how long 2 of them take is not known"), "{said}");
+    let parameters: u64 = before[1][3].parse().expect("a number");
+    assert_eq!(
+        before[1][2..],
+        ["pending", &before[1][3], &before[1][4], "0.1", "GB", "–", "sweep,", "seed", "0"]
+    );
+    went_well(&sweep(&place, &["--index", "0"]));
+    let (after, said) = list();
+    assert!(said.contains(" left, "), "{said}");
+    assert_eq!((after[1][2].as_str(), after[2][2].as_str()), ("done", "pending"));
+    let exact = rows(&place)[0]["parameters_train"].as_u64().expect("a number");
+    assert_eq!(after[2][3], exact.to_string(), "that of the other seed");
+    assert!(parameters >= exact && parameters < exact + exact / 5, "{parameters} {exact}");
+    assert!(!after[2].contains(&"–".to_string()), "{after:?}");
+}
+
+#[test]
+fn a_job_array_and_an_indexed_job_name_the_trials_that_are_left() {
+    let place = place("seeds = [0, 1, 2]\nset = { train.epochs = 1 }");
+    went_well(&sweep(&place, &["--index", "1"]));
+    let started = |more: &[&str]| {
+        let mut command = tinyglot();
+        // No `sbatch` there.
+        command.args(arguments(&place, more)).env("PATH", place.path()).current_dir(place.path());
+        ended(command.output().expect("the command starts"))
+    };
+    let ran = started(&["--slurm", "--threads", "1"]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("there is no `sbatch` here"), "{}", ran.stderr);
+    let script = fs::read_to_string(ran.stdout.trim()).expect("a script");
+    assert!(script.contains("#SBATCH --array=0,2\n") && script.contains("/sweep.toml --out "), "{script}");
+    let ran = started(&["--kubernetes", "tinyglot:1", "--threads", "1"]);
+    went_well(&ran);
+    let job = fs::read_to_string(ran.stdout.trim()).expect("a job");
+    assert!(job.contains("completions: 2\n") && job.contains("set -- 0 2; "), "{job}");
+
+    // The script does what it says, as Slurm would start it.
+    let task =
+        Command::new("sh").arg(place.path().join("out/slurm.sh")).env("SLURM_ARRAY_TASK_ID", "2").output();
+    went_well(&ended(task.expect("the shell starts")));
+    let status: Vec<_> = rows(&place).iter().map(|row| row["status"].as_str().unwrap().to_string()).collect();
+    assert_eq!(status, ["pending", "done", "done"]);
+}

@@ -52,7 +52,7 @@ impl WordVectors {
     /// As [`Self::open`], for a `.bin` that [`Self::save`] wrote after training and that nobody changes, as in a cache: saved
     /// again on the same disk, it is not copied but given a further name.
     pub fn open_kept(path: &Path) -> Result<WordVectors> {
-        Ok(WordVectors(Kind::Subwords(Subwords::open_kept(path)?)))
+        Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open_kept(path)?))))
     }
 
     /// Writes a file from which [`Self::open`] gives the same vectors, those of unseen words included: a `.bin` after

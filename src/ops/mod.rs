@@ -12,4 +12,5 @@ pub mod scratch;
 pub mod sequences;
 pub mod simd;
 pub mod tape;
+pub mod transformer;
 pub mod weight_norm;

@@ -1,0 +1,341 @@
+//! x + output(attention(input(x))): the first half of a transformer block (Vaswani et al. 2017, section 3.2).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::{NormWeights, Pass, Projection, ROWS, cut, sum_rows, weight_gradient};
+use crate::config::Precision;
+use crate::device::{Dev, Matrix};
+use crate::ops::matmul::{Packed, View};
+use crate::ops::scratch::Scratch;
+use crate::ops::sequences::Sequences;
+use crate::ops::simd::{Loop, dot, exp, fma, vectorise};
+use crate::ops::tape::{data, matrix, record};
+
+#[derive(Clone)]
+pub struct AttentionWeights {
+    /// Normalises what goes into `input`; x itself is added as it is.
+    pub norm: Option<NormWeights>,
+    /// Queries, keys and values below each other (3 · width, width).
+    pub input: Projection,
+    /// (width, width)
+    pub output: Projection,
+    /// Width is a multiple of it.
+    pub heads: usize,
+    /// Whether a token sees only itself and those before it.
+    pub causal: bool,
+}
+
+/// x (tokens, width) → (tokens, width); tokens of `sentences` stand below each other and see those of their sentence.
+/// `input` and `output` are either both trained or both frozen.
+pub fn attend<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    weights: &AttentionWeights,
+    sentences: &Arc<Sequences>,
+    pass: Pass,
+) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (tokens, width) = *x.shape();
+    assert_eq!(tokens, sentences.rows.len(), "attend: a row for every token");
+    assert_eq!((width, 3 * width), (weights.input.inputs(), weights.input.outputs()), "attend: input layer");
+    assert_eq!((width, width), (weights.output.inputs(), weights.output.outputs()), "attend: output layer");
+    assert_eq!(width % weights.heads, 0, "attend: heads of equal width");
+    assert_eq!(weights.input.is_trained(), weights.output.is_trained(), "attend: half frozen");
+    let keep = if T::OWNS_TAPE && !pass.recompute { 3 * width } else { 0 };
+    let mut kept = Scratch::dirty(tokens * keep);
+    let mut out = data(&x).to_vec();
+    let groups = Groups::new(sentences);
+    weights.forward(data(&x), &mut out, &mut kept, keep, &groups, pass.precision);
+    let weights = weights.clone();
+    record!(tape, matrix(out, tokens, width), |grads, g| {
+        let trained = weights.input.is_trained();
+        let mut parts = Parts::new(tokens, width, trained);
+        let to = grads.get_or_alloc_mut(&x)?;
+        weights.backward(data(&x), &g, &kept, to, &mut parts, &groups, pass.precision);
+        if trained {
+            let (input, output) = (&weights.input.weights, &weights.output.weights);
+            let to = grads.get_or_alloc_mut(&input.weight)?;
+            weight_gradient(&parts.d_qkv, &parts.input, (3 * width, width), to, pass.precision);
+            sum_rows(&parts.d_qkv, grads.get_or_alloc_mut(&input.bias)?);
+            let to = grads.get_or_alloc_mut(&output.weight)?;
+            weight_gradient(&g, &parts.context, (width, width), to, pass.precision);
+            sum_rows(&g, grads.get_or_alloc_mut(&output.bias)?);
+            if let Some(norm) = &weights.norm {
+                norm.weight_gradients(data(&x), &parts.d_input, grads)?;
+            }
+        }
+    })
+}
+
+/// Whole sentences that a thread takes through the layer at once.
+struct Groups {
+    /// Rows of each group.
+    rows: Vec<Range<usize>>,
+    /// Rows of each sentence of a group, counted from the group's first.
+    sentences: Vec<Vec<Range<usize>>>,
+}
+
+impl Groups {
+    fn new(sentences: &Sequences) -> Self {
+        let mut groups = Groups { rows: Vec::new(), sentences: Vec::new() };
+        for bounds in sentences.starts.windows(2).filter(|b| b[0] < b[1]) {
+            let (from, to) = (bounds[0] as usize, bounds[1] as usize);
+            match groups.rows.last_mut().filter(|rows| to - rows.start <= ROWS) {
+                Some(rows) => rows.end = to,
+                None => {
+                    groups.rows.push(from..to);
+                    groups.sentences.push(Vec::new());
+                }
+            }
+            let last = groups.rows.len() - 1;
+            let first = groups.rows[last].start;
+            groups.sentences[last].push(from - first..to - first);
+        }
+        groups
+    }
+}
+
+/// What the gradients of trained weights are made of; empty where they are frozen.
+struct Parts {
+    /// What went into `input` (tokens, width).
+    input: Scratch,
+    /// What went into `output` (tokens, width).
+    context: Scratch,
+    d_qkv: Scratch,
+    d_input: Scratch,
+}
+
+impl Parts {
+    fn new(tokens: usize, width: usize, trained: bool) -> Self {
+        let n = if trained { tokens * width } else { 0 };
+        Parts {
+            input: Scratch::dirty(n),
+            context: Scratch::dirty(n),
+            d_qkv: Scratch::dirty(3 * n),
+            d_input: Scratch::dirty(n),
+        }
+    }
+}
+
+impl AttentionWeights {
+    /// Adds the layer's result to `out`; `kept` (tokens, `keep`) receives queries, keys and values.
+    fn forward(
+        &self,
+        x: &[f32],
+        out: &mut [f32],
+        kept: &mut [f32],
+        keep: usize,
+        groups: &Groups,
+        precision: Precision,
+    ) {
+        let width = self.input.inputs();
+        let (input, output) = (self.input.forward(precision), self.output.forward(precision));
+        let tasks = cut(out, width, &groups.rows).into_par_iter().zip(cut(kept, keep, &groups.rows));
+        tasks.zip(&groups.rows).zip(&groups.sentences).for_each(|(((out, kept), rows), sentences)| {
+            let qkv = self.projected(&x[of(rows, width)], &input);
+            if keep > 0 {
+                kept.copy_from_slice(&qkv);
+            }
+            let mut context = Scratch::dirty(out.len());
+            self.contexts(&qkv, sentences, &mut context);
+            out.chunks_mut(width)
+                .for_each(|row| row.iter_mut().zip(self.output.bias()).for_each(|(o, b)| *o += b));
+            output.multiply(View::new(&context, rows.len(), width), out, width, true);
+        });
+    }
+
+    /// Queries, keys and values (tokens, 3 · width).
+    fn projected(&self, x: &[f32], input: &Packed) -> Scratch {
+        let width = self.input.inputs();
+        let rows = x.len() / width;
+        let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
+        let mut qkv = Scratch::dirty(3 * x.len());
+        qkv.chunks_mut(3 * width).for_each(|row| row.copy_from_slice(self.input.bias()));
+        input.multiply(View::new(self.normed(x, &mut normed), rows, width), &mut qkv, 3 * width, true);
+        qkv
+    }
+
+    /// x, normalised into `normed` where there is a norm.
+    fn normed<'a>(&self, x: &'a [f32], normed: &'a mut [f32]) -> &'a [f32] {
+        match &self.norm {
+            Some(norm) => {
+                norm.normalise(x, normed);
+                normed
+            }
+            None => x,
+        }
+    }
+
+    fn contexts(&self, qkv: &[f32], sentences: &[Range<usize>], context: &mut [f32]) {
+        let width = self.input.inputs();
+        for sentence in sentences {
+            let qkv = &qkv[of(sentence, 3 * width)];
+            let context = &mut context[of(sentence, width)];
+            vectorise(Forward { qkv, context, width, heads: self.heads, causal: self.causal });
+        }
+    }
+
+    /// Adds the gradient of x to `to`, and fills the parts of trained weights.
+    #[allow(clippy::too_many_arguments)]
+    fn backward(
+        &self,
+        x: &[f32],
+        g: &[f32],
+        kept: &[f32],
+        to: &mut [f32],
+        parts: &mut Parts,
+        groups: &Groups,
+        precision: Precision,
+    ) {
+        let width = self.input.inputs();
+        let trained = self.input.is_trained();
+        let again = kept.is_empty().then(|| self.input.forward(precision));
+        let (input, output) = (self.input.backward(precision), self.output.backward(precision));
+        let wide = |n: usize| if trained { n } else { 0 };
+        let tasks = cut(to, width, &groups.rows)
+            .into_par_iter()
+            .zip(&groups.rows)
+            .zip(&groups.sentences)
+            .zip(cut(&mut parts.input, wide(width), &groups.rows))
+            .zip(cut(&mut parts.context, wide(width), &groups.rows))
+            .zip(cut(&mut parts.d_qkv, wide(3 * width), &groups.rows))
+            .zip(cut(&mut parts.d_input, wide(width), &groups.rows));
+        tasks.for_each(|((((((to, rows), sentences), part_in), part_context), part_dqkv), part_di)| {
+            let (count, x, g) = (rows.len(), &x[of(rows, width)], &g[of(rows, width)]);
+            let computed = again.as_ref().map(|input| self.projected(x, input));
+            let qkv = computed.as_deref().unwrap_or_else(|| &kept[of(rows, 3 * width)]);
+            let mut d_context = Scratch::dirty(count * width);
+            output.multiply(View::new(g, count, width), &mut d_context, width, false);
+            let mut d_qkv = Scratch::zeroed(count * 3 * width);
+            for sentence in sentences {
+                let (three, one) = (of(sentence, 3 * width), of(sentence, width));
+                let (heads, causal) = (self.heads, self.causal);
+                let (qkv, g, d_qkv) = (&qkv[three.clone()], &d_context[one], &mut d_qkv[three]);
+                vectorise(Backward { qkv, g, d_qkv, width, heads, causal });
+            }
+            let mut d_input = Scratch::dirty(count * width);
+            input.multiply(View::new(&d_qkv, count, 3 * width), &mut d_input, width, false);
+            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
+            match &self.norm {
+                Some(norm) => norm.pull(x, &d_input, to),
+                None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
+            }
+            if trained {
+                let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
+                part_in.copy_from_slice(self.normed(x, &mut normed));
+                self.contexts(qkv, sentences, part_context);
+                part_dqkv.copy_from_slice(&d_qkv);
+                part_di.copy_from_slice(&d_input);
+            }
+        });
+    }
+}
+
+/// The floats of some rows.
+fn of(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
+}
+
+/// softmax(q kᵀ / √d) v of one sentence, head by head.
+struct Forward<'a> {
+    /// (tokens, 3 · width)
+    qkv: &'a [f32],
+    /// (tokens, width)
+    context: &'a mut [f32],
+    width: usize,
+    heads: usize,
+    causal: bool,
+}
+
+impl Loop for Forward<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Forward { qkv, context, width, heads, causal } = self;
+        let (tokens, d) = (context.len() / width, width / heads);
+        let mut shares = vec![0f32; tokens];
+        for head in 0..heads {
+            for i in 0..tokens {
+                let seen = if causal { i + 1 } else { tokens };
+                let shares = &mut shares[..seen];
+                attention::<FMA>(qkv, width, head * d, d, i, shares);
+                let out = &mut context[i * width + head * d..][..d];
+                out.fill(0.0);
+                for (j, &p) in shares.iter().enumerate() {
+                    let v = &qkv[j * 3 * width + 2 * width + head * d..][..d];
+                    out.iter_mut().zip(v).for_each(|(o, v)| *o = fma::<FMA>(p, *v, *o));
+                }
+            }
+        }
+    }
+}
+
+/// The shares of token i's attention to the first `shares.len()` tokens, in the head at column `first`.
+#[inline(always)]
+fn attention<const FMA: bool>(
+    qkv: &[f32],
+    width: usize,
+    first: usize,
+    d: usize,
+    i: usize,
+    shares: &mut [f32],
+) {
+    let scale = 1.0 / (d as f32).sqrt();
+    let q = &qkv[i * 3 * width + first..][..d];
+    let mut highest = f32::NEG_INFINITY;
+    for (j, s) in shares.iter_mut().enumerate() {
+        *s = scale * dot::<FMA>(q, &qkv[j * 3 * width + width + first..][..d]);
+        highest = if *s > highest { *s } else { highest };
+    }
+    shares.iter_mut().for_each(|s| *s = exp::<FMA>(*s - highest));
+    let sum = shares.iter().sum::<f32>();
+    shares.iter_mut().for_each(|s| *s /= sum);
+}
+
+struct Backward<'a> {
+    /// (tokens, 3 · width)
+    qkv: &'a [f32],
+    /// With respect to the context (tokens, width).
+    g: &'a [f32],
+    /// (tokens, 3 · width), zero before.
+    d_qkv: &'a mut [f32],
+    width: usize,
+    heads: usize,
+    causal: bool,
+}
+
+impl Loop for Backward<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Backward { qkv, g, d_qkv, width, heads, causal } = self;
+        let (tokens, d) = (g.len() / width, width / heads);
+        let scale = 1.0 / (d as f32).sqrt();
+        let (mut shares, mut slopes) = (vec![0f32; tokens], vec![0f32; tokens]);
+        for head in 0..heads {
+            let (q, k, v) = (head * d, width + head * d, 2 * width + head * d);
+            for i in 0..tokens {
+                let seen = if causal { i + 1 } else { tokens };
+                let (shares, slopes) = (&mut shares[..seen], &mut slopes[..seen]);
+                attention::<FMA>(qkv, width, q, d, i, shares);
+                let g = &g[i * width + head * d..][..d];
+                for (j, s) in slopes.iter_mut().enumerate() {
+                    *s = dot::<FMA>(g, &qkv[j * 3 * width + v..][..d]);
+                }
+                let mean: f32 = slopes.iter().zip(&*shares).map(|(s, p)| s * p).sum();
+                for (j, (s, &p)) in slopes.iter().zip(&*shares).enumerate() {
+                    let ds = scale * p * (s - mean);
+                    let (qi, kj, at) = (i * 3 * width + q, j * 3 * width + k, j * 3 * width + v);
+                    // With respect to v_j, q_i and k_j.
+                    let to = &mut d_qkv[at..at + d];
+                    to.iter_mut().zip(g).for_each(|(t, g)| *t = fma::<FMA>(p, *g, *t));
+                    let to = &mut d_qkv[qi..qi + d];
+                    to.iter_mut().zip(&qkv[kj..kj + d]).for_each(|(t, k)| *t = fma::<FMA>(ds, *k, *t));
+                    let to = &mut d_qkv[kj..kj + d];
+                    to.iter_mut().zip(&qkv[qi..qi + d]).for_each(|(t, q)| *t = fma::<FMA>(ds, *q, *t));
+                }
+            }
+        }
+    }
+}

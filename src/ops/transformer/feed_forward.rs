@@ -1,0 +1,179 @@
+//! x + outer(activation(inner(x))): the second half of a transformer block, and a language acquirer.
+
+use std::ops::Range;
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::{Activation, NormWeights, Pass, Projection, cut, row_groups, sum_rows, weight_gradient};
+use crate::config::Precision;
+use crate::device::{Dev, Matrix};
+use crate::ops::matmul::View;
+use crate::ops::scratch::Scratch;
+use crate::ops::tape::{data, matrix, record};
+
+#[derive(Clone)]
+pub struct FeedForwardWeights {
+    /// Normalises what goes into `inner`; x itself is added as it is.
+    pub norm: Option<NormWeights>,
+    /// (hidden, width)
+    pub inner: Projection,
+    pub activation: Activation,
+    /// (width, hidden)
+    pub outer: Projection,
+}
+
+/// x (rows, width) → (rows, width). `inner` and `outer` are either both trained or both frozen.
+pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    weights: &FeedForwardWeights,
+    pass: Pass,
+) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let hidden = weights.inner.outputs();
+    assert_eq!(width, weights.inner.inputs(), "feed_forward: width of the input");
+    assert_eq!((width, hidden), (weights.outer.outputs(), weights.outer.inputs()), "feed_forward: layers");
+    assert_eq!(weights.inner.is_trained(), weights.outer.is_trained(), "feed_forward: half frozen");
+    let keep = if T::OWNS_TAPE && !pass.recompute { hidden } else { 0 };
+    let mut kept = Scratch::dirty(rows * keep);
+    let mut out = data(&x).to_vec();
+    weights.forward(data(&x), &mut out, &mut kept, keep, pass.precision);
+    let weights = weights.clone();
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let trained = weights.inner.is_trained();
+        let mut parts = Parts::new(rows, width, hidden, trained);
+        let to = grads.get_or_alloc_mut(&x)?;
+        weights.backward(data(&x), &g, &kept, to, &mut parts, pass.precision);
+        if trained {
+            let (inner, outer) = (&weights.inner.weights, &weights.outer.weights);
+            let size = (hidden, width);
+            let to = grads.get_or_alloc_mut(&inner.weight)?;
+            weight_gradient(&parts.d_hidden, &parts.input, size, to, pass.precision);
+            sum_rows(&parts.d_hidden, grads.get_or_alloc_mut(&inner.bias)?);
+            let to = grads.get_or_alloc_mut(&outer.weight)?;
+            weight_gradient(&g, &parts.hidden, (width, hidden), to, pass.precision);
+            sum_rows(&g, grads.get_or_alloc_mut(&outer.bias)?);
+            if let Some(norm) = &weights.norm {
+                norm.weight_gradients(data(&x), &parts.d_input, grads)?;
+            }
+        }
+    })
+}
+
+/// What the gradients of trained weights are made of; empty where they are frozen.
+struct Parts {
+    /// What went into `inner` (rows, width).
+    input: Scratch,
+    /// Behind the activation (rows, hidden).
+    hidden: Scratch,
+    d_hidden: Scratch,
+    d_input: Scratch,
+}
+
+impl Parts {
+    fn new(rows: usize, width: usize, hidden: usize, trained: bool) -> Self {
+        let rows = if trained { rows } else { 0 };
+        Parts {
+            input: Scratch::dirty(rows * width),
+            hidden: Scratch::dirty(rows * hidden),
+            d_hidden: Scratch::dirty(rows * hidden),
+            d_input: Scratch::dirty(rows * width),
+        }
+    }
+}
+
+impl FeedForwardWeights {
+    /// Adds the layer's result to `out`; `kept` (rows, `keep`) receives what goes into the activation.
+    fn forward(&self, x: &[f32], out: &mut [f32], kept: &mut [f32], keep: usize, precision: Precision) {
+        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
+        let groups = row_groups(x.len() / width.max(1));
+        let (inner, outer) = (self.inner.forward(precision), self.outer.forward(precision));
+        let tasks = cut(out, width, &groups).into_par_iter().zip(cut(kept, keep, &groups)).zip(&groups);
+        tasks.for_each(|((out, kept), group)| {
+            let mut h = self.before(&x[of(group, width)], &inner);
+            if keep > 0 {
+                kept.copy_from_slice(&h);
+            }
+            self.activation.apply(&mut h);
+            out.chunks_mut(width)
+                .for_each(|row| row.iter_mut().zip(self.outer.bias()).for_each(|(o, b)| *o += b));
+            outer.multiply(View::new(&h, group.len(), hidden), out, width, true);
+        });
+    }
+
+    /// What goes into the activation (rows, hidden).
+    fn before(&self, x: &[f32], inner: &crate::ops::matmul::Packed) -> Scratch {
+        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
+        let rows = x.len() / width;
+        let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
+        let mut h = Scratch::dirty(rows * hidden);
+        h.chunks_mut(hidden).for_each(|row| row.copy_from_slice(self.inner.bias()));
+        inner.multiply(View::new(self.input(x, &mut normed), rows, width), &mut h, hidden, true);
+        h
+    }
+
+    /// x, normalised into `normed` where there is a norm.
+    fn input<'a>(&self, x: &'a [f32], normed: &'a mut [f32]) -> &'a [f32] {
+        match &self.norm {
+            Some(norm) => {
+                norm.normalise(x, normed);
+                normed
+            }
+            None => x,
+        }
+    }
+
+    /// Adds the gradient of x to `to`, and fills the parts of trained weights.
+    fn backward(
+        &self,
+        x: &[f32],
+        g: &[f32],
+        kept: &[f32],
+        to: &mut [f32],
+        parts: &mut Parts,
+        precision: Precision,
+    ) {
+        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
+        let trained = self.inner.is_trained();
+        let groups = row_groups(x.len() / width.max(1));
+        let again = kept.is_empty().then(|| self.inner.forward(precision));
+        let (inner, outer) = (self.inner.backward(precision), self.outer.backward(precision));
+        let wide = |n: usize| if trained { n } else { 0 };
+        let tasks = cut(to, width, &groups)
+            .into_par_iter()
+            .zip(&groups)
+            .zip(cut(&mut parts.input, wide(width), &groups))
+            .zip(cut(&mut parts.hidden, wide(hidden), &groups))
+            .zip(cut(&mut parts.d_hidden, wide(hidden), &groups))
+            .zip(cut(&mut parts.d_input, wide(width), &groups));
+        tasks.for_each(|(((((to, group), part_in), part_hidden), part_dh), part_di)| {
+            let (rows, x, g) = (group.len(), &x[of(group, width)], &g[of(group, width)]);
+            let computed = again.as_ref().map(|inner| self.before(x, inner));
+            let before = computed.as_deref().unwrap_or_else(|| &kept[of(group, hidden)]);
+            let mut d_hidden = Scratch::dirty(rows * hidden);
+            outer.multiply(View::new(g, rows, width), &mut d_hidden, hidden, false);
+            self.activation.pull(before, &mut d_hidden);
+            let mut d_input = Scratch::dirty(rows * width);
+            inner.multiply(View::new(&d_hidden, rows, hidden), &mut d_input, width, false);
+            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
+            match &self.norm {
+                Some(norm) => norm.pull(x, &d_input, to),
+                None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
+            }
+            if trained {
+                let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
+                part_in.copy_from_slice(self.input(x, &mut normed));
+                part_hidden.copy_from_slice(before);
+                self.activation.apply(part_hidden);
+                part_dh.copy_from_slice(&d_hidden);
+                part_di.copy_from_slice(&d_input);
+            }
+        });
+    }
+}
+
+/// The floats of some rows.
+fn of(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
+}

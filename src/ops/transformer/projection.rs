@@ -1,0 +1,114 @@
+//! A linear layer that is trained, or frozen and packed once.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use dfdx::prelude::*;
+
+use crate::config::Precision;
+use crate::device::{Dev, Matrix};
+use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::matmul::{Packed, View};
+use crate::ops::tape::{data, data1, matrix, record};
+
+/// y = x Wᵀ + b.
+#[derive(Clone)]
+pub struct Projection {
+    pub weights: LinearWeights,
+    /// The packed weights of a frozen layer.
+    kept: Option<Arc<Kept>>,
+}
+
+/// Packed at first use, by precision: Wᵀ for the product, W for the gradient of its input.
+#[derive(Default)]
+struct Kept {
+    forward: [OnceLock<Packed>; 2],
+    backward: [OnceLock<Packed>; 2],
+}
+
+/// Packed weights, kept or made for this step.
+pub(super) enum Pack<'a> {
+    Kept(&'a Packed),
+    Made(Packed),
+}
+
+impl Deref for Pack<'_> {
+    type Target = Packed;
+    fn deref(&self) -> &Packed {
+        match self {
+            Pack::Kept(packed) => packed,
+            Pack::Made(packed) => packed,
+        }
+    }
+}
+
+impl Projection {
+    pub fn trained(weights: LinearWeights) -> Self {
+        Projection { weights, kept: None }
+    }
+
+    /// The weights must not change any more.
+    pub fn frozen(weights: LinearWeights) -> Self {
+        Projection { weights, kept: Some(Arc::default()) }
+    }
+
+    pub fn is_trained(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    pub fn inputs(&self) -> usize {
+        self.weights.weight.shape().1
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.weights.weight.shape().0
+    }
+
+    pub(super) fn bias(&self) -> &[f32] {
+        data1(&self.weights.bias)
+    }
+
+    fn view(&self) -> View<'_> {
+        View::new(data(&self.weights.weight), self.outputs(), self.inputs())
+    }
+
+    /// Wᵀ (inputs, outputs).
+    pub(super) fn forward(&self, precision: Precision) -> Pack<'_> {
+        let pack = || Packed::new(self.view().t(), precision);
+        match &self.kept {
+            Some(kept) => Pack::Kept(kept.forward[precision as usize].get_or_init(pack)),
+            None => Pack::Made(pack()),
+        }
+    }
+
+    /// W (outputs, inputs).
+    pub(super) fn backward(&self, precision: Precision) -> Pack<'_> {
+        let pack = || Packed::new(self.view(), precision);
+        match &self.kept {
+            Some(kept) => Pack::Kept(kept.backward[precision as usize].get_or_init(pack)),
+            None => Pack::Made(pack()),
+        }
+    }
+}
+
+/// x (rows, inputs) → (rows, outputs).
+pub fn project<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    layer: &Projection,
+    precision: Precision,
+) -> Matrix<T> {
+    if layer.is_trained() {
+        return linear(x, &layer.weights, precision);
+    }
+    let (x, tape) = x.split_tape();
+    let ((rows, inputs), outputs) = (*x.shape(), layer.outputs());
+    assert_eq!(inputs, layer.inputs(), "project: width of the input");
+    let mut out = Vec::with_capacity(rows * outputs);
+    (0..rows).for_each(|_| out.extend_from_slice(layer.bias()));
+    layer.forward(precision).par_multiply(View::new(data(&x), rows, inputs), &mut out, outputs, true);
+    let layer = layer.clone();
+    record!(tape, matrix(out, rows, outputs), |grads, g| {
+        let to = grads.get_or_alloc_mut(&x)?;
+        layer.backward(precision).par_multiply(View::new(&g, rows, outputs), to, inputs, true);
+    })
+}

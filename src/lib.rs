@@ -28,6 +28,7 @@ pub mod image;
 pub mod loss;
 pub mod model;
 pub mod text;
+pub mod tower;
 
 // Training: what a step sees, what it minimises, what comes before it and what it leaves.
 pub mod batch;

@@ -18,6 +18,7 @@ pub use dictionary::Dictionary;
 pub use pca::Pca;
 pub use procrustes::procrustes;
 pub use segment::Segmenter;
+pub use tokenizer::HuggingFace;
 pub use vec::Skipped;
 pub use vectors::WordVectors;
 pub use vocabulary::Vocabulary;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use tokenizers::Tokenizer;
 
 use crate::{Error, Result};
@@ -9,12 +10,13 @@ use crate::{Error, Result};
 /// A character that no vocabulary holds (private use).
 const UNKNOWN: &str = "\u{10fffd}";
 
-pub(super) struct HuggingFace(Box<Tokenizer>);
+/// A tokenizer that encodes any text.
+pub struct HuggingFace(Box<Tokenizer>);
 
 impl HuggingFace {
     /// # Errors
     /// Data, when the file cannot be read or is no tokenizer.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
         let no_tokenizer = |e| {
             Error::data("is not a tokenizer")
@@ -44,5 +46,29 @@ impl HuggingFace {
         // Byte-level models cut characters; such a piece keeps its token whatever it is part of.
         let surface = spans.map(|&(start, end)| text.get(start..end).unwrap_or("x"));
         encoding.get_tokens().iter().cloned().zip(surface).collect()
+    }
+
+    /// The token ids of a text, special tokens included.
+    pub fn ids(&self, text: &str) -> Vec<u32> {
+        self.0.encode(text, true).expect("tried in `open`").get_ids().to_vec()
+    }
+
+    /// As [`Self::ids`], for many texts on all threads.
+    pub fn ids_of(&self, texts: &[&str]) -> Vec<Vec<u32>> {
+        texts.par_iter().map(|text| self.ids(text)).collect()
+    }
+
+    /// One more than the highest id.
+    pub fn size(&self) -> usize {
+        self.0.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+
+    /// A token for messages: its spelling and id.
+    pub fn name(&self, id: u32) -> String {
+        format!("`{}` ({id})", self.0.id_to_token(id).unwrap_or_default())
     }
 }

@@ -1,0 +1,138 @@
+//! The tensors of a checkpoint: `model.safetensors`, or shards and their index.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// Mapped files and which of them holds each tensor.
+pub struct Tensors {
+    files: Vec<(PathBuf, Mmap)>,
+    place: BTreeMap<String, usize>,
+    folder: PathBuf,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Tensors {
+    /// Opens the files of a folder.
+    ///
+    /// # Errors
+    /// Data, where there is no such file, one is not whole, or shards of the index are missing.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let (single, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
+        let names = if single.exists() {
+            vec!["model.safetensors".to_string()]
+        } else if index.exists() {
+            shards(folder, &index)?
+        } else {
+            let hint = if folder.join("pytorch_model.bin").exists() {
+                "only safetensors are read: load it with transformers and `save_pretrained` it again"
+            } else {
+                "give the folder of a checkpoint: config.json, model.safetensors, tokenizer.json"
+            };
+            return Err(Error::data("there is no `model.safetensors` here").at(folder).hint(hint));
+        };
+        let mut tensors = Tensors { files: Vec::new(), place: BTreeMap::new(), folder: folder.to_path_buf() };
+        for name in names {
+            let path = folder.join(name);
+            let file = File::open(&path).map_err(|e| Error::reading(&path, e))?;
+            // SAFETY: the map is only read; who overwrites a checkpoint while it is read gets wrong numbers.
+            let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(&path, e))?;
+            let place = tensors.files.len();
+            for name in parse(&map, &path)?.names() {
+                tensors.place.insert(name.to_string(), place);
+            }
+            tensors.files.push((path, map));
+        }
+        Ok(tensors)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.place.contains_key(name)
+    }
+
+    /// The numbers of a tensor, which must have this shape; f16 and bf16 become f32.
+    pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let Some(&place) = self.place.get(name) else {
+            return Err(Error::data(format!("the tensor `{name}` is missing"))
+                .at(&self.folder)
+                .hint("the checkpoint is damaged, or `config.json` belongs to another one"));
+        };
+        let (path, map) = &self.files[place];
+        let tensors = parse(map, path)?;
+        let tensor = tensors.tensor(name).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
+        if tensor.shape() != shape {
+            let what = format!("`{name}` has shape {:?}; `config.json` asks for {shape:?}", tensor.shape());
+            return Err(Error::data(what).at(path).hint("`config.json` belongs to another checkpoint"));
+        }
+        numbers(&tensor).ok_or_else(|| {
+            Error::data(format!("`{name}` is of type {:?}", tensor.dtype()))
+                .at(path)
+                .hint("save it as F32, F16 or BF16")
+        })
+    }
+
+    /// The tensors as one file, those of pictures left out.
+    pub fn text_only(&self) -> Result<Vec<u8>> {
+        let mut views = Vec::new();
+        for (path, map) in &self.files {
+            let text = |name: &str| {
+                !["vision_model.", "visual_projection.", "logit_scale"].iter().any(|v| name.starts_with(v))
+            };
+            let parsed = parse(map, path)?;
+            for name in parsed.names().into_iter().filter(|name| text(name)) {
+                let view =
+                    parsed.tensor(name).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
+                views.push((name.to_string(), view));
+            }
+        }
+        safetensors::serialize(views, None)
+            .map_err(|e| Error::data("cannot be read").at(&self.folder).because(e))
+    }
+}
+
+fn numbers(tensor: &TensorView) -> Option<Vec<f32>> {
+    let two = |b: &[u8]| [b[0], b[1]];
+    let bytes = tensor.data();
+    Some(match tensor.dtype() {
+        Dtype::F32 => bytemuck::pod_collect_to_vec(bytes),
+        Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes(two(b)).to_f32()).collect(),
+        Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes(two(b)).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+fn parse<'a>(map: &'a Mmap, path: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(map).map_err(|e| {
+        Error::data("is no whole safetensors file").at(path).because(e).hint("copy or download it again")
+    })
+}
+
+/// The files that an index names, all of which must be there.
+fn shards(folder: &Path, path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, e))?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|e| Error::data("is no index of shards").at(path).line(e.line()).because(e))?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1) {
+        return Err(Error::data(format!("names `{name}`, which is no file beside it")).at(path));
+    }
+    let missing: Vec<String> =
+        names.iter().filter(|n| !folder.join(n).is_file()).map(|n| format!("`{n}`")).collect();
+    if !missing.is_empty() {
+        let what = format!("names {} files, of which are missing: {}", names.len(), missing.join(", "));
+        return Err(Error::data(what).at(path).hint("copy or download these files too"));
+    }
+    Ok(names.into_iter().collect())
+}

@@ -1,0 +1,198 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use half::bf16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use tempfile::TempDir;
+
+use super::*;
+use crate::Result;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/towers").join(name)
+}
+
+/// A copy of a checkpoint that make.py wrote.
+fn copied(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in fs::read_dir(golden(name)).expect("a checkpoint") {
+        let file = file.expect("a file").path();
+        fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("copied");
+    }
+    folder
+}
+
+/// The message of a refusal, which is one about data.
+fn refused<T>(result: Result<T>) -> String {
+    let Err(error) = result else { panic!("it was taken") };
+    assert_eq!(error.exit_status(), 4, "{error}");
+    error.to_string()
+}
+
+/// Changes a text of a file of the checkpoint.
+fn change(folder: &TempDir, file: &str, from: &str, to: &str) {
+    let path = folder.path().join(file);
+    let text = fs::read_to_string(&path).expect("read");
+    assert!(text.contains(from), "{file} has no {from}");
+    fs::write(path, text.replace(from, to)).expect("written");
+}
+
+/// Writes model.safetensors again, with one tensor left out or in another shape or type.
+fn rewrite(folder: &TempDir, name: &str, new: Option<(Dtype, Vec<usize>, Vec<u8>)>) {
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).expect("read");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut views: Vec<(String, TensorView)> =
+        tensors.iter().filter(|(n, _)| *n != name).map(|(n, t)| (n.to_string(), t)).collect();
+    assert_eq!(views.len() + 1, tensors.names().len(), "there is no {name}");
+    if let Some((dtype, shape, data)) = &new {
+        views.push((name.to_string(), TensorView::new(*dtype, shape.clone(), data).expect("a tensor")));
+    }
+    fs::write(path, serialize(views, None).expect("serialised")).expect("written");
+}
+
+#[test]
+fn shards_make_one_tower_and_missing_ones_are_named() {
+    let folder = copied("openclip");
+    Tower::open(folder.path()).expect("whole");
+    fs::remove_file(folder.path().join("model-00002-of-00002.safetensors")).expect("removed");
+    let text = refused(Tower::open(folder.path()));
+    assert!(
+        text.contains("model.safetensors.index.json`: names 2 files, of which are missing: `model-00002"),
+        "{text}"
+    );
+    let outside = copied("openclip");
+    change(&outside, "model.safetensors.index.json", "model-00002-of-00002", "../other");
+    assert!(refused(Tower::open(outside.path())).contains("no file beside it"));
+}
+
+#[test]
+fn files_that_are_missing_or_cut_short_are_refused() {
+    let folder = copied("clip");
+    let path = folder.path().join("model.safetensors");
+    let whole = fs::read(&path).expect("read");
+    for length in [0, 5, 300, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).expect("written");
+        let text = refused(Tower::open(folder.path()));
+        assert!(text.contains("model.safetensors`: is no whole safetensors file"), "{text}");
+    }
+    fs::remove_file(&path).expect("removed");
+    assert!(refused(Tower::open(folder.path())).contains("there is no `model.safetensors` here"));
+    fs::write(folder.path().join("pytorch_model.bin"), b"x").expect("written");
+    assert!(refused(Tower::open(folder.path())).contains("only safetensors are read"));
+    fs::remove_file(folder.path().join("config.json")).expect("removed");
+    assert!(refused(Tower::open(folder.path())).contains("give the folder of a checkpoint"));
+}
+
+#[test]
+fn tensors_that_are_missing_or_of_another_shape_or_type_are_named() {
+    let name = "text_model.encoder.layers.1.mlp.fc1.weight";
+    let folder = copied("clip");
+    rewrite(&folder, name, None);
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains(&format!("the tensor `{name}` is missing")), "{text}");
+
+    let folder = copied("clip");
+    rewrite(&folder, name, Some((Dtype::F32, vec![2, 2], vec![0; 16])));
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains(&format!("`{name}` has shape [2, 2]; `config.json` asks for [24, 16]")), "{text}");
+
+    let folder = copied("clip");
+    rewrite(&folder, name, Some((Dtype::I64, vec![24, 16], vec![0; 24 * 16 * 8])));
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains(&format!("`{name}` is of type I64\nhint: save it as F32, F16 or BF16")), "{text}");
+
+    let folder = copied("clip");
+    rewrite(&folder, "text_model.embeddings.token_embedding.weight", None);
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains("`text_model.embeddings.token_embedding.weight`, `embeddings.token"), "{text}");
+
+    let folder = copied("clip");
+    change(&folder, "config.json", "\"intermediate_size\": 24", "\"intermediate_size\": 32");
+    assert!(refused(Tower::open(folder.path())).contains("`config.json` belongs to another checkpoint"));
+}
+
+#[test]
+fn names_of_other_times_and_places_are_known() {
+    // BERT inside a larger model, with the names of TensorFlow's layer norms.
+    let folder = copied("mbert");
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).expect("read");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let renamed = |n: &str| {
+        let n = n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        format!("bert.{n}")
+    };
+    let views = tensors.iter().map(|(n, t)| (renamed(n), t));
+    let renamed = serialize(views, None).expect("serialised");
+    drop(tensors);
+    let before = Tower::open(folder.path()).expect("a tower");
+    fs::write(&path, renamed).expect("written");
+    let after = Tower::open(folder.path()).expect("a tower");
+    let mut sentences = Sequences::new();
+    sentences.push([2, 9, 3]);
+    let sentences = Arc::new(sentences);
+    let pass = Pass { precision: crate::config::Precision::F32, recompute: false };
+    assert_eq!(before.encode(&sentences, pass), after.encode(&sentences, pass));
+    let (config, table) = read::token_embedding(folder.path()).expect("a table");
+    assert_eq!(table.len(), config.vocabulary * config.width);
+    assert_eq!(table[..], after.tokens[..]);
+}
+
+#[test]
+fn numbers_of_16_bits_are_read() {
+    let folder = copied("clip");
+    let name = "text_projection.weight";
+    let values: Vec<f32> = (0..12 * 16).map(|i| i as f32 / 16.0 - 3.0).collect();
+    for (dtype, bytes) in [
+        (Dtype::BF16, values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect::<Vec<u8>>()),
+        (Dtype::F16, values.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect()),
+    ] {
+        rewrite(&folder, name, Some((dtype, vec![12, 16], bytes)));
+        let tower = Tower::open(folder.path()).expect("a tower");
+        assert_eq!(data(&tower.projection.expect("a projection").weights.weight), values, "{dtype:?}");
+    }
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let clip = TowerConfig::read(&golden("clip/config.json")).expect("a configuration");
+    let bert = TowerConfig::read(&golden("mbert/config.json")).expect("a configuration");
+    let text = refused(TowerTokenizer::open(&golden("mbert/tokenizer.json"), &clip));
+    assert!(text.contains("tokens; the tower's embedding has 522"), "{text}");
+    let folder = copied("mbert");
+    // Another special token at the end.
+    change(&folder, "tokenizer.json", "\"[SEP]\"", "\"[END]\"");
+    let text = refused(TowerTokenizer::open(&folder.path().join("tokenizer.json"), &bert));
+    assert!(
+        text.contains("ends it with `[END]` (3); the tower was trained with `[CLS]` (2) and no token"),
+        "{text}"
+    );
+    let other = TowerConfig { pooled: Pooled::Token(7), ..clip.clone() };
+    let text = refused(TowerTokenizer::open(&golden("clip/tokenizer.json"), &other));
+    assert!(text.contains("ends it with `<|endoftext|>` (521)"), "{text}");
+    let small = TowerConfig { vocabulary: clip.vocabulary - 1, ..clip.clone() };
+    assert!(refused(TowerTokenizer::open(&golden("clip/tokenizer.json"), &small)).contains("has 522 tokens"));
+    let padded = TowerConfig { vocabulary: 640, ..clip };
+    TowerTokenizer::open(&golden("clip/tokenizer.json"), &padded).expect("a padded table");
+    fs::write(folder.path().join("tokenizer.json"), "{}").expect("written");
+    assert!(
+        refused(TowerTokenizer::open(&folder.path().join("tokenizer.json"), &bert))
+            .contains("not a tokenizer")
+    );
+}
+
+#[test]
+fn a_text_longer_than_the_context_keeps_its_beginning_and_the_end_token() {
+    let config = TowerConfig::read(&golden("clip/config.json")).expect("a configuration");
+    let tokenizer = TowerTokenizer::open(&golden("clip/tokenizer.json"), &config).expect("a tokenizer");
+    let long = "dog ".repeat(40);
+    let encoded = tokenizer.encode(&["dog", &long, ""]);
+    assert_eq!(encoded.truncated, [1]);
+    assert_eq!([0, 1, 2].map(|s| encoded.ids.length(s)), [3, 24, 2]);
+    let ids = encoded.ids.get(1);
+    assert_eq!((ids[0], ids[23]), (520, tokenizer.end()));
+    assert!(ids[1..23].iter().all(|&id| id == encoded.ids.get(0)[1]));
+    let short = tokenizer.with_context(5).encode(&[&long]);
+    assert_eq!(short.ids.length(0), 5);
+}

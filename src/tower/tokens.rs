@@ -1,0 +1,92 @@
+//! From texts to token ids, as a tower was trained on them.
+
+use std::path::Path;
+
+use super::{Architecture, Pooled, TowerConfig};
+use crate::ops::sequences::Sequences;
+use crate::words::HuggingFace;
+use crate::{Error, Result};
+
+/// The `tokenizer.json` of a checkpoint: texts as ids, those of start and end included.
+pub struct TowerTokenizer {
+    tokenizer: HuggingFace,
+    start: u32,
+    end: u32,
+    context: usize,
+}
+
+/// Texts as token ids.
+pub struct Encoded {
+    pub ids: Sequences,
+    /// Places of the texts that were longer than the context and lost their end.
+    pub truncated: Vec<usize>,
+}
+
+/// Tables of embeddings are padded to a multiple of this, at most.
+const PADDING: usize = 128;
+
+impl TowerTokenizer {
+    /// Reads a tokenizer for a tower.
+    ///
+    /// # Errors
+    /// Data: no tokenizer; more tokens than the tower's embedding has rows, or so few that it belongs to another one;
+    /// other special tokens than the architecture's.
+    pub fn open(path: &Path, config: &TowerConfig) -> Result<Self> {
+        let tokenizer = HuggingFace::open(path)?;
+        let wrong = |what: String| {
+            Err(Error::data(what)
+                .at(path)
+                .hint("give the `tokenizer.json` that the checkpoint was trained with"))
+        };
+        let (size, rows) = (tokenizer.size(), config.vocabulary);
+        if size > rows || size + PADDING <= rows {
+            return wrong(format!("has {size} tokens; the tower's embedding has {rows}"));
+        }
+        let [start, end] = tokenizer.ids("")[..] else {
+            let count = tokenizer.ids("").len();
+            return wrong(format!("puts {count} special tokens around a text; the tower was trained with 2"));
+        };
+        let expected = match (config.architecture, config.pooled) {
+            (Architecture::Bert, _) => (tokenizer.id("[CLS]"), tokenizer.id("[SEP]")),
+            (Architecture::Clip, Pooled::Token(end)) => (Some(start), Some(end)),
+            (Architecture::Clip, _) => (Some(start), Some(size as u32 - 1)),
+        };
+        if (Some(start), Some(end)) != expected || start == end {
+            let name = |id: Option<u32>| id.map_or("no token".into(), |id| tokenizer.name(id));
+            return wrong(format!(
+                "begins a text with {} and ends it with {}; the tower was trained with {} and {}",
+                name(Some(start)),
+                name(Some(end)),
+                name(expected.0),
+                name(expected.1)
+            ));
+        }
+        Ok(TowerTokenizer { tokenizer, start, end, context: config.context })
+    }
+
+    /// The id at the end of every text.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// The same tokenizer for a tower with another context.
+    pub fn with_context(self, context: usize) -> Self {
+        TowerTokenizer { context, ..self }
+    }
+
+    /// Texts as ids; one longer than the context keeps its beginning, and the end token (as CLIP truncates).
+    pub fn encode(&self, texts: &[&str]) -> Encoded {
+        let mut encoded = Encoded { ids: Sequences::new(), truncated: Vec::new() };
+        for (n, ids) in self.tokenizer.ids_of(texts).into_iter().enumerate() {
+            debug_assert_eq!(ids.first(), Some(&self.start));
+            if ids.len() <= self.context {
+                encoded.ids.push(ids);
+            } else {
+                encoded.truncated.push(n);
+                let kept = ids[..self.context - 1].iter().copied();
+                encoded.ids.push(kept.chain([self.end]));
+            }
+        }
+        encoded
+    }
+}

@@ -58,6 +58,9 @@ impl RawConfig {
         let mut raw = self;
         raw.data.root = paths::climb(&base, &raw.data.root);
         raw.words.tokenizer = raw.words.tokenizer.map(|file| paths::climb(&base, &file));
+        for file in [&mut raw.acquire.tower, &mut raw.acquire.embedding] {
+            *file = file.take().map(|file| paths::climb(&base, &file));
+        }
         raw.words.vectors =
             raw.words.vectors.map(|file| paths::climb(folder.as_ref(), file.as_ref()).display().to_string());
         Ok(Config { raw, base })
@@ -150,6 +153,10 @@ impl Config {
     /// Languages that were added, by code.
     pub fn added(&self) -> &std::collections::BTreeMap<String, AddedConfig> {
         &self.raw.added
+    }
+
+    pub fn acquire(&self) -> &AcquireConfig {
+        &self.raw.acquire
     }
 
     /// The folder of the configuration file.

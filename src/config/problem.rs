@@ -141,6 +141,17 @@ pub enum Fault {
         "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; nothing would join text and images"
     )]
     NoImageTextLoss,
+    #[error("is not set; `acquire.tower` needs it")]
+    AcquireMissing,
+    #[error("is set, but `acquire.tower` is not; set it too, or leave this out")]
+    AcquireUnused,
+    #[error("is `{language}`, which `data.languages` has not beside others to acquire")]
+    NothingToAcquire { language: String },
+    #[error("is 0, and so is `acquire.le.epochs`; nothing would be trained")]
+    NoStage,
+    #[error("has no `{{language}}`, but each language has translations of its own")]
+    OneTarget,
+
     #[error(
         "is {value}; it keeps trained word vectors near their start, and the model has none (`embedding.top_k`, `embedding.train_words`)"
     )]

@@ -23,6 +23,7 @@ pub struct RawConfig {
     pub grow: GrowConfig,
     /// Languages that `tinyglot add-language` has added, by code; it writes them, nobody else needs to.
     pub added: BTreeMap<String, AddedConfig>,
+    pub acquire: AcquireConfig,
 }
 
 /// Captions and picture features.
@@ -592,7 +593,8 @@ pub struct TrainConfig {
     /// Steps over which the rate grows from 0.
     pub warmup: usize,
     pub schedule: Schedule,
-    /// Largest norm of the whole gradient; 0 does not clip.
+    pub optimizer: Optimizer,
+    /// Largest norm of the whole gradient (of each tensor's with `bert_adam`); 0 does not clip.
     pub clip: f32,
     pub weight_decay: f32,
     /// Adam's first and second decay rate.
@@ -617,6 +619,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             warmup: 0,
             schedule: Schedule::Cosine,
+            optimizer: Optimizer::Adam,
             clip: 0.0,
             weight_decay: 0.0,
             beta1: 0.9,
@@ -632,9 +635,23 @@ impl Default for TrainConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
+    /// Half a cosine, from the end of the warm-up to the last step.
     #[default]
     Cosine,
     Constant,
+    /// Half a cosine that begins with the first step, where the warm-up still holds it down (BertAdam).
+    Unshifted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay (AdamW).
+    #[default]
+    Adam,
+    /// As BERT was trained (Devlin et al. 2019): no bias correction, ε 1e-6, biases do not decay, each tensor is clipped
+    /// by itself.
+    BertAdam,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -763,4 +780,140 @@ pub struct AddedConfig {
     pub words: usize,
     /// Width of those vectors.
     pub word_width: usize,
+}
+
+/// Multilingual acquisition (MLA): a frozen English text tower learns languages from small adapters behind its blocks, on
+/// translations (NLT) and then on captions (LE). The stages' own numbers of epochs and rates stand in for those of `train`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcquireConfig {
+    /// Folder of the English tower, a CLIP checkpoint in Hugging Face's layout; `data.features` then are the vectors of
+    /// pictures in its joint space. Without it, a model of the other sections is trained.
+    pub tower: Option<PathBuf>,
+    /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used.
+    pub embedding: Option<PathBuf>,
+    /// Whether that embedding is trained, or stays as it is.
+    pub train_embedding: bool,
+    /// The tower's language; the other `data.languages` are acquired.
+    pub own: String,
+    pub shape: AcquirerShape,
+    /// Width between the two layers of an MLP.
+    pub hidden: usize,
+    /// Dropout on the vectors that enter the tower.
+    pub dropout: f32,
+    /// Compute what the gradient needs a second time instead of keeping it: a third more time, a third of the memory.
+    pub recompute: bool,
+    /// Sentences whose gradient is computed at a time; the loss still compares all of a batch (gradient caching, Gao et
+    /// al. 2021). 0 takes the whole batch.
+    pub micro_batch: usize,
+    pub nlt: NltConfig,
+    pub le: LeConfig,
+}
+
+impl Default for AcquireConfig {
+    fn default() -> Self {
+        AcquireConfig {
+            tower: None,
+            embedding: None,
+            train_embedding: true,
+            own: "en".into(),
+            shape: AcquirerShape::Mlp,
+            hidden: 256,
+            dropout: 0.0,
+            recompute: false,
+            micro_batch: 0,
+            nlt: NltConfig::default(),
+            le: LeConfig::default(),
+        }
+    }
+}
+
+/// The form of a language acquirer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcquirerShape {
+    /// x + W2 · ReLU(W1 · x).
+    #[default]
+    Mlp,
+    /// x + W · x.
+    Linear,
+}
+
+/// Native language transfer: a sentence near the English teacher's vector of its translation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NltConfig {
+    /// Passes over the translations of the language with most of them; 0 leaves the stage out.
+    pub epochs: usize,
+    /// Translation pairs per batch, all of one language.
+    pub batch: usize,
+    pub learning_rate: f32,
+    /// Share of the steps over which the rate grows from 0.
+    pub warmup: f32,
+    /// `mse` between the vectors as they are, or `nce` between their directions.
+    pub objective: Objective,
+    /// For `nce`.
+    pub temperature: f32,
+    /// File of English sentences, one a line, relative to `data.root`; may hold `{language}`.
+    pub source: Option<String>,
+    /// File of their translations, e.g. `"task1/train.{language}"`.
+    pub target: Option<String>,
+}
+
+impl Default for NltConfig {
+    fn default() -> Self {
+        NltConfig {
+            epochs: 10,
+            batch: 128,
+            learning_rate: 2e-4,
+            warmup: 0.1,
+            objective: Objective::Mse,
+            temperature: 0.01,
+            source: None,
+            target: None,
+        }
+    }
+}
+
+/// Language exposure: a caption near the vector of its picture, and far from other pictures'.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LeConfig {
+    /// Passes over the training pictures in each language; 0 leaves the stage out.
+    pub epochs: usize,
+    /// Pictures per batch, with a caption each, all of one language.
+    pub batch: usize,
+    pub learning_rate: f32,
+    /// Share of the steps over which the rate grows from 0.
+    pub warmup: f32,
+    /// `nce` both ways, or `mse`, between unit vectors.
+    pub objective: Objective,
+    /// For `nce`; 0.01 is CLIP's scale of 100.
+    pub temperature: f32,
+    /// Whether the temperature is trained from there.
+    pub learn_temperature: bool,
+}
+
+impl Default for LeConfig {
+    fn default() -> Self {
+        LeConfig {
+            epochs: 1,
+            batch: 128,
+            learning_rate: 5e-6,
+            warmup: 0.1,
+            objective: Objective::Nce,
+            temperature: 0.01,
+            learn_temperature: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Mean squared difference.
+    #[default]
+    Mse,
+    /// Softmax contrast over the batch.
+    Nce,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::LearningRate;
-use crate::config::TrainConfig;
+use crate::config::{Optimizer, TrainConfig};
 use crate::device::{Matrix, Vector};
 use crate::ops::rows::Table;
 use crate::ops::simd::{Loop, dot, vectorise};
@@ -42,12 +42,16 @@ pub struct Adam {
     beta2: f32,
     weight_decay: f32,
     clip: f32,
+    epsilon: f32,
+    /// No bias correction, no decay of biases, each tensor clipped by itself.
+    bert: bool,
     /// Steps taken.
     pub step: usize,
     pub state: BTreeMap<String, AdamState>,
 }
 
 const EPSILON: f32 = 1e-8;
+const BERT_EPSILON: f32 = 1e-6;
 /// β₁^k is below f32's resolution after so many missed steps (0.9^200 = 7e-10).
 const MEMORY: usize = 200;
 const BLOCK: usize = 1 << 14;
@@ -60,6 +64,8 @@ impl Adam {
             beta2: config.beta2,
             weight_decay: config.weight_decay,
             clip: config.clip,
+            epsilon: if config.optimizer == Optimizer::BertAdam { BERT_EPSILON } else { EPSILON },
+            bert: config.optimizer == Optimizer::BertAdam,
             step: 0,
             state: BTreeMap::new(),
         }
@@ -103,7 +109,7 @@ impl Adam {
             if let Some(missed) = factors.get(&state.last[row]) {
                 let range = row * width..(row + 1) * width;
                 for ((p, m), v) in p.iter_mut().zip(&state.m[range.clone()]).zip(&state.v[range]) {
-                    *p -= missed.coefficient * m / (v.sqrt() + EPSILON);
+                    *p -= missed.coefficient * m / (v.sqrt() + self.epsilon);
                 }
             }
         });
@@ -115,36 +121,49 @@ impl Adam {
         let mut coefficient = 0.0;
         for step in last + 1..=now.min(last + MEMORY) {
             let k = (step - last) as i32;
-            let (one, two) = (1.0 - b1.powi(step as i32), 1.0 - b2.powi(step as i32));
+            let (one, two) = self.corrections(step);
             coefficient += self.rate.at(step) as f64 * b1.powi(k) / one * (two / b2.powi(k)).sqrt();
         }
         let k = (now - last) as i32;
-        Missed { coefficient: coefficient as f32, m: b1.powi(k) as f32, v: b2.powi(k) as f32 }
+        let (m, v) = (b1.powi(k) as f32, b2.powi(k) as f32);
+        Missed { coefficient: coefficient as f32, m, v, epsilon: self.epsilon }
+    }
+
+    /// What the moments of a step are divided by: they start at 0 and are too small at first.
+    fn corrections(&self, step: usize) -> (f64, f64) {
+        let of = |beta: f32| if self.bert { 1.0 } else { 1.0 - (beta as f64).powi(step as i32) };
+        (of(self.beta1), of(self.beta2))
     }
 
     /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
     /// gradient before clipping.
     pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> f32 {
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
-        let mut square = 0f64;
+        let mut each = Vec::new();
         visit(&mut |name, parameter| match parameter {
             Parameter::Matrix(p) => {
-                square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient"))
+                each.push(squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")))
             }
             Parameter::Vector(p) => {
-                square += squares(grads.get_or_alloc_mut(p).expect("memory for a gradient"))
+                each.push(squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")))
             }
             Parameter::Table(t) => {
                 let merged = merge(t.take_grads(), t.width);
-                square += squares(&merged.1);
+                each.push(squares(&merged.1));
                 rows.insert(name.to_string(), merged);
             }
         });
-        let norm = square.sqrt() as f32;
-        let scale = if self.clip > 0.0 && norm > self.clip { self.clip / norm } else { 1.0 };
+        let norm = each.iter().sum::<f64>().sqrt() as f32;
         self.step += 1;
-        let rule = self.rule(scale);
+        let mut each = each.into_iter();
         visit(&mut |name, parameter| {
+            let own = each.next().expect("both visits see the same parameters").sqrt() as f32;
+            let clipped = if self.bert { own } else { norm };
+            let scale = if self.clip > 0.0 && clipped > self.clip { self.clip / clipped } else { 1.0 };
+            let mut rule = self.rule(scale);
+            if self.bert && matches!(parameter, Parameter::Vector(_)) {
+                rule.decay = 1.0;
+            }
             let state = self.state.entry(name.to_string()).or_default();
             match parameter {
                 Parameter::Matrix(p) => {
@@ -165,7 +184,8 @@ impl Adam {
     }
 
     fn rule(&self, scale: f32) -> Rule {
-        let (one, two) = (1.0 - self.beta1.powi(self.step as i32), 1.0 - self.beta2.powi(self.step as i32));
+        let (one, two) = self.corrections(self.step);
+        let (one, two) = (one as f32, two as f32);
         let rate = self.rate.at(self.step);
         Rule {
             b1: self.beta1,
@@ -174,6 +194,7 @@ impl Adam {
             rate: rate / one,
             root: 1.0 / two.sqrt(),
             decay: 1.0 - rate * self.weight_decay,
+            epsilon: self.epsilon,
         }
     }
 }
@@ -195,6 +216,7 @@ struct Missed {
     coefficient: f32,
     m: f32,
     v: f32,
+    epsilon: f32,
 }
 
 /// Steps without a gradient, for one row.
@@ -209,7 +231,7 @@ impl Loop for CatchUp<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         for ((p, m), v) in self.p.iter_mut().zip(self.m).zip(self.v) {
-            *p -= self.missed.coefficient * *m / (v.sqrt() + EPSILON);
+            *p -= self.missed.coefficient * *m / (v.sqrt() + self.missed.epsilon);
             *m *= self.missed.m;
             *v *= self.missed.v;
         }
@@ -236,6 +258,7 @@ struct Rule {
     rate: f32,
     root: f32,
     decay: f32,
+    epsilon: f32,
 }
 
 /// One step of a stretch of parameters.
@@ -256,7 +279,7 @@ impl Loop for Update<'_> {
             let g = g * rule.scale;
             *m = rule.b1 * *m + (1.0 - rule.b1) * g;
             *v = rule.b2 * *v + (1.0 - rule.b2) * g * g;
-            *p = *p * decay - rule.rate * *m / (v.sqrt() * rule.root + EPSILON);
+            *p = *p * decay - rule.rate * *m / (v.sqrt() * rule.root + rule.epsilon);
         }
     }
 }
@@ -343,13 +366,17 @@ mod tests {
         TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }
     }
 
-    /// The same gradients through a table and through a dense matrix.
     #[test]
     fn lazy_rows_follow_dense_adam() {
+        lazy_follows_dense(&config());
+    }
+
+    /// The same gradients through a table and through a dense matrix.
+    fn lazy_follows_dense(config: &TrainConfig) {
         let (rows, width, steps) = (6, 3, 40);
         let start = noise(rows * width, 1);
         let (mut table, mut dense) = (Table::new(width, start.clone()), matrix(start, rows, width));
-        let (mut lazy, mut adam) = (Adam::new(&config(), steps), Adam::new(&config(), steps));
+        let (mut lazy, mut adam) = (Adam::new(config, steps), Adam::new(config, steps));
         for step in 0..steps {
             // Row 0 in every step, row 5 once, the others now and then.
             let used: Vec<u32> = (0..5)
@@ -376,6 +403,37 @@ mod tests {
         let settled = lazy.settled("t", &table);
         lazy.catch_up("t", &mut table, &all);
         assert_eq!(table.data, settled);
+    }
+
+    /// BertAdam's first step, by its formula: m = 0.1 g, v = 0.001 g², no correction, each tensor clipped to norm 1.
+    #[test]
+    fn bert_adam_corrects_nothing_and_clips_each_tensor() {
+        let config = TrainConfig {
+            optimizer: Optimizer::BertAdam,
+            clip: 1.0,
+            weight_decay: 0.5,
+            schedule: Schedule::Constant,
+            ..config()
+        };
+        let (mut p, mut b) = (matrix(vec![1.0, 1.0], 1, 2), crate::ops::tape::vector(vec![1.0]));
+        let mut adam = Adam::new(&config, 10);
+        let mut grads = Grads::leaky();
+        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
+        grads.get_or_alloc_mut(&b).unwrap().copy_from_slice(&[0.5]);
+        adam.update(&mut grads, &mut |f| {
+            f("p", Parameter::Matrix(&mut p));
+            f("b", Parameter::Vector(&mut b));
+        });
+        let step = |g: f32| 0.01 * 0.1 * g / ((0.001 * g * g).sqrt() + 1e-6);
+        for (got, g) in [(p[[0, 0]], 0.6), (p[[0, 1]], -0.8)] {
+            assert!((got - (1.0 - 0.01 * 0.5 - step(g))).abs() < 1e-6, "{got}");
+        }
+        assert!((b[[0]] - (1.0 - step(0.5))).abs() < 1e-6, "biases do not decay");
+    }
+
+    #[test]
+    fn lazy_rows_follow_dense_bert_adam() {
+        lazy_follows_dense(&TrainConfig { optimizer: Optimizer::BertAdam, ..config() });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rules a configuration must keep beyond the types of its keys. All broken ones are reported at once.
 
+mod acquire;
 mod data;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
     grow(&raw.grow, &mut rules);
+    acquire::acquire(&raw.acquire, &raw.data, &mut rules);
     rules.0
 }
 

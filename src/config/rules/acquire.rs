@@ -1,0 +1,130 @@
+//! The rules of multilingual acquisition.
+
+use super::data::{placeholders, unicode};
+use super::{Fault, Rules};
+use crate::config::sections::{AcquireConfig, DataConfig};
+
+pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
+    rules.width("acquire.hidden", acquire.hidden);
+    rules.share("acquire.dropout", acquire.dropout);
+    let (nlt, le) = (&acquire.nlt, &acquire.le);
+    for (stage, batch, rate, warmup, temperature) in [
+        ("nlt", nlt.batch, nlt.learning_rate, nlt.warmup, nlt.temperature),
+        ("le", le.batch, le.learning_rate, le.warmup, le.temperature),
+    ] {
+        let key = |of: &str| format!("acquire.{stage}.{of}");
+        rules.at_least(&key("batch"), batch, 2);
+        rules.positive(&key("learning_rate"), rate);
+        rules.share(&key("warmup"), warmup);
+        rules.positive(&key("temperature"), temperature);
+    }
+    for (key, folder) in [("acquire.tower", &acquire.tower), ("acquire.embedding", &acquire.embedding)] {
+        if let Some(folder) = folder {
+            unicode(key, folder, rules);
+        }
+    }
+    for (key, file) in [("acquire.nlt.source", &nlt.source), ("acquire.nlt.target", &nlt.target)] {
+        if let Some(file) = file {
+            placeholders(key, file, &["language"], rules);
+        }
+    }
+    let whole = acquire.embedding.is_some();
+    if acquire.tower.is_none() {
+        rules.need(!whole, "acquire.embedding", Fault::AcquireUnused);
+        return;
+    }
+    rules.need(whole, "acquire.embedding", Fault::AcquireMissing);
+    let language = &acquire.own;
+    let both = data.languages.contains(language) && data.languages.len() > 1;
+    rules.need(both, "acquire.own", Fault::NothingToAcquire { language: language.clone() });
+    rules.need(nlt.epochs + le.epochs > 0, "acquire.nlt.epochs", Fault::NoStage);
+    if nlt.epochs > 0 {
+        rules.need(nlt.source.is_some(), "acquire.nlt.source", Fault::AcquireMissing);
+        rules.need(nlt.target.is_some(), "acquire.nlt.target", Fault::AcquireMissing);
+        let each = nlt.target.as_ref().is_none_or(|file| file.contains("{language}"));
+        rules.need(each || data.languages.len() <= 2, "acquire.nlt.target", Fault::OneTarget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Fault, Problem, RawConfig};
+
+    /// A configuration of acquisition that keeps every rule.
+    fn good() -> RawConfig {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into(), "de".into(), "cs".into()];
+        raw.data.captions = vec![crate::config::CaptionSource {
+            languages: raw.data.languages.clone(),
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        }];
+        raw.acquire.tower = Some("clip".into());
+        raw.acquire.embedding = Some("mbert".into());
+        raw.acquire.nlt.source = Some("train.en".into());
+        raw.acquire.nlt.target = Some("train.{language}".into());
+        raw
+    }
+
+    fn broken(change: impl FnOnce(&mut RawConfig)) -> Vec<Problem> {
+        let mut raw = good();
+        change(&mut raw);
+        raw.check("/base".into()).map_or_else(|problems| problems.0, |_| Vec::new())
+    }
+
+    fn one(key: &str, fault: Fault) -> Vec<Problem> {
+        vec![Problem { key: key.into(), fault }]
+    }
+
+    #[test]
+    fn folders_start_from_that_of_the_configuration() {
+        assert_eq!(broken(|_| ()), []);
+        let config = good().check("/base".into()).unwrap();
+        assert_eq!(config.acquire().tower.as_deref(), Some(std::path::Path::new("/base/clip")));
+    }
+
+    #[test]
+    fn a_tower_needs_an_embedding_and_an_embedding_a_tower() {
+        let missing = broken(|raw| raw.acquire.embedding = None);
+        assert_eq!(missing, one("acquire.embedding", Fault::AcquireMissing));
+        let unused = broken(|raw| raw.acquire.tower = None);
+        assert_eq!(unused, one("acquire.embedding", Fault::AcquireUnused));
+    }
+
+    #[test]
+    fn there_must_be_something_to_acquire() {
+        let fault = |language: &str| Fault::NothingToAcquire { language: language.into() };
+        assert_eq!(broken(|raw| raw.acquire.own = "fr".into()), one("acquire.own", fault("fr")));
+        assert_eq!(broken(|raw| raw.data.languages.truncate(1)), one("acquire.own", fault("en")));
+    }
+
+    #[test]
+    fn at_least_one_stage_trains() {
+        let none = broken(|raw| (raw.acquire.nlt.epochs, raw.acquire.le.epochs) = (0, 0));
+        assert_eq!(none, one("acquire.nlt.epochs", Fault::NoStage));
+        assert_eq!(broken(|raw| raw.acquire.le.epochs = 0), []);
+    }
+
+    #[test]
+    fn translations_are_named_for_each_language() {
+        assert_eq!(
+            broken(|raw| raw.acquire.nlt.source = None),
+            one("acquire.nlt.source", Fault::AcquireMissing)
+        );
+        let one_file = broken(|raw| raw.acquire.nlt.target = Some("train.de".into()));
+        assert_eq!(one_file, one("acquire.nlt.target", Fault::OneTarget));
+        assert_eq!(broken(|raw| (raw.acquire.nlt.target, raw.acquire.nlt.epochs) = (None, 0)), []);
+    }
+
+    #[test]
+    fn batches_and_rates_of_a_stage_are_checked() {
+        assert_eq!(
+            broken(|raw| raw.acquire.nlt.batch = 1),
+            one("acquire.nlt.batch", Fault::TooSmall { value: 1, least: 2 })
+        );
+        let rate = broken(|raw| raw.acquire.le.learning_rate = 0.0);
+        assert_eq!(rate, one("acquire.le.learning_rate", Fault::NotPositive { value: 0.0 }));
+        let warmup = broken(|raw| raw.acquire.le.warmup = 1.0);
+        assert_eq!(warmup, one("acquire.le.warmup", Fault::NotAShare { value: 1.0 }));
+    }
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tinyglot::Result;
 use tinyglot::corpus::Features;
-use tinyglot::run::Run;
+use tinyglot::run::open;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
         println!("usage: 02-search-a-run RUN LANGUAGE GALLERY QUERY");
         return Ok(());
     };
-    let mut run = Run::open(Path::new(run), &[])?;
+    let mut run = open(Path::new(run), &[])?;
     let language = run.language(language)?;
     let gallery = Features::open(&[gallery.into()])?;
     let query = run.sentences(language, &[query]).vectors;

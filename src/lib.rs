@@ -34,6 +34,7 @@ pub mod tower;
 pub mod batch;
 pub mod cache;
 pub mod checkpoint;
+pub mod mla;
 pub mod objective;
 pub mod prepare;
 pub mod pretrain;

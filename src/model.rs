@@ -16,6 +16,24 @@ use crate::text::{TextEncoder, visit_linear, visit_recurrent};
 /// Sees a stored value: its name, shape and floats.
 pub type Stored<'a> = &'a mut dyn FnMut(&str, &[usize], &mut [f32]);
 
+/// What optimisers update and checkpoints hold.
+pub trait Trained {
+    /// Every trainable parameter by name, always in the same order.
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter));
+    /// Everything a checkpoint holds, by name.
+    fn visit_stored(&mut self, f: Stored);
+}
+
+impl Trained for Model {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Model::visit(self, f);
+    }
+
+    fn visit_stored(&mut self, f: Stored) {
+        Model::visit_stored(self, f);
+    }
+}
+
 /// Everything that is trained.
 pub struct Model {
     pub languages: Vec<String>,
@@ -182,7 +200,8 @@ impl Model {
     }
 }
 
-fn shape(parameter: &Parameter) -> Vec<usize> {
+/// The shape of a parameter.
+pub fn shape(parameter: &Parameter) -> Vec<usize> {
     match parameter {
         Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
         Parameter::Vector(v) => vec![v.shape().0],
@@ -190,7 +209,8 @@ fn shape(parameter: &Parameter) -> Vec<usize> {
     }
 }
 
-fn count(parameter: &Parameter) -> usize {
+/// The numbers in a parameter.
+pub fn count(parameter: &Parameter) -> usize {
     match parameter {
         Parameter::Matrix(m) => data(m).len(),
         Parameter::Vector(v) => data1(v).len(),

@@ -1,8 +1,7 @@
 //! The loop: batch, forward, loss, backward, clip, step, log, validate, save.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -122,18 +121,7 @@ impl<'a> Trainer<'a> {
         self.state = self.folder.read_state(Which::Latest)?;
         self.average = self.folder.read_optimizer(&mut self.adam, &mut self.model)?;
         self.adam.step = self.state.step;
-        let path = self.folder.metrics();
-        if !path.exists() {
-            return Ok(());
-        }
-        // A kill or a full disk may have cut the last line short.
-        let text = fs::read(&path).map_err(|e| Error::reading(&path, e))?;
-        let end = text.iter().rposition(|&b| b == b'\n').map_or(0, |last| last + 1);
-        crate::checkpoint::write_whole(&path, &text[..end])?;
-        let lines = metrics::read(&path)?;
-        let kept = lines.iter().filter(|l| l.step() <= self.state.step as u64);
-        let text: String = kept.map(|l| l.json() + "\n").collect();
-        crate::checkpoint::write_whole(&path, text.as_bytes())
+        metrics::keep_until(&self.folder.metrics(), self.state.step as u64)
     }
 
     /// Trains to the end, or until `stop` is raised.
@@ -301,7 +289,7 @@ impl<'a> Trainer<'a> {
             mr: result.languages.iter().map(|(l, r)| (l.clone(), r.mr)).collect(),
             a: result.a,
         };
-        write_line(log, path, &MetricsLine::Validation(line))?;
+        metrics::append(log, path, &MetricsLine::Validation(line))?;
         tell(Event::Validation { epoch, evaluation: &result, best: better });
         Ok(())
     }
@@ -348,10 +336,6 @@ impl<'a> Trainer<'a> {
             tokens_per_s,
             seconds: self.state.seconds,
         };
-        write_line(log, path, &MetricsLine::Step(line))
+        metrics::append(log, path, &MetricsLine::Step(line))
     }
-}
-
-fn write_line(log: &mut File, path: &Path, line: &MetricsLine) -> Result<()> {
-    log.write_all((line.json() + "\n").as_bytes()).map_err(|e| Error::writing(path, e))
 }

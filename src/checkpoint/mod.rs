@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use tensors::write_whole;
-pub(crate) use tensors::{Stored, TensorFile, write_tensors};
+pub(crate) use tensors::write_tensors;
+pub use tensors::{Stored, TensorFile, write_tensors_with, write_whole};
 
 use crate::config::{Config, EmbeddingKind};
 use crate::embedding::characters::{CharacterWords, Spellings};
@@ -24,7 +24,7 @@ use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
 use crate::eval::{Evaluation, Growth};
 use crate::image::Init;
-use crate::model::Model;
+use crate::model::{Model, Trained};
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
@@ -331,7 +331,7 @@ impl RunFolder {
     pub fn save(
         &self,
         which: Which,
-        model: &mut Model,
+        model: &mut dyn Trained,
         training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
         state: &TrainState,
     ) -> Result<()> {
@@ -364,7 +364,7 @@ impl RunFolder {
     fn write_checkpoint(
         &self,
         folder: &Path,
-        model: &mut Model,
+        model: &mut dyn Trained,
         training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
         state: &TrainState,
     ) -> Result<()> {
@@ -390,7 +390,7 @@ impl RunFolder {
     }
 
     /// Fills a model of the right shape from a checkpoint.
-    pub fn read_model(&self, which: Which, model: &mut Model) -> Result<()> {
+    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<()> {
         let path = self.checkpoint(which).join("model.safetensors");
         let file = TensorFile::open(&path)?;
         let mut problem = None;
@@ -422,7 +422,11 @@ impl RunFolder {
     }
 
     /// Reads the optimiser's moments and the average of the weights; refuses those of another model.
-    pub fn read_optimizer(&self, adam: &mut Adam, model: &mut Model) -> Result<BTreeMap<String, Vec<f32>>> {
+    pub fn read_optimizer(
+        &self,
+        adam: &mut Adam,
+        model: &mut dyn Trained,
+    ) -> Result<BTreeMap<String, Vec<f32>>> {
         let path = self.checkpoint(Which::Latest).join("optimizer.safetensors");
         let file = TensorFile::open(&path)?;
         let mut average = BTreeMap::new();
@@ -476,7 +480,7 @@ impl RunFolder {
 }
 
 /// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
-fn misfit(adam: &Adam, average: &BTreeMap<String, Vec<f32>>, model: &mut Model) -> Option<String> {
+fn misfit(adam: &Adam, average: &BTreeMap<String, Vec<f32>>, model: &mut dyn Trained) -> Option<String> {
     let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
     let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
     let mut wrong = None;

@@ -77,8 +77,14 @@ impl View for &Stored<'_> {
 }
 
 pub fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
+    write_tensors_with(path, tensors, &[])
+}
+
+/// As `write_tensors`, with keys and values about the file.
+pub fn write_tensors_with(path: &Path, tensors: Vec<Stored>, about: &[(&str, &str)]) -> Result<()> {
     let views = tensors.iter().map(|t| (t.name.clone(), t));
-    let meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
+    let mut meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
+    meta.extend(about.iter().map(|(key, value)| (key.to_string(), value.to_string())));
     let bytes = safetensors::serialize(views, Some(meta))
         .map_err(|e| Error::run("cannot be written").at(path).because(e))?;
     write_whole(path, &bytes)
@@ -107,6 +113,12 @@ impl TensorFile {
                 .because(e)
                 .hint("the run is damaged: copy it again, or resume from another checkpoint")
         })
+    }
+
+    /// What the file says about itself under a key.
+    pub fn about(&self, key: &str) -> Option<String> {
+        let (_, header) = SafeTensors::read_metadata(&self.map).ok()?;
+        header.metadata().as_ref()?.get(key).cloned()
     }
 
     pub fn names(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use super::{data, report, stdout, train};
 use crate::config::Config;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Evaluation;
-use crate::run::Run;
+use crate::run::{Retriever, Run};
 use crate::scenes::ScenesConfig;
 use crate::{Error, Result};
 

@@ -9,7 +9,7 @@ use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::corpus::{Features, NpyWriter};
-use crate::run::Run;
+use crate::run::{self, Retriever};
 use crate::{Error, Result};
 
 /// Turn sentences or picture features into vectors of the joint space
@@ -38,30 +38,30 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         return Err(Error::usage("the vectors are no text for a terminal")
             .hint("send them to a file: `tinyglot embed … > vectors.npy`"));
     }
-    let run = Run::open(&args.run, &[])?;
+    let mut run = run::open(&args.run, &[])?;
     match (args.language, args.images) {
-        (Some(language), _) => embed_sentences(&run, &language, terminal),
-        (None, Some(images)) => embed_pictures(run, images),
+        (Some(language), _) => embed_sentences(&*run, &language, terminal),
+        (None, Some(images)) => embed_pictures(&mut *run, images),
         (None, None) => Err(Error::usage("nothing to embed").hint("give `--language` or `--images`")),
     }
 }
 
-fn embed_sentences(run: &Run, language: &str, terminal: &Terminal) -> Result<()> {
+fn embed_sentences(run: &dyn Retriever, language: &str, terminal: &Terminal) -> Result<()> {
     let language = run.language(language)?;
     let texts = sentences::from_stdin()?;
     let vectors = sentences::embedded(run, language, &texts, terminal);
-    let (rows, width) = (texts.len(), run.config.text().joint);
+    let (rows, width) = (texts.len(), run.joint());
     stdout::write(|out| NpyWriter::new(out, rows, width)?.write(&vectors))
 }
 
 /// Tile by tile: neither features nor vectors need fit into memory.
-fn embed_pictures(mut run: Run, images: PathBuf) -> Result<()> {
+fn embed_pictures(run: &mut dyn Retriever, images: PathBuf) -> Result<()> {
     let features = Features::open(&[images])?;
     run.check_width(&features)?;
-    let (rows, width) = (features.rows(), run.config.text().joint);
+    let (rows, width) = (features.rows(), run.joint());
     let failed = |e| Error::writing(Path::new("standard output"), e);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut npy = NpyWriter::new(&mut out, rows, width).map_err(failed)?;
-    run.pictures(&features, |_, vectors| npy.write(vectors).map_err(failed))?;
+    run.pictures(&features, &mut |_, vectors| npy.write(vectors).map_err(failed))?;
     out.flush().map_err(failed)
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::corpus::{Corpus, SplitName};
-use crate::run::Run;
+use crate::run;
 use crate::{Error, Result};
 
 /// Measure the retrieval of a run
@@ -61,11 +61,11 @@ impl From<Split> for SplitName {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let mut run = Run::open(&args.run, &args.set)?;
-    let corpus = Corpus::load(run.config.data(), run.config.base()).map_err(moved)?;
+    let mut run = run::open(&args.run, &args.set)?;
+    let corpus = Corpus::load(run.config().data(), run.config().base()).map_err(moved)?;
     corpus.notes.iter().for_each(|note| terminal.detail(note));
     let evaluation = run.evaluate(&corpus, args.split.into(), args.distractors, args.folds.get())?;
-    run.folder.write_evaluation(&evaluation)?;
+    run.folder().write_evaluation(&evaluation)?;
     if args.json {
         let json = serde_json::to_string_pretty(&evaluation).expect("plain data");
         return stdout::print(&(json + "\n"));

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit status: 0 well, 2 wrong usage, 3 bad
 //! configuration, 4 bad data, 1 anything else.
 
+mod acquirer;
 mod add_language;
 mod completions;
 mod config;
@@ -65,6 +66,7 @@ enum Command {
     Search(search::Args),
     Sweep(sweep::Args),
     Report(report::Args),
+    Acquirer(acquirer::Args),
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
     Config(config::Args),
@@ -101,6 +103,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => embed::run(args, &terminal),
         Command::Search(args) => search::run(args, &terminal),
+        Command::Acquirer(args) => acquirer::run(args, &terminal),
     }
 }
 
@@ -142,6 +145,9 @@ mod tests {
             "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
             "tinyglot search run --language de --gallery f.npy",
             "tinyglot report run",
+            "tinyglot acquirer export run --language de --out de.safetensors",
+            "tinyglot acquirer add run de.safetensors",
+            "tinyglot acquirer remove run --language de",
             "tinyglot add-language run a.toml --set grow.epochs=3 --out new --cache c --curve 100,300",
             "tinyglot remove-language run de --out new",
             "tinyglot sweep a.toml --out d --jobs 2 --retries 0 --fail-fast --set train.epochs=1 --cache c",

@@ -9,7 +9,7 @@ use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::corpus::{Features, read_ids};
-use crate::run::{Found, Run};
+use crate::run::{self, Found};
 use crate::{Error, Result};
 
 /// Find the pictures that fit a query
@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let mut run = Run::open(&args.run, &[])?;
+    let mut run = run::open(&args.run, &[])?;
     let language = run.language(&args.language)?;
     let gallery = Features::open(std::slice::from_ref(&args.gallery))?;
     run.check_width(&gallery)?;
@@ -59,7 +59,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         None if args.queries.is_empty() => sentences::from_stdin()?,
         None => args.queries,
     };
-    let vectors = sentences::embedded(&run, language, &queries, terminal);
+    let vectors = sentences::embedded(&*run, language, &queries, terminal);
     let found = run.search(&gallery, &vectors, args.k.get())?;
     let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
     stdout::write(|out| {

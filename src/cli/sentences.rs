@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::terminal::Terminal;
-use crate::run::Run;
+use crate::run::Retriever;
 use crate::{Error, Result};
 
 /// Reads standard input to its end. The last line feed ends a line and begins none.
@@ -35,16 +35,22 @@ fn parse(bytes: &[u8]) -> Result<Vec<String>> {
 }
 
 /// The vectors of sentences; warns of those of which no word is known.
-pub fn embedded(run: &Run, language: usize, texts: &[String], terminal: &Terminal) -> Vec<f32> {
+pub fn embedded(run: &dyn Retriever, language: usize, texts: &[String], terminal: &Terminal) -> Vec<f32> {
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     let sentences = run.sentences(language, &all);
-    let code = &run.encoder.lexicon.languages[language];
+    let code = &run.languages()[language];
     for &n in sentences.unknown.iter().take(SHOWN) {
         terminal
             .warn(&format!("the model knows no word of `{}` in `{code}`: its vector says nothing", texts[n]));
     }
     if sentences.unknown.len() > SHOWN {
         terminal.warn(&format!("so it is with {} sentences in all", sentences.unknown.len()));
+    }
+    if let Some(&first) = sentences.truncated.first() {
+        let (count, text) = (sentences.truncated.len(), &texts[first]);
+        terminal.warn(&format!(
+            "{count} sentences are longer than the model's context and lose their end, as `{text}`"
+        ));
     }
     sentences.vectors
 }

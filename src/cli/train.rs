@@ -9,11 +9,13 @@ use super::log::Log;
 use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report};
+use crate::checkpoint::RunFolder;
 use crate::config::Config;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Evaluation;
-use crate::run::Run;
+use crate::mla::train::Trainer as Acquisition;
 use crate::run::start::{Earlier, Place, Start, begin};
+use crate::run::{MlaRun, Run, open};
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
 
@@ -48,6 +50,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
     let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
     let until = args.stop_after.map(NonZeroUsize::get);
+    if config.acquire().tower.is_some() {
+        return acquire(&config, &out, args.resume, until, terminal);
+    }
     match args.resume {
         true => resume(&config, &out, until, terminal),
         false => begun(&config, &out, args.cache.as_deref(), until, terminal).map(drop),
@@ -133,37 +138,109 @@ fn go(
         trainer.resume()?;
         log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
     }
-    let end = follow(&mut trainer, until, log, terminal)?;
-    match end {
-        End::Finished => {}
-        End::Interrupted if until.is_some_and(|epoch| trainer.epochs() >= epoch) => {
-            log.say(&format!("stopped after epoch {}; `--resume` goes on from there", trainer.epochs()))?;
-            return Ok(None);
-        }
-        End::Patience => log.say("no better validation for a while: done early")?,
-        End::Interrupted => {
-            let what = format!("stopped after step {} of {}", trainer.state.step, trainer.steps());
-            return Err(Error::run(what).at(&folder.path).hint("`--resume` goes on from there"));
-        }
+    let (done, steps, reached) = (trainer.state.step, trainer.steps(), trainer.epochs());
+    let run = &mut |tell: &mut dyn FnMut(Event)| trainer.run(interrupt::flag(), tell);
+    let end = follow(done, steps, (reached, until), log, terminal, run)?;
+    let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
+    if !ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, log)? {
+        return Ok(None);
     }
-    let mut run = Run::open(&folder.path, &[])?;
-    let evaluation = run.evaluate(corpus, SplitName::Val, false, 1)?;
-    folder.write_evaluation(&evaluation)?;
-    log.say(&format!("the best checkpoint, after step {}:\n{evaluation}", trainer.state.best_step))?;
-    let page = report::write(&folder.path, terminal)?;
-    log.say(&format!("report: {}", page.display()))?;
-    Ok(Some(run))
+    finish(&folder, corpus, trainer.state.best_step, log, terminal)?;
+    Run::open(&folder.path, &[]).map(Some)
 }
 
+/// Trains the acquirers of a frozen tower, from the beginning or on.
+fn acquire(
+    config: &Config,
+    out: &Path,
+    resumed: bool,
+    until: Option<usize>,
+    terminal: &Terminal,
+) -> Result<()> {
+    let mut log = Log::new(terminal.clone());
+    let place = if resumed { None } else { Some(Place::new(out)?) };
+    let corpus = load(config, &log)?;
+    let run = match place {
+        Some(place) => MlaRun::begin(config, &corpus, place)?,
+        None => MlaRun::go_on(out, config, &corpus)?,
+    };
+    log = log.keep(&run.folder.path.join("run.log"))?;
+    let MlaRun { folder, config, info, mla } = run;
+    log.say(&format!(
+        "{} parameters, {} at test time; teacher's vectors are computed first",
+        info.parameters_train, info.parameters_test
+    ))?;
+    interrupt::watch()?;
+    let mut trainer = Acquisition::new(&config, &corpus, &folder, mla)?;
+    if trainer.truncated > 0 {
+        log.warn(&format!(
+            "{} sentences are longer than the tower's context and lose their end",
+            trainer.truncated
+        ))?;
+    }
+    if resumed {
+        trainer.resume()?;
+        log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
+    }
+    let (done, steps, reached) = (trainer.state.step, trainer.steps(), trainer.epochs());
+    let run = &mut |tell: &mut dyn FnMut(Event)| trainer.run(interrupt::flag(), tell);
+    let end = follow(done, steps, (reached, until), &log, terminal, run)?;
+    let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
+    match ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, &log)? {
+        true => finish(&folder, &corpus, trainer.state.best_step, &log, terminal),
+        false => Ok(()),
+    }
+}
+
+/// Says how a training ended; whether it is over, or stopped where it was `asked` to. An error where it was interrupted.
+fn ended(
+    end: End,
+    asked: bool,
+    (step, steps, epochs): (usize, usize, usize),
+    folder: &RunFolder,
+    log: &Log,
+) -> Result<bool> {
+    match end {
+        End::Finished => Ok(true),
+        End::Patience => log.say("no better validation for a while: done early").map(|()| true),
+        End::Interrupted if asked => {
+            log.say(&format!("stopped after epoch {epochs}; `--resume` goes on from there")).map(|()| false)
+        }
+        End::Interrupted => {
+            let what = format!("stopped after step {step} of {steps}");
+            Err(Error::run(what).at(&folder.path).hint("`--resume` goes on from there"))
+        }
+    }
+}
+
+/// Evaluates the best checkpoint on validation and writes the report.
+fn finish(folder: &RunFolder, corpus: &Corpus, best: usize, log: &Log, terminal: &Terminal) -> Result<()> {
+    let evaluation = open(&folder.path, &[])?.evaluate(corpus, SplitName::Val, false, 1)?;
+    folder.write_evaluation(&evaluation)?;
+    log.say(&format!("the best checkpoint, after step {best}:\n{evaluation}"))?;
+    let page = report::write(&folder.path, terminal)?;
+    log.say(&format!("report: {}", page.display()))
+}
+
+/// Takes a teller of events through a training.
+type Training<'a> = &'a mut dyn FnMut(&mut dyn FnMut(Event)) -> Result<End>;
+
 /// Trains, showing progress and telling of each validation.
-fn follow(trainer: &mut Trainer, until: Option<usize>, log: &Log, terminal: &Terminal) -> Result<End> {
-    if trainer.state.step < trainer.steps() && until.is_some_and(|epoch| trainer.epochs() >= epoch) {
+fn follow(
+    done: usize,
+    steps: usize,
+    (reached, until): (usize, Option<usize>),
+    log: &Log,
+    terminal: &Terminal,
+    run: Training,
+) -> Result<End> {
+    if done < steps && until.is_some_and(|epoch| reached >= epoch) {
         return Ok(End::Interrupted);
     }
-    let (done, steps) = (trainer.state.step as u64, trainer.steps() as u64);
+    let (done, steps) = (done as u64, steps as u64);
     let mut bar = Progress::new(terminal, "training", steps).resumed_at(done);
     let (mut latest, mut told) = (String::new(), Ok(()));
-    let end = trainer.run(interrupt::flag(), &mut |event| match event {
+    let end = run(&mut |event| match event {
         Event::Step { loss, .. } => {
             bar.note(&format!("loss {loss:.3}{latest}"));
             bar.advance(1);

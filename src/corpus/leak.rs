@@ -69,7 +69,7 @@ pub fn refuse_test_leak(corpus: &Corpus, tokens: Tokens) -> Result<Vec<Recurrenc
             ))
             .at(file)
             .line(number)
-            .hint("take the test captions out of the file; word vectors must not be trained on them"));
+            .hint("take the test captions out of the file; nothing must be trained on them"));
         }
         recurrences.push(Recurrence { language: language.clone(), captions, found });
     }

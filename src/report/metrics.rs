@@ -1,11 +1,12 @@
 //! `metrics.jsonl`: what the trainer writes while it runs, one JSON object a line, and what reports read.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::write_whole;
 use crate::eval::ordered;
 use crate::{Error, Result};
 
@@ -95,6 +96,23 @@ pub fn read(path: &Path) -> Result<Vec<MetricsLine>> {
         lines.push(parsed);
     }
     Ok(lines)
+}
+
+/// Adds a line to a file that is open for that; `path` is for the error.
+pub fn append(log: &mut File, path: &Path, line: &MetricsLine) -> Result<()> {
+    log.write_all((line.json() + "\n").as_bytes()).map_err(|e| Error::writing(path, e))
+}
+
+/// Drops the lines of later steps, and what a kill or a full disk has left of a last line; nothing where there is no file.
+pub fn keep_until(path: &Path, step: u64) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
+    let end = text.iter().rposition(|&b| b == b'\n').map_or(0, |last| last + 1);
+    write_whole(path, &text[..end])?;
+    let kept: String = read(path)?.iter().filter(|l| l.step() <= step).map(|l| l.json() + "\n").collect();
+    write_whole(path, kept.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A run from its folder: how it begins and goes on, and what a trained one does.
 
 mod evaluate;
+pub mod mla;
 mod report;
 mod search;
 pub mod start;
@@ -9,12 +10,14 @@ use std::path::Path;
 
 use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::Config;
-use crate::corpus::Features;
+use crate::corpus::{Corpus, Features, SplitName};
 use crate::embedding::encoder::Encoder;
+use crate::eval::Evaluation;
 use crate::inference::embed_sentences;
 use crate::model::Model;
 use crate::{Error, Result};
 
+pub use mla::MlaRun;
 pub use report::{name, report};
 pub use search::Found;
 
@@ -33,18 +36,82 @@ pub struct Sentences {
     pub vectors: Vec<f32>,
     /// Places of the sentences of which no word is known; all of them have the vector of an empty sentence.
     pub unknown: Vec<usize>,
+    /// Places of the sentences that were longer than the model's context and lost their end.
+    pub truncated: Vec<usize>,
+}
+
+/// A trained run of any kind: texts and pictures as vectors of one space, and what follows from them.
+pub trait Retriever {
+    fn folder(&self) -> &RunFolder;
+    fn config(&self) -> &Config;
+    /// Width of the vectors.
+    fn joint(&self) -> usize;
+    /// The codes of its languages, in the order of their places.
+    fn languages(&self) -> Vec<String>;
+    /// Sentences of a language as vectors.
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences;
+    /// Refuses features of another width than those the model was trained on.
+    fn check_width(&self, features: &Features) -> Result<()>;
+    /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
+    /// So features and results may be larger than memory.
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()>;
+    /// Retrieval on a split. `distractors`: whether the gallery holds the further pictures; `folds`: galleries that the
+    /// pictures are cut into.
+    fn evaluate(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        distractors: bool,
+        folds: usize,
+    ) -> Result<Evaluation>;
+
+    /// The `k` best pictures of each query, the best first, equal scores by row. The gallery may be larger than memory.
+    ///
+    /// `queries`: (queries, joint), unit length.
+    fn search(&mut self, gallery: &Features, queries: &[f32], k: usize) -> Result<Vec<Vec<Found>>> {
+        search::search(self, gallery, queries, k)
+    }
+
+    /// The place of a language.
+    fn language(&self, code: &str) -> Result<usize> {
+        let languages = self.languages();
+        languages.iter().position(|l| l == code).ok_or_else(|| {
+            Error::usage(format!("the model does not know the language `{code}`"))
+                .hint(format!("it knows {}", languages.join(", ")))
+        })
+    }
+}
+
+/// Opens the best checkpoint of a run of any kind; `set` as in [`Run::open`].
+pub fn open(path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
+    settable(set)?;
+    let folder = RunFolder::new(path);
+    match folder.config_with(set)?.acquire().tower {
+        Some(_) => Ok(Box::new(MlaRun::open(path, set)?)),
+        None => Ok(Box::new(Run::open(path, set)?)),
+    }
+}
+
+/// Refuses keys that would change a trained model.
+fn settable(set: &[String]) -> Result<()> {
+    for written in set {
+        if !["data.", "consistency."].iter().any(|section| written.trim_start().starts_with(section)) {
+            return Err(Error::usage(format!("`--set {written}` would change a trained model"))
+                .hint("only keys of `data` and `consistency` can be set here"));
+        }
+    }
+    Ok(())
 }
 
 impl Run {
     /// Opens the best checkpoint. `set` changes where the data are (`data.…`) or how languages are joined
     /// (`consistency.…`); the model itself stays as it was trained.
     pub fn open(path: &Path, set: &[String]) -> Result<Run> {
-        for written in set {
-            if !["data.", "consistency."].iter().any(|section| written.trim_start().starts_with(section)) {
-                return Err(Error::usage(format!("`--set {written}` would change a trained model"))
-                    .hint("only keys of `data` and `consistency` can be set here"));
-            }
-        }
+        settable(set)?;
         let folder = RunFolder::new(path);
         let (config, info, encoder, model) = folder.open_with(Which::Best, set)?;
         if config.data().languages != info.languages {
@@ -65,7 +132,7 @@ impl Run {
         let unknown = (0..slots.len()).filter(|&s| slots[s].is_empty()).collect();
         let precision = self.config.train().precision;
         let vectors = embed_sentences(&self.model, &self.encoder.lexicon, language, &slots, precision);
-        Sentences { vectors, unknown }
+        Sentences { vectors, unknown, truncated: Vec::new() }
     }
 
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
@@ -99,3 +166,47 @@ impl Run {
 
 /// Pictures turned into vectors at a time.
 const TILE: usize = 1024;
+
+impl Retriever for Run {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn joint(&self) -> usize {
+        self.config.text().joint
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.encoder.lexicon.languages.clone()
+    }
+
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        Run::sentences(self, language, texts)
+    }
+
+    fn check_width(&self, features: &Features) -> Result<()> {
+        Run::check_width(self, features)
+    }
+
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        Run::pictures(self, features, take)
+    }
+
+    fn evaluate(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        distractors: bool,
+        folds: usize,
+    ) -> Result<Evaluation> {
+        Run::evaluate(self, corpus, split, distractors, folds)
+    }
+}

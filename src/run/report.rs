@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Found, Run};
+use super::{Found, open};
 use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::{Config, DataConfig};
@@ -46,9 +46,14 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
         ("languages".to_string(), info.languages.join(", ")),
         ("seed".to_string(), info.seed.to_string()),
         ("picture features".to_string(), format!("{} numbers", info.features)),
-        ("words with own vectors".to_string(), own_words(config)),
-        ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
     ];
+    match config.acquire().tower {
+        Some(_) => facts.push(("acquired".to_string(), format!("on an {} tower", config.acquire().own))),
+        None => facts.extend([
+            ("words with own vectors".to_string(), own_words(config)),
+            ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
+        ]),
+    }
     if folder.has(Which::Best) && folder.has(Which::Latest) {
         let (best, latest) = (folder.read_state(Which::Best)?, folder.read_state(Which::Latest)?);
         let minutes = format!("{:.1} min", latest.seconds / 60.0);
@@ -69,14 +74,14 @@ fn own_words(config: &Config) -> String {
 
 /// At test time the embedding is a table computed beforehand, and only the encoders remain.
 fn part(name: &str, train: u64) -> Part {
-    let stays = name.starts_with("text.") || name.starts_with("image.");
+    let stays = ["text.", "image.", "acquirer."].iter().any(|part| name.starts_with(part));
     Part { name: name.into(), train, test: if stays { train } else { 0 } }
 }
 
 /// Some test captions of each language and what they find; none, and a note, where the data cannot be read.
 fn examples(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Example>> {
-    let mut run = Run::open(path, &[])?;
-    let corpus = match Corpus::load(run.config.data(), run.config.base()) {
+    let mut run = open(path, &[])?;
+    let corpus = match Corpus::load(run.config().data(), run.config().base()) {
         Ok(corpus) => corpus,
         Err(error) => {
             notes.push(format!("no example queries, because the data cannot be used: {error}"));
@@ -84,14 +89,17 @@ fn examples(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Example>> {
         }
     };
     run.check_width(&corpus.test.features)?;
+    let config = run.config().clone();
+    let data = config.data();
     let mut examples = Vec::new();
     for language in 0..corpus.languages.len() {
         let queries = queries(&corpus, language);
+        let place = run.language(&corpus.languages[language])?;
         let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
-        let vectors = run.sentences(language, &texts).vectors;
+        let vectors = run.sentences(place, &texts).vectors;
         let found = run.search(&corpus.test.features, &vectors, HITS)?;
         for (query, found) in queries.iter().zip(found) {
-            let shown = |found: &Found| hit(run.config.data(), &corpus, query, found, notes);
+            let shown = |found: &Found| hit(data, &corpus, query, found, notes);
             examples.push(Example {
                 language: corpus.languages[language].clone(),
                 query: query.text.into(),

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
-use super::Run;
+use super::Retriever;
 use crate::Result;
 use crate::corpus::Features;
 use crate::eval::similarity::Kernel;
@@ -22,28 +22,29 @@ pub struct Found {
 /// Queries compared with a tile of pictures at a time: their scores are never all in memory.
 const QUERIES: usize = 1024;
 
-impl Run {
-    /// The `k` best pictures of each query, the best first, equal scores by row. The gallery may be larger than memory.
-    ///
-    /// `queries`: (queries, joint), unit length.
-    pub fn search(&mut self, gallery: &Features, queries: &[f32], k: usize) -> Result<Vec<Vec<Found>>> {
-        let width = self.config.text().joint;
-        let kernel = Kernel::detect();
-        let mut best: Vec<Best> = (0..queries.len() / width).map(|_| Best::new(k)).collect();
-        self.pictures(gallery, |first, pictures| {
-            let count = pictures.len() / width;
-            for (queries, best) in queries.chunks(QUERIES * width).zip(best.chunks_mut(QUERIES)) {
-                let scores = kernel.matrix(queries, pictures, width); // (queries, count)
-                best.par_iter_mut().zip(scores.par_chunks(count)).for_each(|(best, scores)| {
-                    for (row, &score) in (first as u32..).zip(scores) {
-                        best.offer(Found { row, score });
-                    }
-                });
-            }
-            Ok(())
-        })?;
-        Ok(best.into_iter().map(Best::into_sorted).collect())
-    }
+/// What [`Retriever::search`] does.
+pub(super) fn search<R: Retriever + ?Sized>(
+    run: &mut R,
+    gallery: &Features,
+    queries: &[f32],
+    k: usize,
+) -> Result<Vec<Vec<Found>>> {
+    let width = run.joint();
+    let kernel = Kernel::detect();
+    let mut best: Vec<Best> = (0..queries.len() / width).map(|_| Best::new(k)).collect();
+    run.pictures(gallery, &mut |first, pictures| {
+        let count = pictures.len() / width;
+        for (queries, best) in queries.chunks(QUERIES * width).zip(best.chunks_mut(QUERIES)) {
+            let scores = kernel.matrix(queries, pictures, width); // (queries, count)
+            best.par_iter_mut().zip(scores.par_chunks(count)).for_each(|(best, scores)| {
+                for (row, &score) in (first as u32..).zip(scores) {
+                    best.offer(Found { row, score });
+                }
+            });
+        }
+        Ok(())
+    })?;
+    Ok(best.into_iter().map(Best::into_sorted).collect())
 }
 
 /// The best so far.

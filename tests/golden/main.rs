@@ -1,9 +1,10 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
-//! and the parameters by name. `make.py` wrote the files.
+//! and the parameters by name. `make.py` wrote the files. Beside transformers: text towers (`towers/make.py`).
 
 mod characters;
 mod operations;
 mod parameters;
+mod towers;
 mod training;
 
 use std::collections::BTreeMap;

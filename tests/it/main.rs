@@ -1,5 +1,8 @@
 //! Drives the real command.
 
+mod acquire;
+#[path = "../shared/acquisition.rs"]
+mod acquisition;
 mod command;
 mod config;
 mod configs;

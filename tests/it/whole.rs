@@ -11,7 +11,7 @@ use crate::corpus::{MADE, copy, data, refused};
 use crate::{Ran, ended, printed, run, text, tinyglot};
 
 /// Runs the command with something on standard input; gives its output as bytes too.
-fn fed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, Ran) {
+pub fn fed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, Ran) {
     let mut child = tinyglot();
     child.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().expect("the command starts");
@@ -22,7 +22,7 @@ fn fed(arguments: &[&str], input: &[u8]) -> (Vec<u8>, Ran) {
 }
 
 /// The rows of an f32 .npy.
-fn rows(bytes: &[u8], width: usize) -> Vec<Vec<f32>> {
+pub fn rows(bytes: &[u8], width: usize) -> Vec<Vec<f32>> {
     let start = 10 + u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
     let numbers = bytes[start..].chunks(4).map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")));
     numbers.collect::<Vec<_>>().chunks(width).map(<[f32]>::to_vec).collect()

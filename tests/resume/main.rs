@@ -1,5 +1,8 @@
 //! Training that stops and goes on: to the same bits, on any number of threads, and from whatever a crash left.
 
+mod acquire;
+#[path = "../shared/acquisition.rs"]
+mod acquisition;
 mod damage;
 mod exact;
 mod failure;

@@ -1,0 +1,260 @@
+//! What multilingual acquisition trains on: translations with the teacher's vectors, and captions with pictures' vectors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::Mla;
+use crate::batch::derive;
+use crate::config::{Config, Precision};
+use crate::corpus::{Corpus, Features};
+use crate::ops::sequences::Sequences;
+use crate::ops::transformer::Pass;
+use crate::{Error, Result};
+
+/// Sentences of one language, each with the row of the vector that it should be near.
+pub struct Pairs {
+    pub sentences: Sequences,
+    pub rows: Vec<u32>,
+}
+
+/// One stage's sentences by acquired language, and the vectors (rows, joint) they are compared with.
+pub struct StageData {
+    pub languages: Vec<Pairs>,
+    pub vectors: Vec<f32>,
+    /// Sentences longer than the context, whose end was cut.
+    pub truncated: usize,
+}
+
+/// The sentences of a step: all of one language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draw {
+    /// Place among the acquired languages.
+    pub language: usize,
+    /// Places of the sentences.
+    pub sentences: Vec<u32>,
+}
+
+impl StageData {
+    /// Translations of English sentences, whose vectors the tower computes here, once for every distinct file.
+    pub fn translations(mla: &Mla, config: &Config) -> Result<StageData> {
+        let nlt = &config.acquire().nlt;
+        let mut sources: BTreeMap<PathBuf, (u32, usize)> = BTreeMap::new();
+        let (mut languages, mut vectors, mut truncated) = (Vec::new(), Vec::new(), 0);
+        for (n, acquirer) in mla.acquirers.iter().enumerate() {
+            let file = |template| nlt_file(config, template, &acquirer.language).unwrap_or_default();
+            let (source, target) = (file(&nlt.source), file(&nlt.target));
+            let (first, count) = match sources.get(&source) {
+                Some(&known) => known,
+                None => {
+                    let texts = lines(&source)?;
+                    let first = (vectors.len() / mla.joint()) as u32;
+                    vectors.extend(embed(mla, 0, &texts, config.train().precision, &mut truncated));
+                    sources.insert(source.clone(), (first, texts.len()));
+                    (first, texts.len())
+                }
+            };
+            let texts = lines(&target)?;
+            if texts.len() != count {
+                let what = format!("has {} lines, and `{}` {count}", texts.len(), source.display());
+                return Err(Error::data(what)
+                    .at(&target)
+                    .hint("line n of one is a translation of line n of the other"));
+            }
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let encoded = mla.tokens(n + 1, &texts);
+            truncated += encoded.truncated.len();
+            languages.push(Pairs { sentences: encoded.ids, rows: (first..first + count as u32).collect() });
+        }
+        Ok(StageData { languages, vectors, truncated })
+    }
+
+    /// Training captions and the vectors of their pictures.
+    pub fn captions(mla: &Mla, corpus: &Corpus) -> Result<StageData> {
+        let mut truncated = 0;
+        let languages = mla.acquirers.iter().enumerate().map(|(n, acquirer)| {
+            let captions = &corpus.train.captions[corpus.language(&acquirer.language)?];
+            let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
+            let encoded = mla.tokens(n + 1, &texts);
+            truncated += encoded.truncated.len();
+            Ok(Pairs { sentences: encoded.ids, rows: captions.iter().map(|c| c.image).collect() })
+        });
+        let languages = languages.collect::<Result<Vec<_>>>()?;
+        Ok(StageData { languages, vectors: pictures(mla, &corpus.train.features)?, truncated })
+    }
+
+    /// Batches of a language in one pass over its rows; a last, smaller one is left out.
+    fn batches(&self, language: usize, batch: usize) -> usize {
+        (distinct(&self.languages[language].rows) / batch).max(1)
+    }
+
+    /// A pass over the language with most rows, and as many steps for every other.
+    pub fn steps_per_epoch(&self, batch: usize) -> usize {
+        let longest = (0..self.languages.len()).map(|l| self.batches(l, batch)).max().unwrap_or(0);
+        longest * self.languages.len()
+    }
+
+    /// The batch of a step, counted from 0: a pure function of seed and step. Languages take turns in a random order; each
+    /// batch has distinct rows (sentences or pictures), with one of its sentences each.
+    pub fn draw(&self, step: usize, batch: usize, seed: u64) -> Draw {
+        let count = self.languages.len();
+        let (round, turn) = (step / count, step % count);
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, "languages", round as u64)));
+        let language = order[turn];
+        let pairs = &self.languages[language];
+        let per_pass = self.batches(language, batch);
+        let (pass, place) = (round / per_pass, round % per_pass);
+        // Sentences by row, then the rows in the order of this pass.
+        let mut by_row: Vec<u32> = (0..pairs.rows.len() as u32).collect();
+        by_row.sort_by_key(|&s| pairs.rows[s as usize]);
+        let mut groups: Vec<&[u32]> =
+            by_row.chunk_by(|&a, &b| pairs.rows[a as usize] == pairs.rows[b as usize]).collect();
+        let number = (language as u64) << 32 | pass as u64;
+        groups.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, "pass", number)));
+        let mut rng = ChaCha8Rng::seed_from_u64(derive(seed, "captions", step as u64));
+        let some = groups.iter().skip(place * batch).take(batch);
+        Draw { language, sentences: some.map(|group| group[rng.random_range(0..group.len())]).collect() }
+    }
+}
+
+fn distinct(rows: &[u32]) -> usize {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    rows.len()
+}
+
+/// Texts of a language as vectors (texts, joint), not of unit length; counts those that were cut.
+pub fn embed<S: AsRef<str>>(
+    mla: &Mla,
+    language: usize,
+    texts: &[S],
+    precision: Precision,
+    truncated: &mut usize,
+) -> Vec<f32> {
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    let encoded = mla.tokens(language, &texts);
+    *truncated += encoded.truncated.len();
+    mla.encode(language, &encoded.ids, Pass { precision, recompute: false })
+}
+
+/// The vectors of pictures in the joint space, at unit length (pictures, joint).
+pub fn pictures(mla: &Mla, features: &Features) -> Result<Vec<f32>> {
+    check_width(mla, features)?;
+    let width = features.width();
+    let mut out = vec![0.0; features.rows() * width];
+    out.chunks_mut(width).enumerate().for_each(|(row, x)| features.copy_row(row, x));
+    unit(&mut out, width);
+    Ok(out)
+}
+
+/// Refuses vectors that are not in the tower's joint space.
+pub fn check_width(mla: &Mla, features: &Features) -> Result<()> {
+    if features.width() == mla.joint() {
+        return Ok(());
+    }
+    let what =
+        format!("has rows of {} numbers; the joint space of the tower has {}", features.width(), mla.joint());
+    Err(Error::data(what)
+        .at(features.place(0).0)
+        .hint("give the pictures' vectors of the CLIP that the tower is from (its `image_embeds`)"))
+}
+
+/// Every row to unit length; a row shorter than 1e-12 is divided by that.
+pub fn unit(x: &mut [f32], width: usize) {
+    for row in x.chunks_mut(width) {
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+        row.iter_mut().for_each(|x| *x /= length);
+    }
+}
+
+/// A file of translations; `None` where the stage is left out.
+pub fn nlt_file(config: &Config, template: &Option<String>, language: &str) -> Option<PathBuf> {
+    let template = template.as_ref().filter(|_| config.acquire().nlt.epochs > 0)?;
+    Some(config.data().root.join(template.replace("{language}", language)))
+}
+
+/// The lines of a text file, none of them empty.
+fn lines(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(|e| {
+        Error::reading(path, e)
+            .hint("check `acquire.nlt.source` and `acquire.nlt.target`; they are relative to `data.root`")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+        Error::data("is not UTF-8").at(path).line(line).hint("convert it, for example with `iconv -t UTF-8`")
+    })?;
+    let lines: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+    if let Some(n) = lines.iter().position(String::is_empty) {
+        return Err(Error::data("is an empty line")
+            .at(path)
+            .line(n + 1)
+            .hint("take the pair out of both files"));
+    }
+    if lines.is_empty() {
+        return Err(Error::data("holds no sentence").at(path));
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data() -> StageData {
+        let pairs = |rows: Vec<u32>| {
+            let mut sentences = Sequences::new();
+            rows.iter().for_each(|_| sentences.push([1, 2]));
+            Pairs { sentences, rows }
+        };
+        // Seven rows with two sentences each, and three rows with one.
+        let twice = (0..7).flat_map(|r| [r, r]).collect();
+        StageData { languages: vec![pairs(twice), pairs(vec![4, 2, 9])], vectors: Vec::new(), truncated: 0 }
+    }
+
+    #[test]
+    fn languages_take_turns_and_a_pass_sees_every_row_once() {
+        let data = data();
+        assert_eq!(data.steps_per_epoch(2), 6);
+        let draws: Vec<Draw> = (0..12).map(|step| data.draw(step, 2, 5)).collect();
+        for round in draws.chunks(2) {
+            assert_ne!(round[0].language, round[1].language);
+        }
+        for pass in 0..2 {
+            let mine = draws[pass * 6..(pass + 1) * 6].iter().filter(|d| d.language == 0);
+            let mut rows: Vec<u32> =
+                mine.flat_map(|d| &d.sentences).map(|&s| data.languages[0].rows[s as usize]).collect();
+            rows.sort_unstable();
+            assert_eq!(rows.len(), 6);
+            rows.dedup();
+            assert_eq!(rows.len(), 6, "no row twice in a pass");
+        }
+        assert_ne!(draws, (0..12).map(|step| data.draw(step, 2, 6)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn any_step_is_drawn_at_once() {
+        let data = data();
+        let all: Vec<Draw> = (0..20).map(|step| data.draw(step, 3, 1)).collect();
+        assert_eq!(data.draw(17, 3, 1), all[17]);
+    }
+
+    #[test]
+    fn files_of_sentences_that_cannot_be_used_are_refused_with_their_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.de");
+        let error = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            lines(&file).unwrap_err().to_string()
+        };
+        assert!(error(b"a\n\nb\n").contains("a.de`:2: is an empty line"));
+        assert!(error(b"a\nb\xff\n").contains("a.de`:2: is not UTF-8"));
+        assert!(error(b"").contains("holds no sentence"));
+        std::fs::write(&file, "ein Hund \r\nzwei\n").unwrap();
+        assert_eq!(lines(&file).unwrap(), ["ein Hund", "zwei"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! The losses of the two stages, and their gradient by micro-batches.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use super::data::{Draw, StageData};
+use super::{Drop, Mla};
+use crate::config::Objective;
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::loss::info_nce::info_nce;
+use crate::loss::{Pairs, Value, on_tape};
+use crate::ops::linear::{similarity, unit_rows};
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::{Grads, data, data1, matrix, record, scalar};
+use crate::ops::transformer::Pass;
+use crate::optim::Parameter;
+
+type Taped = OwnedTape<f32, Dev>;
+
+/// What a step minimises.
+#[derive(Clone, Copy)]
+pub struct Aim {
+    pub objective: Objective,
+    /// Compare unit vectors (LE) or the vectors as they are (NLT) in `Mse`.
+    pub unit: bool,
+    pub temperature: f32,
+    /// Sentences of a micro-batch; 0 takes all.
+    pub micro_batch: usize,
+    pub dropout: f32,
+    pub pass: Pass,
+}
+
+/// The loss of a batch and the gradients of all that is trained. `seed` is for dropout.
+///
+/// With micro-batches the vectors are computed first, without a tape; the loss compares them all and gives each its
+/// gradient; then every micro-batch is computed again, with a tape, and pulled by its vectors' gradients (Gao et al.
+/// 2021). That is the gradient of the whole batch.
+pub fn gradients(mla: &mut Mla, stage: &StageData, draw: &Draw, aim: Aim, seed: u64) -> (f32, Grads) {
+    let pairs = &stage.languages[draw.language];
+    let mut batch = Sequences::new();
+    draw.sentences.iter().for_each(|&s| batch.push(pairs.sentences.get(s as usize).iter().copied()));
+    let rows: Vec<u32> = draw.sentences.iter().map(|&s| pairs.rows[s as usize]).collect();
+    let micro = if aim.micro_batch == 0 { batch.len() } else { aim.micro_batch };
+    let parts: Vec<Part> =
+        (0..batch.len()).step_by(micro).map(|first| Part::new(&batch, first, micro)).collect();
+    let joint = mla.joint();
+    let whole = parts.len() == 1;
+    // With one part its tape serves at once.
+    let mut taped: Option<Matrix<Taped>> = whole.then(|| parts[0].forward(mla, draw.language, aim, seed));
+    let vectors = match &taped {
+        Some(vectors) => data(vectors).to_vec(),
+        None => {
+            parts.iter().flat_map(|p| p.forward::<NoneTape>(mla, draw.language, aim, seed).as_vec()).collect()
+        }
+    };
+    let vectors = matrix(vectors, batch.len(), joint);
+    let mut total = Grads::leaky();
+    let targets = rows.iter().flat_map(|&r| &stage.vectors[r as usize * joint..][..joint]).copied().collect();
+    let loss = loss(vectors.leaky_trace(), matrix(targets, batch.len(), joint), mla.scale.as_ref(), aim);
+    let value = loss.array();
+    let mut grads = loss.backward();
+    if let Some(scale) = &mla.scale {
+        add(&mut total, &mut grads, Parameter::Vector(&mut scale.clone()));
+    }
+    let pull = grads.get(&vectors);
+    for part in &parts {
+        let y = taped.take().unwrap_or_else(|| part.forward(mla, draw.language, aim, seed));
+        let pull = &data(&pull)[part.first * joint..][..data(&y).len()];
+        let mut grads = pulled(y, pull.to_vec()).backward();
+        mla.visit(&mut |name, parameter| {
+            if name != "scale" {
+                add(&mut total, &mut grads, parameter);
+            }
+        });
+    }
+    (value, total)
+}
+
+/// Some sentences of a batch.
+struct Part {
+    first: usize,
+    sentences: Arc<Sequences>,
+    /// Numbers of their tokens in the batch.
+    tokens: Vec<u32>,
+}
+
+impl Part {
+    fn new(batch: &Sequences, first: usize, count: usize) -> Self {
+        let end = batch.len().min(first + count);
+        let mut sentences = Sequences::new();
+        (first..end).for_each(|s| sentences.push(batch.get(s).iter().copied()));
+        let tokens = (batch.starts[first]..batch.starts[end]).collect();
+        Part { first, sentences: Arc::new(sentences), tokens }
+    }
+
+    fn forward<T: Tape<f32, Dev> + 'static>(
+        &self,
+        mla: &Mla,
+        language: usize,
+        aim: Aim,
+        seed: u64,
+    ) -> Matrix<T> {
+        let drop = Drop { p: aim.dropout, seed, tokens: &self.tokens };
+        mla.forward(&mla.acquirers[language], &self.sentences, Some(drop), aim.pass)
+    }
+}
+
+/// Adds the gradient of a parameter. Those of tables are kept outside.
+fn add(total: &mut Grads, grads: &mut Grads, parameter: Parameter) {
+    let sum = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, g)| *t += g);
+    match parameter {
+        Parameter::Matrix(p) => sum(
+            total.get_or_alloc_mut(p).expect("memory for a gradient"),
+            grads.get_or_alloc_mut(p).expect("memory for a gradient"),
+        ),
+        Parameter::Vector(p) => sum(
+            total.get_or_alloc_mut(p).expect("memory for a gradient"),
+            grads.get_or_alloc_mut(p).expect("memory for a gradient"),
+        ),
+        Parameter::Table(_) => {}
+    }
+}
+
+/// A scalar whose gradient with respect to `y` is `pull`.
+fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
+    on_tape(y, |_| Value { value: 0.0, grad: pull })
+}
+
+/// y (n, joint) against targets (n, joint), row by row.
+fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> Scalar<Taped> {
+    match aim.objective {
+        Objective::Mse => {
+            let (y, targets) = if aim.unit { (unit_rows(y), unit_rows(targets)) } else { (y, targets) };
+            on_tape(y, |x| mean_square(x, data(&targets)))
+        }
+        Objective::Nce => {
+            let n = targets.shape().0 as u32;
+            let s = similarity(unit_rows(targets).put_tape(Taped::default()), unit_rows(y));
+            let places: Vec<u32> = (0..n).collect();
+            match scale.filter(|_| aim.unit) {
+                Some(scale) => scaled_nce(s, scale, &places),
+                None => on_tape(s, |s| {
+                    info_nce(Pairs { similarity: s, rows: &places, columns: &places }, aim.temperature, 0.0)
+                }),
+            }
+        }
+    }
+}
+
+/// The mean of (x − target)² over all elements.
+fn mean_square(x: &[f32], targets: &[f32]) -> Value {
+    let n = x.len().max(1) as f32;
+    let differences: Vec<f32> = x.iter().zip(targets).map(|(x, t)| x - t).collect();
+    let value = differences.iter().map(|&d| d as f64 * d as f64).sum::<f64>() as f32 / n;
+    Value { value, grad: differences.iter().map(|d| 2.0 * d / n).collect() }
+}
+
+/// InfoNCE whose scale 1/τ = exp(`log_scale`) is trained too: its gradient is Σ similarity · gradient of similarity.
+fn scaled_nce(s: Matrix<Taped>, log_scale: &Vector, places: &[u32]) -> Scalar<Taped> {
+    let (s, tape) = s.split_tape();
+    let temperature = (-data1(log_scale)[0]).exp();
+    let Value { value, grad } =
+        info_nce(Pairs { similarity: data(&s), rows: places, columns: places }, temperature, 0.0);
+    let log_scale = log_scale.clone();
+    record!(tape, scalar(value), |grads, g| {
+        let to = grads.get_or_alloc_mut(&s)?;
+        to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
+        let along: f32 = grad.iter().zip(data(&s)).map(|(d, s)| d * s).sum();
+        grads.get_or_alloc_mut(&log_scale)?[0] += g[0] * along;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AcquirerShape, Precision};
+    use crate::mla::data::Pairs as Sentences;
+    use crate::mla::tests::model;
+    use crate::ops::check::{matrix_gradient, noise, vector_gradient};
+    use crate::ops::tape::vector;
+
+    const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
+
+    fn aim(objective: Objective, unit: bool) -> Aim {
+        Aim { objective, unit, temperature: 0.2, micro_batch: 0, dropout: 0.0, pass: PASS }
+    }
+
+    #[test]
+    fn gradients_of_the_losses_are_slopes() {
+        let (y, targets) = (matrix(noise(20, 1), 5, 4), matrix(noise(20, 2), 5, 4));
+        for (objective, unit) in [(Objective::Mse, false), (Objective::Mse, true), (Objective::Nce, false)] {
+            let aim = aim(objective, unit);
+            let value = |y: &Matrix| loss(y.leaky_trace(), targets.clone(), None, aim).array();
+            let grads = loss(y.leaky_trace(), targets.clone(), None, aim).backward();
+            matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, value);
+        }
+        let scale = vector(vec![1.5]);
+        let value = |y: &Matrix, s: &Vector| {
+            loss(y.leaky_trace(), targets.clone(), Some(s), aim(Objective::Nce, true)).array()
+        };
+        let grads =
+            loss(y.leaky_trace(), targets.clone(), Some(&scale), aim(Objective::Nce, true)).backward();
+        matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, |y| value(y, &scale));
+        vector_gradient("scale", &scale, &grads, 1e-3, 1e-2, |s| value(&y, s));
+    }
+
+    #[test]
+    fn mean_square_is_that_of_its_definition() {
+        let aim = aim(Objective::Mse, false);
+        let (y, t) = (matrix(vec![1.0, 2.0], 1, 2), matrix(vec![0.0, 4.0], 1, 2));
+        assert_eq!(loss(y.leaky_trace(), t, None, aim).array(), 2.5);
+    }
+
+    /// All gradients of a batch cut in several ways, by name.
+    fn all(micro_batch: usize, objective: Objective, dropout: f32) -> (f32, Vec<(String, Vec<f32>)>) {
+        let mut mla = model(&["de", "cs"], AcquirerShape::Mlp);
+        mla.scale = Some(vector(vec![2.0]));
+        let texts = ["Ein Hund läuft", "Eine Straße", "Hund und Hund", "Žena", "Un homme à vélo", "läuft"];
+        let sentences = mla.tokens(2, &texts).ids;
+        let pairs = Sentences { sentences, rows: (0..6).collect() };
+        let none = Sentences { sentences: Sequences::new(), rows: Vec::new() };
+        let vectors = noise(6 * mla.joint(), 3);
+        let stage = StageData { languages: vec![none, pairs], vectors, truncated: 0 };
+        let draw = Draw { language: 1, sentences: vec![5, 0, 1, 3, 4, 2] };
+        let aim = Aim { micro_batch, dropout, ..aim(objective, objective == Objective::Nce) };
+        let (loss, mut grads) = gradients(&mut mla, &stage, &draw, aim, 7);
+        let mut named = Vec::new();
+        mla.visit(&mut |name, parameter| {
+            let g = match parameter {
+                Parameter::Matrix(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Vector(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Table(t) => {
+                    let mut whole = vec![0.0; t.data.len()];
+                    for (rows, values) in t.take_grads() {
+                        for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                            let to = &mut whole[*r as usize * t.width..][..t.width];
+                            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
+                        }
+                    }
+                    whole
+                }
+            };
+            named.push((name.to_string(), g));
+        });
+        (loss, named)
+    }
+
+    #[test]
+    fn micro_batches_have_the_gradients_of_the_whole_batch_with_dropout_too() {
+        for (objective, dropout) in [(Objective::Nce, 0.3), (Objective::Mse, 0.0), (Objective::Mse, 0.5)] {
+            let (loss, whole) = all(0, objective, dropout);
+            for micro in [1, 2, 4] {
+                let (cut_loss, cut) = all(micro, objective, dropout);
+                assert!((loss - cut_loss).abs() < 1e-6, "{loss} {cut_loss}");
+                for ((name, a), (_, b)) in whole.iter().zip(&cut) {
+                    let largest = a.iter().fold(0f32, |m, x| m.max(x.abs()));
+                    let off = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(off <= 1e-5 * largest.max(1e-3), "{name} with {micro}: {off} of {largest}");
+                }
+            }
+            let trained = whole.iter().filter(|(_, g)| g.iter().any(|&x| x != 0.0));
+            // Entrance (3), the acquirer of the language (3 · 4), and the scale where it counts.
+            assert_eq!(trained.count(), 15 + usize::from(objective == Objective::Nce));
+        }
+    }
+}

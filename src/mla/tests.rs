@@ -1,0 +1,152 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::config::{AcquirerShape, Precision};
+use crate::ops::check::probe;
+use crate::tower::token_embedding;
+
+const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/towers").join(name)
+}
+
+/// The tiny CLIP and the embedding of the tiny M-BERT, with acquirers that are not the identity.
+pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
+    let tower = Tower::open(&golden("clip")).expect("a tower");
+    let tokenizer = TowerTokenizer::open(&golden("clip/tokenizer.json"), &tower.config).expect("a tokenizer");
+    let (config, table) = token_embedding(&golden("mbert")).expect("an embedding");
+    let words = TowerTokenizer::open(&golden("mbert/tokenizer.json"), &config).expect("a tokenizer");
+    let mut init = Init::new(1);
+    let table = Table::new(config.width, table);
+    let entrance = Entrance::new(words, table, true, tower.config.width, &mut init);
+    let size = (tower.config.width, tower.config.layers);
+    let acquirers = languages
+        .iter()
+        .map(|language| {
+            let mut acquirer = Acquirer::new(language, shape, size, 5, &mut init);
+            acquirer.visit(&mut |_, parameter| {
+                if let Parameter::Matrix(m) = parameter {
+                    let (rows, columns) = *m.shape();
+                    *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
+                }
+            });
+            acquirer
+        })
+        .collect();
+    Mla { tower, tokenizer, own: "en".into(), entrance, acquirers, scale: None }
+}
+
+#[test]
+fn an_acquirer_starts_as_the_identity() {
+    let mut mla = model(&[], AcquirerShape::Mlp);
+    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft"]).ids);
+    let mut init = Init::new(2);
+    let outputs: Vec<Vec<f32>> = [AcquirerShape::Mlp, AcquirerShape::Linear]
+        .map(|shape| {
+            mla.add(Acquirer::new("de", shape, (16, 3), 5, &mut init));
+            mla.encode(1, &sentences, PASS)
+        })
+        .to_vec();
+    assert_eq!(outputs[0], outputs[1]);
+    let x = mla.placed(mla.entrance.forward::<NoneTape>(&sentences, PASS), &sentences, None);
+    let x = mla.tower.blocks(x, &sentences, PASS, |_, x: Matrix| x);
+    let last = sentences.rows.len() as u32 - 1;
+    assert_eq!(data(&mla.tower.pool(x, &[last], PASS)), outputs[0]);
+}
+
+#[test]
+fn languages_come_and_go_and_english_stays_bit_for_bit() {
+    let mut mla = model(&[], AcquirerShape::Mlp);
+    let english = |mla: &Mla| mla.encode(0, &mla.tokens(0, &["a dog runs", "two men"]).ids, PASS);
+    let german = |mla: &Mla| mla.encode(1, &mla.tokens(1, &["Ein Hund"]).ids, PASS);
+    let before = english(&mla);
+    assert_eq!(
+        before,
+        mla.tower.encode(&Arc::new(mla.tokenizer.encode(&["a dog runs", "two men"]).ids), PASS)
+    );
+    let mut with = model(&["de", "cs"], AcquirerShape::Mlp);
+    assert_eq!(english(&with), before);
+    let vectors = german(&with);
+    mla.add(with.acquirers.remove(0));
+    assert_eq!(mla.languages(), ["en", "de"]);
+    assert_eq!(german(&mla), vectors);
+    assert!(mla.remove("de") && !mla.remove("de"));
+    assert_eq!(english(&mla), before);
+}
+
+#[test]
+fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("de.safetensors");
+    for shape in [AcquirerShape::Mlp, AcquirerShape::Linear] {
+        let mla = model(&["de"], shape);
+        let base = mla.base();
+        mla.acquirers[0].write(&file, &base).expect("written");
+        let size = (mla.tower.config.width, mla.tower.config.layers);
+        let read = Acquirer::read(&file, size, &base).expect("read");
+        assert_eq!(read.language, "de");
+        assert_eq!(read.parameters(), mla.acquirers[0].parameters());
+        let mut other = model(&[], shape);
+        assert_eq!(other.base(), base);
+        let ids = mla.tokens(1, &["Ein Hund läuft"]).ids;
+        other.add(read);
+        assert_eq!(other.encode(1, &ids, PASS), mla.encode(1, &ids, PASS));
+        other.entrance.table.data[3] += 1e-3;
+        let error = Acquirer::read(&file, size, &other.base()).err().expect("refused");
+        assert_eq!(error.exit_status(), 4);
+        assert!(error.to_string().contains("is an acquirer for another base: its hash is"), "{error}");
+        let error = Acquirer::read(&file, (8, 3), &base).err().expect("refused");
+        assert!(error.to_string().contains("fits no tower of width 8"), "{error}");
+        let error = Acquirer::read(&file, (16, 4), &base).err().expect("refused");
+        assert!(error.to_string().contains("is missing"), "{error}");
+    }
+    let error = Acquirer::read(&golden("clip/model.safetensors"), (16, 3), "x").err().expect("refused");
+    assert!(error.to_string().contains("is no acquirer"), "{error}");
+    let bytes = fs::read(&file).expect("read");
+    fs::write(&file, &bytes[..bytes.len() - 1]).expect("written");
+    assert!(Acquirer::read(&file, (16, 3), "x").is_err());
+}
+
+#[test]
+fn what_is_dropped_does_not_depend_on_how_the_batch_is_cut() {
+    let mla = model(&["de"], AcquirerShape::Mlp);
+    let all = mla.tokens(1, &["Ein Hund läuft", "Eine Straße", "Hund"]).ids;
+    let run = |from: usize, to: usize| {
+        let mut some = Sequences::new();
+        (from..to).for_each(|s| some.push(all.get(s).iter().copied()));
+        let tokens: Vec<u32> = (all.starts[from]..all.starts[to]).collect();
+        let drop = Drop { p: 0.4, seed: 9, tokens: &tokens };
+        mla.forward::<NoneTape>(&mla.acquirers[0], &Arc::new(some), Some(drop), PASS).as_vec()
+    };
+    let whole = run(0, 3);
+    assert_eq!(whole, [run(0, 2), run(2, 3)].concat());
+    assert_ne!(whole, mla.encode(1, &all, PASS));
+}
+
+#[test]
+fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
+    let mla = model(&["de"], AcquirerShape::Mlp);
+    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
+    let tokens: Vec<u32> = (0..sentences.rows.len() as u32).collect();
+    let run = |recompute: bool| {
+        let drop = Drop { p: 0.3, seed: 4, tokens: &tokens };
+        let pass = Pass { recompute, ..PASS };
+        let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, Some(drop), pass);
+        let grads = probe(y).backward();
+        let [(rows, values)] = &mla.entrance.table.take_grads()[..] else { panic!("one entry") };
+        (rows.clone(), values.clone(), grads.get(&mla.entrance.layer.weight).as_vec())
+    };
+    let once = run(false);
+    assert_eq!(once, run(true));
+    // Finite differences through everything, in one row of the table.
+    let value = |table: &[f32]| {
+        let mut other = model(&["de"], AcquirerShape::Mlp);
+        other.entrance.table.row_mut(once.0[1] as usize).copy_from_slice(table);
+        let drop = Drop { p: 0.3, seed: 4, tokens: &tokens };
+        probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, Some(drop), PASS)).array()
+    };
+    let at = mla.entrance.table.row(once.0[1] as usize).to_vec();
+    crate::ops::check::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
+}

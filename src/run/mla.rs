@@ -1,0 +1,418 @@
+//! The run folder of multilingual acquisition: how it begins and goes on, and the languages added to it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::start::Place;
+use super::{Retriever, Sentences};
+use crate::batch::derive;
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, write_whole};
+use crate::config::Config;
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, Features, SplitName, fingerprint};
+use crate::eval::Evaluation;
+use crate::image::Init;
+use crate::mla::data::{check_width, nlt_file, unit};
+use crate::mla::{Acquirer, Entrance, Mla};
+use crate::model::{Stored, Trained, count, shape};
+use crate::ops::rows::Table;
+use crate::ops::tape::{data_mut, data1_mut, vector};
+use crate::ops::transformer::Pass;
+use crate::optim::{Adam, Parameter};
+use crate::tower::{Tensors, Tower, TowerConfig, TowerTokenizer, token_embedding};
+use crate::{Error, Result};
+
+/// A trained model and its folder.
+pub struct MlaRun {
+    pub folder: RunFolder,
+    pub config: Config,
+    pub info: RunInfo,
+    pub mla: Mla,
+}
+
+/// Where a run keeps its tower; the tokenizer and sizes of the entrance; the acquirers added to it.
+const TOWER: &str = "tower";
+const EMBEDDING: &str = "embedding";
+const ACQUIRERS: &str = "acquirers";
+
+/// The folder of `acquire.tower` or `acquire.embedding`.
+fn given(path: &Option<PathBuf>) -> &Path {
+    path.as_deref().expect("a checked configuration of acquisition has both folders")
+}
+
+/// The model around a tower and a table of `sizes`, all else as it starts.
+fn around(config: &Config, sizes: &TowerConfig, table: Vec<f32>) -> Result<Mla> {
+    let acquire = config.acquire();
+    let (folder, words) = (given(&acquire.tower), given(&acquire.embedding).join("tokenizer.json"));
+    let tower = Tower::open(folder)?;
+    let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
+    let words = TowerTokenizer::open(&words, sizes)?.with_context(tower.config.context);
+    let mut init = Init::new(derive(config.seed(), "model", 0));
+    let size = (tower.config.width, tower.config.layers);
+    let table = Table::new(sizes.width, table);
+    let entrance = Entrance::new(words, table, acquire.train_embedding, size.0, &mut init);
+    let languages = config.data().languages.iter().filter(|l| **l != acquire.own);
+    let acquirers =
+        languages.map(|l| Acquirer::new(l, acquire.shape, size, acquire.hidden, &mut init)).collect();
+    let scale = acquire.le.learn_temperature.then(|| vector(vec![-acquire.le.temperature.ln()]));
+    Ok(Mla { tower, tokenizer, own: acquire.own.clone(), entrance, acquirers, scale })
+}
+
+impl Trained for Mla {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Mla::visit(self, f);
+    }
+
+    fn visit_stored(&mut self, f: Stored) {
+        Mla::visit(self, &mut |name, parameter| {
+            let shape = shape(&parameter);
+            match parameter {
+                Parameter::Matrix(m) => f(name, &shape, data_mut(m)),
+                Parameter::Vector(v) => f(name, &shape, data1_mut(v)),
+                Parameter::Table(t) => f(name, &shape, &mut t.data),
+            }
+        });
+        if !self.entrance.train_table {
+            let table = &mut self.entrance.table;
+            f("entrance.table", &[table.rows(), table.width], &mut table.data);
+        }
+    }
+}
+
+impl MlaRun {
+    /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
+    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<MlaRun> {
+        let acquire = config.acquire();
+        let translations = translations(config, corpus);
+        refuse_test_leak(&translations, &|_, text| text.split_whitespace().map(String::from).collect())?;
+        let (sizes, table) = token_embedding(given(&acquire.embedding))?;
+        let mut mla = around(config, &sizes, table)?;
+        check_width(&mla, &corpus.train.features)?;
+        let info = info(config, corpus, &mut mla)?;
+        let folder = place.fill(|run| {
+            let (tower, embedding) = (run.path.join(TOWER), run.path.join(EMBEDDING));
+            copy_small(given(&acquire.tower), &tower)?;
+            copy_text_tensors(given(&acquire.tower), &tower)?;
+            copy_small(given(&acquire.embedding), &embedding)?;
+            let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
+            run.save(Which::Latest, &mut mla, Some(first), &TrainState::start())?;
+            write_config(run, config)?;
+            run.write_info(&info)
+        })?;
+        let config = folder.config()?;
+        Ok(MlaRun { folder, config, info, mla })
+    }
+
+    /// A run to go on with; `given` may differ from its configuration in where the data are and how often to save.
+    pub fn go_on(path: &Path, given: &Config, corpus: &Corpus) -> Result<MlaRun> {
+        let folder = RunFolder::new(path);
+        let (kept, info) = (folder.config()?, folder.info()?);
+        let free = |key: &str| {
+            ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
+                .contains(&key)
+                || ["train.checkpoint_every", "consistency", "words", "embedding", "text", "image"]
+                    .iter()
+                    .any(|free| key.starts_with(free))
+        };
+        let differing: Vec<String> =
+            crate::config::changes(&kept, given).into_iter().filter(|key| !free(key)).collect();
+        if !differing.is_empty() {
+            let what = format!("the run was begun with other values of `{}`", differing.join("`, `"));
+            return Err(Error::config(what)
+                .at(path)
+                .hint("give the configuration it was begun with, or another `--out` for a new run"));
+        }
+        if data_hash(given, corpus)? != info.data {
+            let what = "the training captions, translations or features are not those the run was begun with";
+            return Err(Error::data(what)
+                .at(&given.data().root)
+                .hint("give the same data with `--set data.root=…`, or another `--out` for a new run"));
+        }
+        write_config(&folder, given)?;
+        Self::read(folder, Which::Latest, &[])
+    }
+
+    /// Opens the best checkpoint, with the languages added to the run.
+    pub fn open(path: &Path, set: &[String]) -> Result<MlaRun> {
+        let mut run = Self::read(RunFolder::new(path), Which::Best, set)?;
+        let files = run.added()?;
+        if files.is_empty() {
+            return Ok(run);
+        }
+        let base = run.mla.base();
+        for file in files {
+            let acquirer = run.read_acquirer(&file, &base)?;
+            run.mla.add(acquirer);
+        }
+        Ok(run)
+    }
+
+    fn read(folder: RunFolder, which: Which, set: &[String]) -> Result<MlaRun> {
+        let (info, config) = (folder.info()?, folder.config_with(set)?);
+        if !folder.has(which) {
+            return Err(Error::data("the run has no checkpoint to read")
+                .at(&folder.path)
+                .hint("let it train for an epoch first"));
+        }
+        if config.data().languages != info.languages {
+            let what = format!("the run was trained on {}", info.languages.join(", "));
+            return Err(Error::usage(what).at(&folder.path).hint("leave `data.languages` as it is"));
+        }
+        let sizes = TowerConfig::read(&given(&config.acquire().embedding).join("config.json"))?;
+        let mut mla = around(&config, &sizes, vec![0.0; sizes.vocabulary * sizes.width])?;
+        folder.read_model(which, &mut mla)?;
+        Ok(MlaRun { folder, config, info, mla })
+    }
+
+    /// The files of the languages added to the run.
+    fn added(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.path.join(ACQUIRERS);
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&folder).map_err(|e| Error::reading(&folder, e))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(|e| Error::reading(&folder, e))?.path();
+            if file.extension().is_some_and(|e| e == "safetensors") {
+                files.push(file);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn read_acquirer(&self, file: &Path, base: &str) -> Result<Acquirer> {
+        let tower = &self.mla.tower.config;
+        Acquirer::read(file, (tower.width, tower.layers), base)
+    }
+
+    /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
+    pub fn export(&self, language: &str, file: &Path) -> Result<()> {
+        let acquirer = self.mla.acquirers.iter().find(|a| a.language == language).ok_or_else(|| {
+            let known: Vec<&str> = self.mla.languages()[1..].to_vec();
+            Error::usage(format!("the run has no acquirer of `{language}`"))
+                .hint(format!("it has those of `{}`", known.join("`, `")))
+        })?;
+        let base = self.mla.base();
+        acquirer.write(file, &base)?;
+        write_whole(&file.with_extension("md"), self.card(acquirer, &base)?.as_bytes())
+    }
+
+    /// What an acquirer is, for people: its base, its training, its scores.
+    fn card(&self, acquirer: &Acquirer, base: &str) -> Result<String> {
+        let (tower, info, language) = (&self.mla.tower.config, &self.info, &acquirer.language);
+        let stage = |epochs: usize, batch: usize, rate: f32| match epochs {
+            0 => "left out".to_string(),
+            n => format!("{n} passes, batches of {batch}, learning rate {rate}"),
+        };
+        let (nlt, le) = (&self.config.acquire().nlt, &self.config.acquire().le);
+        let mut card = format!(
+            "# Acquirer of `{language}`\n\n\
+             Lets a frozen {} text tower read `{language}` (multilingual acquisition). tinyglot {}.\n\n\
+             - base: {} blocks of width {}, SHA-256 `{base}`; it fits no other\n\
+             - parameters: {}\n\
+             - languages of its run: {}; training data SHA-256 `{}`, seed {}\n\
+             - translations (NLT): {}\n\
+             - captions (LE): {}\n",
+            self.mla.own,
+            info.tinyglot,
+            tower.layers,
+            tower.width,
+            acquirer.parameters(),
+            info.languages.join(", "),
+            info.data,
+            info.seed,
+            stage(nlt.epochs, nlt.batch, nlt.learning_rate),
+            stage(le.epochs, le.batch, le.learning_rate),
+        );
+        for evaluation in self.folder.evaluations()? {
+            if let Some((_, r)) = evaluation.languages.iter().find(|(l, _)| l == language) {
+                card += &format!(
+                    "- {}: mR {:.1}, text to image R@1 {:.1}, R@10 {:.1} ({} captions, {} pictures)\n",
+                    evaluation.split, r.mr, r.t2i.r1, r.t2i.r10, r.captions, evaluation.images
+                );
+            }
+        }
+        Ok(card)
+    }
+
+    /// Adds the language of a file to the run, in place of an earlier one; returns its code.
+    pub fn add(&mut self, file: &Path) -> Result<String> {
+        let acquirer = self.read_acquirer(file, &self.mla.base())?;
+        let language = acquirer.language.clone();
+        if language == self.mla.own || self.info.languages.contains(&language) {
+            return Err(Error::usage(format!("the run was trained on `{language}`"))
+                .at(file)
+                .hint("add it to a run without this language"));
+        }
+        let folder = self.folder.path.join(ACQUIRERS);
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        acquirer.write(&folder.join(format!("{language}.safetensors")), &self.mla.base())?;
+        self.mla.add(acquirer);
+        Ok(language)
+    }
+
+    /// Takes an added language out of the run.
+    pub fn remove(&mut self, language: &str) -> Result<()> {
+        let file = self.folder.path.join(ACQUIRERS).join(format!("{language}.safetensors"));
+        if !file.exists() {
+            return Err(Error::usage(format!("`{language}` was not added to the run"))
+                .at(&self.folder.path)
+                .hint("only languages that came by `tinyglot acquirer add` can be taken out"));
+        }
+        fs::remove_file(&file).map_err(|e| Error::writing(&file, e))?;
+        self.mla.remove(language);
+        Ok(())
+    }
+}
+
+impl Retriever for MlaRun {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn joint(&self) -> usize {
+        self.mla.joint()
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.mla.languages().into_iter().map(String::from).collect()
+    }
+
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        let encoded = self.mla.tokens(language, texts);
+        let pass = Pass { precision: self.config.train().precision, recompute: false };
+        let mut vectors = self.mla.encode(language, &encoded.ids, pass);
+        unit(&mut vectors, self.mla.joint());
+        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
+    }
+
+    fn check_width(&self, features: &Features) -> Result<()> {
+        check_width(&self.mla, features)
+    }
+
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(features)?;
+        let width = features.width();
+        for first in (0..features.rows()).step_by(super::TILE) {
+            let count = super::TILE.min(features.rows() - first);
+            let mut x = vec![0.0; count * width];
+            x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
+            unit(&mut x, width);
+            take(first, &x)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        distractors: bool,
+        folds: usize,
+    ) -> Result<Evaluation> {
+        if distractors && corpus.distractors.is_none() {
+            return Err(Error::data("the corpus has no distractors")
+                .at(&self.config.data().root)
+                .hint("they are the split `distractors` of `data.features`"));
+        }
+        self.mla.evaluate(corpus, split, self.config.train().precision, distractors, folds)
+    }
+}
+
+fn info(config: &Config, corpus: &Corpus, mla: &mut Mla) -> Result<RunInfo> {
+    let parameters = mla.parameters();
+    let mut parts: Vec<(String, usize)> = Vec::new();
+    mla.visit(&mut |name, parameter| {
+        let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
+        match parts.last_mut().filter(|p| p.0 == part) {
+            Some(last) => last.1 += count(&parameter),
+            None => parts.push((part, count(&parameter))),
+        }
+    });
+    Ok(RunInfo {
+        version: VERSION,
+        tinyglot: env!("CARGO_PKG_VERSION").into(),
+        device: "cpu".into(),
+        seed: config.seed(),
+        languages: corpus.languages.clone(),
+        human: corpus.human.clone(),
+        features: corpus.train.features.width(),
+        data: data_hash(config, corpus)?,
+        latents: [0, 0],
+        shared: None,
+        parameters: parts,
+        parameters_train: parameters.train as usize,
+        parameters_test: parameters.test as usize,
+    })
+}
+
+/// The corpus with the files of translations as its further text, to look for test captions in.
+fn translations(config: &Config, corpus: &Corpus) -> Corpus {
+    let mut corpus = corpus.clone();
+    for (l, language) in corpus.languages.clone().iter().enumerate() {
+        let files = match *language == config.acquire().own {
+            true => corpus
+                .languages
+                .iter()
+                .map(|other| nlt_file(config, &config.acquire().nlt.source, other))
+                .collect(),
+            false => vec![nlt_file(config, &config.acquire().nlt.target, language)],
+        };
+        let mut files: Vec<PathBuf> = files.into_iter().flatten().collect();
+        files.sort();
+        files.dedup();
+        corpus.texts[l] = (!files.is_empty()).then_some(files);
+    }
+    corpus
+}
+
+/// SHA-256 of what is trained on: the captions and features of the corpus, and the translations.
+fn data_hash(config: &Config, corpus: &Corpus) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(fingerprint(corpus)?);
+    for files in translations(config, corpus).texts.iter().flatten() {
+        for file in files {
+            let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes `config.toml` with the tower and the tokenizer that the run keeps itself.
+fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
+    let mut raw = config.raw().clone();
+    (raw.acquire.tower, raw.acquire.embedding) = (Some(TOWER.into()), Some(EMBEDDING.into()));
+    let text = toml::to_string_pretty(&raw).expect("the rules keep to what TOML can say");
+    write_whole(&folder.path.join("config.toml"), text.as_bytes())
+}
+
+/// Copies the sizes and the tokenizer of a checkpoint.
+fn copy_small(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    for name in ["config.json", "tokenizer.json"] {
+        let bytes = fs::read(from.join(name)).map_err(|e| Error::reading(&from.join(name), e))?;
+        write_whole(&to.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
+/// Copies the tensors of a checkpoint, those of pictures left out, as they are.
+fn copy_text_tensors(from: &Path, to: &Path) -> Result<()> {
+    let bytes = Tensors::open(from)?.text_only()?;
+    write_whole(&to.join("model.safetensors"), &bytes)
+}

@@ -5,6 +5,7 @@
 
 mod acquirer;
 mod add_language;
+mod classify;
 mod completions;
 mod config;
 mod data;
@@ -66,6 +67,7 @@ enum Command {
     Search(search::Args),
     Sweep(sweep::Args),
     Report(report::Args),
+    Classify(classify::Args),
     Acquirer(acquirer::Args),
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
@@ -103,6 +105,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => embed::run(args, &terminal),
         Command::Search(args) => search::run(args, &terminal),
+        Command::Classify(args) => classify::run(args, &terminal),
         Command::Acquirer(args) => acquirer::run(args, &terminal),
     }
 }
@@ -145,6 +148,7 @@ mod tests {
             "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
             "tinyglot search run --language de --gallery f.npy",
             "tinyglot report run",
+            "tinyglot classify run --language de --classes c.txt --templates t.txt --images f.npy --labels l.txt --json",
             "tinyglot acquirer export run --language de --out de.safetensors",
             "tinyglot acquirer add run de.safetensors",
             "tinyglot acquirer remove run --language de",

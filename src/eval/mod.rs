@@ -1,5 +1,6 @@
 //! What a model is worth: ranks, recall, cross-lingual consistency.
 
+pub mod classification;
 pub mod consistency;
 pub mod growth;
 pub mod ordered;

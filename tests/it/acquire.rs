@@ -108,3 +108,45 @@ fn pictures_of_another_space_and_long_sentences_are_told_of() {
     assert_eq!(ran.status, Some(0));
     assert!(ran.stderr.contains("longer than the model's context"), "{}", ran.stderr);
 }
+
+/// The pictures' classes are the things in their captions; German names find them, in prompts and alone.
+#[test]
+fn pictures_are_classified_by_prompts() {
+    let place = TempDir::new().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = place.path().join(name);
+        fs::write(&path, content).expect("written");
+        path
+    };
+    let classes = file("classes.txt", "Hund\nHaus\nBoot\nMann\nFrau\nStraße\n");
+    let templates = file("templates.txt", "rot {}\nblau {}\ngrün {}\nschwarz {}\n");
+    let labels: String = (12..36).map(|n| format!("{}\n", (n / 6 + n) % 6)).collect();
+    let labels = file("labels.txt", &labels);
+    let images = MADE.path().join("data/features/test.npy");
+    let (made, classes, templates, images, labels) =
+        (made(), text(&classes).to_string(), text(&templates).to_string(), text(&images).to_string(), labels);
+    let arguments =
+        ["classify", text(&made), "--language", "de", "--classes", &classes, "--images", &images, "--labels"];
+    let json = printed(&[&arguments[..], &[text(&labels), "--templates", &templates, "--json"]].concat());
+    let a: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&a["images"], &a["classes"]), (&24.into(), &6.into()));
+    // Chance is 16.7 %.
+    assert!(
+        a["top-1"].as_f64().expect("top-1") > 40.0 && a["top-5"].as_f64().expect("top-5") > 90.0,
+        "{json}"
+    );
+    assert!(
+        printed(&[&arguments[..], &[text(&labels)]].concat()).starts_with("24 pictures, 6 classes: top-1 ")
+    );
+    let bare = file("bare.txt", "rot\n");
+    let more = [text(&labels), "--templates", text(&bare)];
+    refused(&[&arguments[..], &more].concat(), 4, &["bare.txt`:1: `rot` has no {}"]);
+    let few = file("few.txt", "0\n9\n");
+    refused(&[&arguments[..], &[text(&few)]].concat(), 4, &["holds 2 labels for 24 pictures"]);
+    let wrong = file("wrong.txt", &"9\n".repeat(24));
+    refused(
+        &[&arguments[..], &[text(&wrong)]].concat(),
+        4,
+        &["wrong.txt`:1: is `9`; expected a number from 0 to 5"],
+    );
+}

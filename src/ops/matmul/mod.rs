@@ -19,6 +19,9 @@ use kernel::{MAX_MR, MAX_NR, Rows, bf16, pairs_across, pairs_along};
 const KC: usize = 256;
 /// Rows of A copied at once: they stay in the second-level cache.
 const MC: usize = 96;
+/// Panels of B packed side by side, and lines of each at a time: what is read stays in the caches until it is written.
+const TOGETHER: usize = 4;
+const LINES: usize = 64;
 /// Words between the ends of copied rows: rows a power of two apart would fall on the same cache lines.
 const PAD: usize = 16;
 
@@ -93,11 +96,18 @@ impl Packed {
         let panel = depth * kernel.nr;
         let mut panels = Scratch::dirty(panel * b.cols.div_ceil(kernel.nr));
         let rounded = bf16 && !pairs;
+        let per_line = if pairs { 2 } else { 1 };
         if panel > 0 {
-            panels.par_chunks_mut(panel).enumerate().for_each(|(p, out)| {
-                let j = p * kernel.nr;
-                let columns = b.part(0..b.rows, j..(j + kernel.nr).min(b.cols));
-                pack(out, columns, kernel.nr, pairs, rounded);
+            panels.par_chunks_mut(panel * TOGETHER).enumerate().for_each(|(group, out)| {
+                for line in (0..depth).step_by(LINES) {
+                    let end = (line + LINES).min(depth);
+                    for (p, out) in out.chunks_mut(panel).enumerate() {
+                        let j = (group * TOGETHER + p) * kernel.nr;
+                        let rows = line * per_line..(end * per_line).min(b.rows);
+                        let part = b.part(rows, j..(j + kernel.nr).min(b.cols));
+                        pack(&mut out[line * kernel.nr..end * kernel.nr], part, kernel.nr, pairs, rounded);
+                    }
+                }
             });
         }
         Packed { panels, k: b.rows, n: b.cols, kernel, pairs, rounded }
@@ -217,28 +227,37 @@ fn copy_block(out: &mut [f32], a: View, pairs: bool, rounded: bool) -> (usize, u
     if across { (1, stride) } else { (stride, 1) }
 }
 
-/// The panel of B: for each k (or pair) a line of `width` words, the missing ones zero.
+/// Lines of a panel of B: for each k (or pair) `width` words, the missing ones zero. At most [`LINES`] of them.
 fn pack(out: &mut [f32], b: View, width: usize, pairs: bool, rounded: bool) {
-    let depth = if pairs { b.rows.div_ceil(2) } else { b.rows };
+    let lines = out.len() / width;
     if b.col_stride == 1 {
-        for line in out.chunks_exact_mut(width).take(depth) {
+        for line in out.chunks_exact_mut(width) {
             line[b.cols..].fill(0.0);
         }
         let (from, across) = (b.t(), true);
-        let lines = Lines { out, stride: width, lines: depth, length: b.cols, from, across, pairs, rounded };
-        return vectorise(lines);
+        return vectorise(Lines { out, stride: width, lines, length: b.cols, from, across, pairs, rounded });
     }
-    // The columns are contiguous: each is read as a line of its own and then dealt to the lines of the panel.
-    let mut column = Scratch::dirty(depth);
-    for j in 0..width {
-        if j < b.cols {
-            let (from, out) = (b.part(0..b.rows, j..j + 1).t(), &mut column[..]);
-            let (stride, across) = (depth, false);
-            vectorise(Lines { out, stride, lines: 1, length: depth, from, across, pairs, rounded });
-        } else {
-            column.fill(0.0);
+    // The columns are contiguous: each is read as a line of its own, then all are turned.
+    let mut columns = [0f32; MAX_NR * LINES];
+    let (from, across) = (b.t(), false);
+    let (stride, read) = (LINES, &mut columns[..]);
+    vectorise(Lines { out: read, stride, lines: b.cols, length: lines, from, across, pairs, rounded });
+    vectorise(Turn { columns: &columns, out, width });
+}
+
+/// Writes columns, which begin [`LINES`] apart, as lines of `width` words.
+struct Turn<'a> {
+    columns: &'a [f32; MAX_NR * LINES],
+    out: &'a mut [f32],
+    width: usize,
+}
+
+impl Loop for Turn<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (k, line) in self.out.chunks_exact_mut(self.width).enumerate() {
+            line.iter_mut().zip(self.columns.chunks_exact(LINES)).for_each(|(o, column)| *o = column[k]);
         }
-        column.iter().zip(out[j..].iter_mut().step_by(width)).for_each(|(x, o)| *o = *x);
     }
 }
 
@@ -262,8 +281,8 @@ impl Loop for Lines<'_> {
         for (line, out) in out.chunks_mut(stride).take(lines).enumerate() {
             let out = &mut out[..length];
             match (pairs, across) {
-                (false, false) => out.copy_from_slice(&from.data[line * from.row_stride..][..length]),
-                (false, true) => out.copy_from_slice(&from.data[line * from.col_stride..][..length]),
+                (false, false) => copy(out, &from.data[line * from.row_stride..][..length]),
+                (false, true) => copy(out, &from.data[line * from.col_stride..][..length]),
                 (true, false) => pairs_along(out, &from.data[line * from.row_stride..][..from.cols]),
                 (true, true) => {
                     let low = &from.data[2 * line * from.col_stride..][..length];
@@ -279,6 +298,15 @@ impl Loop for Lines<'_> {
                 out.iter_mut().for_each(|x| *x = f32::from_bits(bf16(*x) << 16));
             }
         }
+    }
+}
+
+/// Copies a line; for the width of a panel that is two instructions instead of a call.
+#[inline(always)]
+fn copy(out: &mut [f32], from: &[f32]) {
+    match (<&mut [f32; MAX_NR]>::try_from(&mut *out), <&[f32; MAX_NR]>::try_from(from)) {
+        (Ok(out), Ok(from)) => *out = *from,
+        _ => out.copy_from_slice(from),
     }
 }
 

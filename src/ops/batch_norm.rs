@@ -3,6 +3,7 @@
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::simd::{Loop, vectorise};
 use super::tape::{data, data1, data1_mut, matrix, record};
 use crate::device::{Dev, Matrix, Vector};
 
@@ -76,11 +77,9 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
     let (p, keep) = if T::OWNS_TAPE { (p, 1.0 / (1.0 - p)) } else { (0.0, 1.0) };
     let mut out = data(&x).to_vec();
     out.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
-        for (j, o) in row.iter_mut().enumerate() {
-            let y = (*o - mean[j]) * inverse[j] * scale[j] + shift[j];
-            // Without a slope that is 0, not −0.
-            let y = if y > 0.0 { y } else { y * slope + 0.0 };
-            *o = if p == 0.0 || keeps(seed, i * width + j, p) { y * keep } else { 0.0 };
+        vectorise(Activate { row, mean: &mean, inverse: &inverse, scale, shift, slope });
+        if p > 0.0 {
+            vectorise(Drop { row, p, keep, seed, first: i * width });
         }
     });
     let out = matrix(out, rows, width);
@@ -117,6 +116,48 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
         grads.get_or_alloc_mut(&weights.scale)?.iter_mut().zip(&d_scale).for_each(|(t, d)| *t += d);
         grads.get_or_alloc_mut(&weights.shift)?.iter_mut().zip(&d_shift).for_each(|(t, d)| *t += d);
     })
+}
+
+/// Normalises a row, scales and shifts it; what is below 0 then counts `slope` times.
+struct Activate<'a> {
+    row: &'a mut [f32],
+    mean: &'a [f32],
+    inverse: &'a [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    slope: f32,
+}
+
+impl Loop for Activate<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let n = self.row.len();
+        let (mean, inverse) = (&self.mean[..n], &self.inverse[..n]);
+        let (scale, shift) = (&self.scale[..n], &self.shift[..n]);
+        for (j, o) in self.row.iter_mut().enumerate() {
+            let y = (*o - mean[j]) * inverse[j] * scale[j] + shift[j];
+            // Without a slope that is 0, not −0.
+            *o = if y > 0.0 { y } else { y * self.slope + 0.0 };
+        }
+    }
+}
+
+/// Drops elements of a row whose first one has the place `first`; the others are multiplied by `keep`.
+struct Drop<'a> {
+    row: &'a mut [f32],
+    p: f32,
+    keep: f32,
+    seed: u64,
+    first: usize,
+}
+
+impl Loop for Drop<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (j, o) in self.row.iter_mut().enumerate() {
+            *o = if keeps(self.seed, self.first + j, self.p) { *o * self.keep } else { 0.0 };
+        }
+    }
 }
 
 /// Mean and biased variance of each column, summed in f64.

@@ -153,10 +153,12 @@ impl Batch {
         Sequences { rows, starts }
     }
 
-    /// The unmasked sentences and the masked versions that come `shift` later.
-    pub fn with_masked(&self, shift: usize) -> Sequences {
-        let mut both = self.whole();
-        (shift..shift + self.count()).for_each(|s| both.push(self.sentences.get(s).iter().copied()));
+    /// The given sentences, then their masked versions, which come `shift` later.
+    pub fn with_masked(&self, some: &[u32], shift: usize) -> Sequences {
+        let mut both = Sequences::new();
+        for later in [0, shift] {
+            some.iter().for_each(|&s| both.push(self.sentences.get(s as usize + later).iter().copied()));
+        }
         both
     }
 

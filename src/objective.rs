@@ -195,32 +195,39 @@ impl Views<'_> {
 
     /// MCLM on averaged or LSTM-encoded token vectors and on final sentence vectors, over all pairs of languages.
     fn masked(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, total: &mut Total) {
+        let pairs = match mclm.average.is_some() || mclm.lstm.is_some() {
+            true => self.batch.language_pairs(self.frozen),
+            false => return,
+        };
+        let mut compared: Vec<u32> = pairs.iter().flat_map(|(a, b)| [a, b]).flatten().copied().collect();
+        compared.sort_unstable();
+        compared.dedup();
         let mut both = |name, weight: f32, heads: &MaskedHeads, shift: usize, words: Matrix| {
             let mut parts = Vec::new();
-            for (a, b) in self.batch.language_pairs(self.frozen) {
+            for (a, b) in &pairs {
                 let text = |rows: &[u32], shift: usize| {
                     select(
                         self.text.leaky_trace(),
                         &rows.iter().map(|r| r + shift as u32).collect::<Vec<_>>(),
                     )
                 };
-                let masked = [text(&a, shift), text(&b, shift)];
-                let whole = [text(&a, 0), text(&b, 0)];
+                let masked = [text(a, shift), text(b, shift)];
+                let whole = [text(a, 0), text(b, 0)];
                 parts.push(masked_pair(masked, whole, &heads.sentences, mclm.frozen, precision));
-                // `words` holds the unmasked sentences first, then the masked ones.
-                let half = words.shape().0 as u32 / 2;
-                let word = |rows: &[u32], shift: u32| {
-                    select(words.leaky_trace(), &rows.iter().map(|r| r + shift).collect::<Vec<_>>())
+                // `words` holds the compared sentences first, then their masked versions.
+                let word = |rows: &[u32], first: usize| {
+                    let place = |r| compared.binary_search(r).expect("a compared sentence") + first;
+                    select(words.leaky_trace(), &rows.iter().map(|r| place(r) as u32).collect::<Vec<_>>())
                 };
-                let masked = [word(&a, half), word(&b, half)];
-                let whole = [word(&a, 0), word(&b, 0)];
+                let masked = [word(a, compared.len()), word(b, compared.len())];
+                let whole = [word(a, 0), word(b, 0)];
                 parts.push(masked_pair(masked, whole, &heads.words, mclm.frozen, precision));
             }
             total.add(name, weight, parts);
         };
         let (mut tapes, tokens) = (Vec::new(), || self.tokens.leaky_trace());
         if let (Some(heads), Some(shift)) = (&mclm.average, self.batch.deleted) {
-            let sentences = Arc::new(self.batch.with_masked(shift));
+            let sentences = Arc::new(self.batch.with_masked(&compared, shift));
             let (words, tape) = mean(tokens(), &sentences).split_tape();
             tapes.push(tape);
             both("mclm_average", config.mclm.average, heads, shift, words);
@@ -228,7 +235,7 @@ impl Views<'_> {
         if let (Some(heads), Some(shift), Some((cell, layer))) =
             (&mclm.lstm, self.batch.replaced, &mclm.encoder)
         {
-            let sentences = Arc::new(self.batch.with_masked(shift));
+            let sentences = Arc::new(self.batch.with_masked(&compared, shift));
             let (lstm, linear) = match mclm.frozen {
                 true => (lstm_through as fn(_, &_, &_, _, _) -> _, linear_through as fn(_, &_, _) -> _),
                 false => (lstm as fn(_, &_, &_, _, _) -> _, linear as fn(_, &_, _) -> _),

@@ -145,7 +145,11 @@ fn go(
     if !ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, log)? {
         return Ok(None);
     }
-    finish(&folder, corpus, trainer.state.best_step, log, terminal)?;
+    let best = trainer.state.best_step;
+    // What follows reads the best checkpoint; both at once would be the most memory that a training takes.
+    drop(trainer);
+    drop((train, encoder));
+    finish(&folder, corpus, best, log, terminal)?;
     Run::open(&folder.path, &[]).map(Some)
 }
 
@@ -187,7 +191,11 @@ fn acquire(
     let end = follow(done, steps, (reached, until), &log, terminal, run)?;
     let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
     match ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, &log)? {
-        true => finish(&folder, &corpus, trainer.state.best_step, &log, terminal),
+        true => {
+            let best = trainer.state.best_step;
+            drop(trainer);
+            finish(&folder, &corpus, best, &log, terminal)
+        }
         false => Ok(()),
     }
 }

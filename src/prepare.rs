@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
@@ -55,7 +55,7 @@ pub fn prepare(
         return Ok(of_characters(config, corpus, segmenters, &tokens));
     }
     progress("vectors", 0, languages.len(), 0.0);
-    let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache)?;
+    let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache, &mut *progress)?;
     let width = vectors[0].width();
     if let Some(l) = vectors.iter().position(|v| v.width() != width) {
         let (a, b) = (&languages[0], &languages[l]);
@@ -191,11 +191,19 @@ fn all_vectors(
     segmenters: &[Segmenter],
     tokens: &[Vec<Vec<String>>],
     cache: Option<&Path>,
+    progress: Progress,
 ) -> Result<Vec<WordVectors>> {
+    let told = Mutex::new((0, progress));
     let of = |l: usize, wait: bool| {
         let texts = corpus.texts[l].as_deref().unwrap_or_default();
         let from = VectorSource { words: config.words(), base: config.base(), texts, cache };
-        from.take(&corpus.languages[l], &segmenters[l], &tokens[l], wait)
+        let vectors = from.take(&corpus.languages[l], &segmenters[l], &tokens[l], wait)?;
+        if vectors.is_some() {
+            let (done, progress) = &mut *told.lock().expect("telling of progress does not panic");
+            *done += 1;
+            progress("vectors", *done, tokens.len(), 0.0);
+        }
+        Ok(vectors)
     };
     let first: Vec<Option<WordVectors>> =
         (0..tokens.len()).into_par_iter().map(|l| of(l, false)).collect::<Result<_>>()?;

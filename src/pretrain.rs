@@ -3,9 +3,9 @@
 
 mod stored;
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use dfdx::prelude::*;
 
@@ -67,7 +67,7 @@ pub struct Pretrained {
 }
 
 /// Called with stage, step, steps and loss.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize, f32);
+pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
 
 /// Of what is kept of a pretraining; another one is made anew.
 const VERSION: u32 = 1;
@@ -84,8 +84,10 @@ pub fn pretrain(
     cache: Option<&Cache>,
     progress: Progress,
 ) -> Result<Pretrained> {
-    let progress = RefCell::new(progress);
-    let tell = |stage: &str, step, steps, loss| (progress.borrow_mut())(stage, step, steps, loss);
+    let progress = Mutex::new(progress);
+    let tell = |stage: &str, step, steps, loss| {
+        (progress.lock().expect("telling of progress does not panic"))(stage, step, steps, loss);
+    };
     // Nothing else of the configuration can matter to what is kept, as nothing else is passed on.
     let train = TrainConfig { images: train.images, captions: train.captions.clone(), ..Default::default() };
     let triplet = TripletConfig { weight: 1.0, ..loss.triplet.clone() };

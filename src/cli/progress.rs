@@ -110,7 +110,12 @@ impl Stages {
     pub fn at(&mut self, stage: &str, done: usize, total: usize, loss: f32) {
         if self.current.as_ref().is_none_or(|(name, _)| name != stage) {
             self.finish();
-            self.current = Some((stage.to_owned(), Progress::new(&self.terminal, stage, total as u64)));
+            let progress = Progress::new(&self.terminal, stage, total as u64);
+            if let View::Lines { terminal, .. } = &progress.view {
+                // The first step may take minutes.
+                terminal.say(&progress.task.line(Duration::ZERO));
+            }
+            self.current = Some((stage.to_owned(), progress));
         }
         if let Some((_, progress)) = &mut self.current {
             if loss != 0.0 {

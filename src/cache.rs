@@ -100,7 +100,7 @@ mod tests {
                 made.fetch_add(1, Ordering::SeqCst);
                 Ok("result".to_string())
             },
-            save: &|text, path| crate::checkpoint::write_whole(path, text.as_bytes()),
+            save: &|text, path| crate::write::write_whole(path, text.as_bytes()),
             open: &|path| fs::read_to_string(path).map_err(|e| Error::reading(path, e)),
         })
     }
@@ -132,9 +132,7 @@ mod tests {
                             made.fetch_add(1, Ordering::SeqCst);
                             Ok("result".to_string())
                         },
-                        save: &|text: &String, path: &Path| {
-                            crate::checkpoint::write_whole(path, text.as_bytes())
-                        },
+                        save: &|text: &String, path: &Path| crate::write::write_whole(path, text.as_bytes()),
                         open: &|path: &Path| fs::read_to_string(path).map_err(|e| Error::reading(path, e)),
                     };
                     assert_eq!(cache.get(&slow).unwrap(), "result");

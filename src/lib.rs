@@ -12,6 +12,7 @@
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod write;
 
 // What comes in.
 pub mod corpus;

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use tensors::write_tensors;
-pub use tensors::{Stored, TensorFile, write_tensors_with, write_whole};
+pub use tensors::{Stored, TensorFile, write_tensors_with};
 
 use crate::config::{Config, EmbeddingKind};
 use crate::embedding::characters::{CharacterWords, Spellings};
@@ -30,6 +30,7 @@ use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::optim::{Adam, AdamState, Parameter};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// Version of the run folder; another one is refused.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::stdout;
 use super::terminal::Terminal;
 use crate::sweep::{SweepFolder, results};
+use crate::write::write_whole;
 use crate::{Result, report, run};
 
 /// Write the report of a run or sweep: one HTML page
@@ -36,7 +37,7 @@ pub(super) fn write(run: &Path, terminal: &Terminal) -> Result<PathBuf> {
     let (content, notes) = run::report(run)?;
     notes.iter().for_each(|note| terminal.warn(note));
     let page = run.join("report.html");
-    report::write(&page, &report::html(&content))?;
+    write_whole(&page, report::html(&content).as_bytes())?;
     Ok(page)
 }
 
@@ -44,6 +45,6 @@ pub(super) fn write(run: &Path, terminal: &Terminal) -> Result<PathBuf> {
 pub(super) fn write_sweep(folder: &Path) -> Result<PathBuf> {
     let rows = results::read(&SweepFolder::new(folder).results())?;
     let page = folder.join("report.html");
-    report::write(&page, &report::sweep_html(&run::name(folder), &rows))?;
+    write_whole(&page, report::sweep_html(&run::name(folder), &rows).as_bytes())?;
     Ok(page)
 }

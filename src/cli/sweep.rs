@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
-use crate::checkpoint::write_whole;
 use crate::sweep::cluster::{self, Tasks};
 use crate::sweep::estimate;
 use crate::sweep::local::{self, Event, Local};
 use crate::sweep::{Plan, Row, Status, SweepFolder};
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// Train many variants of a model and compare them

@@ -1,12 +1,12 @@
 //! NumPy's `.npy`: versions 1 to 3, C order, little-endian f16 or f32, two axes.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use half::f16;
 
 use super::features::{Layout, Number};
+use crate::write::write_whole_with;
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -124,20 +124,9 @@ fn write<const N: usize>(
     bytes: impl Fn(f32) -> [u8; N],
 ) -> Result<()> {
     assert_eq!(values.len(), rows * width, "a matrix of {rows} rows of {width}");
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}.partial", std::process::id()));
-    let written = (|| -> io::Result<()> {
-        let mut out = BufWriter::new(File::create(&partial)?);
-        write_header(&mut out, descr, rows, width)?;
-        for &value in values {
-            out.write_all(&bytes(value))?;
-        }
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)
-    })();
-    written.map_err(|e| {
-        let _ = fs::remove_file(&partial); // the first error is the one to tell
-        Error::writing(path, e)
+    write_whole_with(path, |out| {
+        write_header(out, descr, rows, width)?;
+        values.iter().try_for_each(|&value| out.write_all(&bytes(value)))
     })
 }
 
@@ -168,6 +157,8 @@ impl<'a> NpyWriter<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::Features;
     use super::*;
 

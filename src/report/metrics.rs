@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::write_whole;
 use crate::eval::ordered;
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// One line, told apart by its `kind`.

@@ -7,10 +7,6 @@ mod picture;
 pub mod plot;
 mod sweep;
 
-use std::path::Path;
-
-use crate::Result;
-use crate::checkpoint::write_whole;
 use crate::eval::{Consistency, Evaluation, Growth};
 
 pub use metrics::{MetricsLine, Step, Term, Validation};
@@ -61,35 +57,4 @@ pub struct Hit {
     pub score: f32,
     /// Whether the query speaks of this picture.
     pub right: bool,
-}
-
-/// Writes a page whole or not at all.
-pub fn write(path: &Path, page: &str) -> Result<()> {
-    write_whole(path, page.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_page_is_written_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("report.html");
-        let report = RunReport { name: "demo".into(), ..RunReport::default() };
-        write(&path, &html(&report)).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), html(&report));
-        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
-        assert_eq!(names, ["report.html"]);
-
-        let taken = folder.path().join("folder");
-        fs::create_dir_all(taken.join("full")).unwrap();
-        let error = write(&taken, &html(&report)).unwrap_err();
-        assert_eq!(error.exit_status(), 1);
-        assert!(error.to_string().contains("folder`: cannot be written"), "{error}");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "no half file stays");
-        assert!(write(&folder.path().join("missing/report.html"), "").is_err());
-    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::start::Place;
 use super::{Retriever, Sentences};
 use crate::batch::derive;
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, write_whole};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint};
@@ -23,6 +23,7 @@ use crate::ops::tape::{data_mut, data1_mut, vector};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Tensors, Tower, TowerConfig, TowerTokenizer, token_embedding};
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// A trained model and its folder.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{Captions, derive};
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding, write_whole};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding};
 use crate::config::{Config, changes};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
@@ -15,6 +15,7 @@ use crate::optim::Adam;
 use crate::prepare::{encode, prepare};
 use crate::pretrain::Progress;
 use crate::words::Segmenter;
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// All that a trainer needs; its latest checkpoint is in the folder.

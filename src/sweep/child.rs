@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use super::Trial;
 use super::folder::{Status, TrialFolder, TrialState};
-use crate::checkpoint::{Which, write_whole};
+use crate::checkpoint::Which;
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// What trials are started with.

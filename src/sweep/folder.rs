@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Trial;
 use super::results::{self, Row};
-use crate::checkpoint::{RunFolder, Which, write_whole};
+use crate::checkpoint::{RunFolder, Which};
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// Version of the state files; another one is refused.

@@ -14,8 +14,8 @@ use fasttext::dictionary::{Dictionary, Entry, EntryType};
 use fasttext::fasttext::{FASTTEXT_FILEFORMAT_MAGIC_INT32 as MAGIC, FASTTEXT_VERSION as VERSION};
 use fasttext::matrix::Matrix;
 
-use super::vectors::write_whole;
 use crate::config::{FastTextConfig, FastTextModel};
+use crate::write::write_whole_with;
 use crate::{Error, Result};
 
 /// Vectors of words and of the hashed character n-grams in them.
@@ -98,7 +98,7 @@ impl Subwords {
         if self.kept.as_ref().is_some_and(|kept| link(kept, path).is_ok()) {
             return Ok(());
         }
-        write_whole(path, |file| {
+        write_whole_with(path, |file| {
             file.write_all(&self.bytes.get()[..self.matrix + self.rows() * self.width * 4])?;
             // Not quantised, and 0 rows.
             file.write_all(&[0; 9])?;

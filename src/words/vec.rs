@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use super::vectors::write_whole;
+use crate::write::write_whole_with;
 use crate::{Error, Result};
 
 /// Vectors of the needed words alone.
@@ -77,7 +77,7 @@ impl Table {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<()> {
-        write_whole(path, |file| {
+        write_whole_with(path, |file| {
             writeln!(file, "{} {}", self.ids.len(), self.width)?;
             let mut words: Vec<_> = self.ids.iter().collect();
             words.sort_unstable_by_key(|(_, id)| **id);

@@ -1,7 +1,7 @@
 //! The vector of a word, from wherever it comes.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -117,22 +117,6 @@ impl WordVectors {
             Kind::Table(table) => table.skipped(),
         }
     }
-}
-
-/// Writes a file beside its place and moves it there: what it replaces may be mapped, and stays whole if the disk is full.
-pub(super) fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let replace = || {
-        let mut file = BufWriter::new(File::create(&partial)?);
-        write(&mut file)?;
-        file.flush()?;
-        std::fs::rename(&partial, path)
-    };
-    replace().map_err(|e| Error::writing(path, e))
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ impl Init {
 }
 
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
+#[derive(Clone)]
 pub struct ImageBranch {
     pub hidden: LinearWeights,
     pub norm: BatchNormWeights,

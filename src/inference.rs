@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use dfdx::prelude::NoneTape;
+use dfdx::prelude::{NoneTape, OwnedTape};
 
-use crate::batch::Captions;
+use crate::batch::{Captions, derive};
 use crate::config::{Config, Precision};
 use crate::corpus::{Features, Split};
+use crate::device::Dev;
 use crate::embedding::lexicon::Collector;
 use crate::embedding::{Lexicon, Slot};
 use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
@@ -76,6 +77,22 @@ pub fn embed_features(model: &mut Model, features: &Features, expected: usize) -
     Ok(embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
 }
 
+/// All pictures as training sees them, with the noise of dropout and of batches of `batch` pictures; (pictures, joint), unit
+/// length. The model stays as it is.
+pub fn embed_features_with_noise(model: &Model, features: &Features, batch: usize, seed: u64) -> Vec<f32> {
+    let (mut image, width) = (model.image.clone(), features.width());
+    let mut out = Vec::new();
+    for first in (0..features.rows()).step_by(batch.max(1)) {
+        let count = batch.min(features.rows() - first);
+        let mut x = vec![0.0; count * width];
+        x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
+        let seed = derive(seed, "noise", first as u64);
+        let vectors = image.forward::<OwnedTape<f32, Dev>>(matrix(x, count, width), seed);
+        out.extend_from_slice(data(&vectors));
+    }
+    out
+}
+
 /// Queries in a language that the model does not know, translated into one that it does.
 pub struct Queries {
     pub language: String,
@@ -129,4 +146,47 @@ pub fn evaluate(
     }
     let parameters = Parameters { train: train as u64, test: test as u64 };
     Ok(Evaluation::new(what.name, features.rows(), more, what.folds, languages, parameters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawConfig;
+    use crate::corpus::write_npy;
+    use crate::embedding::HybridEmbedding;
+    use crate::ops::check::noise;
+    use crate::ops::rows::Table;
+
+    #[test]
+    fn noisy_pictures_come_from_their_seed_and_leave_the_model_as_it_is() {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions.push(crate::config::CaptionSource {
+            languages: raw.data.languages.clone(),
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        });
+        (raw.embedding.top_k, raw.embedding.width) = (0, 4);
+        (raw.text.hidden, raw.text.joint, raw.image.hidden) = (4, 4, 16);
+        let config = raw.check(".".into()).expect("a good configuration");
+        let embedding = HybridEmbedding {
+            latents: Table::new(4, noise(8, 1)),
+            own: Vec::new(),
+            mask: None,
+            train_words: true,
+            characters: None,
+        };
+        let mut model = Model::new(&config, embedding, 6, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.npy");
+        write_npy(&file, 20, 6, &noise(120, 2)).unwrap();
+        let features = Features::open(&[file]).unwrap();
+        let clean = embed_features(&mut model, &features, 6).unwrap();
+        let noisy = embed_features_with_noise(&model, &features, 8, 3);
+        assert_eq!(noisy, embed_features_with_noise(&model, &features, 8, 3));
+        assert_ne!(noisy, embed_features_with_noise(&model, &features, 8, 4));
+        assert_ne!(noisy, clean);
+        assert!(noisy.chunks(4).all(|x| (x.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4));
+        assert_eq!(clean, embed_features(&mut model, &features, 6).unwrap(), "statistics did not move");
+    }
 }

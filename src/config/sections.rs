@@ -733,6 +733,9 @@ pub struct GrowConfig {
     pub learning_rate: f32,
     /// Weight of the neighbourhood constraint between the new sentences and the captions of each known language.
     pub neighbourhood: f32,
+    /// Vectors of each picture with the noise of training (dropout, statistics of a batch), taken in turn, one an epoch, and
+    /// no more than there are epochs; 0 takes the one without noise throughout.
+    pub views: usize,
     /// Captions per picture of each known language that the new ones are compared with; each is embedded once.
     pub captions: usize,
     /// Passes over the captions of all languages afterwards in which everything is trained; 0 keeps the run as it was.
@@ -748,11 +751,12 @@ impl Default for GrowConfig {
             top_k: 5000,
             word_width: 50,
             align: AlignConfig::default(),
-            epochs: 4,
+            epochs: 6,
             least_steps: 100,
             images: 128,
             learning_rate: 5e-3,
             neighbourhood: 1.0,
+            views: 6,
             captions: 1,
             unfrozen_epochs: 0,
             unfrozen_learning_rate: 1e-4,

@@ -4,11 +4,11 @@
 use rayon::prelude::*;
 
 use super::Work;
-use crate::batch::{CaptionIndex, Captions};
+use crate::batch::{CaptionIndex, Captions, derive};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::Slot;
 use crate::embedding::kmeans::unit;
-use crate::inference::{embed_features, embed_sentences};
+use crate::inference::{embed_features, embed_features_with_noise, embed_sentences};
 use crate::run::Run;
 use crate::{Error, Result};
 
@@ -27,6 +27,8 @@ pub struct Known {
     pub groups: usize,
     /// Vectors of the groups' pictures (groups, joint); none for translations.
     pub images: Option<Vec<f32>>,
+    /// The same vectors with the noise of training, several times over, for the training to take in turn.
+    pub views: Vec<Vec<f32>>,
     /// By base language: captions that mean the same, and their vectors (captions, joint).
     pub captions: Vec<(Captions, Vec<f32>)>,
     /// By base language: the mean of the words of all the group's captions, mapped by the scorer's layer
@@ -77,6 +79,7 @@ impl Lesson {
         trained_on: &Corpus,
         new: &Corpus,
         per_picture: usize,
+        (views, seed): (usize, u64),
         work: &mut Work,
     ) -> Result<Lesson> {
         let captions = &new.train.captions[0];
@@ -111,7 +114,17 @@ impl Lesson {
         };
         let texts: Texts = base.iter().map(|&l| captions_of(l)).collect();
         let per_group = if same { per_picture } else { 0 };
-        let known = Known::new(run, base, &texts, Some(images), per_group, work);
+        let mut known = Known::new(run, base, &texts, Some(images), per_group, work);
+        known.views = (0..views as u64)
+            .map(|n| {
+                work.pictures(features.rows());
+                let batch = run.config.train().images;
+                rows(
+                    &pictures,
+                    &embed_features_with_noise(&run.model, features, batch, derive(seed, "view", n)),
+                )
+            })
+            .collect();
         let segmenter = segmenter(run, &new.languages[0])?;
         let group_of = captions.iter().map(|c| pictures.partition_point(|&p| p < c.image) as u32).collect();
         Ok(Lesson { group_of, words: captions.iter().map(|c| segmenter.segment(&c.text)).collect(), known })
@@ -189,7 +202,7 @@ impl Known {
             let vectors = embed_sentences(&run.model, &run.encoder.lexicon, l, &chosen.slots, precision);
             captions.push((chosen, vectors));
         }
-        Known { groups, images, captions, means }
+        Known { groups, images, views: Vec::new(), captions, means }
     }
 }
 
@@ -215,6 +228,7 @@ impl Known {
         Known {
             groups: groups.len(),
             images: self.images.as_ref().map(rows),
+            views: self.views.iter().map(rows).collect(),
             captions: self.captions.iter().map(captions).collect(),
             means: self.means.iter().map(rows).collect(),
         }

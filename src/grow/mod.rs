@@ -197,7 +197,15 @@ impl<'a> Growing<'a> {
         let grow = material.given.grow();
         let captions = if compares_with_known(run.config.loss(), grow) { grow.captions } else { 0 };
         if let Some(corpus) = material.corpus {
-            lessons.push(Lesson::of_pictures(run, &base, trained_on, corpus, captions, &mut work)?);
+            lessons.push(Lesson::of_pictures(
+                run,
+                &base,
+                trained_on,
+                corpus,
+                captions,
+                (grow.views.min(grow.epochs), seed),
+                &mut work,
+            )?);
         }
         for (n, pairs) in &material.translations {
             lessons.push(Lesson::of_translations(run, &base, *n, material.code, pairs, &mut work)?);

@@ -18,7 +18,7 @@ use crate::objective::{Taped, Total, Views};
 use crate::ops::linear::linear;
 use crate::ops::rows::{lookup, select, stack};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::matrix;
+use crate::ops::tape::{data, data_mut, data1, data1_mut, matrix};
 use crate::optim::{Adam, Parameter};
 use crate::pretrain::Progress;
 use crate::text::visit_linear;
@@ -70,6 +70,7 @@ impl Pupil<'_> {
         let prepared = self.prepared();
         (self.model.text.frozen, self.model.mclm.frozen) = (true, true);
         let mut best = (0, score(self.model)?, self.own().clone());
+        let mut average = self.own().clone();
         for step in 0..steps {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Error::run("stopped").hint("nothing was written; the same command begins again"));
@@ -77,7 +78,12 @@ impl Pupil<'_> {
             let (lesson, draw) = schedule.draw(step);
             let known = &self.lessons.all[lesson].known;
             let joint = self.config.text().joint;
-            let picture = |group: usize, out: &mut [f32]| match &known.images {
+            let views = known.views.len();
+            let images = match views {
+                0 => known.images.as_ref(),
+                n => known.views.get(step / schedule.steps_per_epoch() % n),
+            };
+            let picture = |group: usize, out: &mut [f32]| match images {
                 Some(images) => out.copy_from_slice(&images[group * joint..][..joint]),
                 None => out.fill(0.0),
             };
@@ -103,13 +109,16 @@ impl Pupil<'_> {
                 f("words", Parameter::Table(&mut own.words));
                 visit_linear("layer", &mut own.layer, f);
             });
+            average_in(&mut average, self.own(), self.config.train().average, step);
             if (step + 1).is_multiple_of(schedule.steps_per_epoch()) {
                 let every: Vec<u32> = (0..self.own().words.rows() as u32).collect();
                 adam.catch_up("words", &mut self.model.embedding.own[language].words, &every);
+                let learning = std::mem::replace(&mut self.model.embedding.own[language], average.clone());
                 let now = score(self.model)?;
                 if now.is_none() || now > best.1 {
                     best = ((step + 1) / schedule.steps_per_epoch(), now, self.own().clone());
                 }
+                self.model.embedding.own[language] = learning;
             }
         }
         self.model.embedding.own[self.language] = best.2;
@@ -246,6 +255,20 @@ impl Pupil<'_> {
     }
 }
 
+/// Moves the average towards what is learnt; at first faster, so that it forgets the start. Without averaging it follows.
+fn average_in(average: &mut OwnWords, now: &OwnWords, decay: f32, step: usize) {
+    if decay == 0.0 {
+        return average.clone_from(now);
+    }
+    let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));
+    let towards = |average: &mut [f32], now: &[f32]| {
+        average.iter_mut().zip(now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a));
+    };
+    towards(&mut average.words.data, &now.words.data);
+    towards(data_mut(&mut average.layer.weight), data(&now.layer.weight));
+    towards(data1_mut(&mut average.layer.bias), data1(&now.layer.bias));
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -317,6 +340,7 @@ mod tests {
         let known = Known {
             groups: GROUPS as usize,
             images: Some(images),
+            views: Vec::new(),
             captions: vec![embed(0), embed(1)],
             means: Vec::new(),
         };
@@ -349,6 +373,22 @@ mod tests {
         let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
         let batch = pupil.assembler().assemble(&draw, &all[0].captions, 4, picture, 7);
         test(pupil, &draw.captions, &batch);
+    }
+
+    #[test]
+    fn the_average_forgets_its_start_and_without_averaging_follows() {
+        let config = config();
+        let (start, now) = (model(&config).embedding.own[0].clone(), model(&config).embedding.own[1].clone());
+        let mut average = start.clone();
+        (0..2000).for_each(|step| average_in(&mut average, &now, 0.99, step));
+        let off = average.words.data.iter().zip(&now.words.data).map(|(a, b)| (a - b).abs());
+        assert!(off.fold(0.0, f32::max) < 1e-5);
+        let mut one = start.clone();
+        average_in(&mut one, &now, 0.99, 0);
+        let expected = 0.1 * start.words.data[0] + 0.9 * now.words.data[0];
+        assert!((one.words.data[0] - expected).abs() < 1e-6, "a tenth of the start is left");
+        average_in(&mut one, &now, 0.0, 7);
+        assert_eq!(one.words.data, now.words.data);
     }
 
     #[test]

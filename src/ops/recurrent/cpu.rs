@@ -16,8 +16,10 @@ use crate::ops::sequences::{Occurrences, Sequences};
 use crate::ops::simd::{Loop, vectorise};
 use crate::ops::tape::{Grads, data, data1};
 
-/// A fixed number, so that sums are formed in the same order on any machine.
+/// At most so many chunks, and at least so many sentences in each, as every time step of a chunk reads all weights: numbers that
+/// do not depend on the machine, so that sums are formed in the same order on any.
 const CHUNKS: usize = 8;
+const SENTENCES: usize = 64;
 
 /// Sentences that one thread runs through time together, longest first.
 struct Chunk {
@@ -31,9 +33,10 @@ struct Chunk {
 fn deal(sentences: &Sequences) -> Vec<Chunk> {
     let mut order: Vec<u32> = (0..sentences.len() as u32).collect();
     order.sort_by_key(|&s| std::cmp::Reverse(sentences.length(s as usize)));
-    (0..CHUNKS)
+    let chunks = sentences.len().div_ceil(SENTENCES).clamp(1, CHUNKS);
+    (0..chunks)
         .map(|c| {
-            let mine: Vec<u32> = order.iter().skip(c).step_by(CHUNKS).copied().collect();
+            let mine: Vec<u32> = order.iter().skip(c).step_by(chunks).copied().collect();
             let longest = mine.first().map_or(0, |&s| sentences.length(s as usize));
             let active: Vec<usize> =
                 (0..longest).map(|t| mine.partition_point(|&s| sentences.length(s as usize) > t)).collect();

@@ -112,7 +112,7 @@ fn training(corpus: &Corpus, encoder: &Encoder, tokens: &[Vec<Vec<String>>]) -> 
     let captions = |l: usize| Captions {
         index: index(&corpus.train, l),
         image_of: corpus.train.captions[l].iter().map(|c| c.image).collect(),
-        slots: tokens[l].par_iter().map(|words| encoder.slots(l, words)).collect(),
+        slots: encoder.slots(l, &tokens[l]),
     };
     (0..tokens.len()).map(captions).collect()
 }

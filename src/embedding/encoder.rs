@@ -1,5 +1,7 @@
 //! Text → slots: segmentation, vocabulary, and the scorer for words not seen in training.
 
+use std::collections::{BTreeSet, HashMap};
+
 use rayon::prelude::*;
 
 use super::lexicon::{Lexicon, Slot};
@@ -25,28 +27,40 @@ impl Encoder {
 
     /// The slots of a sentence; words that have none are left out.
     pub fn encode(&self, language: usize, text: &str) -> Vec<Slot> {
-        self.slots(language, &self.segmenters[language].segment(text))
-    }
-
-    /// The slots of a segmented sentence.
-    pub fn slots(&self, language: usize, words: &[String]) -> Vec<Slot> {
-        words.iter().filter_map(|w| self.slot(language, w)).collect()
-    }
-
-    fn slot(&self, language: usize, word: &str) -> Option<Slot> {
-        if let Some(slot) = self.lexicon.slot(language, word) {
-            return Some(slot);
-        }
-        if self.unseen == Unseen::Drop || self.scorer.keys.is_empty() {
-            return None;
-        }
-        let vectors = &self.vectors[language];
-        let mut vector = vec![0.0; vectors.width()];
-        vectors.vector(word, &mut vector).then(|| Slot::Latent(self.scorer.assign(language, &vector)[0]))
+        self.encode_all(language, &[text]).remove(0)
     }
 
     /// Many sentences of one language, on all threads.
     pub fn encode_all(&self, language: usize, texts: &[&str]) -> Vec<Vec<Slot>> {
-        texts.par_iter().map(|t| self.encode(language, t)).collect()
+        let segmenter = &self.segmenters[language];
+        self.slots(language, &texts.par_iter().map(|t| segmenter.segment(t)).collect::<Vec<_>>())
+    }
+
+    /// The slots of segmented sentences. Unseen words are scored all at once, each of them once.
+    pub fn slots(&self, language: usize, sentences: &[Vec<String>]) -> Vec<Vec<Slot>> {
+        let unseen = self.unseen(language, sentences);
+        let slot = |word: &String| {
+            self.lexicon.slot(language, word).or_else(|| unseen.get(word.as_str()).copied().map(Slot::Latent))
+        };
+        sentences.par_iter().map(|words| words.iter().filter_map(slot).collect()).collect()
+    }
+
+    /// The latent token of each unseen word that has a vector.
+    fn unseen<'w>(&self, language: usize, sentences: &'w [Vec<String>]) -> HashMap<&'w str, u32> {
+        if self.unseen == Unseen::Drop || self.scorer.keys.is_empty() {
+            return HashMap::new();
+        }
+        let unseen = |word: &&String| self.lexicon.slot(language, word).is_none();
+        let words: BTreeSet<&str> =
+            sentences.par_iter().flat_map_iter(|s| s.iter().filter(unseen).map(String::as_str)).collect();
+        let vectors = &self.vectors[language];
+        let (mut known, mut all, mut vector) = (Vec::new(), Vec::new(), vec![0.0; vectors.width()]);
+        for word in words {
+            if vectors.vector(word, &mut vector) {
+                known.push(word);
+                all.extend_from_slice(&vector);
+            }
+        }
+        known.into_iter().zip(self.scorer.assign(language, &all)).collect()
     }
 }

@@ -189,9 +189,10 @@ impl Known {
             rows.for_each(|(texts, out)| words.mean(n, l, texts, out));
             means.push(mean);
             let mut chosen = Captions::default();
+            let mut slots = run.encoder.encode_all(l, &texts[n].concat()).into_iter();
             for (group, texts) in texts[n].iter().enumerate() {
-                let slots = texts.iter().map(|text| known(run, l, text)).filter(|s| !s.is_empty());
-                for slots in slots.take(per_group) {
+                let all: Vec<Vec<Slot>> = slots.by_ref().take(texts.len()).collect();
+                for slots in all.into_iter().filter(|s| !s.is_empty()).take(per_group) {
                     chosen.image_of.push(group as u32);
                     chosen.slots.push(slots);
                 }
@@ -233,10 +234,6 @@ impl Known {
             means: self.means.iter().map(rows).collect(),
         }
     }
-}
-
-fn known(run: &Run, language: usize, text: &str) -> Vec<Slot> {
-    run.encoder.encode(language, text)
 }
 
 /// Whether two sets of features are rows of the same files.

@@ -232,7 +232,7 @@ impl<'a> Growing<'a> {
         let layer = align(&lessons, &new_words, width, grow, loss, self.seed, &mut work, progress)?;
         clock.lap("alignment");
         let language = self.attach(run, layer, grow.top_k, &mut work)?;
-        let slots = lessons.all.iter().map(|l| self.slots(run, language, l)).collect();
+        let slots = lessons.all.iter().map(|l| run.encoder.slots(language, &l.words)).collect();
         let mut best_epoch = 0;
         if grow.top_k > 0 {
             let mut judge = Judge::new(run, self.material.corpus, language)?;
@@ -241,6 +241,7 @@ impl<'a> Growing<'a> {
             let (lessons, seed, stop) = (&lessons, self.seed, self.material.stop);
             let mut pupil =
                 Pupil { config: &config, given, model, base, language, lessons, slots, seed, stop };
+            clock.lap("where its own words start");
             let mut score = |model: &crate::model::Model| judge.score(model, &encoder.lexicon);
             best_epoch = pupil.train(&mut score, &mut work, progress)?.0;
         }
@@ -336,11 +337,6 @@ impl<'a> Growing<'a> {
         }
         run.model.languages.push(self.material.code.to_string());
         Ok(language)
-    }
-
-    /// A lesson's sentences as slots: all words, as when the run reads them.
-    fn slots(&self, run: &Run, language: usize, lesson: &Lesson) -> Vec<Vec<Slot>> {
-        lesson.words.iter().map(|words| run.encoder.slots(language, words)).collect()
     }
 }
 

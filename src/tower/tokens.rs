@@ -32,7 +32,11 @@ impl TowerTokenizer {
     /// Data: no tokenizer; more tokens than the tower's embedding has rows, or so few that it belongs to another one;
     /// other special tokens than the architecture's.
     pub fn open(path: &Path, config: &TowerConfig) -> Result<Self> {
-        let tokenizer = HuggingFace::open(path)?;
+        Self::new(HuggingFace::open(path)?, path, config)
+    }
+
+    /// Takes a tokenizer for a tower; `path` names it in errors, which are those of [`Self::open`].
+    pub fn new(tokenizer: HuggingFace, path: &Path, config: &TowerConfig) -> Result<Self> {
         let wrong = |what: String| {
             Err(Error::data(what)
                 .at(path)

@@ -27,7 +27,7 @@ use crate::ops::tape::{data, data1, matrix, record};
 use crate::ops::transformer::Pass;
 use crate::optim::Parameter;
 use crate::text::visit_linear;
-use crate::tower::{Encoded, Tower, TowerTokenizer};
+use crate::tower::{Encoded, Tower, TowerTokenizer, by_length, distinct};
 
 pub use acquirer::{Acquirer, Adapter};
 
@@ -63,9 +63,6 @@ pub struct Drop<'a> {
     pub tokens: &'a [u32],
 }
 
-/// Sentences encoded at a time.
-const SENTENCES: usize = 256;
-
 impl Entrance {
     /// A table and a fresh layer from it to `width`.
     pub fn new(
@@ -81,10 +78,7 @@ impl Entrance {
 
     /// The rows of the table that sentences need, ascending.
     pub fn rows(sentences: &Sequences) -> Vec<u32> {
-        let mut rows = sentences.rows.clone();
-        rows.sort_unstable();
-        rows.dedup();
-        rows
+        distinct(&sentences.rows)
     }
 
     /// Token vectors of the tower's width (tokens, width), without positions. Each distinct token is projected once.
@@ -215,25 +209,6 @@ impl Mla {
             f("scale", Parameter::Vector(scale));
         }
     }
-}
-
-/// Runs sentences through `encode` some at a time, neighbours in length together, and puts the vectors in order.
-fn by_length(
-    sentences: &Sequences,
-    width: usize,
-    mut encode: impl FnMut(&Arc<Sequences>) -> Vec<f32>,
-) -> Vec<f32> {
-    let mut out = vec![0.0; sentences.len() * width];
-    let mut order: Vec<usize> = (0..sentences.len()).collect();
-    order.sort_by_key(|&s| sentences.length(s));
-    for some in order.chunks(SENTENCES) {
-        let mut batch = Sequences::new();
-        some.iter().for_each(|&s| batch.push(sentences.get(s).iter().copied()));
-        for (&s, row) in some.iter().zip(encode(&Arc::new(batch)).chunks(width)) {
-            out[s * width..(s + 1) * width].copy_from_slice(row);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

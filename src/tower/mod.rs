@@ -1,19 +1,21 @@
-//! Text towers: transformers read from checkpoints in Hugging Face's layout, kept frozen.
+//! Text towers: transformers read from checkpoints in Hugging Face's layout and kept frozen, or new and trained here.
 //!
 //! A folder holds `config.json`, `model.safetensors` (or shards) and `tokenizer.json`. CLIP's text tower turns English
 //! into the joint space of pictures and text; BERT's is a multilingual encoder. Sentences are packed, not padded.
 
 mod config;
 mod files;
+mod new;
 mod read;
 mod tokens;
+mod write;
 
 use std::sync::Arc;
 
 use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
-use crate::ops::rows::select;
+use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix};
 use crate::ops::transformer::{
@@ -26,13 +28,13 @@ pub use files::Tensors;
 pub use read::token_embedding;
 pub use tokens::{Encoded, TowerTokenizer};
 
-/// A transformer over token ids, all of it frozen.
+/// A transformer over token ids. One from a checkpoint is frozen; a new one is trained, all of it.
 pub struct Tower {
     pub config: TowerConfig,
     /// (vocabulary, width)
-    tokens: Vec<f32>,
+    tokens: Table,
     /// (context, width); BERT's with the embedding of the first sentence's type added.
-    positions: Vec<f32>,
+    positions: Table,
     /// BERT normalises the sum of embeddings.
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
@@ -81,10 +83,7 @@ impl Tower {
     pub fn embed(&self, sentences: &Sequences) -> Matrix {
         let width = self.config.width;
         let mut out = Vec::with_capacity(sentences.rows.len() * width);
-        sentences
-            .rows
-            .iter()
-            .for_each(|&id| out.extend_from_slice(&self.tokens[id as usize * width..][..width]));
+        sentences.rows.iter().for_each(|&id| out.extend_from_slice(self.tokens.row(id as usize)));
         self.add_positions(&mut out, sentences);
         let x = matrix(out, sentences.rows.len(), width);
         match &self.embedding_norm {
@@ -93,12 +92,23 @@ impl Tower {
         }
     }
 
+    /// As [`Self::embed`], with gradients for the embeddings of a new tower.
+    pub fn embed_trained<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
+        let distinct = distinct(&sentences.rows);
+        let place = |id: &u32| distinct.binary_search(id).expect("an id of the sentences") as u32;
+        let ids: Vec<u32> = sentences.rows.iter().map(place).collect();
+        let places: Vec<u32> = (0..sentences.len()).flat_map(|s| 0..sentences.length(s) as u32).collect();
+        let longest: Vec<u32> = (0..places.iter().max().map_or(0, |n| n + 1)).collect();
+        let tokens = select(lookup::<T>(&self.tokens, &distinct), &ids); // (tokens, width)
+        tokens + select(lookup::<T>(&self.positions, &longest), &places)
+    }
+
     /// Adds the embedding of each token's place in its sentence to its row of `x` (tokens, width).
     pub fn add_positions(&self, x: &mut [f32], sentences: &Sequences) {
         let width = self.config.width;
         let mut rows = x.chunks_exact_mut(width);
         for s in 0..sentences.len() {
-            let places = self.positions.chunks_exact(width);
+            let places = self.positions.data.chunks_exact(width);
             assert!(sentences.length(s) <= self.config.context, "a sentence longer than the context");
             for (row, place) in rows.by_ref().take(sentences.length(s)).zip(places) {
                 row.iter_mut().zip(place).for_each(|(x, p)| *x += p);
@@ -146,8 +156,8 @@ impl Tower {
 
     /// Every weight by name, in a fixed order.
     pub fn visit(&self, f: &mut dyn FnMut(&str, &[f32])) {
-        f("tokens", &self.tokens);
-        f("positions", &self.positions);
+        f("tokens", &self.tokens.data);
+        f("positions", &self.positions.data);
         let norm = |name: &str, norm: &Option<NormWeights>, f: &mut dyn FnMut(&str, &[f32])| {
             if let Some(norm) = norm {
                 f(&format!("{name}.scale"), data1(&norm.scale));
@@ -182,6 +192,36 @@ impl Tower {
         let x = self.blocks(self.embed(sentences), sentences, pass, |_, x: Matrix| x);
         data(&self.pool(x, &rows, pass)).to_vec()
     }
+}
+
+/// Sentences encoded at a time.
+const SENTENCES: usize = 256;
+
+/// Runs sentences through `encode` some at a time, neighbours in length together, and puts the vectors in order.
+pub fn by_length(
+    sentences: &Sequences,
+    width: usize,
+    mut encode: impl FnMut(&Arc<Sequences>) -> Vec<f32>,
+) -> Vec<f32> {
+    let mut out = vec![0.0; sentences.len() * width];
+    let mut order: Vec<usize> = (0..sentences.len()).collect();
+    order.sort_by_key(|&s| sentences.length(s));
+    for some in order.chunks(SENTENCES) {
+        let mut batch = Sequences::new();
+        some.iter().for_each(|&s| batch.push(sentences.get(s).iter().copied()));
+        for (&s, row) in some.iter().zip(encode(&Arc::new(batch)).chunks(width)) {
+            out[s * width..(s + 1) * width].copy_from_slice(row);
+        }
+    }
+    out
+}
+
+/// Numbers in ascending order, each once.
+pub fn distinct(numbers: &[u32]) -> Vec<u32> {
+    let mut rows = numbers.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
 
 #[cfg(test)]

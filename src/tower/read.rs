@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Architecture, Block, Tensors, Tower, TowerConfig};
 use crate::ops::linear::LinearWeights;
+use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
 use crate::{Error, Result};
@@ -118,8 +119,11 @@ fn clip(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> 
     };
     let positions = format!("{prefix}embeddings.position_embedding.weight");
     Ok(Tower {
-        tokens: tensors.floats(&format!("{prefix}{CLIP_TOKENS}"), &[config.vocabulary, width])?,
-        positions: tensors.floats(&positions, &[config.context, width])?,
+        tokens: Table::new(
+            width,
+            tensors.floats(&format!("{prefix}{CLIP_TOKENS}"), &[config.vocabulary, width])?,
+        ),
+        positions: Table::new(width, tensors.floats(&positions, &[config.context, width])?),
         embedding_norm: None,
         blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
         final_norm: Some(layers.norm(&format!("{prefix}final_layer_norm"), width)?),
@@ -160,8 +164,11 @@ fn bert(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> 
         row.iter_mut().zip(&types[..width]).for_each(|(p, t)| *p += t);
     }
     Ok(Tower {
-        tokens: tensors.floats(&format!("{prefix}{BERT_TOKENS}"), &[config.vocabulary, width])?,
-        positions,
+        tokens: Table::new(
+            width,
+            tensors.floats(&format!("{prefix}{BERT_TOKENS}"), &[config.vocabulary, width])?,
+        ),
+        positions: Table::new(width, positions),
         embedding_norm: Some(layers.norm(&format!("{prefix}embeddings.LayerNorm"), width)?),
         blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
         final_norm: None,

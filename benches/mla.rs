@@ -68,7 +68,7 @@ fn main() {
 
     let german = lines(&folder.join("german.txt"));
     let german: Vec<&str> = german.iter().map(String::as_str).collect();
-    let pairs = Pairs { sentences: mla.tokens(1, &german).ids, rows: (0..german.len() as u32).collect() };
+    let pairs = Pairs::new(mla.tokens(1, &german).ids, (0..german.len() as u32).collect());
     let stage = StageData { languages: vec![pairs], vectors: teacher.clone(), truncated: 0 };
     let optimiser = TrainConfig { learning_rate: 2e-4, optimizer: Optimizer::Adam, ..TrainConfig::default() };
     let steps = value("--steps", 10);

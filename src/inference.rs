@@ -6,11 +6,12 @@ use dfdx::prelude::{NoneTape, OwnedTape};
 
 use crate::batch::{Captions, derive};
 use crate::config::{Config, Precision};
-use crate::corpus::{Features, Split};
+use crate::corpus::{Corpus, Features, Split, SplitName};
 use crate::device::Dev;
 use crate::embedding::lexicon::Collector;
 use crate::embedding::{Lexicon, Slot};
 use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
+use crate::image::ImageBranch;
 use crate::model::Model;
 use crate::ops::tape::{data, matrix};
 use crate::{Error, Result};
@@ -53,7 +54,7 @@ fn place(out: &mut Vec<f32>, width: &mut usize, vectors: &[f32], places: &[usize
 
 /// Picture features as unit vectors (pictures, joint).
 pub fn embed_images(
-    model: &mut Model,
+    branch: &mut ImageBranch,
     rows: usize,
     width: usize,
     row: impl Fn(usize, &mut [f32]),
@@ -63,18 +64,18 @@ pub fn embed_images(
         let count = PICTURES.min(rows - first);
         let mut x = vec![0.0; count * width];
         x.chunks_mut(width).enumerate().for_each(|(i, x)| row(first + i, x));
-        out.extend_from_slice(data(&model.image.forward::<NoneTape>(matrix(x, count, width), 0)));
+        out.extend_from_slice(data(&branch.forward::<NoneTape>(matrix(x, count, width), 0)));
     }
     out
 }
 
 /// All pictures of some features as unit vectors.
-pub fn embed_features(model: &mut Model, features: &Features, expected: usize) -> Result<Vec<f32>> {
+pub fn embed_features(branch: &mut ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
     if features.width() != expected {
         let what = format!("features of width {}; the model was trained on {expected}", features.width());
         return Err(Error::data(what).hint("compute the features as those of the training pictures"));
     }
-    Ok(embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
+    Ok(embed_images(branch, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
 }
 
 /// All pictures as training sees them, with the noise of dropout and of batches of `batch` pictures; (pictures, joint), unit
@@ -123,10 +124,11 @@ pub fn evaluate(
     what: &Evaluated,
 ) -> Result<Evaluation> {
     let features = &what.split.features;
-    let mut images = embed_images(model, features.rows(), features.width(), |i, x| features.copy_row(i, x));
+    let mut images =
+        embed_images(&mut model.image, features.rows(), features.width(), |i, x| features.copy_row(i, x));
     let mut more = 0;
     if let Some(distractors) = what.distractors {
-        images.extend(embed_features(model, distractors, features.width())?);
+        images.extend(embed_features(&mut model.image, distractors, features.width())?);
         more = distractors.rows();
     }
     let joint = config.text().joint;
@@ -146,6 +148,70 @@ pub fn evaluate(
     }
     let parameters = Parameters { train: train as u64, test: test as u64 };
     Ok(Evaluation::new(what.name, features.rows(), more, what.folds, languages, parameters))
+}
+
+/// What an evaluation of a model that takes texts as they are is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    pub split: SplitName,
+    /// Whether the gallery holds the further pictures of the corpus.
+    pub distractors: bool,
+    /// Whether texts that are read as another language ask, too.
+    pub translated: bool,
+    /// Galleries that the pictures are cut into.
+    pub folds: usize,
+}
+
+impl Scope {
+    /// What training looks at.
+    pub const VALIDATION: Scope =
+        Scope { split: SplitName::Val, distractors: false, translated: false, folds: 1 };
+}
+
+/// Texts of a language as unit vectors (texts, joint); nothing, where the language is not known.
+pub type Vectors<'a> = &'a dyn Fn(&str, &[&str]) -> Option<Vec<f32>>;
+
+/// An evaluation once the pictures have their vectors.
+pub struct Retrieval<'a> {
+    pub scope: Scope,
+    /// Pictures of the split and those after them (pictures, joint), unit length.
+    pub pictures: &'a [f32],
+    pub joint: usize,
+    pub parameters: Parameters,
+}
+
+impl Retrieval<'_> {
+    /// Retrieval in every language that the split has captions of and `vectors` knows, and in those that are read as one.
+    ///
+    /// # Errors
+    /// Data, where there is no such language.
+    pub fn of(self, corpus: &Corpus, vectors: Vectors) -> Result<Evaluation> {
+        let Scope { split: name, translated, folds, .. } = self.scope;
+        let split = corpus.split(name);
+        let rows = split.features.rows();
+        let own = corpus.languages.iter().zip(&split.captions).zip(&corpus.human);
+        let own = own.map(|((language, captions), &human)| (language, language, &captions[..], human));
+        let further = corpus
+            .translated
+            .iter()
+            .filter(|_| translated)
+            .filter_map(|t| Some((&t.language, &corpus.languages[t.reader], t.captions(name)?, t.human)));
+        let mut languages = Vec::new();
+        for (language, reader, captions, human) in own.chain(further) {
+            let (texts, image_of): (Vec<&str>, Vec<u32>) =
+                captions.iter().map(|c| (&c.text[..], c.image)).unzip();
+            let sentences = if texts.is_empty() { None } else { vectors(reader, &texts) };
+            let Some(sentences) = sentences else { continue };
+            let result = retrieval_in_folds(&sentences, &image_of, self.pictures, rows, self.joint, folds)?;
+            languages.push((language.clone(), result, human));
+        }
+        if languages.is_empty() {
+            let what = format!("the split `{name}` has no captions in a language of the model");
+            return Err(Error::data(what));
+        }
+        let more = self.pictures.len() / self.joint - rows;
+        Ok(Evaluation::new(name.to_string(), rows, more, folds, languages, self.parameters))
+    }
 }
 
 #[cfg(test)]
@@ -181,12 +247,12 @@ mod tests {
         let file = folder.path().join("a.npy");
         write_npy(&file, 20, 6, &noise(120, 2)).unwrap();
         let features = Features::open(&[file]).unwrap();
-        let clean = embed_features(&mut model, &features, 6).unwrap();
+        let clean = embed_features(&mut model.image, &features, 6).unwrap();
         let noisy = embed_features_with_noise(&model, &features, 8, 3);
         assert_eq!(noisy, embed_features_with_noise(&model, &features, 8, 3));
         assert_ne!(noisy, embed_features_with_noise(&model, &features, 8, 4));
         assert_ne!(noisy, clean);
         assert!(noisy.chunks(4).all(|x| (x.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4));
-        assert_eq!(clean, embed_features(&mut model, &features, 6).unwrap(), "statistics did not move");
+        assert_eq!(clean, embed_features(&mut model.image, &features, 6).unwrap(), "statistics did not move");
     }
 }

@@ -35,6 +35,7 @@ pub mod tower;
 pub mod batch;
 pub mod cache;
 pub mod checkpoint;
+pub mod clip;
 pub mod mla;
 pub mod objective;
 pub mod prepare;

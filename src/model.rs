@@ -170,20 +170,6 @@ impl Model {
         self.image.visit_buffers(&mut buffer);
     }
 
-    /// Trainable parameters by part, in the order of [`Model::visit`]: the first part of the name, languages apart.
-    pub fn parameters_by_part(&mut self) -> Vec<(String, usize)> {
-        let mut parts: Vec<(String, usize)> = Vec::new();
-        self.visit(&mut |name, parameter| {
-            let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
-            let count = count(&parameter);
-            match parts.last_mut().filter(|p| p.0 == part) {
-                Some(last) => last.1 += count,
-                None => parts.push((part, count)),
-            }
-        });
-        parts
-    }
-
     /// Trainable parameters; and what inference needs once every word's universal vector is computed: the encoder
     /// and the image branch (the 7.1 M of Burns et al. 2020, section 5). Words made of characters are not computed beforehand: there
     /// is no end of them.
@@ -198,6 +184,20 @@ impl Model {
         });
         (train, test)
     }
+}
+
+/// Trainable parameters by part, in the order of [`Trained::visit`]: the first part of the name, languages apart.
+pub fn parameters_by_part(model: &mut dyn Trained) -> Vec<(String, usize)> {
+    let mut parts: Vec<(String, usize)> = Vec::new();
+    model.visit(&mut |name, parameter| {
+        let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
+        let count = count(&parameter);
+        match parts.last_mut().filter(|p| p.0 == part) {
+            Some(last) => last.1 += count,
+            None => parts.push((part, count)),
+        }
+    });
+    parts
 }
 
 /// The shape of a parameter.

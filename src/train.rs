@@ -1,5 +1,7 @@
 //! The loop: batch, forward, loss, backward, clip, step, log, validate, save.
 
+pub mod stages;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::Path;

@@ -10,12 +10,14 @@ use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report};
 use crate::checkpoint::RunFolder;
-use crate::config::Config;
+use crate::clip::train::Contrast;
+use crate::config::{Config, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Evaluation;
-use crate::mla::train::Trainer as Acquisition;
+use crate::mla::train::Acquisition;
 use crate::run::start::{Earlier, Place, Start, begin};
-use crate::run::{MlaRun, Run, open};
+use crate::run::{ClipRun, MlaRun, Run, open};
+use crate::train::stages::{Learner, Trainer as Staged};
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
 
@@ -50,12 +52,11 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
     let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
     let until = args.stop_after.map(NonZeroUsize::get);
-    if config.acquire().tower.is_some() {
-        return acquire(&config, &out, args.resume, until, terminal);
-    }
-    match args.resume {
-        true => resume(&config, &out, until, terminal),
-        false => begun(&config, &out, args.cache.as_deref(), until, terminal).map(drop),
+    match (config.kind(), args.resume) {
+        (Kind::Acquisition, resumed) => acquire(&config, &out, resumed, until, terminal),
+        (Kind::Tower, resumed) => tower(&config, &out, resumed, until, terminal),
+        (Kind::Words, true) => resume(&config, &out, until, terminal),
+        (Kind::Words, false) => begun(&config, &out, args.cache.as_deref(), until, terminal).map(drop),
     }
 }
 
@@ -153,6 +154,41 @@ fn go(
     Run::open(&folder.path, &[]).map(Some)
 }
 
+/// Trains a text tower, from the beginning or on, and hands it over for languages to be acquired on.
+fn tower(
+    config: &Config,
+    out: &Path,
+    resumed: bool,
+    until: Option<usize>,
+    terminal: &Terminal,
+) -> Result<()> {
+    let mut log = Log::new(terminal.clone());
+    let (corpus, run) = match resumed {
+        true => {
+            let earlier = Earlier::open(out, config)?;
+            let corpus = load(config, &log)?;
+            let run = ClipRun::go_on(earlier, &corpus)?;
+            (corpus, run)
+        }
+        false => {
+            let place = Place::new(out)?;
+            let corpus = load(config, &log)?;
+            let run = ClipRun::begin(config, &corpus, place)?;
+            (corpus, run)
+        }
+    };
+    log = log.keep(&run.folder.path.join("run.log"))?;
+    let ClipRun { folder, config, info, clip } = run;
+    log.say(&format!("{} parameters, {} at test time", info.parameters_train, info.parameters_test))?;
+    let learner = Contrast::new(&config, &corpus, clip);
+    cut(learner.truncated, &log)?;
+    let trainer = Staged::new(&config, &folder, learner);
+    let Some(best) = staged(trainer, resumed, until, &folder, &log, terminal)? else { return Ok(()) };
+    let tower = ClipRun::open(&folder.path, &[])?.hand_over(&corpus)?;
+    log.say(&format!("the tower, for `acquire.tower`: {}", tower.display()))?;
+    finish(&folder, &corpus, best, &log, terminal)
+}
+
 /// Trains the acquirers of a frozen tower, from the beginning or on.
 fn acquire(
     config: &Config,
@@ -174,30 +210,43 @@ fn acquire(
         "{} parameters, {} at test time; teacher's vectors are computed first",
         info.parameters_train, info.parameters_test
     ))?;
-    interrupt::watch()?;
-    let mut trainer = Acquisition::new(&config, &corpus, &folder, mla)?;
-    if trainer.truncated > 0 {
-        log.warn(&format!(
-            "{} sentences are longer than the tower's context and lose their end",
-            trainer.truncated
-        ))?;
+    let learner = Acquisition::new(&config, &corpus, mla)?;
+    cut(learner.truncated, &log)?;
+    match staged(Staged::new(&config, &folder, learner), resumed, until, &folder, &log, terminal)? {
+        Some(best) => finish(&folder, &corpus, best, &log, terminal),
+        None => Ok(()),
     }
+}
+
+/// Warns of sentences that are longer than a tower takes.
+fn cut(sentences: usize, log: &Log) -> Result<()> {
+    match sentences {
+        0 => Ok(()),
+        n => log.warn(&format!("{n} sentences are longer than the tower's context and lose their end")),
+    }
+}
+
+/// Takes a training in stages to its end, and gives the step of its best checkpoint; nothing, where it stops before, after
+/// epoch `until`.
+fn staged<L: Learner>(
+    mut trainer: Staged<L>,
+    resumed: bool,
+    until: Option<usize>,
+    folder: &RunFolder,
+    log: &Log,
+    terminal: &Terminal,
+) -> Result<Option<usize>> {
+    interrupt::watch()?;
     if resumed {
         trainer.resume()?;
         log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
     }
     let (done, steps, reached) = (trainer.state.step, trainer.steps(), trainer.epochs());
     let run = &mut |tell: &mut dyn FnMut(Event)| trainer.run(interrupt::flag(), tell);
-    let end = follow(done, steps, (reached, until), &log, terminal, run)?;
+    let end = follow(done, steps, (reached, until), log, terminal, run)?;
     let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
-    match ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, &log)? {
-        true => {
-            let best = trainer.state.best_step;
-            drop(trainer);
-            finish(&folder, &corpus, best, &log, terminal)
-        }
-        false => Ok(()),
-    }
+    let over = ended(end, asked, (trainer.state.step, steps, trainer.epochs()), folder, log)?;
+    Ok(over.then_some(trainer.state.best_step))
 }
 
 /// Says how a training ended; whether it is over, or stopped where it was `asked` to. An error where it was interrupted.

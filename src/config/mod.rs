@@ -43,6 +43,17 @@ impl PartialEq for Config {
     }
 }
 
+/// What a configuration trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Words, a sentence encoder and the image branch (SMALR and its rivals).
+    Words,
+    /// A text tower and the image branch.
+    Tower,
+    /// Languages of a frozen text tower.
+    Acquisition,
+}
+
 impl RawConfig {
     /// Checks every rule; relative paths start from `base`, the folder of the configuration file (without links, or
     /// `..` would lead elsewhere).
@@ -110,6 +121,14 @@ impl Config {
         toml::to_string_pretty(&self.raw).expect("the rules keep to what TOML can say")
     }
 
+    pub fn kind(&self) -> Kind {
+        match (&self.raw.acquire.tower, self.raw.tower.layers) {
+            (Some(_), _) => Kind::Acquisition,
+            (None, 0) => Kind::Words,
+            (None, _) => Kind::Tower,
+        }
+    }
+
     pub fn seed(&self) -> u64 {
         self.raw.seed
     }
@@ -153,6 +172,10 @@ impl Config {
     /// Languages that were added, by code.
     pub fn added(&self) -> &std::collections::BTreeMap<String, AddedConfig> {
         &self.raw.added
+    }
+
+    pub fn tower(&self) -> &NewTowerConfig {
+        &self.raw.tower
     }
 
     pub fn acquire(&self) -> &AcquireConfig {

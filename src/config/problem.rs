@@ -145,6 +145,16 @@ pub enum Fault {
     AcquireMissing,
     #[error("is set, but `acquire.tower` is not; set it too, or leave this out")]
     AcquireUnused,
+    #[error("is {layers}, and `acquire.tower` is set; a run trains a tower or acquires languages on one")]
+    TowerTwice { layers: usize },
+    #[error("is {width}; it must divide into `tower.heads` = {heads}")]
+    HeadsUnequal { width: usize, heads: usize },
+    #[error("is {value}; a new tower is trained by `loss.triplet` and `loss.info_nce` alone")]
+    LossOfWords { value: f32 },
+    #[error(
+        "is false, but vectors that begin anew must be trained; set `acquire.embedding`, or leave this out"
+    )]
+    UntrainedFresh,
     #[error("is `{language}`, which `data.languages` has not beside others to acquire")]
     NothingToAcquire { language: String },
     #[error("is 0, and so is `acquire.le.epochs`; nothing would be trained")]

@@ -23,6 +23,7 @@ pub struct RawConfig {
     pub grow: GrowConfig,
     /// Languages that `tinyglot add-language` has added, by code; it writes them, nobody else needs to.
     pub added: BTreeMap<String, AddedConfig>,
+    pub tower: NewTowerConfig,
     pub acquire: AcquireConfig,
 }
 
@@ -786,6 +787,42 @@ pub struct AddedConfig {
     pub word_width: usize,
 }
 
+/// A text tower like CLIP's, trained from scratch beside the image branch, for want of a CLIP checkpoint to acquire languages
+/// on. It takes the place of `words`, `embedding` and the GRU of `text`; of the other sections it reads `text.joint`,
+/// `text.word_dropout`, `text.dropout`, `image`, `loss.triplet`, `loss.info_nce` and `train`. The run holds it in `tower/` in Hugging
+/// Face's layout, and the pictures' vectors in its joint space in `pictures/{split}.npy`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewTowerConfig {
+    /// Blocks of attention and feed-forward; 0 trains a model of the other sections, without a tower.
+    pub layers: usize,
+    pub width: usize,
+    /// Heads of the attention; they divide the width.
+    pub heads: usize,
+    /// Width between the two layers of a feed-forward part.
+    pub hidden: usize,
+    /// Most tokens of a sentence, those for its start and end included.
+    pub context: usize,
+    /// Tokens of the byte-level BPE, at most, which is learned from the training captions.
+    pub vocabulary: usize,
+    /// Dropout on the vectors that enter the tower.
+    pub dropout: f32,
+}
+
+impl Default for NewTowerConfig {
+    fn default() -> Self {
+        NewTowerConfig {
+            layers: 0,
+            width: 256,
+            heads: 4,
+            hidden: 1024,
+            context: 64,
+            vocabulary: 6000,
+            dropout: 0.0,
+        }
+    }
+}
+
 /// Multilingual acquisition (MLA): a frozen English text tower learns languages from small adapters behind its blocks, on
 /// translations (NLT) and then on captions (LE). The stages' own numbers of epochs and rates stand in for those of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -795,7 +832,9 @@ pub struct AcquireConfig {
     /// pictures in its joint space. Without it, a model of the other sections is trained.
     pub tower: Option<PathBuf>,
     /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used.
+    /// Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
+    pub fresh: FreshConfig,
     /// Whether that embedding is trained, or stays as it is.
     pub train_embedding: bool,
     /// The tower's language; the other `data.languages` are acquired.
@@ -819,6 +858,7 @@ impl Default for AcquireConfig {
         AcquireConfig {
             tower: None,
             embedding: None,
+            fresh: FreshConfig::default(),
             train_embedding: true,
             own: "en".into(),
             shape: AcquirerShape::Mlp,
@@ -829,6 +869,23 @@ impl Default for AcquireConfig {
             nlt: NltConfig::default(),
             le: LeConfig::default(),
         }
+    }
+}
+
+/// An embedding for other languages that begins anew: a byte-level BPE learned from their training captions and translations,
+/// and a random vector for each token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FreshConfig {
+    /// Tokens of all languages together, at most.
+    pub vocabulary: usize,
+    /// Width of the vectors.
+    pub width: usize,
+}
+
+impl Default for FreshConfig {
+    fn default() -> Self {
+        FreshConfig { vocabulary: 12_000, width: 256 }
     }
 }
 

@@ -111,6 +111,15 @@ pub struct Translated {
 }
 
 impl Translated {
+    /// Those of a split; only `val` and `test` have some.
+    pub fn captions(&self, split: SplitName) -> Option<&[Caption]> {
+        match split {
+            SplitName::Val => Some(&self.val),
+            SplitName::Test => Some(&self.test),
+            SplitName::Train | SplitName::Distractors => None,
+        }
+    }
+
     fn note(&self, languages: &[String]) -> String {
         let (val, test) = (self.val.len(), self.test.len());
         format!(

@@ -238,7 +238,7 @@ pub(super) fn write(folder: &RunFolder, run: &mut Run, state: &TrainState) -> Re
     folder.write_words(&run.encoder)?;
     folder.save(Which::Best, &mut run.model, None, state)?;
     folder.write_config(&run.config)?;
-    run.info.parameters = run.model.parameters_by_part();
+    run.info.parameters = crate::model::parameters_by_part(&mut run.model);
     (run.info.parameters_train, run.info.parameters_test) = run.model.parameter_counts();
     run.info.tinyglot = env!("CARGO_PKG_VERSION").into();
     folder.write_info(&run.info)
@@ -283,7 +283,7 @@ fn recalls(run: &mut Run, new: Option<&Corpus>, language: usize) -> Result<[Opti
             return Ok(None);
         };
         let captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
-        let images = embed_features(&mut run.model, &split.features, run.info.features)?;
+        let images = embed_features(&mut run.model.image, &split.features, run.info.features)?;
         let (joint, precision) = (run.config.text().joint, run.config.train().precision);
         let sentences =
             embed_sentences(&run.model, &run.encoder.lexicon, language, &captions.slots, precision);

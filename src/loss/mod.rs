@@ -10,6 +10,7 @@ pub mod triplet;
 
 use dfdx::prelude::*;
 
+use crate::config::LossConfig;
 use crate::device::{Dev, Matrix, Scalar};
 use crate::ops::tape::{data, record, scalar};
 
@@ -27,6 +28,21 @@ pub struct Pairs<'a> {
     pub similarity: &'a [f32],
     pub rows: &'a [u32],
     pub columns: &'a [u32],
+}
+
+/// The losses between pictures (rows) and sentences (columns) that a configuration weighs: name, weight, and the value before
+/// weighting.
+pub fn image_text(pairs: Pairs, config: &LossConfig) -> Vec<(&'static str, f32, Value)> {
+    let (triplet, nce) = (&config.triplet, &config.info_nce);
+    let mut terms = Vec::new();
+    if triplet.weight > 0.0 {
+        terms.push(("triplet", triplet.weight, triplet::bidirectional(pairs, triplet)));
+    }
+    if nce.weight > 0.0 {
+        let value = info_nce::info_nce(pairs, nce.temperature, nce.label_smoothing);
+        terms.push(("info_nce", nce.weight, value));
+    }
+    terms
 }
 
 /// Puts a pure loss on the tape.

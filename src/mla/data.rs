@@ -19,6 +19,27 @@ use crate::{Error, Result};
 pub struct Pairs {
     pub sentences: Sequences,
     pub rows: Vec<u32>,
+    /// Places of the sentences by row.
+    by_row: Vec<u32>,
+    /// Sentences of one row: `by_row[groups[n]..groups[n + 1]]`.
+    groups: Vec<u32>,
+}
+
+impl Pairs {
+    pub fn new(sentences: Sequences, rows: Vec<u32>) -> Self {
+        let row = |&place: &u32| rows[place as usize];
+        let mut by_row: Vec<u32> = (0..rows.len() as u32).collect();
+        by_row.sort_by_key(row);
+        let begins = |&n: &usize| n == 0 || row(&by_row[n]) != row(&by_row[n - 1]);
+        let mut groups: Vec<u32> = (0..rows.len()).filter(begins).map(|n| n as u32).collect();
+        groups.push(rows.len() as u32);
+        Pairs { sentences, rows, by_row, groups }
+    }
+
+    /// The number of distinct rows.
+    fn distinct(&self) -> usize {
+        self.groups.len() - 1
+    }
 }
 
 /// One stage's sentences by acquired language, and the vectors (rows, joint) they are compared with.
@@ -67,7 +88,7 @@ impl StageData {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let encoded = mla.tokens(n + 1, &texts);
             truncated += encoded.truncated.len();
-            languages.push(Pairs { sentences: encoded.ids, rows: (first..first + count as u32).collect() });
+            languages.push(Pairs::new(encoded.ids, (first..first + count as u32).collect()));
         }
         Ok(StageData { languages, vectors, truncated })
     }
@@ -80,7 +101,7 @@ impl StageData {
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
             let encoded = mla.tokens(n + 1, &texts);
             truncated += encoded.truncated.len();
-            Ok(Pairs { sentences: encoded.ids, rows: captions.iter().map(|c| c.image).collect() })
+            Ok(Pairs::new(encoded.ids, captions.iter().map(|c| c.image).collect()))
         });
         let languages = languages.collect::<Result<Vec<_>>>()?;
         Ok(StageData { languages, vectors: pictures(mla, &corpus.train.features)?, truncated })
@@ -88,7 +109,7 @@ impl StageData {
 
     /// Batches of a language in one pass over its rows; a last, smaller one is left out.
     fn batches(&self, language: usize, batch: usize) -> usize {
-        (distinct(&self.languages[language].rows) / batch).max(1)
+        (self.languages[language].distinct() / batch).max(1)
     }
 
     /// A pass over the language with most rows, and as many steps for every other.
@@ -108,24 +129,23 @@ impl StageData {
         let pairs = &self.languages[language];
         let per_pass = self.batches(language, batch);
         let (pass, place) = (round / per_pass, round % per_pass);
-        // Sentences by row, then the rows in the order of this pass.
-        let mut by_row: Vec<u32> = (0..pairs.rows.len() as u32).collect();
-        by_row.sort_by_key(|&s| pairs.rows[s as usize]);
+        // The rows in the order of this pass.
         let mut groups: Vec<&[u32]> =
-            by_row.chunk_by(|&a, &b| pairs.rows[a as usize] == pairs.rows[b as usize]).collect();
+            pairs.groups.windows(2).map(|g| &pairs.by_row[g[0] as usize..g[1] as usize]).collect();
         let number = (language as u64) << 32 | pass as u64;
         groups.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, "pass", number)));
         let mut rng = ChaCha8Rng::seed_from_u64(derive(seed, "captions", step as u64));
         let some = groups.iter().skip(place * batch).take(batch);
         Draw { language, sentences: some.map(|group| group[rng.random_range(0..group.len())]).collect() }
     }
-}
 
-fn distinct(rows: &[u32]) -> usize {
-    let mut rows = rows.to_vec();
-    rows.sort_unstable();
-    rows.dedup();
-    rows.len()
+    /// The sentences of a draw.
+    pub fn sentences(&self, draw: &Draw) -> Sequences {
+        let pairs = &self.languages[draw.language];
+        let mut sentences = Sequences::new();
+        draw.sentences.iter().for_each(|&s| sentences.push(pairs.sentences.get(s as usize).iter().copied()));
+        sentences
+    }
 }
 
 /// Texts of a language as vectors (texts, joint), not of unit length; counts those that were cut.
@@ -179,7 +199,7 @@ pub fn nlt_file(config: &Config, template: &Option<String>, language: &str) -> O
 }
 
 /// The lines of a text file, none of them empty.
-fn lines(path: &Path) -> Result<Vec<String>> {
+pub fn lines(path: &Path) -> Result<Vec<String>> {
     let bytes = std::fs::read(path).map_err(|e| {
         Error::reading(path, e)
             .hint("check `acquire.nlt.source` and `acquire.nlt.target`; they are relative to `data.root`")
@@ -209,7 +229,7 @@ mod tests {
         let pairs = |rows: Vec<u32>| {
             let mut sentences = Sequences::new();
             rows.iter().for_each(|_| sentences.push([1, 2]));
-            Pairs { sentences, rows }
+            Pairs::new(sentences, rows)
         };
         // Seven rows with two sentences each, and three rows with one.
         let twice = (0..7).flat_map(|r| [r, r]).collect();

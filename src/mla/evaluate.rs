@@ -2,11 +2,12 @@
 
 use super::Mla;
 use super::data::{embed, pictures, unit};
+use crate::Result;
 use crate::config::Precision;
-use crate::corpus::{Corpus, SplitName};
-use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
+use crate::corpus::Corpus;
+use crate::eval::{Evaluation, Parameters};
+use crate::inference::{Retrieval, Scope};
 use crate::model::count;
-use crate::{Error, Result};
 
 impl Mla {
     /// The place of a language: 0 is the tower's own, then those acquired.
@@ -22,37 +23,18 @@ impl Mla {
     }
 
     /// Retrieval in every language that the model knows and the split has captions of.
-    pub fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        precision: Precision,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation> {
-        let pictured = corpus.split(split);
-        let mut images = pictures(self, &pictured.features)?;
-        let mut more = 0;
-        if let Some(features) = corpus.distractors.as_ref().filter(|_| distractors) {
+    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope, precision: Precision) -> Result<Evaluation> {
+        let mut images = pictures(self, &corpus.split(scope.split).features)?;
+        if let Some(features) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
             images.extend(pictures(self, features)?);
-            more = features.rows();
         }
-        let (rows, joint) = (pictured.features.rows(), self.joint());
-        let mut languages = Vec::new();
-        for (l, language) in corpus.languages.iter().enumerate() {
-            let (texts, image_of): (Vec<&str>, Vec<u32>) =
-                pictured.captions[l].iter().map(|c| (&c.text[..], c.image)).unzip();
-            let Some(place) = self.place(language).filter(|_| !texts.is_empty()) else { continue };
-            let sentences = self.unit_vectors(place, &texts, precision);
-            let result = retrieval_in_folds(&sentences, &image_of, &images, rows, joint, folds)?;
-            languages.push((language.clone(), result, corpus.human[l]));
-        }
-        if languages.is_empty() {
-            let what = format!("the split `{split}` has no captions in a language of the model");
-            return Err(Error::data(what));
-        }
-        let parameters = self.parameters();
-        Ok(Evaluation::new(split.to_string(), rows, more, folds, languages, parameters))
+        let (joint, parameters) = (self.joint(), self.parameters());
+        let retrieval = Retrieval { scope, pictures: &images, joint, parameters };
+        let this = &*self;
+        let vectors = |language: &str, texts: &[&str]| {
+            this.place(language).map(|place| this.unit_vectors(place, texts, precision))
+        };
+        retrieval.of(corpus, &vectors)
     }
 
     /// Trained ones, and those that a sentence goes through once its tokens' vectors are computed: the tower without its

@@ -10,6 +10,7 @@ pub mod data;
 mod evaluate;
 pub mod objective;
 pub mod train;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, record};
 use crate::ops::transformer::Pass;
-use crate::optim::Parameter;
+use crate::optim::{Adam, Parameter};
 use crate::text::visit_linear;
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length, distinct};
 
@@ -74,6 +75,14 @@ impl Entrance {
     ) -> Self {
         let layer = init.linear(table.width, width);
         Entrance { tokenizer, table, train_table, layer }
+    }
+
+    /// Brings all that sentences read up to the optimiser's present step.
+    pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
+        let rows = Self::rows(sentences);
+        if self.train_table {
+            adam.catch_up("entrance.table", &mut self.table, &rows);
+        }
     }
 
     /// The rows of the table that sentences need, ascending.

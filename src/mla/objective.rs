@@ -38,8 +38,7 @@ pub struct Aim {
 /// 2021). That is the gradient of the whole batch.
 pub fn gradients(mla: &mut Mla, stage: &StageData, draw: &Draw, aim: Aim, seed: u64) -> (f32, Grads) {
     let pairs = &stage.languages[draw.language];
-    let mut batch = Sequences::new();
-    draw.sentences.iter().for_each(|&s| batch.push(pairs.sentences.get(s as usize).iter().copied()));
+    let batch = stage.sentences(draw);
     let rows: Vec<u32> = draw.sentences.iter().map(|&s| pairs.rows[s as usize]).collect();
     let micro = if aim.micro_batch == 0 { batch.len() } else { aim.micro_batch };
     let parts: Vec<Part> =
@@ -218,8 +217,8 @@ mod tests {
         mla.scale = Some(vector(vec![2.0]));
         let texts = ["Ein Hund läuft", "Eine Straße", "Hund und Hund", "Žena", "Un homme à vélo", "läuft"];
         let sentences = mla.tokens(2, &texts).ids;
-        let pairs = Sentences { sentences, rows: (0..6).collect() };
-        let none = Sentences { sentences: Sequences::new(), rows: Vec::new() };
+        let pairs = Sentences::new(sentences, (0..6).collect());
+        let none = Sentences::new(Sequences::new(), Vec::new());
         let vectors = noise(6 * mla.joint(), 3);
         let stage = StageData { languages: vec![none, pairs], vectors, truncated: 0 };
         let draw = Draw { language: 1, sentences: vec![5, 0, 1, 3, 4, 2] };

@@ -2,11 +2,11 @@
 
 use super::Run;
 use super::start::every_language;
+use crate::Result;
 use crate::corpus::{Corpus, SplitName, Translated};
 use crate::eval::{Consistency, Evaluation, ParallelScores};
 use crate::inference::{Evaluated, Queries, embed_features, evaluate};
 use crate::prepare::encode_captions;
-use crate::{Error, Result};
 
 impl Run {
     /// Retrieval on a split; with parallel captions in at least two languages, also how well they do together.
@@ -21,10 +21,8 @@ impl Run {
     ) -> Result<Evaluation> {
         self.check_width(&corpus.train.features)?;
         let further = corpus.distractors.as_ref();
-        if distractors && further.is_none() {
-            return Err(Error::data("the corpus has no distractors")
-                .at(&self.config.data().root)
-                .hint("they are the split `distractors` of `data.features`"));
+        if distractors {
+            super::distractors_there(corpus, &self.config)?;
         }
         let pictures = corpus.split(split);
         let captions = every_language(&self.encoder, pictures);
@@ -46,12 +44,7 @@ impl Run {
     fn translated(&self, corpus: &Corpus, split: SplitName) -> Vec<Queries> {
         let pictures = corpus.split(split).features.rows();
         let queries = |t: &Translated| {
-            let captions = match split {
-                SplitName::Val => &t.val,
-                SplitName::Test => &t.test,
-                SplitName::Train | SplitName::Distractors => return None,
-            };
-            let captions = encode_captions(&self.encoder, captions, pictures, t.reader);
+            let captions = encode_captions(&self.encoder, t.captions(split)?, pictures, t.reader);
             Some(Queries { language: t.language.clone(), reader: t.reader, human: t.human, captions })
         };
         corpus.translated.iter().filter_map(queries).collect()
@@ -86,7 +79,7 @@ impl Run {
             sentences.push((corpus.languages[l].clone(), self.sentences(l, &texts).vectors));
         }
         let features = &corpus.split(split).features;
-        let images = embed_features(&mut self.model, features, self.info.features)?;
+        let images = embed_features(&mut self.model.image, features, self.info.features)?;
         let image_of: Vec<u32> = (0..features.rows() as u32).collect();
         ParallelScores::new(&sentences, &image_of, &images, self.config.text().joint)
     }

@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::start::Place;
-use super::{Retriever, Sentences};
+use super::start::{Place, info};
+use super::{Retriever, Sentences, same_languages};
 use crate::batch::derive;
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint};
 use crate::eval::Evaluation;
 use crate::image::Init;
-use crate::mla::data::{check_width, nlt_file, unit};
+use crate::inference::Scope;
+use crate::mla::data::{check_width, lines, nlt_file, unit};
+use crate::mla::words::{FILES, Words, small_files};
 use crate::mla::{Acquirer, Entrance, Mla};
-use crate::model::{Stored, Trained, count, shape};
-use crate::ops::rows::Table;
+use crate::model::{Stored, Trained, shape};
 use crate::ops::tape::{data_mut, data1_mut, vector};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
-use crate::tower::{Tensors, Tower, TowerConfig, TowerTokenizer, token_embedding};
+use crate::tower::{Tensors, Tower, TowerTokenizer};
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -39,22 +40,20 @@ const TOWER: &str = "tower";
 const EMBEDDING: &str = "embedding";
 const ACQUIRERS: &str = "acquirers";
 
-/// The folder of `acquire.tower` or `acquire.embedding`.
-fn given(path: &Option<PathBuf>) -> &Path {
-    path.as_deref().expect("a checked configuration of acquisition has both folders")
+/// The folder of the tower.
+fn tower_of(config: &Config) -> &Path {
+    config.acquire().tower.as_deref().expect("a checked configuration of acquisition has a tower")
 }
 
-/// The model around a tower and a table of `sizes`, all else as it starts.
-fn around(config: &Config, sizes: &TowerConfig, table: Vec<f32>) -> Result<Mla> {
-    let acquire = config.acquire();
-    let (folder, words) = (given(&acquire.tower), given(&acquire.embedding).join("tokenizer.json"));
+/// The model around a tower and an entrance, all else as it starts.
+fn around(config: &Config, words: Words) -> Result<Mla> {
+    let (acquire, folder) = (config.acquire(), tower_of(config));
     let tower = Tower::open(folder)?;
     let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
-    let words = TowerTokenizer::open(&words, sizes)?.with_context(tower.config.context);
+    let entering = words.tokenizer.with_context(tower.config.context);
     let mut init = Init::new(derive(config.seed(), "model", 0));
     let size = (tower.config.width, tower.config.layers);
-    let table = Table::new(sizes.width, table);
-    let entrance = Entrance::new(words, table, acquire.train_embedding, size.0, &mut init);
+    let entrance = Entrance::new(entering, words.table, acquire.train_embedding, size.0, &mut init);
     let languages = config.data().languages.iter().filter(|l| **l != acquire.own);
     let acquirers =
         languages.map(|l| Acquirer::new(l, acquire.shape, size, acquire.hidden, &mut init)).collect();
@@ -86,18 +85,19 @@ impl Trained for Mla {
 impl MlaRun {
     /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
     pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<MlaRun> {
-        let acquire = config.acquire();
         let translations = translations(config, corpus);
         refuse_test_leak(&translations, &|_, text| text.split_whitespace().map(String::from).collect())?;
-        let (sizes, table) = token_embedding(given(&acquire.embedding))?;
-        let mut mla = around(config, &sizes, table)?;
+        let words = Words::new(config, || foreign_texts(config, &translations))?;
+        let files = words.files.clone();
+        let mut mla = around(config, words)?;
         check_width(&mla, &corpus.train.features)?;
-        let info = info(config, corpus, &mut mla)?;
+        let (parameters, data) = (mla.parameters(), data_hash(config, corpus)?);
+        let info = info(config, corpus, &mut mla, parameters, data);
         let folder = place.fill(|run| {
             let (tower, embedding) = (run.path.join(TOWER), run.path.join(EMBEDDING));
-            copy_small(given(&acquire.tower), &tower)?;
-            copy_text_tensors(given(&acquire.tower), &tower)?;
-            copy_small(given(&acquire.embedding), &embedding)?;
+            write_small(&tower, &small_files(tower_of(config))?)?;
+            copy_text_tensors(tower_of(config), &tower)?;
+            write_small(&embedding, &files)?;
             let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
             run.save(Which::Latest, &mut mla, Some(first), &TrainState::start())?;
             write_config(run, config)?;
@@ -158,12 +158,8 @@ impl MlaRun {
                 .at(&folder.path)
                 .hint("let it train for an epoch first"));
         }
-        if config.data().languages != info.languages {
-            let what = format!("the run was trained on {}", info.languages.join(", "));
-            return Err(Error::usage(what).at(&folder.path).hint("leave `data.languages` as it is"));
-        }
-        let sizes = TowerConfig::read(&given(&config.acquire().embedding).join("config.json"))?;
-        let mut mla = around(&config, &sizes, vec![0.0; sizes.vocabulary * sizes.width])?;
+        same_languages(&folder, &config, &info)?;
+        let mut mla = around(&config, Words::kept(&folder.path.join(EMBEDDING))?)?;
         folder.read_model(which, &mut mla)?;
         Ok(MlaRun { folder, config, info, mla })
     }
@@ -324,40 +320,12 @@ impl Retriever for MlaRun {
         distractors: bool,
         folds: usize,
     ) -> Result<Evaluation> {
-        if distractors && corpus.distractors.is_none() {
-            return Err(Error::data("the corpus has no distractors")
-                .at(&self.config.data().root)
-                .hint("they are the split `distractors` of `data.features`"));
+        if distractors {
+            super::distractors_there(corpus, &self.config)?;
         }
-        self.mla.evaluate(corpus, split, self.config.train().precision, distractors, folds)
+        let scope = Scope { split, distractors, translated: true, folds };
+        self.mla.evaluate(corpus, scope, self.config.train().precision)
     }
-}
-
-fn info(config: &Config, corpus: &Corpus, mla: &mut Mla) -> Result<RunInfo> {
-    let parameters = mla.parameters();
-    let mut parts: Vec<(String, usize)> = Vec::new();
-    mla.visit(&mut |name, parameter| {
-        let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
-        match parts.last_mut().filter(|p| p.0 == part) {
-            Some(last) => last.1 += count(&parameter),
-            None => parts.push((part, count(&parameter))),
-        }
-    });
-    Ok(RunInfo {
-        version: VERSION,
-        tinyglot: env!("CARGO_PKG_VERSION").into(),
-        device: "cpu".into(),
-        seed: config.seed(),
-        languages: corpus.languages.clone(),
-        human: corpus.human.clone(),
-        features: corpus.train.features.width(),
-        data: data_hash(config, corpus)?,
-        latents: [0, 0],
-        shared: None,
-        parameters: parts,
-        parameters_train: parameters.train as usize,
-        parameters_test: parameters.test as usize,
-    })
 }
 
 /// The corpus with the files of translations as its further text, to look for test captions in.
@@ -378,6 +346,18 @@ fn translations(config: &Config, corpus: &Corpus) -> Corpus {
         corpus.texts[l] = (!files.is_empty()).then_some(files);
     }
     corpus
+}
+
+/// The training captions and translations in the languages that are acquired.
+fn foreign_texts(config: &Config, translations: &Corpus) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for (l, _) in translations.languages.iter().enumerate().filter(|(_, l)| **l != config.acquire().own) {
+        texts.extend(translations.train.captions[l].iter().map(|c| c.text.clone()));
+        for file in translations.texts[l].iter().flatten() {
+            texts.extend(lines(file)?);
+        }
+    }
+    Ok(texts)
 }
 
 /// SHA-256 of what is trained on: the captions and features of the corpus, and the translations.
@@ -402,14 +382,9 @@ fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
     write_whole(&folder.path.join("config.toml"), text.as_bytes())
 }
 
-/// Copies the sizes and the tokenizer of a checkpoint.
-fn copy_small(from: &Path, to: &Path) -> Result<()> {
+fn write_small(to: &Path, files: &[Vec<u8>; 2]) -> Result<()> {
     fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
-    for name in ["config.json", "tokenizer.json"] {
-        let bytes = fs::read(from.join(name)).map_err(|e| Error::reading(&from.join(name), e))?;
-        write_whole(&to.join(name), &bytes)?;
-    }
-    Ok(())
+    FILES.iter().zip(files).try_for_each(|(name, bytes)| write_whole(&to.join(name), bytes))
 }
 
 /// Copies the tensors of a checkpoint, those of pictures left out, as they are.

@@ -1,5 +1,6 @@
 //! A run from its folder: how it begins and goes on, and what a trained one does.
 
+pub mod clip;
 mod evaluate;
 pub mod mla;
 mod report;
@@ -9,14 +10,16 @@ pub mod start;
 use std::path::Path;
 
 use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::Config;
+use crate::config::{Config, Kind};
 use crate::corpus::{Corpus, Features, SplitName};
 use crate::embedding::encoder::Encoder;
 use crate::eval::Evaluation;
-use crate::inference::embed_sentences;
+use crate::image::ImageBranch;
+use crate::inference::{embed_images, embed_sentences};
 use crate::model::Model;
 use crate::{Error, Result};
 
+pub use clip::ClipRun;
 pub use mla::MlaRun;
 pub use report::{name, report};
 pub use search::Found;
@@ -90,9 +93,10 @@ pub trait Retriever {
 pub fn open(path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
     settable(set)?;
     let folder = RunFolder::new(path);
-    match folder.config_with(set)?.acquire().tower {
-        Some(_) => Ok(Box::new(MlaRun::open(path, set)?)),
-        None => Ok(Box::new(Run::open(path, set)?)),
+    match folder.config_with(set)?.kind() {
+        Kind::Acquisition => Ok(Box::new(MlaRun::open(path, set)?)),
+        Kind::Tower => Ok(Box::new(ClipRun::open(path, set)?)),
+        Kind::Words => Ok(Box::new(Run::open(path, set)?)),
     }
 }
 
@@ -107,6 +111,51 @@ fn settable(set: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses languages set over those that a run was trained on.
+fn same_languages(folder: &RunFolder, config: &Config, info: &RunInfo) -> Result<()> {
+    if config.data().languages == info.languages {
+        return Ok(());
+    }
+    let what = format!("the run was trained on {}", info.languages.join(", "));
+    Err(Error::usage(what).at(&folder.path).hint("leave `data.languages` as it is"))
+}
+
+/// Refuses a gallery with further pictures where the corpus has none.
+fn distractors_there(corpus: &Corpus, config: &Config) -> Result<()> {
+    match corpus.distractors {
+        Some(_) => Ok(()),
+        None => Err(Error::data("the corpus has no distractors")
+            .at(&config.data().root)
+            .hint("they are the split `distractors` of `data.features`")),
+    }
+}
+
+/// Refuses features of another width than those that a run was trained on.
+fn same_features(features: &Features, info: &RunInfo) -> Result<()> {
+    if features.width() == info.features {
+        return Ok(());
+    }
+    let (width, expected) = (features.width(), info.features);
+    Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
+        .at(features.place(0).0)
+        .hint("compute the features as those of the training pictures"))
+}
+
+/// Gives pictures of some features as vectors, some at a time.
+fn pictures(
+    branch: &mut ImageBranch,
+    features: &Features,
+    mut take: impl FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let width = features.width();
+    for first in (0..features.rows()).step_by(TILE) {
+        let count = TILE.min(features.rows() - first);
+        let row = |i: usize, x: &mut [f32]| features.copy_row(first + i, x);
+        take(first, &embed_images(branch, count, width, row))?;
+    }
+    Ok(())
+}
+
 impl Run {
     /// Opens the best checkpoint. `set` changes where the data are (`data.…`) or how languages are joined
     /// (`consistency.…`); the model itself stays as it was trained.
@@ -114,10 +163,7 @@ impl Run {
         settable(set)?;
         let folder = RunFolder::new(path);
         let (config, info, encoder, model) = folder.open_with(Which::Best, set)?;
-        if config.data().languages != info.languages {
-            let what = format!("the run was trained on {}", info.languages.join(", "));
-            return Err(Error::usage(what).at(path).hint("leave `data.languages` as it is"));
-        }
+        same_languages(&folder, &config, &info)?;
         Ok(Run { folder, config, info, encoder, model })
     }
 
@@ -143,24 +189,12 @@ impl Run {
         mut take: impl FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()> {
         self.check_width(features)?;
-        let width = features.width();
-        for first in (0..features.rows()).step_by(TILE) {
-            let count = TILE.min(features.rows() - first);
-            let row = |i: usize, x: &mut [f32]| features.copy_row(first + i, x);
-            take(first, &crate::inference::embed_images(&mut self.model, count, width, row))?;
-        }
-        Ok(())
+        pictures(&mut self.model.image, features, &mut take)
     }
 
     /// Refuses features of another width than those the model was trained on.
     pub fn check_width(&self, features: &Features) -> Result<()> {
-        if features.width() == self.info.features {
-            return Ok(());
-        }
-        let (width, expected) = (features.width(), self.info.features);
-        Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
-            .at(features.place(0).0)
-            .hint("compute the features as those of the training pictures"))
+        same_features(features, &self.info)
     }
 }
 

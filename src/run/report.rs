@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Found, open};
 use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::{Config, DataConfig};
+use crate::config::{Config, DataConfig, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::report::{Example, Hit, Part, Picture, RunReport, metrics};
 
@@ -47,9 +47,16 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
         ("seed".to_string(), info.seed.to_string()),
         ("picture features".to_string(), format!("{} numbers", info.features)),
     ];
-    match config.acquire().tower {
-        Some(_) => facts.push(("acquired".to_string(), format!("on an {} tower", config.acquire().own))),
-        None => facts.extend([
+    match config.kind() {
+        Kind::Acquisition => {
+            facts.push(("acquired".to_string(), format!("on an {} tower", config.acquire().own)))
+        }
+        Kind::Tower => {
+            let tower = config.tower();
+            let what = format!("{} blocks of width {}, {} heads", tower.layers, tower.width, tower.heads);
+            facts.push(("tower".to_string(), what));
+        }
+        Kind::Words => facts.extend([
             ("words with own vectors".to_string(), own_words(config)),
             ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
         ]),
@@ -74,7 +81,8 @@ fn own_words(config: &Config) -> String {
 
 /// At test time the embedding is a table computed beforehand, and only the encoders remain.
 fn part(name: &str, train: u64) -> Part {
-    let stays = ["text.", "image.", "acquirer."].iter().any(|part| name.starts_with(part));
+    let stays = ["text.", "image.", "acquirer.", "tower."].iter().any(|part| name.starts_with(part));
+    let stays = stays && name != "tower.tokens";
     Part { name: name.into(), train, test: if stays { train } else { 0 } }
 }
 

@@ -10,7 +10,8 @@ use crate::config::{Config, changes};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
 use crate::embedding::encoder::Encoder;
-use crate::model::Model;
+use crate::eval::Parameters;
+use crate::model::{Model, Trained, parameters_by_part};
 use crate::optim::Adam;
 use crate::prepare::{encode, prepare};
 use crate::pretrain::Progress;
@@ -97,22 +98,10 @@ pub fn begin(
     let seed = derive(config.seed(), "model", 0);
     let mut model = Model::new(config, prepared.embedding, features.width(), seed);
     model.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
-    let (parameters_train, parameters_test) = model.parameter_counts();
-    let info = RunInfo {
-        version: VERSION,
-        tinyglot: env!("CARGO_PKG_VERSION").into(),
-        device: "cpu".into(),
-        seed: config.seed(),
-        languages: corpus.languages.clone(),
-        human: corpus.human.clone(),
-        features: features.width(),
-        data,
-        latents: [prepared.latents_before, prepared.encoder.lexicon.latents],
-        parameters: model.parameters_by_part(),
-        parameters_train,
-        parameters_test,
-        shared: None,
-    };
+    let (train, test) = model.parameter_counts();
+    let parameters = Parameters { train: train as u64, test: test as u64 };
+    let latents = [prepared.latents_before, prepared.encoder.lexicon.latents];
+    let info = RunInfo { latents, ..info(config, corpus, &mut model, parameters, data) };
     let encoder = prepared.encoder;
     let folder = place.fill(|folder| {
         folder.write_words(&encoder)?;
@@ -124,6 +113,31 @@ pub fn begin(
     let config = folder.config()?;
     let validation = every_language(&encoder, &corpus.val);
     Ok(Start { folder, config, encoder, train: prepared.train, validation, model })
+}
+
+/// What a run that begins is, without latent tokens; `data` is the hash of what it is trained on.
+pub(super) fn info(
+    config: &Config,
+    corpus: &Corpus,
+    model: &mut dyn Trained,
+    parameters: Parameters,
+    data: String,
+) -> RunInfo {
+    RunInfo {
+        version: VERSION,
+        tinyglot: env!("CARGO_PKG_VERSION").into(),
+        device: "cpu".into(),
+        seed: config.seed(),
+        languages: corpus.languages.clone(),
+        human: corpus.human.clone(),
+        features: corpus.train.features.width(),
+        data,
+        latents: [0, 0],
+        parameters: parameters_by_part(model),
+        parameters_train: parameters.train as usize,
+        parameters_test: parameters.test as usize,
+        shared: None,
+    }
 }
 
 /// A run to go on with, and the configuration it goes on with.
@@ -160,8 +174,8 @@ impl Earlier {
         Ok(Earlier { folder, config, info })
     }
 
-    /// Reads the words of the run, and the captions by them: nothing is prepared anew.
-    pub fn go_on(self, corpus: &Corpus) -> Result<Start> {
+    /// Refuses other training data, and keeps the configuration that the run goes on with.
+    pub(super) fn with_data(self, corpus: &Corpus) -> Result<(RunFolder, Config, RunInfo)> {
         let Earlier { folder, config, info } = self;
         if fingerprint(corpus)? != info.data {
             return Err(Error::data(
@@ -170,12 +184,18 @@ impl Earlier {
             .at(&config.data().root)
             .hint("give the same data with `--set data.root=…`, or another `--out` for a new run"));
         }
-        let encoder = folder.read_words(&config, &info.languages)?;
-        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
-        let model = Model::new(&config, embedding, info.features, 0);
         if folder.config()? != config {
             folder.write_config(&config)?;
         }
+        Ok((folder, config, info))
+    }
+
+    /// Reads the words of the run, and the captions by them: nothing is prepared anew.
+    pub fn go_on(self, corpus: &Corpus) -> Result<Start> {
+        let (folder, config, info) = self.with_data(corpus)?;
+        let encoder = folder.read_words(&config, &info.languages)?;
+        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
+        let model = Model::new(&config, embedding, info.features, 0);
         let train = every_language(&encoder, &corpus.train);
         let validation = every_language(&encoder, &corpus.val);
         Ok(Start { folder, config, encoder, train, validation, model })

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::folder::{Status, SweepFolder};
 use super::{Plan, Trial};
 use crate::checkpoint::empty_embedding;
-use crate::config::{Config, EmbeddingKind};
+use crate::config::{Config, EmbeddingKind, Kind};
 use crate::corpus::Corpus;
 use crate::embedding::characters::Spellings;
 use crate::embedding::{Lexicon, Slot};
@@ -49,7 +49,9 @@ pub fn of(
     for &n in places {
         let trial = &plan.trials[n];
         let known = known(plan, folder, trial)?;
-        if known.parameters.is_some() && known.memory.is_some() {
+        let whole = known.parameters.is_some() && known.memory.is_some();
+        // Only what models of words need is counted here.
+        if whole || trial.config.kind() != Kind::Words {
             estimates[n] = known;
             continue;
         }

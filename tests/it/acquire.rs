@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::acquisition::{checkpoint, write};
+use crate::acquisition::{checkpoint, write, write_tower};
 use crate::corpus::{copy, refused};
 use crate::whole::{fed, rows};
 use crate::{printed, run, text};
@@ -149,4 +149,99 @@ fn pictures_are_classified_by_prompts() {
         4,
         &["wrong.txt`:1: is `9`; expected a number from 0 to 5"],
     );
+}
+
+/// A tower trained here is one to acquire languages on, with new words, and English is worth what it was.
+#[test]
+fn languages_are_acquired_on_a_tower_that_was_trained_here() {
+    let place = TempDir::new().expect("a folder");
+    let acquire = write(place.path());
+    let config = write_tower(place.path());
+    let (tower, out) = (place.path().join("tower"), place.path().join("acquired"));
+    printed(&["train", text(&config), "--out", text(&tower), "--quiet"]);
+    let mr = |run: &Path, language: &str| {
+        let json = printed(&["evaluate", text(run), "--json"]);
+        let e: Value = serde_json::from_str(&json).expect("JSON");
+        e["languages"][language]["mR"].as_f64().expect("mR")
+    };
+    let english = mr(&tower, "en");
+    assert!(english > 90.0, "{english}");
+    let text_of = fs::read_to_string(&acquire).expect("read");
+    let lines = text_of.lines().filter(|line| !line.starts_with("embedding = "));
+    let lines = lines.map(|line| match line.starts_with("tower = ") {
+        true => "tower = 'tower/tower'\nfresh = { vocabulary = 400, width = 16 }\n".to_string(),
+        false => format!("{line}\n"),
+    });
+    fs::write(&acquire, lines.collect::<String>()).expect("written");
+    let pictures = format!("data.features=[\"{}/pictures/{{split}}.npy\"]", tower.display());
+    printed(&["train", text(&acquire), "--out", text(&out), "--set", &pictures, "--quiet"]);
+    assert_eq!(mr(&out, "en"), english);
+    assert!(mr(&out, "de") > 60.0 && mr(&out, "fr") > 60.0, "{} {}", mr(&out, "de"), mr(&out, "fr"));
+    // The tower as its own run reads it, and as the other one does.
+    assert_eq!(
+        embedded(&tower, "en", "red dog\nblue house\n"),
+        embedded(&out, "en", "red dog\nblue house\n")
+    );
+    let gallery = place.path().join("data/features/test.npy");
+    let found = printed(&[
+        "search",
+        text(&tower),
+        "--language",
+        "en",
+        "--gallery",
+        text(&gallery),
+        "-k",
+        "3",
+        "red dog",
+    ]);
+    assert_eq!(found.lines().count(), 4, "{found}");
+    let page = fs::read_to_string(tower.join("report.html")).expect("a report");
+    assert!(
+        page.contains("2 blocks of width 16, 2 heads") && page.contains("tower.blocks"),
+        "the parameters by part"
+    );
+    // Without acquiring it, German is a row of syllables to the tower.
+    let read_as = "data.captions=[{languages=['en'],files=['{split}.{language}']},\
+                   {languages=['de'],files=['{split}.{language}'],read_as='en'}]";
+    let json = printed(&["evaluate", text(&tower), "--json", "--set", read_as]);
+    let e: Value = serde_json::from_str(&json).expect("JSON");
+    let german = e["languages"]["de"]["mR"].as_f64().expect("mR");
+    assert!(german < 60.0 && e["languages"]["en"]["mR"].as_f64() == Some(english), "{json}");
+    let no = place.path().join("no");
+    let wrong = ["train", text(&acquire), "--out", text(&no), "--set"];
+    refused(
+        &[&wrong[..], &[&pictures, "--set", "acquire.tower=nowhere"]].concat(),
+        4,
+        &["nowhere/config.json"],
+    );
+    refused(&[&wrong[..], &["tower.layers=2"]].concat(), 3, &["`acquire.tower` is set"]);
+}
+
+#[test]
+fn a_sweep_compares_the_stages() {
+    let place = TempDir::new().expect("a folder");
+    write(place.path());
+    let (file, out) = (place.path().join("sweep.toml"), place.path().join("out"));
+    let sweep = "base = 'config.toml'
+set = { acquire.le.epochs = 2 }
+[[variants]]
+name = 'both'
+set = { acquire.nlt.epochs = 3 }
+[[variants]]
+name = 'LE only'
+set = { acquire.nlt.epochs = 0 }
+";
+    fs::write(&file, sweep).expect("written");
+    let ran = run(&["sweep", text(&file), "--out", text(&out)]);
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    let rows = fs::read_to_string(out.join("results.jsonl")).expect("results");
+    let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_eq!(row["status"], "done", "{row}");
+        assert!(row["test"]["languages"]["de"]["mR"].as_f64().is_some(), "{row}");
+        // The tower is the same in both.
+        assert_eq!(row["test"]["languages"]["en"], rows[0]["test"]["languages"]["en"]);
+    }
+    assert_ne!(rows[0]["test"]["languages"]["de"]["mR"], rows[1]["test"]["languages"]["de"]["mR"]);
 }

@@ -14,7 +14,7 @@ fn files() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).expect("the folder of configurations");
         entries.map(|entry| entry.expect("an entry").path())
     };
-    let folders = ["configs", "configs/grow", "configs/rivals"];
+    let folders = ["configs", "configs/grow", "configs/mla", "configs/rivals"];
     let mut files: Vec<_> = folders.into_iter().flat_map(entries).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();

@@ -8,9 +8,10 @@ use tempfile::TempDir;
 use tinyglot::Result;
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::mla::train::Trainer;
+use tinyglot::mla::train::Acquisition;
 use tinyglot::run::MlaRun;
 use tinyglot::run::start::Place;
+use tinyglot::train::stages::Trainer;
 use tinyglot::train::{End, Event};
 
 use crate::acquisition::write;
@@ -35,7 +36,8 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
         true => MlaRun::go_on(&path, &config, &corpus)?,
         false => MlaRun::begin(&config, &corpus, Place::new(&path)?)?,
     };
-    let mut trainer = Trainer::new(&run.config, &corpus, &run.folder, run.mla)?;
+    let learner = Acquisition::new(&run.config, &corpus, run.mla)?;
+    let mut trainer = Trainer::new(&run.config, &run.folder, learner);
     if resumed {
         trainer.resume()?;
     }

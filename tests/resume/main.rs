@@ -7,6 +7,7 @@ mod damage;
 mod exact;
 mod failure;
 mod rivals;
+mod tower;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -152,7 +153,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         features: features.width(),
         data: "not hashed".into(),
         latents: [prepared.latents_before, prepared.encoder.lexicon.latents],
-        parameters: model.parameters_by_part(),
+        parameters: tinyglot::model::parameters_by_part(&mut model),
         parameters_train,
         parameters_test,
         shared: None,

@@ -98,3 +98,44 @@ checkpoint_every = 5
     fs::write(&config, text).expect("written");
     config
 }
+
+/// Writes a configuration that trains a tower on the English captions of [`write`], which was called before; returns its path.
+pub fn write_tower(folder: &Path) -> PathBuf {
+    let config = folder.join("tower.toml");
+    let text = "seed = 3
+[data]
+root = 'data'
+languages = ['en']
+[[data.captions]]
+languages = ['en']
+files = ['{split}.{language}']
+[tower]
+layers = 2
+width = 16
+heads = 2
+hidden = 32
+context = 12
+vocabulary = 320
+dropout = 0.05
+[text]
+joint = 12
+word_dropout = 0.05
+[image]
+hidden = 32
+dropout = 0.1
+input = 'standard'
+[loss]
+triplet.weight = 0.0
+info_nce = { weight = 1.0, temperature = 0.1 }
+[train]
+epochs = 80
+images = 12
+learning_rate = 1e-2
+warmup = 10
+average = 0.95
+clip = 1.0
+checkpoint_every = 4
+";
+    fs::write(&config, text).expect("written");
+    config
+}

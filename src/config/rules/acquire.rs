@@ -1,12 +1,16 @@
 //! The rules of multilingual acquisition.
 
 use super::data::{placeholders, unicode};
+use super::tower::{LEAST_TOKENS, MOST_TOKENS};
 use super::{Fault, Rules};
 use crate::config::sections::{AcquireConfig, DataConfig};
 
 pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
     rules.width("acquire.hidden", acquire.hidden);
     rules.share("acquire.dropout", acquire.dropout);
+    rules.at_least("acquire.fresh.vocabulary", acquire.fresh.vocabulary, LEAST_TOKENS);
+    rules.at_most("acquire.fresh.vocabulary", acquire.fresh.vocabulary, MOST_TOKENS);
+    rules.width("acquire.fresh.width", acquire.fresh.width);
     let (nlt, le) = (&acquire.nlt, &acquire.le);
     for (stage, batch, rate, warmup, temperature) in [
         ("nlt", nlt.batch, nlt.learning_rate, nlt.warmup, nlt.temperature),
@@ -33,7 +37,7 @@ pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Ru
         rules.need(!whole, "acquire.embedding", Fault::AcquireUnused);
         return;
     }
-    rules.need(whole, "acquire.embedding", Fault::AcquireMissing);
+    rules.need(whole || acquire.train_embedding, "acquire.train_embedding", Fault::UntrainedFresh);
     let language = &acquire.own;
     let both = data.languages.contains(language) && data.languages.len() > 1;
     rules.need(both, "acquire.own", Fault::NothingToAcquire { language: language.clone() });
@@ -84,9 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tower_needs_an_embedding_and_an_embedding_a_tower() {
-        let missing = broken(|raw| raw.acquire.embedding = None);
-        assert_eq!(missing, one("acquire.embedding", Fault::AcquireMissing));
+    fn an_embedding_needs_a_tower_and_a_tower_one_that_is_trained_or_given() {
+        assert_eq!(broken(|raw| raw.acquire.embedding = None), []);
+        let untrained = broken(|raw| (raw.acquire.embedding, raw.acquire.train_embedding) = (None, false));
+        assert_eq!(untrained, one("acquire.train_embedding", Fault::UntrainedFresh));
         let unused = broken(|raw| raw.acquire.tower = None);
         assert_eq!(unused, one("acquire.embedding", Fault::AcquireUnused));
     }
@@ -114,6 +119,12 @@ mod tests {
         let one_file = broken(|raw| raw.acquire.nlt.target = Some("train.de".into()));
         assert_eq!(one_file, one("acquire.nlt.target", Fault::OneTarget));
         assert_eq!(broken(|raw| (raw.acquire.nlt.target, raw.acquire.nlt.epochs) = (None, 0)), []);
+    }
+
+    #[test]
+    fn a_fresh_vocabulary_has_a_place_for_every_byte() {
+        let few = broken(|raw| raw.acquire.fresh.vocabulary = 200);
+        assert_eq!(few, one("acquire.fresh.vocabulary", Fault::TooSmall { value: 200, least: 260 }));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod acquire;
 mod data;
 #[cfg(test)]
 mod tests;
+mod tower;
 
 use super::problem::{Fault, Problem};
 use super::sections::*;
@@ -36,6 +37,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
     grow(&raw.grow, &mut rules);
+    tower::tower(raw, &mut rules);
     acquire::acquire(&raw.acquire, &raw.data, &mut rules);
     rules.0
 }

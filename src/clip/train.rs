@@ -1,0 +1,260 @@
+//! What a step of a new tower sees and minimises.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use super::Clip;
+use crate::Result;
+use crate::batch::{CaptionIndex, Sampler, derive};
+use crate::config::{Config, LossConfig};
+use crate::corpus::Corpus;
+use crate::device::Matrix;
+use crate::eval::Evaluation;
+use crate::inference::Scope;
+use crate::loss::{Pairs, Value, image_text, on_tape};
+use crate::model::Trained;
+use crate::objective::Taped;
+use crate::ops::batch_norm::keeps;
+use crate::ops::linear::similarity;
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::{Grads, matrix};
+use crate::optim::Adam;
+use crate::report::metrics::Term;
+use crate::train::stages::{At, Found, Learner, Stage};
+
+/// Pictures and sentences; sentence n speaks of picture `image_of[n]`.
+struct Batch {
+    /// (pictures, width of features)
+    images: Matrix,
+    sentences: Arc<Sequences>,
+    image_of: Vec<u32>,
+}
+
+/// Both branches at school.
+pub struct Contrast<'a> {
+    config: &'a Config,
+    corpus: &'a Corpus,
+    pub clip: Clip,
+    sampler: Sampler,
+    /// Training captions by language.
+    captions: Vec<Sequences>,
+    /// Sentences whose end was cut.
+    pub truncated: usize,
+}
+
+impl<'a> Contrast<'a> {
+    pub fn new(config: &'a Config, corpus: &'a Corpus, clip: Clip) -> Self {
+        let rows = corpus.train.features.rows();
+        let index = corpus.train.captions.iter().map(|c| CaptionIndex::new(c.iter().map(|c| c.image), rows));
+        let seed = derive(config.seed(), "sampler", 0);
+        let sampler = Sampler::new(seed, config.train(), &corpus.languages, index.collect());
+        let mut truncated = 0;
+        let captions = corpus.train.captions.iter().map(|captions| {
+            let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
+            let encoded = clip.tokens(&texts);
+            truncated += encoded.truncated.len();
+            encoded.ids
+        });
+        let captions = captions.collect();
+        Contrast { config, corpus, clip, sampler, captions, truncated }
+    }
+
+    fn batch(&self, step: usize) -> Batch {
+        let draw = self.sampler.draw(step);
+        let features = &self.corpus.train.features;
+        let (width, p) = (features.width(), self.config.text().word_dropout);
+        let mut x = vec![0.0; draw.images.len() * width];
+        for (row, &image) in x.chunks_mut(width).zip(&draw.images) {
+            features.copy_row(image as usize, row);
+        }
+        let seed = derive(self.config.seed(), "word dropout", step as u64);
+        let (mut sentences, mut image_of) = (Sequences::new(), Vec::new());
+        for (captions, draws) in self.captions.iter().zip(&draw.captions) {
+            for &(caption, image) in draws {
+                let first = sentences.rows.len();
+                sentences.push(thinned(captions.get(caption as usize), p, |n| keeps(seed, first + n, p)));
+                image_of.push(image);
+            }
+        }
+        let images = matrix(x, draw.images.len(), width);
+        Batch { images, sentences: Arc::new(sentences), image_of }
+    }
+}
+
+impl Learner for Contrast<'_> {
+    fn model(&mut self) -> &mut dyn Trained {
+        &mut self.clip
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let steps = train.epochs * per_epoch;
+        let rate = "train.learning_rate".to_string();
+        vec![Stage { name: "tower", steps, per_epoch, optimiser: train.clone(), rate }]
+    }
+
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Found {
+        let batch = self.batch(at.step);
+        self.clip.tower.catch_up(adam, &batch.sentences);
+        let seed = derive(self.config.seed(), "dropout", at.step as u64);
+        let (loss, terms, grads) = gradients(&mut self.clip, &batch, self.config.loss(), seed);
+        Found { loss, terms, grads, tokens: batch.sentences.rows.len() }
+    }
+
+    fn evaluate(&mut self) -> Result<Evaluation> {
+        self.clip.evaluate(self.corpus, Scope::VALIDATION)
+    }
+}
+
+/// A sentence less the words that `keeps` drops; its start and its end stay.
+fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
+    let last = ids.len() - 1;
+    let stays = |n: &usize| p == 0.0 || *n == 0 || *n == last || keeps(*n);
+    (0..ids.len()).filter(stays).map(|n| ids[n]).collect()
+}
+
+/// The loss of a batch, its terms, and the gradient.
+fn gradients(
+    clip: &mut Clip,
+    batch: &Batch,
+    config: &LossConfig,
+    seed: u64,
+) -> (f32, Vec<(String, Term)>, Grads) {
+    let text = clip.forward::<Taped>(&batch.sentences, seed);
+    let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
+    let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
+    let mut terms = Vec::new();
+    let loss = on_tape(similarity(image, text), |similarity| {
+        let pairs = Pairs { similarity, rows: &rows, columns: &batch.image_of };
+        let mut sum = Value { value: 0.0, grad: vec![0.0; similarity.len()] };
+        for (name, weight, Value { value, grad }) in image_text(pairs, config) {
+            sum.value += weight * value;
+            sum.grad.iter_mut().zip(&grad).for_each(|(s, g)| *s += weight * g);
+            let term = Term { raw: value as f64, weighted: (weight * value) as f64 };
+            terms.push((name.to_string(), term));
+        }
+        sum
+    });
+    (loss.array(), terms, loss.backward())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clip::{ENDS, sizes};
+    use crate::config::RawConfig;
+    use crate::ops::check::noise;
+    use crate::optim::Parameter;
+    use crate::tower::TowerTokenizer;
+    use crate::words::HuggingFace;
+
+    const TEXTS: [&str; 5] = ["a red dog", "a dog runs", "two men", "blue", "a man and a red house"];
+
+    fn config() -> Config {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions = vec![crate::config::CaptionSource {
+            languages: vec!["en".into()],
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        }];
+        (raw.tower.layers, raw.tower.width, raw.tower.heads) = (2, 8, 2);
+        (raw.tower.hidden, raw.tower.context, raw.tower.dropout) = (12, 20, 0.2);
+        (raw.text.joint, raw.text.dropout, raw.image.hidden, raw.image.dropout) = (6, 0.1, 10, 0.2);
+        (raw.loss.info_nce.weight, raw.loss.triplet.margin) = (0.5, 0.6);
+        raw.check("/base".into()).expect("a good configuration")
+    }
+
+    fn made(config: &Config) -> (Clip, Batch) {
+        let words = HuggingFace::train(&TEXTS, 280, ENDS).expect("a tokenizer");
+        let sizes = sizes(config, words.size(), words.id(ENDS[1]).expect("the end"));
+        let tokenizer = TowerTokenizer::new(words, Path::new("t"), &sizes).expect("a tokenizer that fits");
+        let mut clip = Clip::new(config, sizes, tokenizer, 7, 1);
+        // Far from where everything is 0 or 1.
+        let mut seed = 0;
+        clip.visit(&mut |_, parameter| {
+            seed += 1;
+            match parameter {
+                Parameter::Matrix(m) => {
+                    let n = m.shape().0 * m.shape().1;
+                    *m = matrix(noise(n, seed), m.shape().0, m.shape().1);
+                }
+                Parameter::Vector(v) => {
+                    let x = noise(v.shape().0, seed).iter().map(|x| x + 0.8).collect();
+                    *v = crate::ops::tape::vector(x);
+                }
+                Parameter::Table(t) => t.data = noise(t.data.len(), seed),
+            }
+        });
+        let sentences = Arc::new(clip.tokens(&TEXTS).ids);
+        let images = matrix(noise(4 * 7, 9), 4, 7);
+        (clip, Batch { images, sentences, image_of: vec![0, 0, 1, 2, 3] })
+    }
+
+    /// Every gradient by name.
+    fn every(clip: &mut Clip, grads: &mut Grads) -> Vec<(String, Vec<f32>)> {
+        let mut named = Vec::new();
+        clip.visit(&mut |name, parameter| {
+            let g = match parameter {
+                Parameter::Matrix(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Vector(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Table(t) => {
+                    let mut whole = vec![0.0; t.data.len()];
+                    for (rows, values) in t.take_grads() {
+                        for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                            whole[*r as usize * t.width..][..t.width].copy_from_slice(g);
+                        }
+                    }
+                    whole
+                }
+            };
+            named.push((name.to_string(), g));
+        });
+        named
+    }
+
+    fn shift(clip: &mut Clip, name: &str, i: usize, by: f32) {
+        clip.visit_stored(&mut |other, _, x| {
+            if other == name {
+                x[i] += by;
+            }
+        });
+    }
+
+    /// Finite differences through both branches, at the largest gradients of every parameter; dropout keeps its draw.
+    #[test]
+    fn gradients_of_all_parameters_are_slopes() {
+        let config = config();
+        let (mut clip, batch) = made(&config);
+        let (_, terms, mut grads) = gradients(&mut clip, &batch, config.loss(), 3);
+        assert_eq!(terms.len(), 2);
+        let all = every(&mut clip, &mut grads);
+        for (name, g) in &all {
+            let scale = g.iter().fold(0f32, |m, x| m.max(x.abs()));
+            // What a batch normalisation follows may have any constant added; queries' common key changes nothing.
+            assert!(scale > 1e-6 || name == "image.hidden.bias", "{name} gets no gradient");
+            let mut order: Vec<usize> = (0..g.len()).collect();
+            order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
+            for &i in order.iter().take(3) {
+                let mut value = |by: f32| {
+                    shift(&mut clip, name, i, by);
+                    let loss = gradients(&mut clip, &batch, config.loss(), 3).0;
+                    shift(&mut clip, name, i, -by);
+                    loss
+                };
+                let slope = (value(2e-3) - value(-2e-3)) / 4e-3;
+                assert!((slope - g[i]).abs() <= 0.03 * scale.max(0.02), "{name}[{i}]: {} {slope}", g[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_dropped_between_the_ends_of_a_sentence() {
+        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |n| n == 2), [2, 8, 3]);
+        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |_| false), [2, 3]);
+        assert_eq!(thinned(&[2, 7, 3], 0.0, |_| false), [2, 7, 3]);
+    }
+}

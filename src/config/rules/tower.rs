@@ -1,0 +1,97 @@
+//! The rules of a tower that is trained here.
+
+use super::{Fault, Rules};
+use crate::config::sections::RawConfig;
+
+/// A byte-level vocabulary holds every byte and four special tokens; it must fit into a table.
+pub(super) const LEAST_TOKENS: usize = 260;
+pub(super) const MOST_TOKENS: usize = 1 << 24;
+
+pub(super) fn tower(raw: &RawConfig, rules: &mut Rules) {
+    let tower = &raw.tower;
+    rules.at_most("tower.layers", tower.layers, 1 << 10);
+    rules.width("tower.width", tower.width);
+    rules.width("tower.heads", tower.heads);
+    rules.width("tower.hidden", tower.hidden);
+    rules.at_least("tower.context", tower.context, 3);
+    rules.at_most("tower.context", tower.context, 1 << 16);
+    rules.at_least("tower.vocabulary", tower.vocabulary, LEAST_TOKENS);
+    rules.at_most("tower.vocabulary", tower.vocabulary, MOST_TOKENS);
+    rules.share("tower.dropout", tower.dropout);
+    let (width, heads) = (tower.width, tower.heads);
+    let equal = heads == 0 || width.is_multiple_of(heads);
+    rules.need(equal, "tower.width", Fault::HeadsUnequal { width, heads });
+    if tower.layers == 0 {
+        return;
+    }
+    let layers = tower.layers;
+    rules.need(raw.acquire.tower.is_none(), "tower.layers", Fault::TowerTwice { layers });
+    let (loss, mclm) = (&raw.loss, &raw.loss.mclm);
+    for (key, value) in [
+        ("loss.info_nce.text_weight", loss.info_nce.text_weight),
+        ("loss.neighbourhood.words", loss.neighbourhood.words),
+        ("loss.neighbourhood.sentences", loss.neighbourhood.sentences),
+        ("loss.neighbourhood.within", loss.neighbourhood.within),
+        ("loss.mclm.average", mclm.average),
+        ("loss.mclm.lstm", mclm.lstm),
+        ("loss.mclm.masked_triplet", mclm.masked_triplet),
+        ("loss.adversary.weight", loss.adversary.weight),
+        ("loss.word_drift", loss.word_drift),
+    ] {
+        rules.need(value == 0.0, key, Fault::LossOfWords { value });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Fault, Problem, RawConfig};
+
+    fn broken(change: impl FnOnce(&mut RawConfig)) -> Vec<Problem> {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions = vec![crate::config::CaptionSource {
+            languages: raw.data.languages.clone(),
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        }];
+        raw.tower.layers = 2;
+        change(&mut raw);
+        raw.check("/base".into()).map_or_else(|problems| problems.0, |_| Vec::new())
+    }
+
+    fn one(key: &str, fault: Fault) -> Vec<Problem> {
+        vec![Problem { key: key.into(), fault }]
+    }
+
+    #[test]
+    fn heads_divide_the_width() {
+        assert_eq!(broken(|_| ()), []);
+        let fault = Fault::HeadsUnequal { width: 256, heads: 3 };
+        assert_eq!(broken(|raw| raw.tower.heads = 3), one("tower.width", fault));
+    }
+
+    #[test]
+    fn a_context_has_a_place_for_a_word_and_a_vocabulary_for_every_byte() {
+        let short = broken(|raw| raw.tower.context = 2);
+        assert_eq!(short, one("tower.context", Fault::TooSmall { value: 2, least: 3 }));
+        let few = broken(|raw| raw.tower.vocabulary = 259);
+        assert_eq!(few, one("tower.vocabulary", Fault::TooSmall { value: 259, least: 260 }));
+    }
+
+    #[test]
+    fn losses_of_words_are_not_for_towers() {
+        let found = broken(|raw| raw.loss.mclm.average = 0.5);
+        assert!(found.contains(&one("loss.mclm.average", Fault::LossOfWords { value: 0.5 })[0]), "{found:?}");
+    }
+
+    #[test]
+    fn a_run_trains_a_tower_or_acquires_languages_on_one() {
+        let both = broken(|raw| {
+            raw.data.languages.push("de".into());
+            raw.data.captions[0].languages.push("de".into());
+            (raw.acquire.tower, raw.acquire.embedding) = (Some("clip".into()), Some("mbert".into()));
+            raw.acquire.nlt.epochs = 0;
+        });
+        assert_eq!(both, one("tower.layers", Fault::TowerTwice { layers: 2 }));
+    }
+}

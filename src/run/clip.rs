@@ -1,0 +1,158 @@
+//! The run folder of a tower that is trained here: how it begins and goes on, and how it hands over the tower.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::start::{Earlier, Place, info};
+use super::{Retriever, Sentences, same_features, same_languages};
+use crate::batch::derive;
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
+use crate::clip::{Clip, ENDS, sizes, training_texts};
+use crate::config::Config;
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
+use crate::eval::Evaluation;
+use crate::inference::{Scope, embed_features};
+use crate::optim::Adam;
+use crate::tower::{TowerConfig, TowerTokenizer};
+use crate::words::HuggingFace;
+use crate::write::write_whole;
+use crate::{Error, Result};
+
+/// A trained tower with its image branch, and its folder.
+pub struct ClipRun {
+    pub folder: RunFolder,
+    pub config: Config,
+    pub info: RunInfo,
+    pub clip: Clip,
+}
+
+/// Where the checkpoint in Hugging Face's layout is, and the pictures' vectors.
+const TOWER: &str = "tower";
+const PICTURES: &str = "pictures";
+
+impl ClipRun {
+    /// Begins a run: learns the tokenizer, and writes the folder with it and a checkpoint of step 0.
+    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<ClipRun> {
+        refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
+        let data = fingerprint(corpus)?;
+        let words = HuggingFace::train(&training_texts(corpus)?, config.tower().vocabulary, ENDS)?;
+        let json = words.to_json()?;
+        let [start, end] = ENDS.map(|token| words.id(token).expect("a special token"));
+        let sizes = sizes(config, words.size(), end);
+        let tokenizer = TowerTokenizer::new(words, Path::new("tokenizer.json"), &sizes)?;
+        let features = &corpus.train.features;
+        let seed = derive(config.seed(), "model", 0);
+        let mut clip = Clip::new(config, sizes.clone(), tokenizer, features.width(), seed);
+        clip.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
+        let parameters = clip.parameters();
+        let info = info(config, corpus, &mut clip, parameters, data);
+        let folder = place.fill(|run| {
+            let tower = run.path.join(TOWER);
+            fs::create_dir_all(&tower).map_err(|e| Error::writing(&tower, e))?;
+            write_whole(&tower.join("config.json"), sizes.to_json(start).as_bytes())?;
+            write_whole(&tower.join("tokenizer.json"), json.as_bytes())?;
+            let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
+            run.save(Which::Latest, &mut clip, Some(first), &TrainState::start())?;
+            run.write_config(config)?;
+            run.write_info(&info)
+        })?;
+        let config = folder.config()?;
+        Ok(ClipRun { folder, config, info, clip })
+    }
+
+    /// A run to go on with.
+    pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<ClipRun> {
+        let (folder, config, info) = earlier.with_data(corpus)?;
+        Self::read(folder, config, info, Which::Latest)
+    }
+
+    /// Opens the best checkpoint.
+    pub fn open(path: &Path, set: &[String]) -> Result<ClipRun> {
+        let folder = RunFolder::new(path);
+        let (config, info) = (folder.config_with(set)?, folder.info()?);
+        same_languages(&folder, &config, &info)?;
+        Self::read(folder, config, info, Which::Best)
+    }
+
+    fn read(folder: RunFolder, config: Config, info: RunInfo, which: Which) -> Result<ClipRun> {
+        if !folder.has(which) {
+            return Err(Error::data("the run has no checkpoint to read")
+                .at(&folder.path)
+                .hint("let it train for an epoch first"));
+        }
+        let tower = folder.path.join(TOWER);
+        let sizes = TowerConfig::read(&tower.join("config.json"))?;
+        let tokenizer = TowerTokenizer::open(&tower.join("tokenizer.json"), &sizes)?;
+        let mut clip = Clip::new(&config, sizes, tokenizer, info.features, 0);
+        folder.read_model(which, &mut clip)?;
+        Ok(ClipRun { folder, config, info, clip })
+    }
+
+    /// Completes the checkpoint for `acquire.tower` with its tensors, and writes the vectors of all pictures for
+    /// `data.features`. Gives the checkpoint's folder.
+    pub fn hand_over(&mut self, corpus: &Corpus) -> Result<PathBuf> {
+        let (tower, pictures) = (self.folder.path.join(TOWER), self.folder.path.join(PICTURES));
+        fs::create_dir_all(&pictures).map_err(|e| Error::writing(&pictures, e))?;
+        let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
+        let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
+        for (split, features) in splits.into_iter().chain(further) {
+            let vectors = embed_features(&mut self.clip.image, features, self.info.features)?;
+            let file = pictures.join(format!("{split}.npy"));
+            write_npy(file, features.rows(), self.clip.joint(), &vectors)?;
+        }
+        write_whole(&tower.join("model.safetensors"), &self.clip.tower.to_safetensors())?;
+        Ok(tower)
+    }
+}
+
+impl Retriever for ClipRun {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn joint(&self) -> usize {
+        self.clip.joint()
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.info.languages.clone()
+    }
+
+    fn sentences(&self, _: usize, texts: &[&str]) -> Sentences {
+        let encoded = self.clip.tokens(texts);
+        let vectors = self.clip.encode(&encoded.ids);
+        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
+    }
+
+    fn check_width(&self, features: &Features) -> Result<()> {
+        same_features(features, &self.info)
+    }
+
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(features)?;
+        super::pictures(&mut self.clip.image, features, take)
+    }
+
+    fn evaluate(
+        &mut self,
+        corpus: &Corpus,
+        split: SplitName,
+        distractors: bool,
+        folds: usize,
+    ) -> Result<Evaluation> {
+        if distractors {
+            super::distractors_there(corpus, &self.config)?;
+        }
+        self.clip.evaluate(corpus, Scope { split, distractors, translated: true, folds })
+    }
+}

@@ -1,0 +1,317 @@
+//! The loop of trainings in stages, each with an optimiser of its own: gradient, step, log, validate, save.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::{End, Event};
+use crate::checkpoint::{RunFolder, TrainState, Which};
+use crate::config::{Config, TrainConfig};
+use crate::eval::Evaluation;
+use crate::model::Trained;
+use crate::ops::tape::Grads;
+use crate::optim::{Adam, Parameter, parameter_norm};
+use crate::report::metrics::{self, MetricsLine, Step, Term, Validation};
+use crate::{Error, Result};
+
+/// A part of a training.
+pub struct Stage {
+    pub name: &'static str,
+    pub steps: usize,
+    /// Steps of a pass over its data; each ends with a validation.
+    pub per_epoch: usize,
+    pub optimiser: TrainConfig,
+    /// The key of its learning rate, for advice.
+    pub rate: String,
+}
+
+/// Where a training stands.
+#[derive(Clone, Copy)]
+pub struct At {
+    pub stage: usize,
+    /// Step of the stage, counted from 0.
+    pub within: usize,
+    /// Step of the whole training, counted from 0.
+    pub step: usize,
+}
+
+/// What a step finds.
+pub struct Found {
+    pub loss: f32,
+    /// The parts of the loss by name.
+    pub terms: Vec<(String, Term)>,
+    pub grads: Grads,
+    /// Tokens of its sentences.
+    pub tokens: usize,
+}
+
+/// What is trained, on what.
+pub trait Learner {
+    fn model(&mut self) -> &mut dyn Trained;
+    /// At least one.
+    fn stages(&self) -> Vec<Stage>;
+    /// The loss and its gradient in a step: a pure function of the parameters and the step. Rows of tables are brought up to
+    /// date through `adam` before they are read.
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Found;
+    /// On the validation split.
+    fn evaluate(&mut self) -> Result<Evaluation>;
+}
+
+/// Everything one training needs; its state is in `learner`, `adam`, `average` and `state`.
+pub struct Trainer<'a, L: Learner> {
+    config: &'a Config,
+    folder: &'a RunFolder,
+    stages: Vec<Stage>,
+    pub learner: L,
+    adam: Adam,
+    /// Average of all stored values, if `train.average` is on.
+    average: BTreeMap<String, Vec<f32>>,
+    pub state: TrainState,
+}
+
+/// Steps between updates of the average, and between lines of `metrics.jsonl`.
+const AVERAGE_EVERY: usize = 10;
+const LOG_EVERY: usize = 10;
+
+impl<'a, L: Learner> Trainer<'a, L> {
+    pub fn new(config: &'a Config, folder: &'a RunFolder, learner: L) -> Self {
+        let stages = learner.stages();
+        let adam = Adam::new(&stages[0].optimiser, stages[0].steps);
+        let (average, state) = (BTreeMap::new(), TrainState::start());
+        Trainer { config, folder, stages, learner, adam, average, state }
+    }
+
+    /// Steps of the whole training.
+    pub fn steps(&self) -> usize {
+        self.stages.iter().map(|s| s.steps).sum()
+    }
+
+    /// Where step `step`, counted from 0, belongs.
+    fn at(&self, step: usize) -> At {
+        let (mut stage, mut within) = (0, step);
+        while stage + 1 < self.stages.len() && within >= self.stages[stage].steps {
+            within -= self.stages[stage].steps;
+            stage += 1;
+        }
+        At { stage, within, step }
+    }
+
+    /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
+    pub fn resume(&mut self) -> Result<()> {
+        self.folder.read_model(Which::Latest, self.learner.model())?;
+        self.state = self.folder.read_state(Which::Latest)?;
+        // A stage's last step leaves its optimiser; the next one begins with its own.
+        let at = self.at(self.state.step.saturating_sub(1));
+        let stage = &self.stages[at.stage];
+        self.adam = Adam::new(&stage.optimiser, stage.steps);
+        self.average = self.folder.read_optimizer(&mut self.adam, self.learner.model())?;
+        self.adam.step = if self.state.step == 0 { 0 } else { at.within + 1 };
+        metrics::keep_until(&self.folder.metrics(), self.state.step as u64)
+    }
+
+    /// Trains to the end, or until `stop` is raised.
+    pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<End> {
+        let path = self.folder.metrics();
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let mut log = log.map_err(|e| Error::writing(&path, e))?;
+        let (start, before) = (Instant::now(), self.state.seconds);
+        let (mut clock, mut tokens) = (start, 0usize);
+        let steps = self.steps();
+        while self.state.step < steps {
+            if self.out_of_patience() {
+                return Ok(End::Patience);
+            }
+            let at = self.at(self.state.step);
+            let found = self.step(at)?;
+            tokens += found.tokens;
+            self.state.seconds = before + start.elapsed().as_secs_f64();
+            let step = self.state.step;
+            tell(Event::Step { step, steps, loss: found.loss });
+            if step.is_multiple_of(LOG_EVERY) || step == steps {
+                let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
+                (clock, tokens) = (Instant::now(), 0);
+                self.log_step(&mut log, &path, found, rate)?;
+            }
+            let every = self.config.train().checkpoint_every;
+            if (at.within + 1).is_multiple_of(self.stages[at.stage].per_epoch) {
+                self.validate(&mut log, &path, tell)?;
+                self.save()?;
+                (clock, tokens) = (Instant::now(), 0);
+            } else if every > 0 && step.is_multiple_of(every) {
+                self.save()?;
+            }
+            if stop.load(Ordering::Relaxed) && step < steps {
+                self.save()?;
+                return Ok(End::Interrupted);
+            }
+        }
+        Ok(End::Finished)
+    }
+
+    /// Whether the last stage has had no better validation for long.
+    fn out_of_patience(&self) -> bool {
+        let (patience, at) = (self.config.train().patience, self.at(self.state.step));
+        let last = at.stage + 1 == self.stages.len() && at.within > 0;
+        patience > 0 && last && self.state.stale >= patience
+    }
+
+    fn step(&mut self, at: At) -> Result<Stepped> {
+        let Stage { name, steps, optimiser, rate, .. } = &self.stages[at.stage];
+        if at.within == 0 && at.step > 0 {
+            // Every row of a table makes up for the steps it has missed under the stage before.
+            let mut settled = tables(self.learner.model(), &self.adam);
+            swap(self.learner.model(), &mut settled);
+            self.adam = Adam::new(optimiser, *steps);
+            self.state.stale = 0;
+        }
+        let Found { loss, terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam);
+        let remedy = format!("lower `{rate}` or set `train.clip`; the last checkpoint is whole");
+        if !loss.is_finite() {
+            let what = format!("the loss of `{name}` is {loss} in step {}", at.step + 1);
+            return Err(Error::run(what).hint(remedy));
+        }
+        let model = self.learner.model();
+        let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
+        if !norm.is_finite() {
+            let what = format!("the norm of the gradient is {norm} in step {}", at.step + 1);
+            return Err(Error::run(what).hint(remedy));
+        }
+        self.state.step += 1;
+        if self.config.train().average > 0.0 && self.state.step.is_multiple_of(AVERAGE_EVERY) {
+            self.average_weights();
+        }
+        Ok(Stepped { loss, terms, norm, tokens })
+    }
+
+    /// Moves the average towards the present weights; at first faster, so that it forgets the start.
+    fn average_weights(&mut self) {
+        let n = self.state.averaged as f32;
+        let decay = self.config.train().average.powi(AVERAGE_EVERY as i32).min((1.0 + n) / (10.0 + n));
+        let tables = tables(self.learner.model(), &self.adam);
+        let average = &mut self.average;
+        self.learner.model().visit_stored(&mut |name, _, x| {
+            let now = tables.get(name).map_or(&*x, |settled| &settled[..]);
+            match average.get_mut(name) {
+                Some(average) => {
+                    average.iter_mut().zip(now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a))
+                }
+                None => {
+                    average.insert(name.to_string(), now.to_vec());
+                }
+            }
+        });
+        self.state.averaged += 1;
+    }
+
+    /// Validates; keeps the best.
+    fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        // Settled for validation only: what training goes on with must not depend on when it was looked at.
+        let mut values = match self.average.is_empty() {
+            true => tables(self.learner.model(), &self.adam),
+            false => self.average.clone(),
+        };
+        swap(self.learner.model(), &mut values);
+        let result = self.learner.evaluate().and_then(|result| {
+            let better = result.a > self.state.best;
+            if better {
+                (self.state.best, self.state.best_step) = (result.a, self.state.step);
+                self.folder.save(Which::Best, self.learner.model(), None, &self.state)?;
+            }
+            Ok((result, better))
+        });
+        swap(self.learner.model(), &mut values);
+        let (result, better): (Evaluation, bool) = result?;
+        self.state.stale = if better { 0 } else { self.state.stale + 1 };
+        let line = Validation {
+            step: self.state.step as u64,
+            epoch: self.epoch(),
+            mr: result.languages.iter().map(|(l, r)| (l.clone(), r.mr)).collect(),
+            a: result.a,
+        };
+        metrics::append(log, path, &MetricsLine::Validation(line))?;
+        tell(Event::Validation { epoch: self.epochs(), evaluation: &result, best: better });
+        Ok(())
+    }
+
+    /// Whole passes so far, of all stages.
+    pub fn epochs(&self) -> usize {
+        self.epoch() as usize
+    }
+
+    /// Passes so far, of all stages.
+    fn epoch(&self) -> f64 {
+        let mut left = self.state.step;
+        let passes = |s: &Stage| {
+            let done = left.min(s.steps);
+            left -= done;
+            done as f64 / s.per_epoch as f64
+        };
+        self.stages.iter().map(passes).sum()
+    }
+
+    /// The norm of all that is trained; an error where a number is not finite.
+    fn parameter_norm(&mut self) -> Result<f32> {
+        let model = self.learner.model();
+        let norm = parameter_norm(&mut |f| model.visit(f));
+        match norm.is_finite() {
+            true => Ok(norm),
+            false => Err(Error::run(format!(
+                "the norm of the parameters is {norm} after step {}",
+                self.state.step
+            ))
+            .hint("lower the stage's learning rate or set `train.clip`; the last checkpoint is whole")),
+        }
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.parameter_norm()?;
+        let training = Some((&self.adam, &self.average));
+        self.folder.save(Which::Latest, self.learner.model(), training, &self.state)
+    }
+
+    fn log_step(&mut self, log: &mut File, path: &Path, found: Stepped, tokens_per_s: f64) -> Result<()> {
+        let line = Step {
+            step: self.state.step as u64,
+            epoch: self.epoch(),
+            loss: found.loss as f64,
+            terms: found.terms,
+            grad_norm: found.norm as f64,
+            param_norm: self.parameter_norm()? as f64,
+            learning_rate: self.adam.rate.at(self.adam.step) as f64,
+            tokens_per_s,
+            seconds: self.state.seconds,
+        };
+        metrics::append(log, path, &MetricsLine::Step(line))
+    }
+}
+
+/// What a step has done.
+struct Stepped {
+    loss: f32,
+    terms: Vec<(String, Term)>,
+    /// Of the gradient.
+    norm: f32,
+    tokens: usize,
+}
+
+/// The tables of a model with all rows brought up to date.
+fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, Vec<f32>> {
+    let mut tables = BTreeMap::new();
+    model.visit(&mut |name, parameter| {
+        if let Parameter::Table(table) = parameter {
+            tables.insert(name.to_string(), adam.settled(name, table));
+        }
+    });
+    tables
+}
+
+/// Puts values into a model and takes those it had.
+fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, Vec<f32>>) {
+    model.visit_stored(&mut |name, _, x| {
+        if let Some(other) = values.get_mut(name) {
+            x.swap_with_slice(other);
+        }
+    });
+}

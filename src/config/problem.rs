@@ -152,6 +152,10 @@ pub enum Fault {
     #[error("is {value}; a new tower is trained by `loss.triplet` and `loss.info_nce` alone")]
     LossOfWords { value: f32 },
     #[error(
+        "is {rank}, but the embedding itself is trained; set `acquire.train_embedding = false`, or leave this out"
+    )]
+    RankUnused { rank: usize },
+    #[error(
         "is false, but vectors that begin anew must be trained; set `acquire.embedding`, or leave this out"
     )]
     UntrainedFresh,

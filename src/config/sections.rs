@@ -837,6 +837,8 @@ pub struct AcquireConfig {
     pub fresh: FreshConfig,
     /// Whether that embedding is trained, or stays as it is.
     pub train_embedding: bool,
+    /// Rank of a trained product that is added to an embedding that stays as it is: a small part of its parameters; 0 adds none.
+    pub rank: usize,
     /// The tower's language; the other `data.languages` are acquired.
     pub own: String,
     pub shape: AcquirerShape,
@@ -860,6 +862,7 @@ impl Default for AcquireConfig {
             embedding: None,
             fresh: FreshConfig::default(),
             train_embedding: true,
+            rank: 0,
             own: "en".into(),
             shape: AcquirerShape::Mlp,
             hidden: 256,

@@ -24,7 +24,7 @@ use crate::ops::batch_norm::keeps;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data1, matrix, record};
+use crate::ops::tape::{data, data1, matrix, record, vector};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::text::visit_linear;
@@ -39,7 +39,17 @@ pub struct Entrance {
     pub table: Table,
     /// Whether the table is trained.
     pub train_table: bool,
+    /// What is added to a table that stays as it is.
+    pub low_rank: Option<LowRank>,
     /// To the width of the tower.
+    pub layer: LinearWeights,
+}
+
+/// A · Bᵀ, trained beside a table E: the vectors are those of E + A · Bᵀ (Hu et al. 2022).
+pub struct LowRank {
+    /// A (vocabulary, rank); it starts at 0, so tokens that training never reads keep their vector.
+    pub rows: Table,
+    /// B (width of the embedding, rank); the bias stays 0.
     pub layer: LinearWeights,
 }
 
@@ -74,7 +84,17 @@ impl Entrance {
         init: &mut Init,
     ) -> Self {
         let layer = init.linear(table.width, width);
-        Entrance { tokenizer, table, train_table, layer }
+        Entrance { tokenizer, table, train_table, low_rank: None, layer }
+    }
+
+    /// With a product of this rank added to the table; 0 adds none.
+    pub fn with_rank(mut self, rank: usize, init: &mut Init) -> Self {
+        let width = self.table.width;
+        self.low_rank = (rank > 0).then(|| LowRank {
+            rows: Table::new(rank, vec![0.0; self.table.rows() * rank]),
+            layer: LinearWeights { bias: vector(vec![0.0; width]), ..init.linear(rank, width) },
+        });
+        self
     }
 
     /// Brings all that sentences read up to the optimiser's present step.
@@ -82,6 +102,9 @@ impl Entrance {
         let rows = Self::rows(sentences);
         if self.train_table {
             adam.catch_up("entrance.table", &mut self.table, &rows);
+        }
+        if let Some(low) = &mut self.low_rank {
+            adam.catch_up("entrance.low_rank.rows", &mut low.rows, &rows);
         }
     }
 
@@ -97,6 +120,10 @@ impl Entrance {
             true => lookup::<T>(&self.table, &rows),
             false => lookup::<NoneTape>(&self.table, &rows).put_tape(T::default()),
         };
+        let vectors = match &self.low_rank {
+            Some(low) => vectors + linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision),
+            None => vectors,
+        };
         let vectors = linear(vectors, &self.layer, pass.precision); // (distinct, width)
         let place = |id: &u32| rows.binary_search(id).expect("a token of the sentences") as u32;
         let places: Vec<u32> = sentences.rows.iter().map(place).collect();
@@ -106,6 +133,10 @@ impl Entrance {
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         if self.train_table {
             f("entrance.table", Parameter::Table(&mut self.table));
+        }
+        if let Some(low) = &mut self.low_rank {
+            f("entrance.low_rank.rows", Parameter::Table(&mut low.rows));
+            f("entrance.low_rank.weight", Parameter::Matrix(&mut low.layer.weight));
         }
         visit_linear("entrance.layer", &mut self.layer, f);
     }
@@ -135,6 +166,10 @@ impl Mla {
             data1(&self.entrance.layer.bias),
         ] {
             hash.update(bytemuck::cast_slice::<f32, u8>(x));
+        }
+        if let Some(low) = &self.entrance.low_rank {
+            hash.update(bytemuck::cast_slice::<f32, u8>(&low.rows.data));
+            hash.update(bytemuck::cast_slice::<f32, u8>(data(&low.layer.weight)));
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -150,3 +150,45 @@ fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
     let at = mla.entrance.table.row(once.0[1] as usize).to_vec();
     crate::ops::check::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
 }
+
+/// The table stays as it is and the product of low rank, which is 0 at first, has the gradients of its parts.
+#[test]
+fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
+    let make = || {
+        let mut mla = model(&["de"], AcquirerShape::Mlp);
+        mla.entrance.train_table = false;
+        let mut init = Init::new(5);
+        mla.entrance = mla.entrance.with_rank(3, &mut init);
+        mla
+    };
+    let plain = model(&["de"], AcquirerShape::Mlp);
+    let mut mla = make();
+    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
+    assert_eq!(mla.encode(1, &sentences, PASS), plain.encode(1, &sentences, PASS));
+    assert_ne!(mla.base(), plain.base());
+    let start = crate::ops::check::noise(mla.entrance.table.rows() * 3, 8);
+    mla.entrance.low_rank.as_mut().expect("a product").rows.data = start.clone();
+    let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, None, PASS);
+    let grads = probe(y).backward();
+    assert!(mla.entrance.table.take_grads().is_empty());
+    let low = mla.entrance.low_rank.as_ref().expect("a product");
+    let [(touched, values)] = &low.rows.take_grads()[..] else { panic!("one entry") };
+    let value = |rows: &[f32], weight: Option<&[f32]>| {
+        let mut other = make();
+        let low = other.entrance.low_rank.as_mut().expect("a product");
+        low.rows.data = rows.to_vec();
+        if let Some(weight) = weight {
+            low.layer.weight = matrix(weight.to_vec(), weight.len() / 3, 3);
+        }
+        probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
+    };
+    let row = touched[1] as usize;
+    crate::ops::check::differences("row", low.rows.row(row), &values[3..6], 2e-3, 2e-2, |x| {
+        let mut all = start.clone();
+        all[3 * row..3 * row + 3].copy_from_slice(x);
+        value(&all, None)
+    });
+    let weight = data(&low.layer.weight);
+    let grad = grads.get(&low.layer.weight);
+    crate::ops::check::differences("weight", weight, data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
+}

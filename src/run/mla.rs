@@ -53,7 +53,8 @@ fn around(config: &Config, words: Words) -> Result<Mla> {
     let entering = words.tokenizer.with_context(tower.config.context);
     let mut init = Init::new(derive(config.seed(), "model", 0));
     let size = (tower.config.width, tower.config.layers);
-    let entrance = Entrance::new(entering, words.table, acquire.train_embedding, size.0, &mut init);
+    let entrance = Entrance::new(entering, words.table, acquire.train_embedding, size.0, &mut init)
+        .with_rank(acquire.rank, &mut init);
     let languages = config.data().languages.iter().filter(|l| **l != acquire.own);
     let acquirers =
         languages.map(|l| Acquirer::new(l, acquire.shape, size, acquire.hidden, &mut init)).collect();

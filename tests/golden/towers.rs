@@ -84,6 +84,7 @@ fn acquisition_has_the_vectors_and_gradients_of_pytorch() {
             tokenizer: TowerTokenizer::open(&folder("mbert/tokenizer.json"), &config).expect("read"),
             table: Table::new(config.width, table),
             train_table: true,
+            low_rank: None,
             layer: layer("linear", 16, 16),
         };
         let adapter = |n: usize| match kind {

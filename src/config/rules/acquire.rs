@@ -2,12 +2,15 @@
 
 use super::data::{placeholders, unicode};
 use super::tower::{LEAST_TOKENS, MOST_TOKENS};
-use super::{Fault, Rules};
+use super::{Fault, Rules, WIDEST};
 use crate::config::sections::{AcquireConfig, DataConfig};
 
 pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
     rules.width("acquire.hidden", acquire.hidden);
     rules.share("acquire.dropout", acquire.dropout);
+    rules.at_most("acquire.rank", acquire.rank, WIDEST);
+    let rank = acquire.rank;
+    rules.need(rank == 0 || !acquire.train_embedding, "acquire.rank", Fault::RankUnused { rank });
     rules.at_least("acquire.fresh.vocabulary", acquire.fresh.vocabulary, LEAST_TOKENS);
     rules.at_most("acquire.fresh.vocabulary", acquire.fresh.vocabulary, MOST_TOKENS);
     rules.width("acquire.fresh.width", acquire.fresh.width);
@@ -119,6 +122,12 @@ mod tests {
         let one_file = broken(|raw| raw.acquire.nlt.target = Some("train.de".into()));
         assert_eq!(one_file, one("acquire.nlt.target", Fault::OneTarget));
         assert_eq!(broken(|raw| (raw.acquire.nlt.target, raw.acquire.nlt.epochs) = (None, 0)), []);
+    }
+
+    #[test]
+    fn a_rank_is_for_an_embedding_that_stays_as_it_is() {
+        assert_eq!(broken(|raw| raw.acquire.rank = 8), one("acquire.rank", Fault::RankUnused { rank: 8 }));
+        assert_eq!(broken(|raw| (raw.acquire.rank, raw.acquire.train_embedding) = (8, false)), []);
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! Where captions and features are, and how captions become words with vectors.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Captions and picture features.
+///
+/// In every path `{split}` stands for `train`, `val`, `test` or `distractors` and `{language}` for the language code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Folder that the other paths start from; relative to the configuration file.
+    pub root: PathBuf,
+    /// Language codes in the order of every table, e.g. `["en", "de"]`.
+    pub languages: Vec<String>,
+    /// Files of picture features (`.npy` or `.safetensors`), concatenated in this order.
+    pub features: Vec<String>,
+    /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
+    pub image_ids: Option<String>,
+    /// Picture files for reports, e.g. `"images/{id}.png"`.
+    pub images: Option<String>,
+    pub captions: Vec<CaptionSource>,
+    /// Parallel captions, one a picture and line, for queries with translations (CLC), e.g. `"task1/{split}.{language}"`.
+    pub parallel: Option<String>,
+    /// Dictionaries into the language `words.translate_into`, e.g. `"../dictionaries/{language}-en.dict"`: MUSE's `word translation` or
+    /// `translation @ word` a line.
+    pub dictionary: Option<String>,
+    /// Further monolingual text for FastText, one sentence a line, e.g. `"text/{language}.txt"`. It must hold no test caption.
+    pub text: Option<String>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig {
+            root: ".".into(),
+            languages: Vec::new(),
+            features: vec!["features/{split}.npy".into()],
+            image_ids: None,
+            images: None,
+            captions: Vec::new(),
+            parallel: None,
+            dictionary: None,
+            text: None,
+        }
+    }
+}
+
+/// One source of captions.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptionSource {
+    pub format: CaptionFormat,
+    /// Languages of this source; empty means the language is in the file (`jsonl`). Those that `data.languages` does not
+    /// have are passed over.
+    pub languages: Vec<String>,
+    /// Files; line n of a `lines` file speaks of picture n of the split.
+    pub files: Vec<String>,
+    /// Who wrote the captions; only human captions of a language make it count for HA.
+    pub source: Source,
+    /// The language of the model that these texts are translations into. The source then only asks: the texts of `val` and `test` count as
+    /// captions of `languages`, which the model does not know, and are read as this one (translate to English).
+    pub read_as: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionFormat {
+    /// One caption a line, in the order of the pictures (Multi30K).
+    #[default]
+    Lines,
+    /// Karpathy's `dataset_*.json`.
+    Karpathy,
+    /// COCO captions JSON.
+    Coco,
+    /// JSON lines with `image`, `language`, `text`, `source`.
+    Jsonl,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    #[default]
+    Human,
+    Machine,
+}
+
+/// Segmentation, vocabulary and word vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WordsConfig {
+    pub segmenter: SegmenterKind,
+    /// A Hugging Face `tokenizer.json`, for `segmenter = "tokenizer"`.
+    pub tokenizer: Option<PathBuf>,
+    /// Lower-case where the script has it.
+    pub lowercase: bool,
+    /// Longest sentence in tokens; the rest is cut (MULE: 40 on Multi30K, 60 on MSCOCO).
+    pub max_tokens: usize,
+    /// Words rarer than this in the training captions are left out of the vocabulary.
+    pub min_count: u64,
+    /// Words of the other languages that are rarer than this in the training captions, or not in them, are read as the word of `translate_into`
+    /// that `data.dictionary` gives (Burns et al. 2020, section 4: dictionary mapping); 0 translates none.
+    pub translate_below: u64,
+    /// The language that rare words are translated into.
+    pub translate_into: String,
+    /// Ready vectors, `.bin` or `.vec`, e.g. `"cc.{language}.300.bin"`; without it FastText is trained on the training captions and `data.text`.
+    pub vectors: Option<String>,
+    pub fasttext: FastTextConfig,
+}
+
+impl Default for WordsConfig {
+    fn default() -> Self {
+        WordsConfig {
+            segmenter: SegmenterKind::Unicode,
+            tokenizer: None,
+            lowercase: true,
+            max_tokens: 40,
+            min_count: 1,
+            translate_below: 0,
+            translate_into: "en".into(),
+            vectors: None,
+            fasttext: FastTextConfig::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmenterKind {
+    /// Unicode word boundaries, dictionaries for Chinese and Japanese.
+    #[default]
+    Unicode,
+    /// The text is tokenised already: split at white space.
+    Whitespace,
+    /// A Hugging Face tokenizer.
+    Tokenizer,
+}
+
+/// Training of FastText vectors (Bojanowski et al. 2017).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FastTextConfig {
+    pub model: FastTextModel,
+    /// Width of the vectors.
+    pub width: usize,
+    pub epochs: usize,
+    pub learning_rate: f64,
+    pub window: usize,
+    pub negatives: usize,
+    /// Words that make up more than this share of the text are left out at random, the more frequent the more often; 1 keeps all.
+    pub subsample: f64,
+    pub min_count: u64,
+    /// Shortest and longest character n-grams.
+    pub min_ngram: usize,
+    pub max_ngram: usize,
+    /// Hash buckets of the n-grams.
+    pub buckets: usize,
+    /// Seed of the vectors. It is not the run's, so that runs of several seeds share the vectors, which take longest to make.
+    pub seed: u64,
+}
+
+impl Default for FastTextConfig {
+    fn default() -> Self {
+        FastTextConfig {
+            model: FastTextModel::Skipgram,
+            width: 300,
+            epochs: 10,
+            learning_rate: 0.05,
+            window: 5,
+            negatives: 5,
+            subsample: 1e-3,
+            min_count: 1,
+            min_ngram: 3,
+            max_ngram: 6,
+            buckets: 100_000,
+            seed: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FastTextModel {
+    #[default]
+    Skipgram,
+    Cbow,
+}

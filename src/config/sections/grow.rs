@@ -1,0 +1,81 @@
+//! A language added to a finished model.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::AlignConfig;
+
+/// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
+/// `data` and `words.vectors`; everything else is as the run has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrowConfig {
+    /// Translations of sentences in languages that the run knows; captions of pictures may then be left out.
+    pub translations: Vec<TranslationSource>,
+    /// The K most frequent words of the language get a vector of their own; 0 makes all of them latent tokens.
+    pub top_k: usize,
+    /// Width of those vectors.
+    pub word_width: usize,
+    /// The map from the language's FastText space into that of the run: an orthogonal one, trained further.
+    pub align: AlignConfig,
+    /// Passes over the language's captions and translations; 0 leaves words as the alignment places them.
+    pub epochs: usize,
+    /// Steps at least, in alignment and training: few captions are passed over more often.
+    pub least_steps: usize,
+    /// Pictures, or translations, per batch.
+    pub images: usize,
+    pub learning_rate: f32,
+    /// Weight of the neighbourhood constraint between the new sentences and the captions of each known language.
+    pub neighbourhood: f32,
+    /// Vectors of each picture with the noise of training (dropout, statistics of a batch), taken in turn, one an epoch, and
+    /// no more than there are epochs; 0 takes the one without noise throughout.
+    pub views: usize,
+    /// Captions per picture of each known language that the new ones are compared with; each is embedded once.
+    pub captions: usize,
+    /// Passes over the captions of all languages afterwards in which everything is trained; 0 keeps the run as it was.
+    pub unfrozen_epochs: usize,
+    /// Learning rate of those passes.
+    pub unfrozen_learning_rate: f32,
+}
+
+impl Default for GrowConfig {
+    fn default() -> Self {
+        GrowConfig {
+            translations: Vec::new(),
+            top_k: 5000,
+            word_width: 50,
+            align: AlignConfig::default(),
+            epochs: 6,
+            least_steps: 100,
+            images: 128,
+            learning_rate: 5e-3,
+            neighbourhood: 1.0,
+            views: 6,
+            captions: 1,
+            unfrozen_epochs: 0,
+            unfrozen_learning_rate: 1e-4,
+        }
+    }
+}
+
+/// Two files of which line n says the same.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TranslationSource {
+    /// The known language.
+    pub language: String,
+    /// File in the known language, relative to `data.root`.
+    pub known: String,
+    /// File in the new language, relative to `data.root`.
+    pub new: String,
+}
+
+/// What a language that was added has of its own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AddedConfig {
+    /// Words with a vector of their own.
+    pub words: usize,
+    /// Width of those vectors.
+    pub word_width: usize,
+}

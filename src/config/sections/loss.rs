@@ -1,0 +1,129 @@
+//! The losses and their weights.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The losses; a weight of 0 turns a loss off. Defaults are HEM's: the image–text triplet alone.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    pub triplet: TripletConfig,
+    pub info_nce: InfoNceConfig,
+    pub neighbourhood: NeighbourhoodConfig,
+    pub mclm: MclmConfig,
+    pub adversary: AdversaryConfig,
+    /// λ of ½‖E − E₀‖², how far the own words' vectors E have gone from their start E₀ (MULE: 5e-7), over the words of the batch,
+    /// mean of the languages.
+    pub word_drift: f32,
+}
+
+/// Bidirectional image–text triplet loss (Burns et al. 2020, equations 1 and 3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TripletConfig {
+    pub weight: f32,
+    pub margin: f32,
+    /// N: the most violated negatives per positive pair.
+    pub top_n: usize,
+    /// λ1, the weight of sentence anchors against wrong pictures.
+    pub sentence_anchor: f32,
+    pub distance: Distance,
+    /// Treat other captions of the same picture as negatives (wrong; for ablation).
+    pub same_image_negatives: bool,
+}
+
+impl Default for TripletConfig {
+    fn default() -> Self {
+        TripletConfig {
+            weight: 1.0,
+            margin: 0.05,
+            top_n: 10,
+            sentence_anchor: 1.5,
+            distance: Distance::Cosine,
+            same_image_negatives: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// 1 − cos (the paper).
+    #[default]
+    Cosine,
+    /// √(‖x − y‖² + 1e-4) of unit vectors (MULE's code).
+    Euclidean,
+}
+
+/// Symmetric softmax loss over the batch with a temperature (van den Oord et al. 2018).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct InfoNceConfig {
+    pub weight: f32,
+    pub temperature: f32,
+    /// Share of the target spread evenly over the batch.
+    pub label_smoothing: f32,
+    /// Weight of the same loss between captions of one picture in two languages.
+    pub text_weight: f32,
+    pub text_temperature: f32,
+}
+
+impl Default for InfoNceConfig {
+    fn default() -> Self {
+        InfoNceConfig {
+            weight: 0.0,
+            temperature: 0.05,
+            label_smoothing: 0.0,
+            text_weight: 0.0,
+            text_temperature: 0.05,
+        }
+    }
+}
+
+/// Neighbourhood constraints: captions of one picture near each other (Wang et al. 2018; MULE).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NeighbourhoodConfig {
+    /// λ4 on averaged universal vectors, between languages.
+    pub words: f32,
+    /// λ4 on final sentence vectors, between languages.
+    pub sentences: f32,
+    /// On final sentence vectors, within a language.
+    pub within: f32,
+}
+
+/// Masked cross-language model (Burns et al. 2020, equation 2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MclmConfig {
+    /// λ2 of the variant that averages what masking leaves.
+    pub average: f32,
+    /// λ2 of the variant that replaces by [MASK] and runs an LSTM.
+    pub lstm: f32,
+    /// Share of words masked.
+    pub mask: f32,
+    /// Weight of the image–text triplet on the masked sentences.
+    pub masked_triplet: f32,
+}
+
+impl Default for MclmConfig {
+    fn default() -> Self {
+        MclmConfig { average: 0.0, lstm: 0.0, mask: 0.2, masked_triplet: 0.0 }
+    }
+}
+
+/// Language classifier behind gradient reversal (Ganin & Lempitsky 2015) on averaged universal vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdversaryConfig {
+    /// λ3, the weight of the classifier's loss.
+    pub weight: f32,
+    /// Factor of the reversed gradient; grows from 0 as 2/(1+e^(−10p)) − 1 over training progress p.
+    pub reversal: f32,
+}
+
+impl Default for AdversaryConfig {
+    fn default() -> Self {
+        AdversaryConfig { weight: 0.0, reversal: 1.0 }
+    }
+}

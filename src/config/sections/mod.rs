@@ -1,0 +1,43 @@
+//! The sections of a configuration, one plain struct each. Every field states its meaning, unit and default.
+
+mod acquire;
+mod data;
+mod embedding;
+mod grow;
+mod loss;
+mod model;
+mod train;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use acquire::*;
+pub use data::*;
+pub use embedding::*;
+pub use grow::*;
+pub use loss::*;
+pub use model::*;
+pub use train::*;
+
+/// The whole configuration as written; [`super::Config`] is the checked one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// Seed of everything random; per-use seeds are derived from it.
+    pub seed: u64,
+    pub data: DataConfig,
+    pub words: WordsConfig,
+    pub embedding: EmbeddingConfig,
+    pub text: TextConfig,
+    pub image: ImageConfig,
+    pub loss: LossConfig,
+    pub train: TrainConfig,
+    pub consistency: ConsistencyConfig,
+    pub grow: GrowConfig,
+    /// Languages that `tinyglot add-language` has added, by code; it writes them, nobody else needs to.
+    pub added: BTreeMap<String, AddedConfig>,
+    pub tower: NewTowerConfig,
+    pub acquire: AcquireConfig,
+}

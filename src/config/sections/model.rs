@@ -1,0 +1,93 @@
+//! Sentence encoder and image branch.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The sentence encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TextConfig {
+    pub encoder: Encoder,
+    /// Width of the GRU's state.
+    pub hidden: usize,
+    pub pooling: Pooling,
+    /// Whether a second GRU reads from the end; the mean of both is pooled, `last` being both states at the last word (LIWE).
+    pub bidirectional: bool,
+    /// Whether a layer takes the pooled sentence to the joint space; without it `hidden` is the width of that space (LIWE).
+    pub projection: bool,
+    /// Probability with which a token is left out of a training sentence.
+    pub word_dropout: f32,
+    /// Whether the mean of the token vectors stands beside the GRU's state before the last layer.
+    pub bag: bool,
+    /// Width of the joint space.
+    pub joint: usize,
+    /// Dropout on the pooled sentence.
+    pub dropout: f32,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        TextConfig {
+            encoder: Encoder::Gru,
+            hidden: 512,
+            pooling: Pooling::Last,
+            bidirectional: false,
+            projection: true,
+            word_dropout: 0.0,
+            bag: false,
+            joint: 512,
+            dropout: 0.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoder {
+    #[default]
+    Gru,
+    /// The mean of the universal vectors.
+    Average,
+}
+
+/// What of the GRU's states becomes the sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    #[default]
+    Last,
+    Mean,
+    Max,
+}
+
+/// The image branch: features → hidden → batch normalisation → ReLU → dropout → joint space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageConfig {
+    pub hidden: usize,
+    pub dropout: f32,
+    /// What is done to a feature row before the first layer.
+    pub input: ImageInput,
+    /// Dropout on the features.
+    pub input_dropout: f32,
+}
+
+impl Default for ImageConfig {
+    fn default() -> Self {
+        ImageConfig { hidden: 2048, dropout: 0.5, input: ImageInput::Raw, input_dropout: 0.0 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageInput {
+    /// As in the file.
+    #[default]
+    Raw,
+    /// Each row to unit length.
+    Unit,
+    /// Mean and variance of each column over the training pictures.
+    Standard,
+    /// Signed square roots, then unit length: tames the few large values of pooled convolutions.
+    Root,
+}

@@ -1,0 +1,140 @@
+//! Training, and the joining of languages after it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Batches, optimiser and schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training pictures.
+    pub epochs: usize,
+    /// Pictures per batch.
+    pub images: usize,
+    /// Captions per picture and batch for each language; languages not named take 1.
+    pub captions: BTreeMap<String, usize>,
+    /// T of p ∝ n^(1/T), the chance of each language to be in a batch; 0 puts all languages in every batch.
+    pub language_temperature: f32,
+    pub learning_rate: f32,
+    /// Steps over which the rate grows from 0.
+    pub warmup: usize,
+    pub schedule: Schedule,
+    pub optimizer: Optimizer,
+    /// Largest norm of the whole gradient (of each tensor's with `bert_adam`); 0 does not clip.
+    pub clip: f32,
+    pub weight_decay: f32,
+    /// Adam's first and second decay rate.
+    pub beta1: f32,
+    pub beta2: f32,
+    /// Stop after so many epochs without a better validation mR; 0 never.
+    pub patience: usize,
+    /// Steps between checkpoints; 0 saves once an epoch.
+    pub checkpoint_every: usize,
+    /// Decay per step of the average of the weights that is validated and kept; 0 does not average.
+    pub average: f32,
+    pub precision: Precision,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            epochs: 20,
+            images: 128,
+            captions: BTreeMap::new(),
+            language_temperature: 0.0,
+            learning_rate: 1e-3,
+            warmup: 0,
+            schedule: Schedule::Cosine,
+            optimizer: Optimizer::Adam,
+            clip: 0.0,
+            weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            patience: 0,
+            checkpoint_every: 0,
+            average: 0.0,
+            precision: Precision::F32,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Half a cosine, from the end of the warm-up to the last step.
+    #[default]
+    Cosine,
+    Constant,
+    /// Half a cosine that begins with the first step, where the warm-up still holds it down (BertAdam).
+    Unshifted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay (AdamW).
+    #[default]
+    Adam,
+    /// As BERT was trained (Devlin et al. 2019): no bias correction, ε 1e-6, biases do not decay, each tensor is clipped
+    /// by itself.
+    BertAdam,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// bf16 inputs of matrix products, f32 sums.
+    Bf16,
+}
+
+/// Cross-lingual consistency (Burns et al. 2020, section 3.4).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsistencyConfig {
+    /// What joins the languages' scores where a query comes in several; evaluation shows all three side by side.
+    pub method: ConsistencyMethod,
+    /// Hidden units of CLC-C.
+    pub hidden: usize,
+    /// Full-batch iterations.
+    pub iterations: usize,
+    pub learning_rate: f32,
+    pub init: ConsistencyInit,
+}
+
+impl Default for ConsistencyConfig {
+    fn default() -> Self {
+        ConsistencyConfig {
+            method: ConsistencyMethod::Network,
+            hidden: 32,
+            iterations: 30,
+            learning_rate: 0.01,
+            init: ConsistencyInit::Equal,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsistencyMethod {
+    /// The mean of the languages' scores (CLC-A).
+    Mean,
+    /// The two-layer network (CLC-C).
+    #[default]
+    Network,
+    /// One weight per language at the best of a convex softmax loss.
+    Weighted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsistencyInit {
+    /// All weights equal (the paper); every hidden unit then stays the same, so it is one weight per language.
+    #[default]
+    Equal,
+    /// Equal plus seeded noise, which breaks the symmetry.
+    Random,
+}

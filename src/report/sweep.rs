@@ -140,7 +140,7 @@ pub fn html(name: &str, rows: &[Row]) -> String {
             }
             body {
                 main {
-                    (header(name, rows, &groups, &train))
+                    (header(name, rows, &groups))
                     @if !groups.is_empty() {
                         h2 { "What parameters buy" }
                         div.chosen {
@@ -172,10 +172,17 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     unique
 }
 
-fn header(name: &str, rows: &[Row], groups: &[Group], front: &[usize]) -> Markup {
+/// The model to choose: test tells what it is worth, not which it is.
+fn chosen<'a, 'r>(groups: &'a [Group<'r>]) -> Option<&'a Group<'r>> {
+    let val = |group: &Group| group.spread(|row| row.val.as_ref().map(|e| e.a)).map(|spread| spread.mean);
+    let known = groups.iter().filter_map(|group| Some((group, val(group)?)));
+    known.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(group, _)| group)
+}
+
+fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
     let done = rows.iter().filter(|row| row.status == Status::Done).count();
     let failed = rows.iter().filter(|row| row.status == Status::Failed).count();
-    let best = front.last().and_then(|&n| Some((&groups[n], groups[n].point(Parameters::Train)?)));
+    let best = chosen(groups).and_then(|group| Some((group, group.point(Parameters::Train)?)));
     html! {
         header {
             h1 dir="auto" { (name) }
@@ -184,8 +191,8 @@ fn header(name: &str, rows: &[Row], groups: &[Group], front: &[usize]) -> Markup
                 @if failed > 0 { ", " b { (failed) " failed" } }
                 "."
                 @if let Some((group, (x, y))) = best {
-                    " The best mean recall (A) on test is " b { (y.text()) } " %, of "
-                    bdi { (group.name) } " with " b { (number(x)) } " trained parameters."
+                    " The best mean recall (A) on val is that of " bdi { (group.name) } ", which has "
+                    b { (y.text()) } " % on test with " b { (number(x)) } " trained parameters."
                 }
             }
         }

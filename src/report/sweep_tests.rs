@@ -56,6 +56,14 @@ fn spread_is_the_sample_standard_deviation() {
 }
 
 #[test]
+fn val_chooses_the_model_and_test_only_tells_what_it_is_worth() {
+    let (mut one, two) = (row("LA", "LA", 0, 1_000_000, 42.0), row("HEM", "HEM", 0, 3_000_000, 41.0));
+    one.val.as_mut().unwrap().a = 50.0;
+    let page = html("budget", &[one, two]);
+    assert!(page.contains("<bdi>HEM</bdi>, which has <b>41.0</b> % on test"), "{page}");
+}
+
+#[test]
 fn seeds_of_a_model_are_one_point_with_its_spread() {
     let rows = [
         row("LA", "LA", 0, 1_000_000, 40.0),
@@ -69,7 +77,10 @@ fn seeds_of_a_model_are_one_point_with_its_spread() {
     assert!(page.contains(r##"<a href="#f4240-0" class="line c0">"##), "a point leads to its row");
     assert!(page.contains(r#"<tr id="f4240-0">"#));
     assert_eq!(page.matches(r#"class="inside""#).count(), 2, "HEM is behind LA, in both figures");
-    assert!(page.contains("3 trials, 3 done.") && page.contains("42.0 ± 2.8</b> %, of <bdi>LA</bdi>"));
+    assert!(
+        page.contains("3 trials, 3 done.")
+            && page.contains("<bdi>LA</bdi>, which has <b>42.0 ± 2.8</b> % on test")
+    );
 }
 
 #[test]

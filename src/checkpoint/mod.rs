@@ -1,9 +1,10 @@
-//! The only file that knows the format of a run folder and its checkpoints.
+//! The only module that knows the format of a run folder and its checkpoints.
 //!
 //! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
 //! full disk or a kill leaves the previous one.
 
 mod tensors;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,12 +17,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
 
-use crate::config::{Config, EmbeddingKind};
+use crate::config::Config;
 use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
-use crate::embedding::lexicon::Translations;
-use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
+use crate::embedding::{HybridEmbedding, Lexicon};
 use crate::eval::{Evaluation, Growth};
 use crate::image::Init;
 use crate::model::{Model, Trained};
@@ -29,7 +29,6 @@ use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::optim::{Adam, AdamState, Parameter};
-use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -219,113 +218,6 @@ impl RunFolder {
 
     pub fn has(&self, which: Which) -> bool {
         self.checkpoint(which).exists()
-    }
-
-    /// Writes the words part: vocabularies, slots, scorer, FastText vectors. Written once, before training.
-    pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
-        let folder = self.path.join("words");
-        let lexicon = &encoder.lexicon;
-        let mut slots = BTreeMap::new();
-        for (l, language) in lexicon.languages.iter().enumerate() {
-            lexicon.vocabularies[l].write(&folder.join(format!("{language}.words")))?;
-            slots.insert(
-                language.clone(),
-                lexicon.slots[l]
-                    .iter()
-                    .map(|s| match s {
-                        Slot::Latent(t) => *t as i64,
-                        // A word of a vocabulary is of its own language.
-                        Slot::Own(_) | Slot::Other { .. } => -1,
-                    })
-                    .collect(),
-            );
-            if let Some(vectors) = encoder.vectors.get(l) {
-                vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
-            }
-        }
-        let translations = lexicon.translations.as_ref().map(|t| {
-            let words = lexicon.languages.iter().cloned().zip(t.words.iter().cloned()).collect();
-            TranslationsFile { into: lexicon.languages[t.into].clone(), words }
-        });
-        let alphabet = lexicon.spellings.as_ref().map(|s| s.alphabet().iter().collect());
-        let latents = lexicon.latents;
-        let file = LexiconFile { version: VERSION, latents, slots, translations, alphabet };
-        write_whole(
-            &folder.join("lexicon.json"),
-            serde_json::to_string(&file).expect("plain data").as_bytes(),
-        )?;
-        let mut tensors = Vec::new();
-        for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
-            let (rows, columns) = dims(layer);
-            tensors.push(Stored::floats(
-                &format!("{language}.weight"),
-                &[rows, columns],
-                data(&layer.weight),
-            ));
-            tensors.push(Stored::floats(&format!("{language}.bias"), &[rows], data1(&layer.bias)));
-        }
-        let keys = &encoder.scorer.keys;
-        tensors.push(Stored::floats("keys", &[keys.len()], keys));
-        write_tensors(&folder.join("scorer.safetensors"), tensors)
-    }
-
-    /// Reads the words part.
-    pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
-        let folder = self.path.join("words");
-        let path = folder.join("lexicon.json");
-        let file: LexiconFile = read_json(&path, "a lexicon")?;
-        let scorer_path = folder.join("scorer.safetensors");
-        let stored = TensorFile::open(&scorer_path)?;
-        let characters = config.embedding().kind == EmbeddingKind::Characters;
-        if characters != file.alphabet.is_some() {
-            let what = "the lexicon is not of the configuration's `embedding.kind`";
-            return Err(Error::data(what).at(&path).hint(MIXED));
-        }
-        let length = config.embedding().characters.length;
-        let spellings = file.alphabet.map(|a| Arc::new(Spellings::new(a.chars().collect(), length)));
-        let (mut vocabularies, mut slots, mut segmenters) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut vectors, mut layers) = (Vec::new(), Vec::new());
-        for language in languages {
-            let vocabulary = Vocabulary::read(&folder.join(format!("{language}.words")))?;
-            let list = file.slots.get(language).filter(|s| s.len() == vocabulary.len()).ok_or_else(|| {
-                Error::data(format!("the slots of `{language}` do not fit its {} words", vocabulary.len()))
-                    .at(&path)
-                    .hint(DAMAGED)
-            })?;
-            slots.push(read_slots(list, file.latents, &path)?);
-            vocabularies.push(vocabulary);
-            segmenters.push(Segmenter::new(language, config.words(), &self.path)?);
-            if spellings.is_some() {
-                continue;
-            }
-            let binary = folder.join(format!("{language}.bin"));
-            let file = if binary.exists() { binary } else { folder.join(format!("{language}.vec")) };
-            vectors.push(WordVectors::open(&file, &|_| true)?);
-            let (weight, shape) = stored.floats(&format!("{language}.weight"))?;
-            let (bias, _) = stored.floats(&format!("{language}.bias"))?;
-            let (rows, columns) = (config.embedding().width, vectors[vectors.len() - 1].width());
-            if shape != [rows, columns] || bias.len() != rows {
-                let what = format!("`{language}.weight` has shape {shape:?}, not {:?}", [rows, columns]);
-                return Err(Error::data(what).at(&scorer_path).hint(MIXED));
-            }
-            layers.push(LinearWeights { weight: matrix(weight, rows, columns), bias: vector(bias) });
-        }
-        let (keys, _) = stored.floats("keys")?;
-        if keys.len() != file.latents * config.embedding().width {
-            let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
-            return Err(Error::data(what).at(&scorer_path).hint(MIXED));
-        }
-        let translations = file.translations.map(|t| t.read(languages, &vocabularies, &path)).transpose()?;
-        let lexicon = Lexicon {
-            languages: languages.to_vec(),
-            vocabularies,
-            slots,
-            latents: file.latents,
-            translations,
-            spellings,
-        };
-        let scorer = Scorer { layers, keys };
-        Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
     }
 
     /// Writes a checkpoint; `adam` and `average` only where training is to go on from it.
@@ -536,65 +428,6 @@ pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> H
         train_words: e.train_words,
         characters: lexicon.spellings.as_ref().map(spelled),
     }
-}
-
-/// `words/lexicon.json`: −1 for a word with a vector of its own, else its latent token, in the order of the vocabulary.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LexiconFile {
-    version: u32,
-    latents: usize,
-    slots: BTreeMap<String, Vec<i64>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    translations: Option<TranslationsFile>,
-    /// The characters that words are made of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alphabet: Option<String>,
-}
-
-/// By language, a rare word and the id of the word of the language `into` that it is read as.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TranslationsFile {
-    into: String,
-    words: BTreeMap<String, BTreeMap<String, u32>>,
-}
-
-impl TranslationsFile {
-    fn read(
-        mut self,
-        languages: &[String],
-        vocabularies: &[Vocabulary],
-        path: &Path,
-    ) -> Result<Translations> {
-        let damaged = |what: String| Error::data(what).at(path).hint(DAMAGED);
-        let into = languages.iter().position(|l| *l == self.into);
-        let into = into.ok_or_else(|| damaged(format!("translations into the unknown `{}`", self.into)))?;
-        let mut words = Vec::new();
-        for language in languages {
-            let some = self.words.remove(language);
-            words.push(some.ok_or_else(|| damaged(format!("no translations of `{language}`")))?);
-        }
-        let count = vocabularies[into].len();
-        match words.iter().flatten().find(|(_, id)| **id as usize >= count) {
-            Some((word, id)) => Err(damaged(format!("`{word}` is translated to word {id} of {count}"))),
-            None => Ok(Translations { into, words }),
-        }
-    }
-}
-
-fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
-    let slot = |(w, &t): (usize, &i64)| match t {
-        -1 => Ok(Slot::Own(w as u32)),
-        t if t >= 0 && (t as usize) < latents => Ok(Slot::Latent(t as u32)),
-        t => Err(Error::data(format!("slot {t} of {latents} latent tokens")).at(path).hint(DAMAGED)),
-    };
-    list.iter().enumerate().map(slot).collect()
-}
-
-fn dims(layer: &LinearWeights) -> (usize, usize) {
-    use dfdx::prelude::HasShape;
-    *layer.weight.shape()
 }
 
 /// Reads a file of this version; `what` says what it should be.

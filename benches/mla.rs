@@ -6,6 +6,7 @@
 //!
 //! Prints one JSON line, as the peer does: seconds for 10,000 captions, the first losses, median milliseconds of a step.
 
+use dfdx::tensor::AsArray;
 use std::path::Path;
 use std::time::Instant;
 
@@ -87,7 +88,7 @@ fn main() {
         adam.catch_up("entrance.table", &mut mla.entrance.table, &Entrance::rows(&batch));
         let (loss, mut grads) = gradients(&mut mla, &stage, &draw, aim, 0);
         adam.update(&mut grads, &mut |f| mla.visit(f));
-        losses.push(loss);
+        losses.push(loss.array());
         if step >= 2 {
             times.push(start.elapsed().as_secs_f64() * 1e3);
             tokens += batch.rows.len();

@@ -9,7 +9,8 @@ use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::recurrent::RecurrentWeights;
-use crate::ops::tape::{data1, matrix, vector};
+use crate::ops::rows::{signed_root, standardise};
+use crate::ops::tape::{matrix, vector};
 use crate::optim::Parameter;
 
 /// Seeded starting values: uniform in ±1/√(fan-in), as PyTorch's layers start.
@@ -110,20 +111,11 @@ impl ImageBranch {
     }
 
     fn input(&self, features: Matrix) -> Matrix {
-        let (rows, width) = *features.shape();
         match self.config.input {
             ImageInput::Raw => features,
             ImageInput::Unit => unit_rows(features),
-            ImageInput::Root => {
-                let roots = features.as_vec().into_iter().map(|x| x.abs().sqrt().copysign(x));
-                unit_rows(matrix(roots.collect(), rows, width))
-            }
-            ImageInput::Standard => {
-                let (centre, inverse) = (data1(&self.centre), data1(&self.inverse));
-                let x = features.as_vec();
-                let scaled = x.iter().enumerate().map(|(i, x)| (x - centre[i % width]) * inverse[i % width]);
-                matrix(scaled.collect(), rows, width)
-            }
+            ImageInput::Root => unit_rows(signed_root(features)),
+            ImageInput::Standard => standardise(features, &self.centre, &self.inverse),
         }
     }
 

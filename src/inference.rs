@@ -38,7 +38,7 @@ pub fn embed_sentences(
         let (rows, sequences) = collector.collect(slots, false);
         let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
         let vectors = model.text.forward(tokens, &Arc::new(sequences), 0); // (some, joint)
-        place(&mut out, &mut width, data(&vectors), some, sentences.len());
+        place(&mut out, &mut width, &data(&vectors), some, sentences.len());
     }
     out
 }
@@ -64,7 +64,7 @@ pub fn embed_images(
         let count = PICTURES.min(rows - first);
         let mut x = vec![0.0; count * width];
         x.chunks_mut(width).enumerate().for_each(|(i, x)| row(first + i, x));
-        out.extend_from_slice(data(&branch.forward::<NoneTape>(matrix(x, count, width), 0)));
+        out.extend_from_slice(&data(&branch.forward::<NoneTape>(matrix(x, count, width), 0)));
     }
     out
 }
@@ -89,7 +89,7 @@ pub fn embed_features_with_noise(model: &Model, features: &Features, batch: usiz
         x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
         let seed = derive(seed, "noise", first as u64);
         let vectors = image.forward::<OwnedTape<f32, Dev>>(matrix(x, count, width), seed);
-        out.extend_from_slice(data(&vectors));
+        out.extend_from_slice(&data(&vectors));
     }
     out
 }

@@ -6,22 +6,19 @@ use crate::config::{Config, MclmConfig};
 use crate::device::{Dev, Scalar, Vector};
 use crate::embedding::{HybridEmbedding, TokenRows};
 use crate::image::{ImageBranch, Init};
+use crate::loss::half_square;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{Table, lookup};
-use crate::ops::tape::{data, data1};
 use crate::optim::Parameter;
 use crate::text::{TextEncoder, visit_linear, visit_recurrent};
-
-/// Sees a stored value: its name, shape and floats.
-pub type Stored<'a> = &'a mut dyn FnMut(&str, &[usize], &mut [f32]);
 
 /// What optimisers update and checkpoints hold.
 pub trait Trained {
     /// Every trainable parameter by name, always in the same order.
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter));
-    /// Everything a checkpoint holds, by name.
-    fn visit_stored(&mut self, f: Stored);
+    /// Everything a checkpoint holds, by name: parameters, and what is not trained but belongs to the model.
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter));
 }
 
 impl Trained for Model {
@@ -29,7 +26,7 @@ impl Trained for Model {
         Model::visit(self, f);
     }
 
-    fn visit_stored(&mut self, f: Stored) {
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         Model::visit_stored(self, f);
     }
 }
@@ -101,9 +98,11 @@ impl Model {
         let classes = config.data().languages.iter().filter(|l| !config.added().contains_key(*l)).count();
         let adversary = (config.loss().adversary.weight > 0.0).then(|| init.linear(width, classes));
         let word_starts = match config.loss().word_drift > 0.0 {
-            true => {
-                embedding.own.iter().map(|own| Table::new(own.words.width, own.words.data.clone())).collect()
-            }
+            true => embedding
+                .own
+                .iter()
+                .map(|own| Table::new(own.words.width, own.words.data().to_vec()))
+                .collect(),
             false => Vec::new(),
         };
         Model {
@@ -122,8 +121,7 @@ impl Model {
         let all = self.embedding.own.iter().zip(&self.word_starts).zip(&rows.own);
         let some = all.filter(|(_, rows)| !rows.is_empty());
         some.map(|((own, start), rows)| {
-            let moved = lookup::<T>(&own.words, rows) - lookup::<NoneTape>(start, rows); // (rows, word width)
-            moved.square().sum::<Rank0, _>() * 0.5
+            half_square(lookup::<T>(&own.words, rows), lookup::<NoneTape>(start, rows)) // (rows, word width)
         })
         .collect()
     }
@@ -139,31 +137,19 @@ impl Model {
         }
     }
 
-    /// Everything a checkpoint holds, by name: (name, shape, floats). Untrained word vectors and buffers included.
-    pub fn visit_stored(&mut self, f: Stored) {
-        self.visit(&mut |name, parameter| {
-            let shape = shape(&parameter);
-            match parameter {
-                Parameter::Matrix(m) => f(name, &shape, crate::ops::tape::data_mut(m)),
-                Parameter::Vector(v) => f(name, &shape, crate::ops::tape::data1_mut(v)),
-                Parameter::Table(t) => f(name, &shape, &mut t.data),
-            }
-        });
+    /// Everything a checkpoint holds, by name. Untrained word vectors and buffers included.
+    pub fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.visit(f);
         if !self.embedding.train_words {
             let owners = self.embedding.own.iter_mut().zip(&self.languages);
-            for (own, language) in owners.filter(|(own, _)| !own.words.data.is_empty()) {
-                let shape = [own.words.rows(), own.words.width];
-                f(&format!("embedding.{language}.words"), &shape, &mut own.words.data);
+            for (own, language) in owners.filter(|(own, _)| own.words.rows() > 0) {
+                f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
             }
         }
         for (start, language) in self.word_starts.iter_mut().zip(&self.languages) {
-            let shape = [start.rows(), start.width];
-            f(&format!("embedding.{language}.start"), &shape, &mut start.data);
+            f(&format!("embedding.{language}.start"), Parameter::Table(start));
         }
-        let mut buffer = |name: &str, v: &mut Vector| {
-            let n = v.shape().0;
-            f(name, &[n], crate::ops::tape::data1_mut(v));
-        };
+        let mut buffer = |name: &str, v: &mut Vector| f(name, Parameter::Vector(v));
         if let Some(characters) = &mut self.embedding.characters {
             characters.visit_buffers(&mut buffer);
         }
@@ -176,7 +162,7 @@ impl Model {
     pub fn parameter_counts(&mut self) -> (usize, usize) {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |name, parameter| {
-            let n = count(&parameter);
+            let n = parameter.count();
             train += n;
             if ["text.", "image.", "embedding.characters."].iter().any(|part| name.starts_with(part)) {
                 test += n;
@@ -191,29 +177,11 @@ pub fn parameters_by_part(model: &mut dyn Trained) -> Vec<(String, usize)> {
     let mut parts: Vec<(String, usize)> = Vec::new();
     model.visit(&mut |name, parameter| {
         let part = name.split('.').take(2).collect::<Vec<_>>().join(".");
-        let count = count(&parameter);
+        let count = parameter.count();
         match parts.last_mut().filter(|p| p.0 == part) {
             Some(last) => last.1 += count,
             None => parts.push((part, count)),
         }
     });
     parts
-}
-
-/// The shape of a parameter.
-pub fn shape(parameter: &Parameter) -> Vec<usize> {
-    match parameter {
-        Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
-        Parameter::Vector(v) => vec![v.shape().0],
-        Parameter::Table(t) => vec![t.rows(), t.width],
-    }
-}
-
-/// The numbers in a parameter.
-pub fn count(parameter: &Parameter) -> usize {
-    match parameter {
-        Parameter::Matrix(m) => data(m).len(),
-        Parameter::Vector(v) => data1(v).len(),
-        Parameter::Table(Table { data, .. }) => data.len(),
-    }
 }

@@ -8,11 +8,9 @@ use dfdx::prelude::*;
 use crate::batch::Batch;
 use crate::config::{LossConfig, Precision};
 use crate::device::{Dev, Matrix, Scalar};
-use crate::loss::adversary::{cross_entropy, reversal_ramp};
-use crate::loss::info_nce::info_nce;
+use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::mclm::masked_pair;
-use crate::loss::triplet::{bidirectional, neighbourhood};
-use crate::loss::{Pairs, on_tape};
+use crate::loss::{Contrast, combined, contrast};
 use crate::model::{MaskedHeads, Mclm, Model};
 use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{lstm, lstm_through};
@@ -32,22 +30,61 @@ pub struct Term {
 /// Sums terms; each is the mean of its parts (languages, or pairs of languages).
 #[derive(Default)]
 pub struct Total {
-    /// The weighted sum, ready for `backward` once the tapes of the views are merged into it.
-    pub sum: Option<Scalar<Taped>>,
-    pub terms: Vec<Term>,
+    /// Each term's value before weighting, and its weight.
+    parts: Vec<(Scalar<Taped>, f32)>,
+    terms: Vec<(&'static str, Scalar, f32)>,
+    /// What the parts stand on.
+    tapes: Vec<Taped>,
+}
+
+/// Terms that are still on the device.
+#[derive(Default)]
+pub struct Terms {
+    sum: Option<Scalar>,
+    terms: Vec<(&'static str, Scalar, f32)>,
 }
 
 impl Total {
-    fn add(&mut self, name: &'static str, weight: f32, parts: Vec<Scalar<Taped>>) {
+    pub fn add(&mut self, name: &'static str, weight: f32, parts: Vec<Scalar<Taped>>) {
         let n = parts.len() as f32;
-        let Some(sum) = parts.into_iter().reduce(|a, b| a + b) else { return };
-        let mean = sum / n;
-        self.terms.push(Term { name, raw: mean.array(), weight });
-        let weighted = mean * weight;
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => sum + weighted,
-            None => weighted,
-        });
+        if parts.is_empty() {
+            return;
+        }
+        let (mean, tape) = combined(parts.into_iter().map(|part| (part, 1.0)).collect(), n).split_tape();
+        self.terms.push((name, mean.clone(), weight));
+        self.parts.push((mean.put_tape(tape), weight));
+    }
+
+    /// Takes the tape of something that parts were made of.
+    pub fn stand_on(&mut self, tape: Taped) {
+        self.tapes.push(tape);
+    }
+
+    /// The weighted sum, ready for `backward`, if there is any term; and what it is made of.
+    pub fn finish(self) -> (Option<Scalar<Taped>>, Terms) {
+        if self.parts.is_empty() {
+            return Default::default();
+        }
+        let (sum, tape) = combined(self.parts, 1.0).split_tape();
+        let terms = Terms { sum: Some(sum.clone()), terms: self.terms };
+        (Some(sum.put_tape(self.tapes.into_iter().fold(tape, |t, more| t.merge(more)))), terms)
+    }
+}
+
+impl Terms {
+    /// Of a loss that is one term.
+    pub fn one(name: &'static str, value: Scalar) -> Self {
+        Terms { sum: Some(value.clone()), terms: vec![(name, value, 1.0)] }
+    }
+
+    /// The weighted sum and the terms by value. On a GPU this waits for what it was asked to do.
+    pub fn read(&self) -> (f32, Vec<Term>) {
+        let term = |(name, raw, weight): &(&'static str, Scalar, f32)| Term {
+            name,
+            raw: raw.array(),
+            weight: *weight,
+        };
+        (self.sum.as_ref().map_or(0.0, |sum| sum.array()), self.terms.iter().map(term).collect())
     }
 }
 
@@ -72,7 +109,7 @@ pub fn objective(
     precision: Precision,
     progress: f32,
     seed: u64,
-) -> (Option<Scalar<Taped>>, Vec<Term>) {
+) -> (Option<Scalar<Taped>>, Terms) {
     let tokens: Matrix<Taped> = model.embedding.forward(&batch.tokens, precision);
     let (tokens, token_tape) = tokens.split_tape();
     let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, seed);
@@ -83,17 +120,14 @@ pub fn objective(
     if let (Some(layer), true) = (&model.adversary, config.adversary.weight > 0.0) {
         let factor = config.adversary.reversal * reversal_ramp(progress);
         let words = reverse_gradient(unit_rows(views.word_means()), factor);
-        let loss = on_tape(linear(words, layer, precision), |x| cross_entropy(x, &batch.languages()));
+        let loss = classification(linear(words, layer, precision), &batch.languages());
         total.add("adversary", config.adversary.weight, vec![loss]);
     }
     if config.word_drift > 0.0 {
         total.add("word_drift", config.word_drift, model.word_drift(&batch.tokens));
     }
-    let sum = total.sum.map(|sum| {
-        let (sum, tape) = sum.split_tape();
-        sum.put_tape(tape.merge(text_tape).merge(image_tape).merge(token_tape))
-    });
-    (sum, total.terms)
+    [text_tape, image_tape, token_tape].into_iter().for_each(|tape| total.stand_on(tape));
+    total.finish()
 }
 
 impl Views<'_> {
@@ -134,41 +168,40 @@ impl Views<'_> {
 
     fn image_text(&self, config: &LossConfig, total: &mut Total) {
         let images: Vec<u32> = (0..self.image.shape().0 as u32).collect();
-        let mut by_language =
-            |name, weight: f32, shifts: &[usize], loss: &dyn Fn(Pairs) -> crate::loss::Value| {
-                if weight > 0.0 {
-                    let mut parts = Vec::new();
-                    for (&shift, group) in shifts.iter().flat_map(|s| self.groups().map(move |g| (s, g))) {
-                        let s = similarity(self.image.leaky_trace(), self.sentences(group, shift));
-                        let columns = &self.batch.image_of[group.clone()];
-                        parts.push(on_tape(s, |s| loss(Pairs { similarity: s, rows: &images, columns })));
-                    }
-                    total.add(name, weight, parts);
+        let mut by_language = |name, weight: f32, shifts: &[usize], by: Contrast| {
+            if weight > 0.0 {
+                let mut parts = Vec::new();
+                for (&shift, group) in shifts.iter().flat_map(|s| self.groups().map(move |g| (s, g))) {
+                    let s = similarity(self.image.leaky_trace(), self.sentences(group, shift));
+                    let columns = &self.batch.image_of[group.clone()];
+                    parts.push(contrast(s, &images, columns, by));
                 }
-            };
-        let triplet = |p: Pairs| bidirectional(p, &config.triplet);
-        by_language("triplet", config.triplet.weight, &[0], &triplet);
+                total.add(name, weight, parts);
+            }
+        };
+        let triplet = Contrast::Triplet(&config.triplet);
+        by_language("triplet", config.triplet.weight, &[0], triplet);
         let nce = &config.info_nce;
-        by_language("info_nce", nce.weight, &[0], &|p| info_nce(p, nce.temperature, nce.label_smoothing));
+        let nce_by = Contrast::InfoNce { temperature: nce.temperature, smoothing: nce.label_smoothing };
+        by_language("info_nce", nce.weight, &[0], nce_by);
         let shifts: Vec<usize> = self.batch.deleted.iter().chain(&self.batch.replaced).copied().collect();
-        by_language("masked_triplet", config.mclm.masked_triplet, &shifts, &triplet);
+        by_language("masked_triplet", config.mclm.masked_triplet, &shifts, triplet);
     }
 
     fn neighbourhoods(&self, config: &LossConfig, total: &mut Total) {
-        let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>,
-                       loss: &dyn Fn(Pairs) -> crate::loss::Value| {
+        let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>, by: Contrast| {
             let between = |[a, b]: [&Range<usize>; 2]| {
                 let s = similarity(rows(a), rows(b));
                 let (rows, columns) = (&self.batch.image_of[a.clone()], &self.batch.image_of[b.clone()]);
-                on_tape(s, |s| loss(Pairs { similarity: s, rows, columns }))
+                contrast(s, rows, columns, by)
             };
             self.pairs().into_iter().map(between).collect::<Vec<_>>()
         };
-        let near = |p: Pairs| neighbourhood(p, &config.triplet);
+        let near = Contrast::Neighbourhood(&config.triplet);
         let sentence = |g: &Range<usize>| self.sentences(g, 0);
         let n = &config.neighbourhood;
         if n.sentences > 0.0 {
-            total.add("neighbourhood_sentences", n.sentences, between(&sentence, &near));
+            total.add("neighbourhood_sentences", n.sentences, between(&sentence, near));
         }
         if n.words > 0.0 {
             let means = |g: &Range<usize>| {
@@ -176,20 +209,20 @@ impl Views<'_> {
                 g.clone().for_each(|s| some.push(self.batch.sentences.get(s).iter().copied()));
                 unit_rows(mean(self.tokens.leaky_trace(), &Arc::new(some)))
             };
-            total.add("neighbourhood_words", n.words, between(&means, &near));
+            total.add("neighbourhood_words", n.words, between(&means, near));
         }
         if n.within > 0.0 {
             let parts = self.groups().map(|g| {
                 let s = similarity(self.sentences(g, 0), self.sentences(g, 0));
                 let of = &self.batch.image_of[g.clone()];
-                on_tape(s, |s| near(Pairs { similarity: s, rows: of, columns: of }))
+                contrast(s, of, of, near)
             });
             total.add("neighbourhood_within", n.within, parts.collect());
         }
         let nce = &config.info_nce;
         if nce.text_weight > 0.0 {
-            let contrast = |p: Pairs| info_nce(p, nce.text_temperature, 0.0);
-            total.add("info_nce_text", nce.text_weight, between(&sentence, &contrast));
+            let by = Contrast::InfoNce { temperature: nce.text_temperature, smoothing: 0.0 };
+            total.add("info_nce_text", nce.text_weight, between(&sentence, by));
         }
     }
 
@@ -247,9 +280,6 @@ impl Views<'_> {
             tapes.push(tape);
             both("mclm_lstm", config.mclm.lstm, heads, shift, words);
         }
-        if let Some(sum) = total.sum.take() {
-            let (sum, tape) = sum.split_tape();
-            total.sum = Some(sum.put_tape(tapes.into_iter().fold(tape, |t, more| t.merge(more))));
-        }
+        tapes.into_iter().for_each(|tape| total.stand_on(tape));
     }
 }

@@ -440,7 +440,8 @@ impl Build<'_> {
             }
             let mut weight = vec![0.0; width * to];
             let components = View::new(pca.components(), to, full);
-            let a = View::new(data(&aligned.weight), width, full);
+            let a = data(&aligned.weight);
+            let a = View::new(&a, width, full);
             matmul(a, components.t(), &mut weight, false, crate::config::Precision::F32);
             let mut bias = data1(&aligned.bias).to_vec();
             matmul(a, View::new(pca.mean(), full, 1), &mut bias, true, crate::config::Precision::F32);
@@ -449,7 +450,7 @@ impl Build<'_> {
         let counts: Vec<u64> = (0..top).map(|w| self.vocabularies[language].count(w as u32)).collect();
         let x = matrix(words.clone(), top, to);
         let y: Matrix = crate::ops::linear::linear(x, &layer, crate::config::Precision::F32);
-        let factor = self.config.norm / mean_length(data(&y), width, &counts).max(1e-12);
+        let factor = self.config.norm / mean_length(&data(&y), width, &counts).max(1e-12);
         crate::ops::tape::data_mut(&mut layer.weight).iter_mut().for_each(|w| *w *= factor);
         crate::ops::tape::data1_mut(&mut layer.bias).iter_mut().for_each(|b| *b *= factor);
         Ok(OwnWords { words: Table::new(to, words), layer })

@@ -19,8 +19,7 @@ use crate::device::{Dev, Matrix, Scalar};
 use crate::embedding::Scorer;
 use crate::embedding::kmeans::{spherical, unit};
 use crate::image::Init;
-use crate::loss::triplet::bidirectional;
-use crate::loss::{Pairs, on_tape};
+use crate::loss::{Contrast, combined, contrast};
 use crate::ops::choose::{Choice, choose, unit_keys};
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
@@ -116,7 +115,7 @@ pub fn pretrain(
         let start = first_latents(words, &layers, width, latents, settings.init, seed);
         let tell = &mut |a: &str, b, c, d| tell(a, b, c, d);
         let table = latent_vocabulary(words, &mut layers, start, settings, &train, &loss, seed, tell)?;
-        Ok((layers, table.data))
+        Ok((layers, table.data().to_vec()))
     };
     let (layers, latents) = match (cache, content) {
         (Some(cache), Some(content)) => cache.get(&Entry {
@@ -295,23 +294,19 @@ impl WordBatch {
         let (means, tape) = unit_rows(mean(tokens, &self.sentences)).split_tape();
         let of = |g: &std::ops::Range<u32>| &self.image_of[g.start as usize..g.end as usize];
         let rows = |g: &std::ops::Range<u32>| select(means.leaky_trace(), &g.clone().collect::<Vec<_>>());
-        let mut sum: Option<Scalar<Taped>> = None;
-        let mut count = 0;
+        let mut terms = Vec::new();
         let single = self.groups.len() == 1;
         for (n, a) in self.groups.iter().enumerate() {
             for b in &self.groups[if single { n } else { n + 1 }..] {
                 let s = similarity(rows(a), rows(b));
-                let term = on_tape(s, |s| {
-                    bidirectional(Pairs { similarity: s, rows: of(a), columns: of(b) }, &loss.triplet)
-                });
-                count += 1;
-                sum = Some(match sum {
-                    Some(sum) => sum + term,
-                    None => term,
-                });
+                terms.push((contrast(s, of(a), of(b), Contrast::Triplet(&loss.triplet)), 1.0));
             }
         }
-        let (sum, last) = (sum? / count as f32).split_tape();
+        if terms.is_empty() {
+            return None;
+        }
+        let count = terms.len() as f32;
+        let (sum, last) = combined(terms, count).split_tape();
         Some(sum.put_tape(last.merge(tape)))
     }
 }

@@ -1,6 +1,6 @@
-//! The loop: batch, forward, loss, backward, clip, step, log, validate, save.
+//! The loop: gradient, clip, step, log, validate, save; in stages, each with an optimiser of its own.
 
-pub mod stages;
+pub mod smalr;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -8,18 +8,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use dfdx::prelude::*;
-
-use crate::batch::{Assembler, Batch, Captions, Sampler, derive};
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::Config;
-use crate::corpus::Corpus;
-use crate::embedding::Lexicon;
-use crate::embedding::lexicon::Collector;
+use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
-use crate::inference::{Evaluated, evaluate};
-use crate::model::Model;
-use crate::objective::{Term, objective};
+use crate::model::Trained;
+use crate::objective::{Term, Terms};
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::adam::Place;
+use crate::ops::mirrored::Mirrored;
+use crate::ops::on_gpu;
+use crate::ops::tape::Grads;
 use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::report::metrics::{self, MetricsLine, Step, Validation};
 use crate::{Error, Result};
@@ -40,76 +38,87 @@ pub enum End {
     Interrupted,
 }
 
-/// Everything one training needs; its state is in `model`, `adam`, `average` and `state`.
-pub struct Trainer<'a> {
-    config: &'a Config,
-    corpus: &'a Corpus,
-    lexicon: &'a Lexicon,
-    captions: &'a [Captions],
-    validation: Vec<Captions>,
-    folder: &'a RunFolder,
-    sampler: Sampler,
-    assembler: Assembler,
-    pub model: Model,
-    adam: Adam,
-    /// Average of all stored values, if `train.average` is on.
-    average: BTreeMap<String, Vec<f32>>,
-    pub state: TrainState,
-    steps: usize,
+/// A part of a training.
+pub struct Stage {
+    pub name: &'static str,
+    pub steps: usize,
+    /// Steps of a pass over its data; each ends with a validation.
+    pub per_epoch: usize,
+    pub optimiser: TrainConfig,
+    /// The key of its learning rate, for advice.
+    pub rate: String,
 }
 
-/// Steps between updates of the average: often enough for its decay, seldom enough to cost nothing.
+/// Where a training stands.
+#[derive(Clone, Copy)]
+pub struct At {
+    pub stage: usize,
+    /// Step of the stage, counted from 0.
+    pub within: usize,
+    /// Step of the whole training, counted from 0.
+    pub step: usize,
+}
+
+/// What a step finds.
+pub struct Found {
+    pub terms: Terms,
+    pub grads: Grads,
+    /// Tokens of its sentences.
+    pub tokens: usize,
+}
+
+/// What is trained, on what.
+pub trait Learner {
+    fn model(&mut self) -> &mut dyn Trained;
+    /// At least one.
+    fn stages(&self) -> Vec<Stage>;
+    /// The loss and its gradient in a step: a pure function of the parameters and the step. Rows of tables are brought up to
+    /// date through `adam` before they are read.
+    ///
+    /// # Errors
+    /// The step's data hold nothing to learn from.
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
+    /// On the validation split.
+    fn evaluate(&mut self) -> Result<Evaluation>;
+}
+
+/// Everything one training needs; its state is in `learner`, `adam`, `average` and `state`.
+pub struct Trainer<'a, L: Learner> {
+    config: &'a Config,
+    folder: &'a RunFolder,
+    stages: Vec<Stage>,
+    pub learner: L,
+    adam: Adam,
+    /// Average of all stored values, if `train.average` is on.
+    average: BTreeMap<String, Mirrored>,
+    pub state: TrainState,
+}
+
+/// Steps between updates of the average, and between lines of `metrics.jsonl`.
 const AVERAGE_EVERY: usize = 10;
-/// Steps between lines of `metrics.jsonl`.
 const LOG_EVERY: usize = 10;
 
-impl<'a> Trainer<'a> {
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        config: &'a Config,
-        corpus: &'a Corpus,
-        lexicon: &'a Lexicon,
-        captions: &'a [Captions],
-        validation: Vec<Captions>,
-        folder: &'a RunFolder,
-        model: Model,
-    ) -> Self {
-        let index = captions.iter().map(|c| c.index.clone()).collect();
-        let seed = derive(config.seed(), "sampler", 0);
-        let sampler = Sampler::new(seed, config.train(), &corpus.languages, index);
-        let steps = config.train().epochs * sampler.steps_per_epoch();
-        let assembler = Assembler {
-            collector: Collector::new(lexicon),
-            word_dropout: config.text().word_dropout,
-            mclm: config.loss().mclm.clone(),
-        };
-        let adam = Adam::new(config.train(), steps);
-        let state = TrainState::start();
-        Trainer {
-            config,
-            corpus,
-            lexicon,
-            captions,
-            validation,
-            folder,
-            sampler,
-            assembler,
-            model,
-            adam,
-            average: BTreeMap::new(),
-            state,
-            steps,
-        }
+impl<'a, L: Learner> Trainer<'a, L> {
+    pub fn new(config: &'a Config, folder: &'a RunFolder, learner: L) -> Self {
+        let stages = learner.stages();
+        let adam = Adam::new(&stages[0].optimiser, stages[0].steps);
+        let (average, state) = (BTreeMap::new(), TrainState::start());
+        Trainer { config, folder, stages, learner, adam, average, state }
     }
 
     /// Steps of the whole training.
     pub fn steps(&self) -> usize {
-        self.steps
+        self.stages.iter().map(|s| s.steps).sum()
     }
 
-    /// Epochs that are done.
-    pub fn epochs(&self) -> usize {
-        self.state.step / self.sampler.steps_per_epoch()
+    /// Where step `step`, counted from 0, belongs.
+    fn at(&self, step: usize) -> At {
+        let (mut stage, mut within) = (0, step);
+        while stage + 1 < self.stages.len() && within >= self.stages[stage].steps {
+            within -= self.stages[stage].steps;
+            stage += 1;
+        }
+        At { stage, within, step }
     }
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
@@ -119,10 +128,14 @@ impl<'a> Trainer<'a> {
                 .at(&self.folder.path)
                 .hint("remove the folder and train without `--resume`"));
         }
-        self.folder.read_model(Which::Latest, &mut self.model)?;
+        self.folder.read_model(Which::Latest, self.learner.model())?;
         self.state = self.folder.read_state(Which::Latest)?;
-        self.average = self.folder.read_optimizer(&mut self.adam, &mut self.model)?;
-        self.adam.step = self.state.step;
+        // A stage's last step leaves its optimiser; the next one begins with its own.
+        let at = self.at(self.state.step.saturating_sub(1));
+        let stage = &self.stages[at.stage];
+        self.adam = Adam::new(&stage.optimiser, stage.steps);
+        self.average = self.folder.read_optimizer(&mut self.adam, self.learner.model())?;
+        self.adam.step = if self.state.step == 0 { 0 } else { at.within + 1 };
         metrics::keep_until(&self.folder.metrics(), self.state.step as u64)
     }
 
@@ -131,40 +144,36 @@ impl<'a> Trainer<'a> {
         let path = self.folder.metrics();
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let mut log = log.map_err(|e| Error::writing(&path, e))?;
-        let per_epoch = self.sampler.steps_per_epoch();
-        let (mut clock, before) = (Instant::now(), self.state.seconds);
-        let start = clock;
-        let mut tokens = 0usize;
-        if self.out_of_patience() {
-            return Ok(End::Patience);
-        }
-        while self.state.step < self.steps {
-            let batch = self.batch(self.state.step);
-            tokens += batch.sentences.rows.len();
-            let (loss, terms, norm) = self.step(&batch)?;
+        let (start, before) = (Instant::now(), self.state.seconds);
+        let (mut clock, mut tokens) = (start, 0usize);
+        let steps = self.steps();
+        while self.state.step < steps {
+            if self.out_of_patience() {
+                return Ok(End::Patience);
+            }
+            let at = self.at(self.state.step);
+            let found = self.step(at)?;
+            tokens += found.tokens;
             self.state.seconds = before + start.elapsed().as_secs_f64();
             let step = self.state.step;
-            tell(Event::Step { step, steps: self.steps, loss });
-            if step.is_multiple_of(LOG_EVERY) || step == self.steps {
+            tell(Event::Step { step, steps, loss: found.loss });
+            if step.is_multiple_of(LOG_EVERY) || step == steps {
                 let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
                 (clock, tokens) = (Instant::now(), 0);
-                self.log_step(&mut log, &path, loss, &terms, norm, rate)?;
+                self.log_step(&mut log, &path, found, rate)?;
             }
             let every = self.config.train().checkpoint_every;
-            if step.is_multiple_of(per_epoch) {
+            if (at.within + 1).is_multiple_of(self.stages[at.stage].per_epoch) {
                 self.validate(&mut log, &path, tell)?;
-                self.save(Which::Latest)?;
-                if self.out_of_patience() {
-                    return Ok(End::Patience);
-                }
+                self.save()?;
                 (clock, tokens) = (Instant::now(), 0);
             } else if every > 0 && step.is_multiple_of(every) {
-                self.save(Which::Latest)?;
+                self.save()?;
             }
-            if stop.load(Ordering::Relaxed) && step < self.steps {
+            if stop.load(Ordering::Relaxed) && step < steps {
                 // At the end of an epoch it was saved just now.
-                if !step.is_multiple_of(per_epoch) {
-                    self.save(Which::Latest)?;
+                if !(at.within + 1).is_multiple_of(self.stages[at.stage].per_epoch) {
+                    self.save()?;
                 }
                 return Ok(End::Interrupted);
             }
@@ -172,172 +181,192 @@ impl<'a> Trainer<'a> {
         Ok(End::Finished)
     }
 
-    fn batch(&mut self, step: usize) -> Batch {
-        let features = &self.corpus.train.features;
-        let draw = self.sampler.draw(step);
-        let seed = derive(self.config.seed(), "batch", step as u64);
-        self.assembler.assemble(&draw, self.captions, features.width(), |i, x| features.copy_row(i, x), seed)
+    /// Whether the last stage has had no better validation for long.
+    fn out_of_patience(&self) -> bool {
+        let (patience, at) = (self.config.train().patience, self.at(self.state.step));
+        let last = at.stage + 1 == self.stages.len() && at.within > 0;
+        patience > 0 && last && self.state.stale >= patience
     }
 
-    /// One step; returns the loss, its terms, and the norm of the gradient.
-    fn step(&mut self, batch: &Batch) -> Result<(f32, Vec<Term>, f32)> {
-        let (adam, languages) = (&mut self.adam, &self.model.languages);
-        let embedding = &mut self.model.embedding;
-        adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
-        for ((own, language), rows) in embedding.own.iter_mut().zip(languages).zip(&batch.tokens.own) {
-            adam.catch_up(&format!("embedding.{language}.words"), &mut own.words, rows);
+    fn step(&mut self, at: At) -> Result<Stepped> {
+        let Stage { steps, optimiser, rate, .. } = &self.stages[at.stage];
+        if at.within == 0 && at.step > 0 {
+            // Every row of a table makes up for the steps it has missed under the stage before.
+            let mut settled = tables(self.learner.model(), &self.adam);
+            swap(self.learner.model(), &mut settled);
+            self.adam = Adam::new(optimiser, *steps);
+            self.state.stale = 0;
         }
-        let step = self.state.step;
-        let progress = step as f32 / self.steps as f32;
-        let seed = derive(self.config.seed(), "dropout", step as u64);
-        let precision = self.config.train().precision;
-        let (sum, terms) = objective(&mut self.model, batch, self.config.loss(), precision, progress, seed);
-        if let Some(term) = terms.iter().find(|t| !t.raw.is_finite()) {
-            return Err(Error::run(format!("the loss `{}` is {} in step {}", term.name, term.raw, step + 1))
-                .hint("lower `train.learning_rate` or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it"));
-        }
-        let Some(sum) = sum else {
-            return Err(Error::data(format!("the batch of step {} has nothing to compare", step + 1)).hint(
-                "give more captions per picture, or all languages with `train.language_temperature = 0`",
-            ));
-        };
-        let loss = sum.array();
-        let mut grads = sum.backward();
-        let model = &mut self.model;
+        let remedy = format!(
+            "lower `{rate}` or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it"
+        );
+        let Found { terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam)?;
+        let model = self.learner.model();
         let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
+        // Looked at when all of the step is under way: on a GPU the values have to be waited for.
+        let (loss, terms) = terms.read();
+        if let Some(term) = terms.iter().find(|t| !t.raw.is_finite()) {
+            let what = format!("the loss `{}` is {} in step {}", term.name, term.raw, at.step + 1);
+            return Err(Error::run(what).hint(remedy));
+        }
+        let norm = norm.read();
         if !norm.is_finite() {
-            let what = format!("the norm of the gradient is {norm} in step {}", step + 1);
-            return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
+            let what = format!("the norm of the gradient is {norm} in step {}", at.step + 1);
+            return Err(Error::run(what).hint(remedy));
         }
         self.state.step += 1;
         if self.config.train().average > 0.0 && self.state.step.is_multiple_of(AVERAGE_EVERY) {
             self.average_weights();
         }
-        Ok((loss, terms, norm))
+        Ok(Stepped { loss, terms, norm, tokens })
     }
 
     /// Moves the average towards the present weights; at first faster, so that it forgets the start.
     fn average_weights(&mut self) {
         let n = self.state.averaged as f32;
         let decay = self.config.train().average.powi(AVERAGE_EVERY as i32).min((1.0 + n) / (10.0 + n));
-        for (name, now) in self.settled() {
-            match self.average.get_mut(&name) {
-                Some(average) => {
-                    average.iter_mut().zip(&now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a))
-                }
-                None => {
-                    self.average.insert(name, now);
-                }
+        let tables = tables(self.learner.model(), &self.adam);
+        let average = &mut self.average;
+        self.learner.model().visit_stored(&mut |name, now| match average.get_mut(name) {
+            Some(average) => move_towards(average, tables.get(name), &now, 1.0 - decay),
+            None => {
+                let first = tables.get(name).cloned();
+                average.insert(name.to_string(), first.unwrap_or_else(|| now.copied()));
             }
-        }
+        });
         self.state.averaged += 1;
     }
 
-    /// Every stored value with all lazy table rows brought up to date.
-    fn settled(&mut self) -> BTreeMap<String, Vec<f32>> {
-        let mut all = BTreeMap::new();
-        self.model.visit_stored(&mut |name, _, x| {
-            all.insert(name.to_string(), x.to_vec());
-        });
-        let adam = &self.adam;
-        self.model.visit(&mut |name, parameter| {
-            if let Parameter::Table(table) = parameter {
-                all.insert(name.to_string(), adam.settled(name, table));
-            }
-        });
-        all
-    }
-
-    /// Puts other values into the model and returns those it had.
-    fn swap(&mut self, mut values: BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
-        self.model.visit_stored(&mut |name, _, x| {
-            let other = values.get_mut(name).expect("values of every stored name");
-            x.swap_with_slice(other);
-        });
-        values
-    }
-
-    fn out_of_patience(&self) -> bool {
-        let patience = self.config.train().patience;
-        patience > 0 && self.state.stale >= patience
-    }
-
-    /// Validates, keeps the best.
+    /// Validates; keeps the best.
     fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<()> {
-        let values = if self.average.is_empty() { self.settled() } else { self.average.clone() };
-        let raw = self.swap(values);
-        let what = Evaluated {
-            name: "val",
-            split: &self.corpus.val,
-            captions: &self.validation,
-            human: &self.corpus.human,
-            translated: &[],
-            distractors: None,
-            folds: 1,
+        // Settled for validation only: what training goes on with must not depend on when it was looked at.
+        let mut values = match self.average.is_empty() {
+            true => tables(self.learner.model(), &self.adam),
+            false => self.average.clone(),
         };
-        let result = evaluate(&mut self.model, self.lexicon, self.config, &what)?;
-        let better = result.a > self.state.best;
-        if better {
-            (self.state.best, self.state.best_step, self.state.stale) = (result.a, self.state.step, 0);
-            self.folder.save(Which::Best, &mut self.model, None, &self.state)?;
-        } else {
-            self.state.stale += 1;
-        }
-        self.swap(raw);
-        let epoch = self.state.step / self.sampler.steps_per_epoch();
+        swap(self.learner.model(), &mut values);
+        let result = self.learner.evaluate().and_then(|result| {
+            let better = result.a > self.state.best;
+            if better {
+                (self.state.best, self.state.best_step) = (result.a, self.state.step);
+                self.folder.save(Which::Best, self.learner.model(), None, &self.state)?;
+            }
+            Ok((result, better))
+        });
+        swap(self.learner.model(), &mut values);
+        let (result, better): (Evaluation, bool) = result?;
+        self.state.stale = if better { 0 } else { self.state.stale + 1 };
         let line = Validation {
             step: self.state.step as u64,
-            epoch: epoch as f64,
+            epoch: self.epoch(),
             mr: result.languages.iter().map(|(l, r)| (l.clone(), r.mr)).collect(),
             a: result.a,
         };
         metrics::append(log, path, &MetricsLine::Validation(line))?;
-        tell(Event::Validation { epoch, evaluation: &result, best: better });
+        tell(Event::Validation { epoch: self.epochs(), evaluation: &result, best: better });
         Ok(())
     }
 
-    fn save(&mut self, which: Which) -> Result<()> {
-        self.parameter_norm()?;
-        let state = self.state.clone();
-        self.folder.save(which, &mut self.model, Some((&self.adam, &self.average)), &state)
+    /// Whole passes so far, of all stages.
+    pub fn epochs(&self) -> usize {
+        self.epoch() as usize
     }
 
-    /// The norm of all parameters; an error where one is not finite.
+    /// Passes so far, of all stages.
+    fn epoch(&self) -> f64 {
+        let mut left = self.state.step;
+        let passes = |s: &Stage| {
+            let done = left.min(s.steps);
+            left -= done;
+            done as f64 / s.per_epoch as f64
+        };
+        self.stages.iter().map(passes).sum()
+    }
+
+    /// The norm of all that is trained; an error where a number is not finite.
     fn parameter_norm(&mut self) -> Result<f32> {
-        let model = &mut self.model;
+        let model = self.learner.model();
         let norm = parameter_norm(&mut |f| model.visit(f));
-        if !norm.is_finite() {
-            let what = format!("the norm of the parameters is {norm} after step {}", self.state.step);
-            return Err(Error::run(what).hint("lower `train.learning_rate` or set `train.clip`"));
+        match norm.is_finite() {
+            true => Ok(norm),
+            false => Err(Error::run(format!(
+                "the norm of the parameters is {norm} after step {}",
+                self.state.step
+            ))
+            .hint("lower the stage's learning rate or set `train.clip`; the last checkpoint is whole")),
         }
-        Ok(norm)
     }
 
-    fn log_step(
-        &mut self,
-        log: &mut File,
-        path: &Path,
-        loss: f32,
-        terms: &[Term],
-        grad_norm: f32,
-        tokens_per_s: f64,
-    ) -> Result<()> {
-        let param_norm = self.parameter_norm()?;
+    fn save(&mut self) -> Result<()> {
+        self.parameter_norm()?;
+        let training = Some((&self.adam, &self.average));
+        self.folder.save(Which::Latest, self.learner.model(), training, &self.state)
+    }
+
+    fn log_step(&mut self, log: &mut File, path: &Path, found: Stepped, tokens_per_s: f64) -> Result<()> {
         let term = |t: &Term| {
             let values = metrics::Term { raw: t.raw as f64, weighted: (t.raw * t.weight) as f64 };
             (t.name.to_string(), values)
         };
         let line = Step {
             step: self.state.step as u64,
-            epoch: self.state.step as f64 / self.sampler.steps_per_epoch() as f64,
-            loss: loss as f64,
-            terms: terms.iter().map(term).collect(),
-            grad_norm: grad_norm as f64,
-            param_norm: param_norm as f64,
-            learning_rate: self.adam.rate.at(self.state.step) as f64,
+            epoch: self.epoch(),
+            loss: found.loss as f64,
+            terms: found.terms.iter().map(term).collect(),
+            grad_norm: found.norm as f64,
+            param_norm: self.parameter_norm()? as f64,
+            learning_rate: self.adam.rate.at(self.adam.step) as f64,
             tokens_per_s,
             seconds: self.state.seconds,
         };
         metrics::append(log, path, &MetricsLine::Step(line))
     }
+}
+
+/// What a step has done.
+struct Stepped {
+    loss: f32,
+    terms: Vec<Term>,
+    /// Of the gradient.
+    norm: f32,
+    tokens: usize,
+}
+
+/// The tables of a model with all rows brought up to date.
+fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, Mirrored> {
+    let mut tables = BTreeMap::new();
+    model.visit(&mut |name, parameter| {
+        if let Parameter::Table(table) = parameter {
+            tables.insert(name.to_string(), adam.settled(name, table));
+        }
+    });
+    tables
+}
+
+/// average += rate · (now − average); `settled` stands for `now` where it is given.
+fn move_towards(average: &mut Mirrored, settled: Option<&Mirrored>, now: &Parameter, rate: f32) {
+    on_gpu!(|gpu| {
+        let now_at = settled.map_or_else(|| now.place(), |settled| Place::of(settled.device()));
+        gpu.average(Place::of(average.device_mut()), now_at, rate, now.count())
+    });
+    let floats;
+    let now = match settled {
+        Some(settled) => settled.host(),
+        None => {
+            floats = now.floats();
+            &floats
+        }
+    };
+    average.host_mut().iter_mut().zip(now).for_each(|(a, x)| *a += rate * (x - *a));
+}
+
+/// Puts values into a model and takes those it had.
+fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, Mirrored>) {
+    model.visit_stored(&mut |name, mut x| {
+        if let Some(other) = values.get_mut(name) {
+            let had = x.floats().into_owned();
+            x.set(other.host());
+            *other = had.into();
+        }
+    });
 }

@@ -26,8 +26,9 @@ use crate::eval::{Evaluation, Growth};
 use crate::image::Init;
 use crate::model::{Model, Trained};
 use crate::ops::linear::LinearWeights;
+use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
-use crate::ops::tape::{data, data1, matrix, vector};
+use crate::ops::tape::{matrix, vector};
 use crate::optim::{Adam, AdamState, Parameter};
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -225,7 +226,7 @@ impl RunFolder {
         &self,
         which: Which,
         model: &mut dyn Trained,
-        training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
+        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
         state: &TrainState,
     ) -> Result<()> {
         let folder = self.path.join("checkpoints");
@@ -258,23 +259,25 @@ impl RunFolder {
         &self,
         folder: &Path,
         model: &mut dyn Trained,
-        training: Option<(&Adam, &BTreeMap<String, Vec<f32>>)>,
+        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
         state: &TrainState,
     ) -> Result<()> {
         let mut tensors = Vec::new();
-        model.visit_stored(&mut |name, shape, x| tensors.push(Stored::owned(name, shape, x.to_vec())));
+        model.visit_stored(&mut |name, x| {
+            tensors.push(Stored::floats(name, &x.shape(), x.floats().into_owned()));
+        });
         write_tensors(&folder.join("model.safetensors"), tensors)?;
         if let Some((adam, average)) = training {
             let mut tensors = Vec::new();
             for (name, s) in &adam.state {
-                tensors.push(Stored::floats(&format!("m.{name}"), &[s.m.len()], &s.m));
-                tensors.push(Stored::floats(&format!("v.{name}"), &[s.v.len()], &s.v));
+                tensors.push(Stored::floats(&format!("m.{name}"), &[s.m.len()], s.m.host()));
+                tensors.push(Stored::floats(&format!("v.{name}"), &[s.v.len()], s.v.host()));
                 if !s.last.is_empty() {
                     tensors.push(Stored::words(&format!("last.{name}"), &s.last));
                 }
             }
             for (name, x) in average {
-                tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x));
+                tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x.host()));
             }
             write_tensors(&folder.join("optimizer.safetensors"), tensors)?;
         }
@@ -288,10 +291,11 @@ impl RunFolder {
         let file = TensorFile::open(&path)?;
         let mut problem = None;
         let mut names = BTreeSet::new();
-        model.visit_stored(&mut |name, shape, x| {
+        model.visit_stored(&mut |name, mut x| {
+            let shape = x.shape();
             names.insert(name.to_string());
             match file.floats(name) {
-                Ok((stored, s)) if s == shape => x.copy_from_slice(&stored),
+                Ok((stored, s)) if s == shape => x.set(&stored),
                 Ok((_, s)) => {
                     let e = Error::data(format!(
                         "`{name}` has shape {s:?}, the configuration asks for {shape:?}"
@@ -319,7 +323,7 @@ impl RunFolder {
         &self,
         adam: &mut Adam,
         model: &mut dyn Trained,
-    ) -> Result<BTreeMap<String, Vec<f32>>> {
+    ) -> Result<BTreeMap<String, Mirrored>> {
         let path = self.checkpoint(Which::Latest).join("optimizer.safetensors");
         let file = TensorFile::open(&path)?;
         let mut average = BTreeMap::new();
@@ -329,11 +333,11 @@ impl RunFolder {
             })?;
             let state: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
             match kind {
-                "m" => state.m = file.floats(&name)?.0,
-                "v" => state.v = file.floats(&name)?.0,
+                "m" => state.m = file.floats(&name)?.0.into(),
+                "v" => state.v = file.floats(&name)?.0.into(),
                 "last" => state.last = file.words(&name)?,
                 "average" => {
-                    average.insert(parameter.to_string(), file.floats(&name)?.0);
+                    average.insert(parameter.to_string(), file.floats(&name)?.0.into());
                 }
                 _ => {
                     return Err(Error::data(format!("`{name}` is no optimiser state")).at(&path).hint(MIXED));
@@ -373,22 +377,19 @@ impl RunFolder {
 }
 
 /// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
-fn misfit(adam: &Adam, average: &BTreeMap<String, Vec<f32>>, model: &mut dyn Trained) -> Option<String> {
+fn misfit(adam: &Adam, average: &BTreeMap<String, Mirrored>, model: &mut dyn Trained) -> Option<String> {
     let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
     let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
     let mut wrong = None;
-    model.visit_stored(&mut |name, _, x| {
+    model.visit_stored(&mut |name, x| {
         left_average.remove(name);
-        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.len()) {
+        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.count()) {
             wrong.get_or_insert(name.to_string());
         }
     });
     model.visit(&mut |name, parameter| {
-        let (size, rows) = match parameter {
-            Parameter::Matrix(m) => (data(m).len(), 0),
-            Parameter::Vector(v) => (data1(v).len(), 0),
-            Parameter::Table(t) => (t.data.len(), t.rows()),
-        };
+        let rows = if let Parameter::Table(table) = &parameter { table.rows() } else { 0 };
+        let size = parameter.count();
         left.remove(name);
         let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
         // Before the first step nothing has moments.

@@ -21,13 +21,12 @@ pub struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    pub fn floats(name: &str, shape: &[usize], x: &'a [f32]) -> Self {
-        Stored {
-            name: name.into(),
-            shape: shape.to_vec(),
-            dtype: Dtype::F32,
-            bytes: Cow::Borrowed(bytemuck::cast_slice(x)),
-        }
+    pub fn floats(name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Self {
+        let bytes = match x.into() {
+            Cow::Borrowed(x) => Cow::Borrowed(bytemuck::cast_slice(x)),
+            Cow::Owned(x) => Cow::Owned(bytemuck::cast_slice(&x).to_vec()),
+        };
+        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
     }
 
     pub fn owned(name: &str, shape: &[usize], x: Vec<f32>) -> Stored<'static> {

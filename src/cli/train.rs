@@ -10,15 +10,15 @@ use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report};
 use crate::checkpoint::RunFolder;
-use crate::clip::train::Contrast;
+use crate::clip::train::TowerTraining;
 use crate::config::{Config, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Evaluation;
 use crate::mla::train::Acquisition;
 use crate::run::start::{Earlier, Place, Start, begin};
 use crate::run::{ClipRun, MlaRun, Run, open};
-use crate::train::stages::{Learner, Trainer as Staged};
-use crate::train::{End, Event, Trainer};
+use crate::train::smalr::Smalr;
+use crate::train::{End, Event, Learner, Trainer};
 use crate::{Error, Result};
 
 /// Train a model
@@ -133,22 +133,10 @@ fn go(
     let Start { folder, config, encoder, train, validation, mut model } = start;
     let (parameters, at_test_time) = model.parameter_counts();
     log.say(&format!("{parameters} parameters, {at_test_time} at test time"))?;
-    interrupt::watch()?;
-    let mut trainer = Trainer::new(&config, corpus, &encoder.lexicon, &train, validation, &folder, model);
-    if resumed {
-        trainer.resume()?;
-        log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
-    }
-    let (done, steps, reached) = (trainer.state.step, trainer.steps(), trainer.epochs());
-    let run = &mut |tell: &mut dyn FnMut(Event)| trainer.run(interrupt::flag(), tell);
-    let end = follow(done, steps, (reached, until), log, terminal, run)?;
-    let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
-    if !ended(end, asked, (trainer.state.step, steps, trainer.epochs()), &folder, log)? {
-        return Ok(None);
-    }
-    let best = trainer.state.best_step;
-    // What follows reads the best checkpoint; both at once would be the most memory that a training takes.
-    drop(trainer);
+    let learner = Smalr::new(&config, corpus, &encoder.lexicon, &train, validation, model);
+    let trainer = Trainer::new(&config, &folder, learner);
+    let Some(best) = to_the_end(trainer, resumed, until, &folder, log, terminal)? else { return Ok(None) };
+    // What follows reads the best checkpoint; the data beside it would be the most memory that a training takes.
     drop((train, encoder));
     finish(&folder, corpus, best, log, terminal)?;
     Run::open(&folder.path, &[]).map(Some)
@@ -180,10 +168,10 @@ fn tower(
     log = log.keep(&run.folder.path.join("run.log"))?;
     let ClipRun { folder, config, info, clip } = run;
     log.say(&format!("{} parameters, {} at test time", info.parameters_train, info.parameters_test))?;
-    let learner = Contrast::new(&config, &corpus, clip);
+    let learner = TowerTraining::new(&config, &corpus, clip);
     cut(learner.truncated, &log)?;
-    let trainer = Staged::new(&config, &folder, learner);
-    let Some(best) = staged(trainer, resumed, until, &folder, &log, terminal)? else { return Ok(()) };
+    let trainer = Trainer::new(&config, &folder, learner);
+    let Some(best) = to_the_end(trainer, resumed, until, &folder, &log, terminal)? else { return Ok(()) };
     let tower = ClipRun::open(&folder.path, &[])?.hand_over(&corpus)?;
     log.say(&format!("the tower, for `acquire.tower`: {}", tower.display()))?;
     finish(&folder, &corpus, best, &log, terminal)
@@ -212,7 +200,7 @@ fn acquire(
     ))?;
     let learner = Acquisition::new(&config, &corpus, mla)?;
     cut(learner.truncated, &log)?;
-    match staged(Staged::new(&config, &folder, learner), resumed, until, &folder, &log, terminal)? {
+    match to_the_end(Trainer::new(&config, &folder, learner), resumed, until, &folder, &log, terminal)? {
         Some(best) => finish(&folder, &corpus, best, &log, terminal),
         None => Ok(()),
     }
@@ -228,8 +216,8 @@ fn cut(sentences: usize, log: &Log) -> Result<()> {
 
 /// Takes a training in stages to its end, and gives the step of its best checkpoint; nothing, where it stops before, after
 /// epoch `until`.
-fn staged<L: Learner>(
-    mut trainer: Staged<L>,
+fn to_the_end<L: Learner>(
+    mut trainer: Trainer<L>,
     resumed: bool,
     until: Option<usize>,
     folder: &RunFolder,

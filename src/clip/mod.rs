@@ -15,11 +15,11 @@ use crate::device::{Dev, Matrix};
 use crate::eval::{Evaluation, Parameters};
 use crate::image::{ImageBranch, Init};
 use crate::inference::{Retrieval, Scope, embed_features};
-use crate::model::{Stored, Trained, count, shape};
+use crate::model::Trained;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data_mut, data1_mut};
+use crate::ops::tape::data;
 use crate::ops::transformer::{Activation, Pass};
 use crate::optim::Parameter;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
@@ -122,7 +122,7 @@ impl Clip {
     pub fn parameters(&mut self) -> Parameters {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |name, parameter| {
-            let n = count(&parameter) as u64;
+            let n = parameter.count() as u64;
             train += n;
             test += if name == "tower.tokens" { 0 } else { n };
         });
@@ -136,19 +136,9 @@ impl Trained for Clip {
         self.image.visit(f);
     }
 
-    fn visit_stored(&mut self, f: Stored) {
-        self.visit(&mut |name, parameter| {
-            let shape = shape(&parameter);
-            match parameter {
-                Parameter::Matrix(m) => f(name, &shape, data_mut(m)),
-                Parameter::Vector(v) => f(name, &shape, data1_mut(v)),
-                Parameter::Table(t) => f(name, &shape, &mut t.data),
-            }
-        });
-        self.image.visit_buffers(&mut |name, v| {
-            let n = v.shape().0;
-            f(name, &[n], data1_mut(v));
-        });
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.visit(f);
+        self.image.visit_buffers(&mut |name, v| f(name, Parameter::Vector(v)));
     }
 }
 

@@ -12,16 +12,16 @@ use crate::corpus::Corpus;
 use crate::device::Matrix;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
-use crate::loss::{Pairs, Value, image_text, on_tape};
+use crate::loss::{Contrast, contrast};
 use crate::model::Trained;
 use crate::objective::Taped;
+use crate::objective::{Terms, Total};
 use crate::ops::batch_norm::keeps;
 use crate::ops::linear::similarity;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, matrix};
 use crate::optim::Adam;
-use crate::report::metrics::Term;
-use crate::train::stages::{At, Found, Learner, Stage};
+use crate::train::{At, Found, Learner, Stage};
 
 /// Pictures and sentences; sentence n speaks of picture `image_of[n]`.
 struct Batch {
@@ -32,7 +32,7 @@ struct Batch {
 }
 
 /// Both branches at school.
-pub struct Contrast<'a> {
+pub struct TowerTraining<'a> {
     config: &'a Config,
     corpus: &'a Corpus,
     pub clip: Clip,
@@ -43,7 +43,7 @@ pub struct Contrast<'a> {
     pub truncated: usize,
 }
 
-impl<'a> Contrast<'a> {
+impl<'a> TowerTraining<'a> {
     pub fn new(config: &'a Config, corpus: &'a Corpus, clip: Clip) -> Self {
         let rows = corpus.train.features.rows();
         let index = corpus.train.captions.iter().map(|c| CaptionIndex::new(c.iter().map(|c| c.image), rows));
@@ -57,7 +57,7 @@ impl<'a> Contrast<'a> {
             encoded.ids
         });
         let captions = captions.collect();
-        Contrast { config, corpus, clip, sampler, captions, truncated }
+        TowerTraining { config, corpus, clip, sampler, captions, truncated }
     }
 
     fn batch(&self, step: usize) -> Batch {
@@ -82,7 +82,7 @@ impl<'a> Contrast<'a> {
     }
 }
 
-impl Learner for Contrast<'_> {
+impl Learner for TowerTraining<'_> {
     fn model(&mut self) -> &mut dyn Trained {
         &mut self.clip
     }
@@ -94,12 +94,12 @@ impl Learner for Contrast<'_> {
         vec![Stage { name: "tower", steps, per_epoch, optimiser: train.clone(), rate }]
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Found {
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
         let batch = self.batch(at.step);
         self.clip.tower.catch_up(adam, &batch.sentences);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
-        let (loss, terms, grads) = gradients(&mut self.clip, &batch, self.config.loss(), seed);
-        Found { loss, terms, grads, tokens: batch.sentences.rows.len() }
+        let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), seed);
+        Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
     }
 
     fn evaluate(&mut self) -> Result<Evaluation> {
@@ -115,28 +115,25 @@ fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
 }
 
 /// The loss of a batch, its terms, and the gradient.
-fn gradients(
-    clip: &mut Clip,
-    batch: &Batch,
-    config: &LossConfig,
-    seed: u64,
-) -> (f32, Vec<(String, Term)>, Grads) {
+fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, seed: u64) -> (Grads, Terms) {
     let text = clip.forward::<Taped>(&batch.sentences, seed);
     let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
     let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
-    let mut terms = Vec::new();
-    let loss = on_tape(similarity(image, text), |similarity| {
-        let pairs = Pairs { similarity, rows: &rows, columns: &batch.image_of };
-        let mut sum = Value { value: 0.0, grad: vec![0.0; similarity.len()] };
-        for (name, weight, Value { value, grad }) in image_text(pairs, config) {
-            sum.value += weight * value;
-            sum.grad.iter_mut().zip(&grad).for_each(|(s, g)| *s += weight * g);
-            let term = Term { raw: value as f64, weighted: (weight * value) as f64 };
-            terms.push((name.to_string(), term));
+    let (similar, tape) = similarity(image, text).split_tape();
+    let (triplet, nce) = (&config.triplet, &config.info_nce);
+    let by_nce = Contrast::InfoNce { temperature: nce.temperature, smoothing: nce.label_smoothing };
+    let mut total = Total::default();
+    total.stand_on(tape);
+    for (name, weight, by) in
+        [("triplet", triplet.weight, Contrast::Triplet(triplet)), ("info_nce", nce.weight, by_nce)]
+    {
+        if weight > 0.0 {
+            let loss = contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
+            total.add(name, weight, vec![loss]);
         }
-        sum
-    });
-    (loss.array(), terms, loss.backward())
+    }
+    let (sum, terms) = total.finish();
+    (sum.expect("a loss with weight: the rules see to it").backward(), terms)
 }
 
 #[cfg(test)]
@@ -147,6 +144,7 @@ mod tests {
     use crate::clip::{ENDS, sizes};
     use crate::config::RawConfig;
     use crate::ops::check::noise;
+    use crate::ops::tape::on_host;
     use crate::optim::Parameter;
     use crate::tower::TowerTokenizer;
     use crate::words::HuggingFace;
@@ -186,7 +184,10 @@ mod tests {
                     let x = noise(v.shape().0, seed).iter().map(|x| x + 0.8).collect();
                     *v = crate::ops::tape::vector(x);
                 }
-                Parameter::Table(t) => t.data = noise(t.data.len(), seed),
+                Parameter::Table(t) => {
+                    let noise = noise(t.data().len(), seed);
+                    t.data_mut().copy_from_slice(&noise);
+                }
             }
         });
         let sentences = Arc::new(clip.tokens(&TEXTS).ids);
@@ -199,10 +200,10 @@ mod tests {
         let mut named = Vec::new();
         clip.visit(&mut |name, parameter| {
             let g = match parameter {
-                Parameter::Matrix(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
-                Parameter::Vector(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
+                Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
                 Parameter::Table(t) => {
-                    let mut whole = vec![0.0; t.data.len()];
+                    let mut whole = vec![0.0; t.data().len()];
                     for (rows, values) in t.take_grads() {
                         for (r, g) in rows.iter().zip(values.chunks(t.width)) {
                             whole[*r as usize * t.width..][..t.width].copy_from_slice(g);
@@ -217,9 +218,11 @@ mod tests {
     }
 
     fn shift(clip: &mut Clip, name: &str, i: usize, by: f32) {
-        clip.visit_stored(&mut |other, _, x| {
+        clip.visit_stored(&mut |other, mut x| {
             if other == name {
-                x[i] += by;
+                let mut values = x.floats().into_owned();
+                values[i] += by;
+                x.set(&values);
             }
         });
     }
@@ -229,8 +232,8 @@ mod tests {
     fn gradients_of_all_parameters_are_slopes() {
         let config = config();
         let (mut clip, batch) = made(&config);
-        let (_, terms, mut grads) = gradients(&mut clip, &batch, config.loss(), 3);
-        assert_eq!(terms.len(), 2);
+        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 3);
+        assert_eq!(terms.read().1.len(), 2);
         let all = every(&mut clip, &mut grads);
         for (name, g) in &all {
             let scale = g.iter().fold(0f32, |m, x| m.max(x.abs()));
@@ -241,7 +244,7 @@ mod tests {
             for &i in order.iter().take(3) {
                 let mut value = |by: f32| {
                     shift(&mut clip, name, i, by);
-                    let loss = gradients(&mut clip, &batch, config.loss(), 3).0;
+                    let loss = gradients(&mut clip, &batch, config.loss(), 3).1.read().0;
                     shift(&mut clip, name, i, -by);
                     loss
                 };

@@ -39,8 +39,9 @@ impl Encoder {
     /// The slots of segmented sentences. Unseen words are scored all at once, each of them once.
     pub fn slots(&self, language: usize, sentences: &[Vec<String>]) -> Vec<Vec<Slot>> {
         let unseen = self.unseen(language, sentences);
+        let lexicon = &self.lexicon;
         let slot = |word: &String| {
-            self.lexicon.slot(language, word).or_else(|| unseen.get(word.as_str()).copied().map(Slot::Latent))
+            lexicon.slot(language, word).or_else(|| unseen.get(word.as_str()).copied().map(Slot::Latent))
         };
         sentences.par_iter().map(|words| words.iter().filter_map(slot).collect()).collect()
     }
@@ -50,7 +51,8 @@ impl Encoder {
         if self.unseen == Unseen::Drop || self.scorer.keys.is_empty() {
             return HashMap::new();
         }
-        let unseen = |word: &&String| self.lexicon.slot(language, word).is_none();
+        let lexicon = &self.lexicon;
+        let unseen = |word: &&String| lexicon.slot(language, word).is_none();
         let words: BTreeSet<&str> =
             sentences.par_iter().flat_map_iter(|s| s.iter().filter(unseen).map(String::as_str)).collect();
         let vectors = &self.vectors[language];

@@ -40,7 +40,7 @@ impl OwnWords {
     }
 
     fn is_none(&self) -> bool {
-        self.words.data.is_empty()
+        self.words.rows() == 0
     }
 }
 

@@ -18,6 +18,7 @@ use crate::prepare::encode_captions;
 use crate::pretrain::Progress;
 use crate::run::Run;
 use crate::run::start::{Place, every_language};
+use crate::train::smalr::Smalr;
 use crate::train::{Event, Trainer};
 use crate::words::Segmenter;
 use crate::{Error, Result};
@@ -356,7 +357,8 @@ fn unfreeze(
     let train = every_language(&encoder, &corpus.train);
     let validation = every_language(&encoder, &corpus.val);
     model.text.frozen = false;
-    let mut trainer = Trainer::new(&config, &corpus, &encoder.lexicon, &train, validation, folder, model);
+    let learner = Smalr::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let mut trainer = Trainer::new(&config, folder, learner);
     // The run as it was written stays where no epoch is better.
     let mean: Vec<f64> = growth.results.iter().filter_map(|r| r.after[0]).collect();
     trainer.state.best = mean.iter().sum::<f64>() / mean.len().max(1) as f64;

@@ -10,8 +10,7 @@ use super::{Lessons, Work};
 use crate::batch::derive;
 use crate::config::{GrowConfig, LossConfig, Precision, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
-use crate::loss::triplet::bidirectional;
-use crate::loss::{Pairs, on_tape};
+use crate::loss::{Contrast, combined, contrast};
 use crate::objective::Taped;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::mean;
@@ -145,11 +144,12 @@ fn near(
         }
         let rows: Vec<f32> = places.iter().flat_map(|&p| of(&groups[p as usize])).copied().collect();
         let s = similarity(matrix(rows, places.len(), width).leaky_trace(), means.leaky_trace());
-        terms.push(on_tape(s, |s| {
-            bidirectional(Pairs { similarity: s, rows: &places, columns: image_of }, &loss.triplet)
-        }));
+        terms.push((contrast(s, &places, image_of, Contrast::Triplet(&loss.triplet)), 1.0));
+    }
+    if terms.is_empty() {
+        return None;
     }
     let count = terms.len() as f32;
-    let (sum, last) = (terms.into_iter().reduce(|a, b| a + b)? / count).split_tape();
+    let (sum, last) = combined(terms, count).split_tape();
     Some(sum.put_tape(last.merge(tape)))
 }

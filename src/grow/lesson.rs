@@ -10,6 +10,7 @@ use crate::embedding::Slot;
 use crate::embedding::kmeans::unit;
 use crate::inference::{embed_features, embed_features_with_noise, embed_sentences};
 use crate::run::Run;
+use crate::words::{Segmenter, Vocabulary};
 use crate::{Error, Result};
 
 /// Sentences of the new language in groups, one group for each picture, or for each line of a translation.
@@ -38,7 +39,8 @@ pub struct Known {
 
 /// The base languages' words in the scorer's space.
 struct KnownWords<'a> {
-    run: &'a Run,
+    segmenters: &'a [Segmenter],
+    vocabularies: &'a [Vocabulary],
     /// By base language: (vocabulary, universal width).
     mapped: Vec<Vec<f32>>,
 }
@@ -50,15 +52,18 @@ impl<'a> KnownWords<'a> {
             let table = crate::prepare::table(&encoder.lexicon.vocabularies[l], &encoder.vectors[l]);
             encoder.scorer.map(l, &table)
         };
-        KnownWords { run, mapped: base.iter().map(mapped).collect() }
+        KnownWords {
+            segmenters: &encoder.segmenters,
+            vocabularies: &encoder.lexicon.vocabularies,
+            mapped: base.iter().map(mapped).collect(),
+        }
     }
 
     /// The mean of the mapped words of some texts in base language number `n`, which is language `l`.
     fn mean(&self, n: usize, l: usize, texts: &[&str], out: &mut [f32]) {
-        let encoder = &self.run.encoder;
         for text in texts {
-            let words = encoder.segmenters[l].segment(text);
-            for id in words.iter().filter_map(|w| encoder.lexicon.vocabularies[l].id(w)) {
+            let words = self.segmenters[l].segment(text);
+            for id in words.iter().filter_map(|w| self.vocabularies[l].id(w)) {
                 let row = &self.mapped[n][id as usize * out.len()..][..out.len()];
                 out.iter_mut().zip(row).for_each(|(o, x)| *o += x);
             }

@@ -332,7 +332,7 @@ impl<'a> Growing<'a> {
         }
         if run.config.loss().word_drift > 0.0 {
             let (starts, own) = (&mut run.model.word_starts, &run.model.embedding.own);
-            let new = own[starts.len()..].iter().map(|o| Table::new(o.words.width, o.words.data.clone()));
+            let new = own[starts.len()..].iter().map(|o| Table::new(o.words.width, o.words.data().to_vec()));
             starts.extend(new.collect::<Vec<_>>());
         }
         run.model.languages.push(self.material.code.to_string());

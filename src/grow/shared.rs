@@ -13,10 +13,10 @@ pub fn shared_hash(run: &mut Run) -> String {
     let added = run.config.added();
     let own: Vec<String> = added.keys().map(|l| format!("embedding.{l}.")).collect();
     let mut hash = Sha256::new();
-    run.model.visit_stored(&mut |name, shape, x| {
+    run.model.visit_stored(&mut |name, x| {
         if !own.iter().any(|own| name.starts_with(own)) {
-            hash.update(format!("{name} {shape:?}\n"));
-            hash.update(bytemuck::cast_slice::<f32, u8>(x));
+            hash.update(format!("{name} {:?}\n", x.shape()));
+            hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
         }
     });
     let (lexicon, scorer) = (&run.encoder.lexicon, &run.encoder.scorer);
@@ -32,8 +32,8 @@ pub fn shared_hash(run: &mut Run) -> String {
         }
         let layer = &scorer.layers[l];
         hash.update(format!("{:?}\n", layer.weight.shape()));
-        hash.update(bytemuck::cast_slice::<f32, u8>(data(&layer.weight)));
-        hash.update(bytemuck::cast_slice::<f32, u8>(data1(&layer.bias)));
+        hash.update(bytemuck::cast_slice::<f32, u8>(&data(&layer.weight)));
+        hash.update(bytemuck::cast_slice::<f32, u8>(&data1(&layer.bias)));
     }
     hash.update(bytemuck::cast_slice::<f32, u8>(&scorer.keys));
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()

@@ -34,7 +34,7 @@ impl KnownTokens {
         let (scorer, embedding) = (&run.encoder.scorer, &run.model.embedding);
         let width = run.config.embedding().width;
         let mut tokens =
-            KnownTokens { width, keys: scorer.keys.clone(), vectors: embedding.latents.data.clone() };
+            KnownTokens { width, keys: scorer.keys.clone(), vectors: embedding.latents.data().to_vec() };
         for &l in base {
             let count = run.encoder.lexicon.own(l);
             let Some(own) = embedding.own.get(l).filter(|_| count > 0) else { continue };
@@ -43,7 +43,7 @@ impl KnownTokens {
             tokens.keys.extend(scorer.project(l, &table[..count * full]));
             let rows: Vec<u32> = (0..count as u32).collect();
             let words = lookup::<NoneTape>(&own.words, &rows);
-            tokens.vectors.extend_from_slice(data(&linear(words, &own.layer, Precision::F32)));
+            tokens.vectors.extend_from_slice(&data(&linear(words, &own.layer, Precision::F32)));
         }
         tokens
     }

@@ -9,12 +9,12 @@ use dfdx::prelude::*;
 use super::{Lessons, Work};
 use crate::batch::{Assembler, Batch, Captions, derive};
 use crate::config::{Config, LossConfig, Schedule, TrainConfig};
-use crate::device::Matrix;
+use crate::device::{Matrix, Scalar};
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Collector;
 use crate::embedding::{Slot, TokenRows};
 use crate::model::Model;
-use crate::objective::{Taped, Total, Views};
+use crate::objective::{Taped, Views};
 use crate::ops::linear::linear;
 use crate::ops::rows::{lookup, select, stack};
 use crate::ops::sequences::Sequences;
@@ -95,8 +95,7 @@ impl Pupil<'_> {
             let versions = batch.sentences.len() / batch.image_of.len().max(1);
             let tokens = learning.clone().map(|s| batch.sentences.length(s)).sum::<usize>();
             work.step(learning.len() * versions, tokens * versions);
-            let total = self.compare(lesson, &draw.captions, &batch, seed);
-            let Some(sum) = total.sum else { continue };
+            let Some(sum) = self.compare(lesson, &draw.captions, &batch, seed) else { continue };
             let loss = sum.array();
             if !loss.is_finite() {
                 let what = format!("the loss is {loss} in step {}", step + 1);
@@ -162,17 +161,21 @@ impl Pupil<'_> {
     }
 
     /// The losses of a batch; `draws` are its captions by language.
-    fn compare(&self, lesson: usize, draws: &[Vec<(u32, u32)>], batch: &Batch, seed: u64) -> Total {
+    fn compare(
+        &self,
+        lesson: usize,
+        draws: &[Vec<(u32, u32)>],
+        batch: &Batch,
+        seed: u64,
+    ) -> Option<Scalar<Taped>> {
         let (tokens, token_tape) = self.tokens(&batch.tokens).split_tape();
         let (text, text_tape) = self.text(lesson, draws, batch, &tokens, seed).split_tape();
         let views = Views { batch, text, image: batch.images.clone(), tokens, frozen: self.base.len() };
         let loss = self.loss(self.lessons.all[lesson].known.images.is_some());
         let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision);
-        total.sum = total.sum.map(|sum| {
-            let (sum, tape) = sum.split_tape();
-            sum.put_tape(tape.merge(text_tape).merge(token_tape))
-        });
-        total
+        total.stand_on(text_tape);
+        total.stand_on(token_tape);
+        total.finish().0
     }
 
     /// As the base was trained, with the neighbourhood of this run; without pictures nothing is compared with them.
@@ -264,9 +267,9 @@ fn average_in(average: &mut OwnWords, now: &OwnWords, decay: f32, step: usize) {
     let towards = |average: &mut [f32], now: &[f32]| {
         average.iter_mut().zip(now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a));
     };
-    towards(&mut average.words.data, &now.words.data);
-    towards(data_mut(&mut average.layer.weight), data(&now.layer.weight));
-    towards(data1_mut(&mut average.layer.bias), data1(&now.layer.bias));
+    towards(average.words.data_mut(), now.words.data());
+    towards(&mut data_mut(&mut average.layer.weight), &data(&now.layer.weight));
+    towards(&mut data1_mut(&mut average.layer.bias), &data1(&now.layer.bias));
 }
 
 #[cfg(test)]
@@ -282,6 +285,7 @@ mod tests {
     use crate::ops::check::{differences, noise, vector_gradient};
     use crate::ops::linear::{LinearWeights, unit_rows};
     use crate::ops::rows::Table;
+    use crate::ops::tape::on_host;
     use crate::ops::tape::{data, vector};
 
     const GROUPS: u32 = 4;
@@ -381,14 +385,14 @@ mod tests {
         let (start, now) = (model(&config).embedding.own[0].clone(), model(&config).embedding.own[1].clone());
         let mut average = start.clone();
         (0..2000).for_each(|step| average_in(&mut average, &now, 0.99, step));
-        let off = average.words.data.iter().zip(&now.words.data).map(|(a, b)| (a - b).abs());
+        let off = average.words.data().iter().zip(now.words.data()).map(|(a, b)| (a - b).abs());
         assert!(off.fold(0.0, f32::max) < 1e-5);
         let mut one = start.clone();
         average_in(&mut one, &now, 0.99, 0);
-        let expected = 0.1 * start.words.data[0] + 0.9 * now.words.data[0];
-        assert!((one.words.data[0] - expected).abs() < 1e-6, "a tenth of the start is left");
+        let expected = 0.1 * start.words.data()[0] + 0.9 * now.words.data()[0];
+        assert!((one.words.data()[0] - expected).abs() < 1e-6, "a tenth of the start is left");
         average_in(&mut one, &now, 0.0, 7);
-        assert_eq!(one.words.data, now.words.data);
+        assert_eq!(one.words.data(), now.words.data());
     }
 
     #[test]
@@ -397,11 +401,11 @@ mod tests {
             let tokens = data(&pupil.tokens(&batch.tokens)).to_vec();
             let whole =
                 pupil.model.embedding.forward::<NoneTape>(&batch.tokens, crate::config::Precision::F32);
-            assert_eq!(tokens, data(&whole));
+            assert_eq!(tokens[..], data(&whole)[..]);
             let text = pupil.text(0, draws, batch, &whole, 7);
             let expected = pupil.model.text.forward(whole, &batch.sentences, 7);
             assert_eq!(text.shape().0, 3 * 12, "three languages, whole and masked in two ways");
-            for (a, b) in data(&text).iter().zip(data(&expected)) {
+            for (a, b) in data(&text).iter().zip(&data(&expected)[..]) {
                 assert!((a - b).abs() < 1e-6, "{a} {b}");
             }
         });
@@ -410,13 +414,13 @@ mod tests {
     #[test]
     fn only_the_new_words_and_their_layer_get_gradients_and_these_are_slopes() {
         with_batch(|pupil, draws, batch| {
-            let sum = pupil.compare(0, draws, batch, 7).sum.expect("a loss");
+            let sum = pupil.compare(0, draws, batch, 7).expect("a loss");
             let mut grads = sum.backward();
             let (text, heads) = (&pupil.model.text, pupil.model.mclm.lstm.as_ref().expect("heads"));
             let gru = text.gru.as_ref().expect("a GRU");
             let output = text.output.as_ref().expect("a layer");
             for frozen in [&output.weight, &gru.weight_hh, &gru.weight_ih, &heads.sentences.weight] {
-                let none = grads.get_or_alloc_mut(frozen).expect("memory").iter().all(|&g| g == 0.0);
+                let none = on_host(grads.get_or_alloc_mut(frozen).expect("memory")).iter().all(|&g| g == 0.0);
                 assert!(none, "a frozen layer was differentiated");
             }
             let embedding = &pupil.model.embedding;
@@ -428,15 +432,17 @@ mod tests {
             for (row, g) in entries.iter().flat_map(|(rows, g)| rows.iter().zip(g.chunks(3))) {
                 words[*row as usize * 3..][..3].iter_mut().zip(g).for_each(|(w, g)| *w += g);
             }
-            let (start, bias) = (embedding.own[2].words.data.clone(), embedding.own[2].layer.bias.clone());
+            let (start, bias) = (embedding.own[2].words.data().to_vec(), embedding.own[2].layer.bias.clone());
             let pupil = RefCell::new(pupil);
             let value = |change: &dyn Fn(&mut OwnWords)| {
                 change(&mut pupil.borrow_mut().model.embedding.own[2]);
-                pupil.borrow().compare(0, draws, batch, 7).sum.expect("a loss").array()
+                pupil.borrow().compare(0, draws, batch, 7).expect("a loss").array()
             };
             vector_gradient("bias", &bias, &grads, 1e-2, 2e-2, |b| value(&|own| own.layer.bias = b.clone()));
             value(&|own| own.layer.bias = bias.clone());
-            differences("words", &start, &words, 1e-2, 2e-2, |x| value(&|own| own.words.data = x.to_vec()));
+            differences("words", &start, &words, 1e-2, 2e-2, |x| {
+                value(&|own| own.words.data_mut().copy_from_slice(x))
+            });
         });
     }
 }

@@ -1,6 +1,16 @@
 //! Which language is this? Softmax cross-entropy of a classifier whose input passed gradient reversal.
 
-use super::Value;
+use dfdx::prelude::*;
+
+use super::{Value, on_tape};
+use crate::device::{Dev, Matrix, Scalar};
+use crate::ops::on_gpu;
+
+/// [`cross_entropy`] on the tape: logits (rows, classes).
+pub fn classification<T: Tape<f32, Dev> + 'static>(logits: Matrix<T>, classes: &[u32]) -> Scalar<T> {
+    on_gpu!(|gpu| gpu.cross_entropy(logits, classes));
+    on_tape(logits, |x| cross_entropy(x, classes))
+}
 
 /// Mean over rows of −log softmax(logits)[class]; logits (rows, classes).
 pub fn cross_entropy(logits: &[f32], classes: &[u32]) -> Value {

@@ -5,9 +5,11 @@ use dfdx::prelude::*;
 
 use crate::config::Precision;
 use crate::device::{Dev, Matrix, Scalar};
-use crate::ops::linear::{LinearWeights, linear, linear_through, unit_rows};
-use crate::ops::rows::beside;
-use crate::ops::tape::{data, matrix, record, scalar};
+use crate::loss::combined;
+use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
+use crate::ops::on_gpu;
+use crate::ops::rows::{beside, columns};
+use crate::ops::tape::{data, on_host, record, scalar};
 
 /// ‖ℓ₂(Sᵐᵢ + S′ᵢ) − ℓ₂(Sᵢ)‖ + the same for j, each the mean over rows, where (S′ᵢ, S′ⱼ) = layer(Sᵐᵢ, Sᵐⱼ).
 ///
@@ -28,24 +30,14 @@ pub fn masked_pair<T: Tape<f32, Dev> + 'static>(
     let lost_b = columns(lost.with_empty_tape(), width, width);
     let lost_a = columns(lost, 0, width);
     let [whole_a, whole_b] = whole;
-    mean_distance(unit_rows(a + lost_a), unit_rows(whole_a))
-        + mean_distance(unit_rows(b + lost_b), unit_rows(whole_b))
-}
-
-/// `count` columns from `first` on.
-fn columns<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, first: usize, count: usize) -> Matrix<T> {
-    let (x, tape) = x.split_tape();
-    let (rows, width) = *x.shape();
-    let out = data(&x).chunks(width).flat_map(|r| &r[first..first + count]).copied().collect();
-    record!(tape, matrix(out, rows, count), |grads, g| {
-        for (to, g) in grads.get_or_alloc_mut(&x)?.chunks_mut(width).zip(g.chunks(count)) {
-            to[first..first + count].iter_mut().zip(g).for_each(|(t, g)| *t += g);
-        }
-    })
+    let of_a = mean_distance(unit_rows(blend(a, 1.0, lost_a, 1.0)), unit_rows(whole_a));
+    let of_b = mean_distance(unit_rows(blend(b, 1.0, lost_b, 1.0)), unit_rows(whole_b));
+    combined(vec![(of_a, 1.0), (of_b, 1.0)], 1.0)
 }
 
 /// The mean over rows of ‖a − b‖; where a = b the gradient is zero.
 fn mean_distance<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Scalar<T> {
+    on_gpu!(|gpu| gpu.mean_distance(a, b));
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
     let (rows, width) = *a.shape();
     let lengths: Vec<f32> = (data(&a).chunks(width).zip(data(&b).chunks(width)))
@@ -53,14 +45,15 @@ fn mean_distance<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Sca
         .collect();
     let value = lengths.iter().sum::<f32>() / rows.max(1) as f32;
     record!(ta.merge(tb), scalar(value), |grads, g| {
+        let (left, right) = (data(&a), data(&b));
         let slopes: Vec<f32> = (0..rows * width)
             .map(|i| {
                 let length = lengths[i / width];
-                if length > 0.0 { g[0] * (data(&a)[i] - data(&b)[i]) / (length * rows as f32) } else { 0.0 }
+                if length > 0.0 { g[0] * (left[i] - right[i]) / (length * rows as f32) } else { 0.0 }
             })
             .collect();
-        grads.get_or_alloc_mut(&a)?.iter_mut().zip(&slopes).for_each(|(t, s)| *t += s);
-        grads.get_or_alloc_mut(&b)?.iter_mut().zip(&slopes).for_each(|(t, s)| *t -= s);
+        on_host(grads.get_or_alloc_mut(&a)?).iter_mut().zip(&slopes).for_each(|(t, s)| *t += s);
+        on_host(grads.get_or_alloc_mut(&b)?).iter_mut().zip(&slopes).for_each(|(t, s)| *t -= s);
     })
 }
 
@@ -68,7 +61,7 @@ fn mean_distance<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Sca
 mod tests {
     use super::*;
     use crate::ops::check::{matrix_gradient, noise, vector_gradient};
-    use crate::ops::tape::vector;
+    use crate::ops::tape::{matrix, vector};
 
     #[test]
     fn gradients_are_slopes_for_every_input() {

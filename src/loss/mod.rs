@@ -10,9 +10,10 @@ pub mod triplet;
 
 use dfdx::prelude::*;
 
-use crate::config::LossConfig;
+use crate::config::TripletConfig;
 use crate::device::{Dev, Matrix, Scalar};
-use crate::ops::tape::{data, record, scalar};
+use crate::ops::on_gpu;
+use crate::ops::tape::{data, on_host, record, scalar};
 
 /// The value of a loss and its gradient with respect to its input, of the input's length.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,28 +31,71 @@ pub struct Pairs<'a> {
     pub columns: &'a [u32],
 }
 
-/// The losses between pictures (rows) and sentences (columns) that a configuration weighs: name, weight, and the value before
-/// weighting.
-pub fn image_text(pairs: Pairs, config: &LossConfig) -> Vec<(&'static str, f32, Value)> {
-    let (triplet, nce) = (&config.triplet, &config.info_nce);
-    let mut terms = Vec::new();
-    if triplet.weight > 0.0 {
-        terms.push(("triplet", triplet.weight, triplet::bidirectional(pairs, triplet)));
-    }
-    if nce.weight > 0.0 {
-        let value = info_nce::info_nce(pairs, nce.temperature, nce.label_smoothing);
-        terms.push(("info_nce", nce.weight, value));
-    }
-    terms
+/// What a matrix of similarities is judged by.
+#[derive(Clone, Copy)]
+pub enum Contrast<'a> {
+    /// [`triplet::bidirectional`]
+    Triplet(&'a TripletConfig),
+    /// [`triplet::neighbourhood`]
+    Neighbourhood(&'a TripletConfig),
+    /// [`info_nce::info_nce`]
+    InfoNce { temperature: f32, smoothing: f32 },
 }
 
-/// Puts a pure loss on the tape.
+/// A loss over similarities (rows, columns) on the tape; `rows` and `columns` are the pictures of each.
+pub fn contrast<T: Tape<f32, Dev> + 'static>(
+    similarity: Matrix<T>,
+    rows: &[u32],
+    columns: &[u32],
+    by: Contrast,
+) -> Scalar<T> {
+    #[cfg(feature = "cuda")]
+    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
+        return gpu.contrast(similarity, rows, columns, by);
+    }
+    on_tape(similarity, |similarity| {
+        let pairs = Pairs { similarity, rows, columns };
+        match by {
+            Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
+            Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
+            Contrast::InfoNce { temperature, smoothing } => info_nce::info_nce(pairs, temperature, smoothing),
+        }
+    })
+}
+
+/// ½ Σ (a − b)², with the gradient for a
+pub fn half_square<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix) -> Scalar<T> {
+    on_gpu!(|gpu| gpu.half_square(a, b));
+    on_tape(a, |a| {
+        let grad: Vec<f32> = a.iter().zip(&data(&b)[..]).map(|(a, b)| a - b).collect();
+        Value { value: 0.5 * grad.iter().map(|d| d * d).sum::<f32>(), grad }
+    })
+}
+
+/// Σ factor · part / divisor
+pub fn combined<T: Tape<f32, Dev> + 'static>(parts: Vec<(Scalar<T>, f32)>, divisor: f32) -> Scalar<T> {
+    on_gpu!(|gpu| gpu.combined(parts.into_iter().map(|(part, factor)| (part, factor / divisor)).collect()));
+    let (mut tape, mut inputs, mut sum) = (T::default(), Vec::new(), 0f32);
+    for (part, factor) in parts {
+        let (part, t) = part.split_tape();
+        tape = tape.merge(t);
+        sum += factor * part.array();
+        inputs.push((part, factor));
+    }
+    record!(tape, scalar(sum / divisor), |grads, g| {
+        for (part, factor) in &inputs {
+            on_host(grads.get_or_alloc_mut(part)?)[0] += factor * g[0] / divisor;
+        }
+    })
+}
+
+/// Puts a pure loss on the tape. It is computed on the host.
 pub fn on_tape<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, loss: impl FnOnce(&[f32]) -> Value) -> Scalar<T> {
     let (x, tape) = x.split_tape();
-    let Value { value, grad } = loss(data(&x));
+    let Value { value, grad } = loss(&data(&x));
     record!(tape, scalar(value), |grads, g| {
         let factor = g[0];
-        grads.get_or_alloc_mut(&x)?.iter_mut().zip(&grad).for_each(|(t, d)| *t += factor * d);
+        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&grad).for_each(|(t, d)| *t += factor * d);
     })
 }
 

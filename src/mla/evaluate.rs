@@ -7,7 +7,6 @@ use crate::config::Precision;
 use crate::corpus::Corpus;
 use crate::eval::{Evaluation, Parameters};
 use crate::inference::{Retrieval, Scope};
-use crate::model::count;
 
 impl Mla {
     /// The place of a language: 0 is the tower's own, then those acquired.
@@ -41,7 +40,7 @@ impl Mla {
     /// token embedding, and the acquirers.
     pub fn parameters(&mut self) -> Parameters {
         let (mut train, mut test) = (0, 0);
-        self.visit(&mut |_, parameter| train += count(&parameter) as u64);
+        self.visit(&mut |_, parameter| train += parameter.count() as u64);
         self.tower.visit(&mut |name, x| test += if name == "tokens" { 0 } else { x.len() as u64 });
         test += self.acquirers.iter().map(|a| a.parameters() as u64).sum::<u64>();
         Parameters { train, test }

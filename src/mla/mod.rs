@@ -24,7 +24,7 @@ use crate::ops::batch_norm::keeps;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data1, matrix, record, vector};
+use crate::ops::tape::{data, data1, matrix, on_host, record, vector};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::text::visit_linear;
@@ -161,15 +161,15 @@ impl Mla {
             hash.update(bytemuck::cast_slice::<f32, u8>(x));
         });
         for x in [
-            &self.entrance.table.data[..],
-            data(&self.entrance.layer.weight),
-            data1(&self.entrance.layer.bias),
+            self.entrance.table.data(),
+            &data(&self.entrance.layer.weight),
+            &data1(&self.entrance.layer.bias),
         ] {
             hash.update(bytemuck::cast_slice::<f32, u8>(x));
         }
         if let Some(low) = &self.entrance.low_rank {
-            hash.update(bytemuck::cast_slice::<f32, u8>(&low.rows.data));
-            hash.update(bytemuck::cast_slice::<f32, u8>(data(&low.layer.weight)));
+            hash.update(bytemuck::cast_slice::<f32, u8>(low.rows.data()));
+            hash.update(bytemuck::cast_slice::<f32, u8>(&data(&low.layer.weight)));
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -229,7 +229,7 @@ impl Mla {
         record!(tape, matrix(out, rows, width), |grads, g| {
             let mut g = g;
             g.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
-            grads.get_or_alloc_mut(&x)?.iter_mut().zip(&g).for_each(|(t, g)| *t += g);
+            on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t += g);
         })
     }
 

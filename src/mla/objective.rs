@@ -12,7 +12,7 @@ use crate::loss::info_nce::info_nce;
 use crate::loss::{Pairs, Value, on_tape};
 use crate::ops::linear::{similarity, unit_rows};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{Grads, data, data1, matrix, record, scalar};
+use crate::ops::tape::{Grads, data, data1, matrix, on_host, record, scalar};
 use crate::ops::transformer::Pass;
 use crate::optim::Parameter;
 
@@ -36,7 +36,7 @@ pub struct Aim {
 /// With micro-batches the vectors are computed first, without a tape; the loss compares them all and gives each its
 /// gradient; then every micro-batch is computed again, with a tape, and pulled by its vectors' gradients (Gao et al.
 /// 2021). That is the gradient of the whole batch.
-pub fn gradients(mla: &mut Mla, stage: &StageData, draw: &Draw, aim: Aim, seed: u64) -> (f32, Grads) {
+pub fn gradients(mla: &mut Mla, stage: &StageData, draw: &Draw, aim: Aim, seed: u64) -> (Scalar, Grads) {
     let pairs = &stage.languages[draw.language];
     let batch = stage.sentences(draw);
     let rows: Vec<u32> = draw.sentences.iter().map(|&s| pairs.rows[s as usize]).collect();
@@ -57,8 +57,8 @@ pub fn gradients(mla: &mut Mla, stage: &StageData, draw: &Draw, aim: Aim, seed: 
     let mut total = Grads::leaky();
     let targets = rows.iter().flat_map(|&r| &stage.vectors[r as usize * joint..][..joint]).copied().collect();
     let loss = loss(vectors.leaky_trace(), matrix(targets, batch.len(), joint), mla.scale.as_ref(), aim);
-    let value = loss.array();
-    let mut grads = loss.backward();
+    let (value, tape) = loss.split_tape();
+    let mut grads = value.clone().put_tape(tape).backward();
     if let Some(scale) = &mla.scale {
         add(&mut total, &mut grads, Parameter::Vector(&mut scale.clone()));
     }
@@ -110,12 +110,12 @@ fn add(total: &mut Grads, grads: &mut Grads, parameter: Parameter) {
     let sum = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, g)| *t += g);
     match parameter {
         Parameter::Matrix(p) => sum(
-            total.get_or_alloc_mut(p).expect("memory for a gradient"),
-            grads.get_or_alloc_mut(p).expect("memory for a gradient"),
+            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
+            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
         ),
         Parameter::Vector(p) => sum(
-            total.get_or_alloc_mut(p).expect("memory for a gradient"),
-            grads.get_or_alloc_mut(p).expect("memory for a gradient"),
+            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
+            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
         ),
         Parameter::Table(_) => {}
     }
@@ -131,7 +131,7 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> 
     match aim.objective {
         Objective::Mse => {
             let (y, targets) = if aim.unit { (unit_rows(y), unit_rows(targets)) } else { (y, targets) };
-            on_tape(y, |x| mean_square(x, data(&targets)))
+            on_tape(y, |x| mean_square(x, &data(&targets)))
         }
         Objective::Nce => {
             let n = targets.shape().0 as u32;
@@ -160,13 +160,14 @@ fn scaled_nce(s: Matrix<Taped>, log_scale: &Vector, places: &[u32]) -> Scalar<Ta
     let (s, tape) = s.split_tape();
     let temperature = (-data1(log_scale)[0]).exp();
     let Value { value, grad } =
-        info_nce(Pairs { similarity: data(&s), rows: places, columns: places }, temperature, 0.0);
+        info_nce(Pairs { similarity: &data(&s), rows: places, columns: places }, temperature, 0.0);
     let log_scale = log_scale.clone();
     record!(tape, scalar(value), |grads, g| {
-        let to = grads.get_or_alloc_mut(&s)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&s)?);
         to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
-        let along: f32 = grad.iter().zip(data(&s)).map(|(d, s)| d * s).sum();
-        grads.get_or_alloc_mut(&log_scale)?[0] += g[0] * along;
+        drop(to);
+        let along: f32 = grad.iter().zip(&data(&s)[..]).map(|(d, s)| d * s).sum();
+        on_host(grads.get_or_alloc_mut(&log_scale)?)[0] += g[0] * along;
     })
 }
 
@@ -227,10 +228,10 @@ mod tests {
         let mut named = Vec::new();
         mla.visit(&mut |name, parameter| {
             let g = match parameter {
-                Parameter::Matrix(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
-                Parameter::Vector(p) => grads.get_or_alloc_mut(p).unwrap().to_vec(),
+                Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
+                Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
                 Parameter::Table(t) => {
-                    let mut whole = vec![0.0; t.data.len()];
+                    let mut whole = vec![0.0; t.data().len()];
                     for (rows, values) in t.take_grads() {
                         for (r, g) in rows.iter().zip(values.chunks(t.width)) {
                             let to = &mut whole[*r as usize * t.width..][..t.width];
@@ -242,7 +243,7 @@ mod tests {
             };
             named.push((name.to_string(), g));
         });
-        (loss, named)
+        (loss.array(), named)
     }
 
     #[test]

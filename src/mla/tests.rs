@@ -93,7 +93,7 @@ fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
         let ids = mla.tokens(1, &["Ein Hund läuft"]).ids;
         other.add(read);
         assert_eq!(other.encode(1, &ids, PASS), mla.encode(1, &ids, PASS));
-        other.entrance.table.data[3] += 1e-3;
+        other.entrance.table.data_mut()[3] += 1e-3;
         let error = Acquirer::read(&file, size, &other.base()).err().expect("refused");
         assert_eq!(error.exit_status(), 4);
         assert!(error.to_string().contains("is an acquirer for another base: its hash is"), "{error}");
@@ -167,7 +167,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     assert_eq!(mla.encode(1, &sentences, PASS), plain.encode(1, &sentences, PASS));
     assert_ne!(mla.base(), plain.base());
     let start = crate::ops::check::noise(mla.entrance.table.rows() * 3, 8);
-    mla.entrance.low_rank.as_mut().expect("a product").rows.data = start.clone();
+    mla.entrance.low_rank.as_mut().expect("a product").rows.data_mut().copy_from_slice(&start);
     let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, None, PASS);
     let grads = probe(y).backward();
     assert!(mla.entrance.table.take_grads().is_empty());
@@ -176,7 +176,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let value = |rows: &[f32], weight: Option<&[f32]>| {
         let mut other = make();
         let low = other.entrance.low_rank.as_mut().expect("a product");
-        low.rows.data = rows.to_vec();
+        low.rows.data_mut().copy_from_slice(rows);
         if let Some(weight) = weight {
             low.layer.weight = matrix(weight.to_vec(), weight.len() / 3, 3);
         }
@@ -190,5 +190,5 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     });
     let weight = data(&low.layer.weight);
     let grad = grads.get(&low.layer.weight);
-    crate::ops::check::differences("weight", weight, data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
+    crate::ops::check::differences("weight", &weight, &data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
 }

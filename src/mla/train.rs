@@ -10,10 +10,10 @@ use crate::corpus::Corpus;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
 use crate::model::Trained;
+use crate::objective::Terms;
 use crate::ops::transformer::Pass;
 use crate::optim::Adam;
-use crate::report::metrics::Term;
-use crate::train::stages::{At, Found, Learner, Stage};
+use crate::train::{At, Found, Learner, Stage};
 
 /// What a stage trains on, and for.
 struct Lesson {
@@ -94,15 +94,14 @@ impl Learner for Acquisition<'_> {
         self.lessons.iter().map(stage).collect()
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Found {
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
         let Lesson { name, data, aim, batch, .. } = &self.lessons[at.stage];
         let draw = data.draw(at.within, *batch, derive(self.config.seed(), name, 0));
         let sentences = data.sentences(&draw);
         self.mla.entrance.catch_up(adam, &sentences);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (loss, grads) = gradients(&mut self.mla, data, &draw, *aim, seed);
-        let terms = vec![(name.to_string(), Term { raw: loss as f64, weighted: loss as f64 })];
-        Found { loss, terms, grads, tokens: sentences.rows.len() }
+        Ok(Found { terms: Terms::one(name, loss), grads, tokens: sentences.rows.len() })
     }
 
     fn evaluate(&mut self) -> Result<Evaluation> {

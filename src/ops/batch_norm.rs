@@ -3,8 +3,9 @@
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::on_gpu;
 use super::simd::{Loop, vectorise};
-use super::tape::{data, data1, data1_mut, matrix, record};
+use super::tape::{data, data1, data1_mut, matrix, on_host, record};
 use crate::device::{Dev, Matrix, Vector};
 
 /// Scale and shift are trained; the running mean and variance are those of inference. All (width).
@@ -18,7 +19,7 @@ pub struct BatchNormWeights {
 
 const EPSILON: f32 = 1e-5;
 /// Share of a batch's statistics in the running ones, as in PyTorch.
-const MOMENTUM: f32 = 0.1;
+pub const MOMENTUM: f32 = 0.1;
 
 /// Whether the place `index` is kept under drop probability `p`: a hash of place and seed, so any thread can ask.
 #[inline]
@@ -58,10 +59,11 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
     p: f32,
     seed: u64,
 ) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.batch_norm(x, weights, slope, p, seed));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     let (mean, variance) = if T::OWNS_TAPE {
-        let (mean, variance) = statistics(data(&x), rows, width);
+        let (mean, variance) = statistics(&data(&x), rows, width);
         let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
         let move_to = |running: &mut Vector, batch: &[f32], factor: f32| {
             data1_mut(running).iter_mut().zip(batch).for_each(|(r, b)| *r += MOMENTUM * (b * factor - *r));
@@ -77,7 +79,7 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
     let (p, keep) = if T::OWNS_TAPE { (p, 1.0 / (1.0 - p)) } else { (0.0, 1.0) };
     let mut out = data(&x).to_vec();
     out.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
-        vectorise(Activate { row, mean: &mean, inverse: &inverse, scale, shift, slope });
+        vectorise(Activate { row, mean: &mean, inverse: &inverse, scale: &scale, shift: &shift, slope });
         if p > 0.0 {
             vectorise(Drop { row, p, keep, seed, first: i * width });
         }
@@ -107,14 +109,15 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
             }
         }
         let scale = data1(&weights.scale);
-        let to = grads.get_or_alloc_mut(&x)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         to.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
             for (j, t) in row.iter_mut().enumerate() {
                 *t += scale[j] * inverse[j] * (passed(i, j) - (d_shift[j] + normal(i, j) * d_scale[j]) / n);
             }
         });
-        grads.get_or_alloc_mut(&weights.scale)?.iter_mut().zip(&d_scale).for_each(|(t, d)| *t += d);
-        grads.get_or_alloc_mut(&weights.shift)?.iter_mut().zip(&d_shift).for_each(|(t, d)| *t += d);
+        drop(to);
+        on_host(grads.get_or_alloc_mut(&weights.scale)?).iter_mut().zip(&d_scale).for_each(|(t, d)| *t += d);
+        on_host(grads.get_or_alloc_mut(&weights.shift)?).iter_mut().zip(&d_shift).for_each(|(t, d)| *t += d);
     })
 }
 
@@ -179,12 +182,13 @@ pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> 
     if !T::OWNS_TAPE || p == 0.0 {
         return x;
     }
+    on_gpu!(|gpu| gpu.dropout(x, p, seed));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     let factor = move |i: usize| if keeps(seed, i, p) { 1.0 / (1.0 - p) } else { 0.0 };
     let out: Vec<f32> = data(&x).par_iter().enumerate().map(|(i, x)| x * factor(i)).collect();
     record!(tape, matrix(out, rows, width), |grads, g| {
-        let to = grads.get_or_alloc_mut(&x)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         to.par_iter_mut().zip(&g).enumerate().for_each(|(i, (t, g))| *t += g * factor(i));
     })
 }
@@ -192,7 +196,7 @@ pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::check::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::vector;
 
     fn weights(width: usize) -> BatchNormWeights {
@@ -228,11 +232,12 @@ mod tests {
         };
         let y = batch_norm_leaky(x.clone(), &mut w.clone(), 0.1);
         let relu = batch_norm_relu_dropout(x.clone(), &mut w.clone(), 0.0, 0);
-        let sides = data(&y).iter().zip(data(&relu));
+        let (y, relu) = (data(&y), data(&relu));
+        let sides = y.iter().zip(&relu[..]);
         assert!(sides.clone().all(|(y, r)| if *y > 0.0 { y == r } else { *r == 0.0 }));
         assert!(sides.filter(|(y, _)| **y < 0.0).count() > 5);
         let identity = batch_norm_leaky(x.clone(), &mut w.clone(), 1.0);
-        assert!(data(&y).iter().zip(data(&identity)).all(|(y, i)| *i > 0.0 || (y - 0.1 * i).abs() < 1e-7));
+        assert!(y.iter().zip(&data(&identity)[..]).all(|(y, i)| *i > 0.0 || (y - 0.1 * i).abs() < 1e-7));
         let grads = probe(batch_norm_leaky(x.leaky_trace(), &mut w.clone(), 0.1)).backward();
         matrix_gradient("x", &x, &grads, 1e-3, 2e-2, |x| value(x, &w));
         let scale = |v: &Vector| value(&x, &BatchNormWeights { scale: v.clone(), ..w.clone() });
@@ -246,14 +251,14 @@ mod tests {
         for _ in 0..200 {
             batch_norm_relu_dropout(x.leaky_trace(), &mut w, 0.0, 0);
         }
-        let (mean, variance) = statistics(data(&x), 200, 2);
+        let (mean, variance) = statistics(&data(&x), 200, 2);
         for j in 0..2 {
-            assert!((w.mean[[j]] - mean[j]).abs() < 1e-3);
-            assert!((w.variance[[j]] - variance[j] * 200.0 / 199.0).abs() < 1e-2);
+            assert!((get1(&w.mean, j) - mean[j]).abs() < 1e-3);
+            assert!((get1(&w.variance, j) - variance[j] * 200.0 / 199.0).abs() < 1e-2);
         }
         let y = batch_norm_relu_dropout(x.clone(), &mut w, 0.5, 0);
-        let want = (x[[3, 1]] - mean[1]) / variance[1].sqrt() * w.scale[[1]] + w.shift[[1]];
-        assert!((y[[3, 1]] - want.max(0.0)).abs() < 2e-2, "inference drops nothing");
+        let want = (get(&x, 3, 1) - mean[1]) / variance[1].sqrt() * get1(&w.scale, 1) + get1(&w.shift, 1);
+        assert!((get(&y, 3, 1) - want.max(0.0)).abs() < 2e-2, "inference drops nothing");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Finite differences: the test of every gradient in this crate.
 
 use super::tape::{Grads, data, data1, matrix, vector};
-use crate::device::{Matrix, Scalar, Vector};
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::loss::{Value, on_tape};
 use dfdx::prelude::*;
 
 /// Repeatable noise in −0.5..0.5.
@@ -11,10 +12,22 @@ pub fn noise(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| rng.random::<f32>() - 0.5).collect()
 }
 
+/// An element of a matrix.
+pub fn get(m: &Matrix, row: usize, column: usize) -> f32 {
+    data(m)[row * m.shape().1 + column]
+}
+
+/// An element of a vector.
+pub fn get1(v: &Vector, place: usize) -> f32 {
+    data1(v)[place]
+}
+
 /// A fixed weighted sum of a matrix: a scalar whose gradient with respect to the matrix is known and not uniform.
-pub fn probe<T: Tape<f32, Cpu> + 'static>(m: Matrix<T>) -> Scalar<T> {
-    let (rows, cols) = *m.shape();
-    (m * matrix(noise(rows * cols, 77), rows, cols)).sum()
+pub fn probe<T: Tape<f32, Dev> + 'static>(m: Matrix<T>) -> Scalar<T> {
+    on_tape(m, |x| {
+        let grad = noise(x.len(), 77);
+        Value { value: x.iter().zip(&grad).map(|(x, w)| x * w).sum(), grad }
+    })
 }
 
 /// Compares `grad` with central differences of `f` at every element of `at`; reports the worst place.
@@ -55,7 +68,7 @@ pub fn matrix_gradient(
 ) {
     let (rows, cols) = *at.shape();
     let grad = grads.get(at);
-    differences(name, data(at), data(&grad), step, tolerance, |x| f(&matrix(x.to_vec(), rows, cols)));
+    differences(name, &data(at), &data(&grad), step, tolerance, |x| f(&matrix(x.to_vec(), rows, cols)));
 }
 
 /// Checks the gradient of a scalar function of one vector.
@@ -68,5 +81,5 @@ pub fn vector_gradient(
     f: impl Fn(&Vector) -> f32,
 ) {
     let grad = grads.get(at);
-    differences(name, data1(at), data1(&grad), step, tolerance, |x| f(&vector(x.to_vec())));
+    differences(name, &data1(at), &data1(&grad), step, tolerance, |x| f(&vector(x.to_vec())));
 }

@@ -9,7 +9,7 @@ use super::batch_norm::keeps;
 use super::matmul::{Packed, View};
 use super::rows::Table;
 use super::scratch::Scratch;
-use super::tape::{data, matrix, record};
+use super::tape::{data, matrix, on_host, record};
 use crate::config::{Estimator, Precision};
 use crate::device::{Dev, Matrix};
 
@@ -34,7 +34,7 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, ch
     let (q, tape) = query.split_tape();
     let (words, width) = *q.shape();
     let keys = unit_keys(latents);
-    let top = nearest_few(data(&q), &keys, width, choice.top.min(latents.rows()));
+    let top = nearest_few(&data(&q), &keys, width, choice.top.min(latents.rows()));
     let picks: Vec<usize> = (0..words)
         .map(|w| {
             let random = choice.exploration > 0.0 && !keeps(choice.seed, 2 * w, choice.exploration);
@@ -43,9 +43,9 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, ch
         .collect();
     let chosen: Vec<u32> = picks.iter().zip(&top).map(|(&p, t)| t[p].0).collect();
     let out: Vec<f32> = chosen.iter().flat_map(|&c| latents.row(c as usize)).copied().collect();
-    let (sink, values) = (latents.grads.clone(), latents.data.clone());
+    let (sink, values) = (latents.grads.clone(), latents.data().to_vec());
     record!(tape, matrix(out, words, width), |grads, g| {
-        let to = grads.get_or_alloc_mut(&q)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&q)?);
         if choice.estimator != Estimator::None {
             to.par_chunks_mut(width).enumerate().for_each(|(w, to)| {
                 let g = &g[w * width..(w + 1) * width];
@@ -61,8 +61,8 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, ch
             sum.iter_mut().zip(g).for_each(|(s, g)| *s += g);
         }
         let rows = sums.keys().copied().collect();
-        let sums = sums.into_values().flatten().collect();
-        sink.lock().expect("gradients are taken without panicking").push((rows, sums));
+        let sums: Vec<f32> = sums.into_values().flatten().collect();
+        sink.lock().expect("gradients are taken without panicking").push((rows, sums.into()));
     })
 }
 
@@ -96,7 +96,7 @@ fn slopes(g: &[f32], top: &[(u32, f32)], pick: usize, latents: &[f32], choice: C
 
 /// The table's rows at unit length.
 pub fn unit_keys(latents: &Table) -> Vec<f32> {
-    let mut keys = latents.data.clone();
+    let mut keys = latents.data().to_vec();
     keys.par_chunks_mut(latents.width).for_each(|row| {
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
         row.iter_mut().for_each(|x| *x /= length);
@@ -158,7 +158,7 @@ mod tests {
         let latents = Table::new(4, noise(9 * 4, 2));
         let (q, keys) = (queries(), unit_keys(&latents));
         let y = choose(q.clone(), &latents, choice(Estimator::None));
-        for (w, top) in nearest_few(data(&q), &keys, 4, 9).iter().enumerate() {
+        for (w, top) in nearest_few(&data(&q), &keys, 4, 9).iter().enumerate() {
             assert!(top.windows(2).all(|t| t[0].1 >= t[1].1));
             assert_eq!(&data(&y)[w * 4..(w + 1) * 4], latents.row(top[0].0 as usize));
         }
@@ -181,13 +181,13 @@ mod tests {
         let y = choose(q.leaky_trace(), &latents, choice(Estimator::StraightThrough));
         let grads = probe(y).backward();
         let keys = unit_keys(&latents);
-        differences("query", data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| {
+        differences("query", &data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| {
             let rows = x.chunks(4).flat_map(|x| {
                 let dot = |k: &[f32]| x.iter().zip(k).map(|(a, b)| a * b).sum::<f32>();
                 let w: Vec<f32> = keys.chunks(4).map(|k| (dot(k) / 0.5).exp()).collect();
                 let total: f32 = w.iter().sum();
                 (0..4)
-                    .map(|j| (0..3).map(|m| w[m] / total * latents.data[m * 4 + j]).sum())
+                    .map(|j| (0..3).map(|m| w[m] / total * latents.data()[m * 4 + j]).sum())
                     .collect::<Vec<f32>>()
             });
             probe(matrix(rows.collect(), 5, 4)).array()
@@ -211,7 +211,7 @@ mod tests {
             w[own] / w.iter().sum::<f32>()
         };
         let before: Vec<f32> = data(&q).chunks(4).zip(picked.chunks(4)).map(|(x, p)| weight(x, p)).collect();
-        differences("query", data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| {
+        differences("query", &data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| {
             let rows = x.chunks(4).zip(picked.chunks(4)).enumerate().flat_map(|(w, (x, p))| {
                 let gate = weight(x, p) / before[w];
                 p.iter().map(move |v| v * gate)

@@ -4,8 +4,9 @@ use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::matmul::{View, matmul};
+use super::on_gpu;
 use super::rows::add_columns;
-use super::tape::{data, data1, matrix, record};
+use super::tape::{data, data1, matrix, on_host, record};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix, Vector};
 
@@ -47,9 +48,9 @@ pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(
 
 /// Which gradients somebody uses.
 #[derive(Clone, Copy)]
-struct Wanted {
-    input: bool,
-    layer: bool,
+pub struct Wanted {
+    pub input: bool,
+    pub layer: bool,
 }
 
 fn layer_of<T: Tape<f32, Dev> + 'static>(
@@ -61,43 +62,67 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
 ) -> Matrix<T> {
     let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
     assert_eq!(inputs, layer.weight.shape().1, "linear: width of the input");
+    on_gpu!(|gpu| gpu.linear(x, tape, layer, precision, wanted));
     let bias = data1(&layer.bias);
     let mut out = vec![0.0; rows * outputs];
-    out.par_chunks_mut(outputs).with_min_len(16).for_each(|row| row.copy_from_slice(bias));
-    let weight = View::new(data(&layer.weight), outputs, inputs);
-    matmul(View::new(data(&x), rows, inputs), weight.t(), &mut out, true, precision);
+    out.par_chunks_mut(outputs).with_min_len(16).for_each(|row| row.copy_from_slice(&bias));
+    let weight = data(&layer.weight);
+    let weight = View::new(&weight, outputs, inputs);
+    matmul(View::new(&data(&x), rows, inputs), weight.t(), &mut out, true, precision);
     let layer = layer.clone();
     record!(tape, matrix(out, rows, outputs), |grads, g| {
         let g = View::new(&g, rows, outputs);
         if wanted.input {
-            let weight = View::new(data(&layer.weight), outputs, inputs);
-            matmul(g, weight, grads.get_or_alloc_mut(&x)?, true, precision);
+            let weight = data(&layer.weight);
+            let weight = View::new(&weight, outputs, inputs);
+            matmul(g, weight, &mut on_host(grads.get_or_alloc_mut(&x)?), true, precision);
         }
         if wanted.layer {
-            let weight = grads.get_or_alloc_mut(&layer.weight)?;
-            matmul(g.t(), View::new(data(&x), rows, inputs), weight, true, precision);
+            let mut weight = on_host(grads.get_or_alloc_mut(&layer.weight)?);
+            matmul(g.t(), View::new(&data(&x), rows, inputs), &mut weight, true, precision);
+            drop(weight);
             let rows: Vec<&[f32]> = g.data().chunks(outputs).collect();
-            add_columns(grads.get_or_alloc_mut(&layer.bias)?, &rows);
+            add_columns(&mut on_host(grads.get_or_alloc_mut(&layer.bias)?), &rows);
         }
     })
 }
 
 /// a (m, width) · bᵀ, b (n, width) → (m, n): cosines when the rows have unit length. Always in f32.
 pub fn similarity<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    assert_eq!(a.shape().1, b.shape().1, "similarity: widths differ");
+    on_gpu!(|gpu| gpu.similarity(a, b));
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
     let ((m, width), n) = (*a.shape(), b.shape().0);
-    assert_eq!(width, b.shape().1, "similarity: widths differ");
     let mut out = vec![0.0; m * n];
-    matmul(View::new(data(&a), m, width), View::new(data(&b), n, width).t(), &mut out, false, Precision::F32);
+    matmul(
+        View::new(&data(&a), m, width),
+        View::new(&data(&b), n, width).t(),
+        &mut out,
+        false,
+        Precision::F32,
+    );
     record!(ta.merge(tb), matrix(out, m, n), |grads, g| {
         let g = View::new(&g, m, n);
-        matmul(g, View::new(data(&b), n, width), grads.get_or_alloc_mut(&a)?, true, Precision::F32);
-        matmul(g.t(), View::new(data(&a), m, width), grads.get_or_alloc_mut(&b)?, true, Precision::F32);
+        matmul(
+            g,
+            View::new(&data(&b), n, width),
+            &mut on_host(grads.get_or_alloc_mut(&a)?),
+            true,
+            Precision::F32,
+        );
+        matmul(
+            g.t(),
+            View::new(&data(&a), m, width),
+            &mut on_host(grads.get_or_alloc_mut(&b)?),
+            true,
+            Precision::F32,
+        );
     })
 }
 
 /// Each row divided by its length (Euclidean norm); a row shorter than 1e-12 is divided by that.
 pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.unit_rows(x));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     let mut out = data(&x).to_vec();
@@ -109,8 +134,9 @@ pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
     let out = matrix(out, rows, width);
     let unit = out.clone();
     record!(tape, out, |grads, g| {
-        let to = grads.get_or_alloc_mut(&x)?;
-        let rows = to.chunks_mut(width).zip(g.chunks(width)).zip(data(&unit).chunks(width)).zip(&lengths);
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        let unit = data(&unit);
+        let rows = to.chunks_mut(width).zip(g.chunks(width)).zip(unit.chunks(width)).zip(&lengths);
         for (((to, g), u), length) in rows {
             let along: f32 = g.iter().zip(u).map(|(g, u)| g * u).sum();
             to.iter_mut().zip(g).zip(u).for_each(|((t, g), u)| *t += (g - along * u) / length);
@@ -118,19 +144,35 @@ pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
     })
 }
 
+/// p · a + q · b
+pub fn blend<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, p: f32, b: Matrix<T>, q: f32) -> Matrix<T> {
+    assert_eq!(a.shape(), b.shape(), "blend: shapes differ");
+    on_gpu!(|gpu| gpu.blend(a, p, b, q));
+    let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
+    let (rows, width) = *a.shape();
+    let out = data(&a).iter().zip(&data(&b)[..]).map(|(a, b)| p * a + q * b).collect();
+    record!(ta.merge(tb), matrix(out, rows, width), |grads, g| {
+        for (x, factor) in [(&a, p), (&b, q)] {
+            let mut to = on_host(grads.get_or_alloc_mut(x)?);
+            to.iter_mut().zip(&g).for_each(|(t, g)| *t += factor * g);
+        }
+    })
+}
+
 /// The same value with the gradient multiplied by −`factor` (Ganin & Lempitsky 2015).
 pub fn reverse_gradient<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, factor: f32) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.scale_gradient(x, -factor));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     record!(tape, matrix(data(&x).to_vec(), rows, width), |grads, g| {
-        grads.get_or_alloc_mut(&x)?.iter_mut().zip(&g).for_each(|(t, g)| *t -= factor * g);
+        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t -= factor * g);
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::check::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::vector;
 
     fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
@@ -143,8 +185,9 @@ mod tests {
         let x = random(4, 3, 3);
         let value = |x: &Matrix, l: &LinearWeights| probe(linear(x.clone(), l, Precision::F32)).array();
         let y = linear(x.clone(), &layer, Precision::F32);
-        let want: f32 = (0..3).map(|k| x[[2, k]] * layer.weight[[4, k]]).sum::<f32>() + layer.bias[[4]];
-        assert!((y[[2, 4]] - want).abs() < 1e-6);
+        let want: f32 =
+            (0..3).map(|k| get(&x, 2, k) * get(&layer.weight, 4, k)).sum::<f32>() + get1(&layer.bias, 4);
+        assert!((get(&y, 2, 4) - want).abs() < 1e-6);
         let grads = probe(linear(x.leaky_trace(), &layer, Precision::F32)).backward();
         matrix_gradient("x", &x, &grads, 1e-2, 1e-3, |x| value(x, &layer));
         let weight = |w: &Matrix| value(&x, &LinearWeights { weight: w.clone(), ..layer.clone() });
@@ -157,7 +200,7 @@ mod tests {
         let mut through = probe(linear_through(x.leaky_trace(), &layer, Precision::F32)).backward();
         assert_eq!(through.get(&x).as_vec(), grads.get(&x).as_vec());
         assert!(
-            through.get_or_alloc_mut(&layer.weight).unwrap().iter().all(|&g| g == 0.0),
+            on_host(through.get_or_alloc_mut(&layer.weight).unwrap()).iter().all(|&g| g == 0.0),
             "it stays as it is"
         );
     }
@@ -177,7 +220,7 @@ mod tests {
     fn unit_rows_have_length_one_and_a_tangent_gradient() {
         let x = random(4, 6, 1);
         let y = unit_rows(x.clone());
-        let length: f32 = (0..6).map(|j| y[[1, j]] * y[[1, j]]).sum();
+        let length: f32 = (0..6).map(|j| get(&y, 1, j) * get(&y, 1, j)).sum();
         assert!((length - 1.0).abs() < 1e-6);
         let grads = probe(unit_rows(x.leaky_trace())).backward();
         matrix_gradient("x", &x, &grads, 3e-3, 3e-3, |x| probe(unit_rows(x.clone())).array());

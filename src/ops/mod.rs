@@ -4,8 +4,11 @@ pub mod batch_norm;
 #[cfg(test)]
 pub mod check;
 pub mod choose;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod linear;
 pub mod matmul;
+pub mod mirrored;
 pub mod recurrent;
 pub mod rows;
 pub mod scratch;
@@ -14,3 +17,14 @@ pub mod simd;
 pub mod tape;
 pub mod transformer;
 pub mod weight_norm;
+
+/// Leaves an operation to its kernels, where there is a GPU: `on_gpu!(|gpu| gpu.operation(…))`.
+macro_rules! on_gpu {
+    (|$gpu:ident| $call:expr) => {
+        #[cfg(feature = "cuda")]
+        if let Some($gpu) = $crate::ops::cuda::gpu() {
+            return $call;
+        }
+    };
+}
+pub(crate) use on_gpu;

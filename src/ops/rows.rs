@@ -5,20 +5,23 @@ use std::sync::{Arc, Mutex};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::mirrored::Mirrored;
+use super::on_gpu;
 use super::sequences::{Occurrences, Sequences};
 use super::simd::{Loop, vectorise};
-use super::tape::{data, matrix, record};
-use crate::device::{Dev, Matrix};
+use super::tape::{data, data1, matrix, on_host, record};
+use crate::device::{Dev, Matrix, Vector};
 
 /// Row numbers and their gradients, row by row.
-pub type RowGradients = (Vec<u32>, Vec<f32>);
+pub type RowGradients = (Vec<u32>, Mirrored);
 
 /// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
 #[derive(Clone)]
 pub struct Table {
     pub width: usize,
     /// (rows, width)
-    pub data: Vec<f32>,
+    values: Mirrored,
+    rows: usize,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
     pub grads: Arc<Mutex<Vec<RowGradients>>>,
 }
@@ -26,19 +29,41 @@ pub struct Table {
 impl Table {
     pub fn new(width: usize, data: Vec<f32>) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "a table of whole rows");
-        Table { width, data, grads: Arc::default() }
+        Table { width, rows: data.len() / width, values: data.into(), grads: Arc::default() }
     }
 
     pub fn rows(&self) -> usize {
-        self.data.len() / self.width
+        self.rows
+    }
+
+    /// (rows, width)
+    pub fn data(&self) -> &[f32] {
+        self.values.host()
+    }
+
+    /// (rows, width), to be changed in place.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        self.values.host_mut()
+    }
+
+    /// (rows, width), on a GPU if need be.
+    #[cfg(feature = "cuda")]
+    pub fn values(&self) -> &Mirrored {
+        &self.values
+    }
+
+    #[cfg(feature = "cuda")]
+    pub fn values_mut(&mut self) -> &mut Mirrored {
+        &mut self.values
     }
 
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.data[row * self.width..(row + 1) * self.width]
+        &self.data()[row * self.width..(row + 1) * self.width]
     }
 
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        &mut self.data[row * self.width..(row + 1) * self.width]
+        let width = self.width;
+        &mut self.data_mut()[row * width..(row + 1) * width]
     }
 
     /// The gradients since the last call, in the order of the backward steps.
@@ -49,17 +74,19 @@ impl Table {
 
 /// The given distinct rows of a table → (rows, width).
 pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.lookup(table, rows));
     let mut out = vec![0.0; rows.len() * table.width];
     let each = out.par_chunks_mut(table.width).with_min_len(16);
     each.zip(rows).for_each(|(out, &r)| out.copy_from_slice(table.row(r as usize)));
     let (sink, kept) = (table.grads.clone(), if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() });
     record!(T::default(), matrix(out, rows.len(), table.width), |grads, g| {
-        sink.lock().expect("gradients are taken without panicking").push((kept, g));
+        sink.lock().expect("gradients are taken without panicking").push((kept, g.into()));
     })
 }
 
 /// Matrices of one width below each other.
 pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.stack(parts));
     let width = parts[0].shape().1;
     let mut tape = T::default();
     let mut inputs = Vec::new();
@@ -71,12 +98,12 @@ pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
     }
     let rows = inputs.iter().map(|part| part.shape().0).sum();
     let mut out = Vec::with_capacity(rows * width);
-    inputs.iter().for_each(|part| out.extend_from_slice(data(part)));
+    inputs.iter().for_each(|part| out.extend_from_slice(&data(part)));
     record!(tape, matrix(out, rows, width), |grads, g| {
         let mut rest = &g[..];
         for part in &inputs {
-            let (mine, tail) = rest.split_at(data(part).len());
-            grads.get_or_alloc_mut(part)?.iter_mut().zip(mine).for_each(|(t, g)| *t += g);
+            let (mine, tail) = rest.split_at(part.shape().0 * width);
+            on_host(grads.get_or_alloc_mut(part)?).iter_mut().zip(mine).for_each(|(t, g)| *t += g);
             rest = tail;
         }
     })
@@ -84,21 +111,37 @@ pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
 
 /// Two matrices of as many rows beside each other.
 pub fn beside<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    assert_eq!(a.shape().0, b.shape().0, "beside: numbers of rows differ");
+    on_gpu!(|gpu| gpu.beside(a, b));
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
     let ((rows, m), n) = (*a.shape(), b.shape().1);
-    assert_eq!(rows, b.shape().0, "beside: numbers of rows differ");
     let mut out = Vec::with_capacity(rows * (m + n));
+    let (left, right) = (data(&a), data(&b));
     for i in 0..rows {
-        out.extend_from_slice(&data(&a)[i * m..(i + 1) * m]);
-        out.extend_from_slice(&data(&b)[i * n..(i + 1) * n]);
+        out.extend_from_slice(&left[i * m..(i + 1) * m]);
+        out.extend_from_slice(&right[i * n..(i + 1) * n]);
     }
     record!(ta.merge(tb), matrix(out, rows, m + n), |grads, g| {
         for (part, first, width) in [(&a, 0, m), (&b, m, n)] {
-            let to = grads.get_or_alloc_mut(part)?;
+            let mut to = on_host(grads.get_or_alloc_mut(part)?);
             for i in 0..rows {
                 let from = &g[i * (m + n) + first..][..width];
                 to[i * width..][..width].iter_mut().zip(from).for_each(|(t, g)| *t += g);
             }
+        }
+    })
+}
+
+/// `count` columns of a matrix from the `first` one on.
+pub fn columns<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, first: usize, count: usize) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.columns(x, first, count));
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let out = data(&x).chunks(width).flat_map(|r| &r[first..first + count]).copied().collect();
+    record!(tape, matrix(out, rows, count), |grads, g| {
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        for (to, g) in to.chunks_mut(width).zip(g.chunks(count)) {
+            to[first..first + count].iter_mut().zip(g).for_each(|(t, g)| *t += g);
         }
     })
 }
@@ -110,13 +153,15 @@ pub fn select<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32]) -> Matrix
 
 /// The given rows of a matrix, which may repeat, `length` of them beside each other → (rows / length, length · width).
 pub fn spell<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: usize) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.spell(x, rows, length));
     let (x, tape) = x.split_tape();
     let width = x.shape().1;
     let mut out = Vec::with_capacity(rows.len() * width);
-    rows.iter().for_each(|&r| out.extend_from_slice(&data(&x)[r as usize * width..][..width]));
+    let from = data(&x);
+    rows.iter().for_each(|&r| out.extend_from_slice(&from[r as usize * width..][..width]));
     let kept = if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() };
     record!(tape, matrix(out, rows.len() / length, length * width), |grads, g| {
-        let to = grads.get_or_alloc_mut(&x)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         for (row, g) in kept.iter().zip(g.chunks(width)) {
             to[*row as usize * width..][..width].iter_mut().zip(g).for_each(|(t, g)| *t += g);
         }
@@ -125,6 +170,7 @@ pub fn spell<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: us
 
 /// The mean of each sentence's token rows: tokens (distinct, width) → (sentences, width). An empty sentence is zero.
 pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequences>) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.mean(tokens, sentences));
     let (x, tape) = tokens.split_tape();
     let (distinct, width) = *x.shape();
     let mut out = vec![0.0; sentences.len() * width];
@@ -132,14 +178,14 @@ pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequ
     out.par_chunks_mut(width).enumerate().for_each(|(s, out)| {
         let rows = sentences.get(s);
         let scale = 1.0 / rows.len().max(1) as f32;
-        vectorise(Accumulate { rows: rows.iter().map(|&r| (r, scale)), from, out });
+        vectorise(Accumulate { rows: rows.iter().map(|&r| (r, scale)), from: &from, out });
     });
     let sentences = sentences.clone();
     record!(tape, matrix(out, sentences.len(), width), |grads, g| {
         let sentence_of: Vec<u32> =
             (0..sentences.len()).flat_map(|s| std::iter::repeat_n(s as u32, sentences.length(s))).collect();
         let occurrences = Occurrences::of(sentences.rows.iter().copied(), distinct);
-        let to = grads.get_or_alloc_mut(&x)?;
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         to.par_chunks_mut(width).enumerate().for_each(|(token, out)| {
             let rows = occurrences.get(token).iter().map(|&place| {
                 let s = sentence_of[place as usize];
@@ -148,6 +194,22 @@ pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequ
             vectorise(Accumulate { rows, from: &g, out });
         });
     })
+}
+
+/// sign(x) · √|x| of every element.
+pub fn signed_root(x: Matrix) -> Matrix {
+    on_gpu!(|gpu| gpu.signed_root(&x));
+    let (rows, width) = *x.shape();
+    matrix(data(&x).iter().map(|x| x.abs().sqrt().copysign(*x)).collect(), rows, width)
+}
+
+/// (x − centre) · inverse, by column.
+pub fn standardise(x: Matrix, centre: &Vector, inverse: &Vector) -> Matrix {
+    on_gpu!(|gpu| gpu.standardise(&x, centre, inverse));
+    let (rows, width) = *x.shape();
+    let (centre, inverse) = (data1(centre), data1(inverse));
+    let scaled = |(i, x): (usize, &f32)| (x - centre[i % width]) * inverse[i % width];
+    matrix(data(&x).iter().enumerate().map(scaled).collect(), rows, width)
 }
 
 /// Adds to each element of `out` the column of `rows` below it, from the first row to the last.
@@ -197,7 +259,7 @@ impl<I: Iterator<Item = (u32, f32)>> Loop for Accumulate<'_, I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, matrix_gradient, noise, probe};
+    use crate::ops::check::{differences, get, matrix_gradient, noise, probe};
 
     fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
         matrix(noise(rows * cols, seed), rows, cols)
@@ -234,7 +296,7 @@ mod tests {
         matrix_gradient("select", &a, &grads, 1e-2, 1e-3, |a| probe(select(a.clone(), &rows)).array());
         let rows = [2, 0, 2, 1];
         let spelled = spell(a.clone(), &rows, 2);
-        assert_eq!((*spelled.shape(), spelled[[1, 3]]), ((2, 4), a[[1, 1]]));
+        assert_eq!((*spelled.shape(), get(&spelled, 1, 3)), ((2, 4), get(&a, 1, 1)));
         let grads = probe(spell(a.leaky_trace(), &rows, 2)).backward();
         matrix_gradient("spell", &a, &grads, 1e-2, 1e-3, |a| probe(spell(a.clone(), &rows, 2)).array());
     }
@@ -248,8 +310,8 @@ mod tests {
         sentences.push([3]);
         let sentences = Arc::new(sentences);
         let y = mean(x.clone(), &sentences);
-        assert!((y[[0, 1]] - (2.0 * x[[0, 1]] + x[[1, 1]]) / 3.0).abs() < 1e-6);
-        assert_eq!(y[[1, 0]], 0.0);
+        assert!((get(&y, 0, 1) - (2.0 * get(&x, 0, 1) + get(&x, 1, 1)) / 3.0).abs() < 1e-6);
+        assert_eq!(get(&y, 1, 0), 0.0);
         let grads = probe(mean(x.leaky_trace(), &sentences)).backward();
         matrix_gradient("tokens", &x, &grads, 1e-2, 1e-3, |x| probe(mean(x.clone(), &sentences)).array());
     }

@@ -58,6 +58,16 @@ impl Occurrences {
         Occurrences { places, starts }
     }
 
+    /// The places of all rows, row by row.
+    pub fn places(&self) -> &[u32] {
+        &self.places
+    }
+
+    /// Where each row's places begin; one more entry for the end.
+    pub fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+
     pub fn get(&self, row: usize) -> &[u32] {
         &self.places[self.starts[row] as usize..self.starts[row + 1] as usize]
     }

@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::tape::{data, data1, matrix, record};
+use super::tape::{data, data1, matrix, on_host, record};
 use crate::device::{Dev, Matrix, Vector};
 
 /// Each row of `directions` (outputs, inputs) at the length that `gains` (outputs) gives it: w = g·v/‖v‖ (Salimans & Kingma
@@ -11,25 +11,26 @@ pub fn weight_norm<T: Tape<f32, Dev> + 'static>(directions: Matrix<T>, gains: &V
     let (v, tape) = directions.split_tape();
     let (outputs, inputs) = *v.shape();
     assert_eq!(gains.shape().0, outputs, "weight_norm: one gain a row");
-    let lengths: Vec<f32> =
-        data(&v).chunks(inputs).map(|v| v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12)).collect();
     let mut out = data(&v).to_vec();
-    for ((row, length), gain) in out.chunks_mut(inputs).zip(&lengths).zip(data1(gains)) {
+    let lengths: Vec<f32> =
+        out.chunks(inputs).map(|v| v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12)).collect();
+    for ((row, length), gain) in out.chunks_mut(inputs).zip(&lengths).zip(&data1(gains)[..]) {
         row.iter_mut().for_each(|x| *x *= gain / length);
     }
     let gains = gains.clone();
     record!(tape, matrix(out, outputs, inputs), |grads, g| {
+        let (gain, from) = (data1(&gains), data(&v));
         // The part of each row's gradient along its direction is the gain's.
         let along = |row: usize| -> f32 {
-            let both = g[row * inputs..][..inputs].iter().zip(&data(&v)[row * inputs..][..inputs]);
+            let both = g[row * inputs..][..inputs].iter().zip(&from[row * inputs..][..inputs]);
             both.map(|(g, v)| g * v).sum::<f32>() / lengths[row]
         };
         let along: Vec<f32> = (0..outputs).map(along).collect();
-        grads.get_or_alloc_mut(&gains)?.iter_mut().zip(&along).for_each(|(t, a)| *t += a);
-        let to = grads.get_or_alloc_mut(&v)?;
+        on_host(grads.get_or_alloc_mut(&gains)?).iter_mut().zip(&along).for_each(|(t, a)| *t += a);
+        let mut to = on_host(grads.get_or_alloc_mut(&v)?);
         for (i, to) in to.chunks_mut(inputs).enumerate() {
-            let (factor, length) = (data1(&gains)[i] / lengths[i], lengths[i]);
-            let both = g[i * inputs..][..inputs].iter().zip(&data(&v)[i * inputs..][..inputs]);
+            let (factor, length) = (gain[i] / lengths[i], lengths[i]);
+            let both = g[i * inputs..][..inputs].iter().zip(&from[i * inputs..][..inputs]);
             to.iter_mut().zip(both).for_each(|(t, (g, v))| *t += factor * (g - along[i] * v / length));
         }
     })

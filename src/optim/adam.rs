@@ -4,16 +4,24 @@
 //! with a zero gradient these are p −= c·m/(√v + ε), m ← β₁m, v ← β₂v, whose sum has a closed form up to the ε beside
 //! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest. Rows do not decay.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use dfdx::prelude::HasShape;
 use rayon::prelude::*;
 
 use super::LearningRate;
 use crate::config::{Optimizer, TrainConfig};
 use crate::device::{Matrix, Vector};
-use crate::ops::rows::Table;
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::adam::{Constants, Moments, Norms, Place};
+use crate::ops::mirrored::Mirrored;
+use crate::ops::on_gpu;
+use crate::ops::rows::{RowGradients, Table};
 use crate::ops::simd::{Loop, dot, vectorise};
-use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut};
+#[cfg(feature = "cuda")]
+use crate::ops::tape::Buffer;
+use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut, on_host};
 
 /// A trainable tensor, to be updated in place.
 pub enum Parameter<'a> {
@@ -22,20 +30,68 @@ pub enum Parameter<'a> {
     Table(&'a mut Table),
 }
 
+impl Parameter<'_> {
+    pub fn shape(&self) -> Vec<usize> {
+        match self {
+            Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
+            Parameter::Vector(v) => vec![v.shape().0],
+            Parameter::Table(t) => vec![t.rows(), t.width],
+        }
+    }
+
+    /// How many numbers it has.
+    pub fn count(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    pub fn floats(&self) -> Cow<'_, [f32]> {
+        match self {
+            Parameter::Matrix(m) => data(m),
+            Parameter::Vector(v) => data1(v),
+            Parameter::Table(t) => Cow::Borrowed(t.data()),
+        }
+    }
+
+    /// A copy of its numbers, where they are.
+    pub fn copied(&self) -> Mirrored {
+        self.floats().into_owned().into()
+    }
+
+    /// Where its numbers are on the GPU.
+    #[cfg(feature = "cuda")]
+    pub fn place(&self) -> crate::ops::cuda::adam::Place {
+        use crate::ops::cuda::adam::Place;
+        match self {
+            Parameter::Matrix(m) => Place::of_matrix(m),
+            Parameter::Vector(v) => Place::of_vector(v),
+            Parameter::Table(t) => Place::of(t.values().device()),
+        }
+    }
+
+    /// Takes other values, as many as it has.
+    pub fn set(&mut self, values: &[f32]) {
+        match self {
+            Parameter::Matrix(m) => data_mut(m).copy_from_slice(values),
+            Parameter::Vector(v) => data1_mut(v).copy_from_slice(values),
+            Parameter::Table(t) => t.data_mut().copy_from_slice(values),
+        }
+    }
+}
+
 /// Sees a parameter by name.
 pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
 
 /// The moments of one parameter.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct AdamState {
-    pub m: Vec<f32>,
-    pub v: Vec<f32>,
+    pub m: Mirrored,
+    pub v: Mirrored,
     /// For tables: the last step each row has seen.
     pub last: Vec<u32>,
 }
 
 /// The optimiser and its state by parameter name.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Adam {
     pub rate: LearningRate,
     beta1: f32,
@@ -83,9 +139,19 @@ impl Adam {
             let last = state.last[row as usize] as usize;
             factors.entry(last).or_insert_with(|| self.missed(last, step));
         }
-        let parts = rows_mut(&mut table.data, table.width, &rows).into_par_iter();
-        let moments = rows_mut(&mut state.m, table.width, &rows).into_par_iter();
-        let moments = moments.zip(rows_mut(&mut state.v, table.width, &rows));
+        let width = table.width;
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = crate::ops::cuda::gpu() {
+            let missed = rows.iter().map(|&row| &factors[&(state.last[row as usize] as usize)]);
+            let missed: Vec<f32> = missed.flat_map(|k| [k.coefficient, k.m, k.v]).collect();
+            gpu.adam_catch_up(moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
+            rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
+            self.state.insert(name.to_string(), state);
+            return;
+        }
+        let parts = rows_mut(table.data_mut(), width, &rows).into_par_iter();
+        let moments = rows_mut(state.m.host_mut(), width, &rows).into_par_iter();
+        let moments = moments.zip(rows_mut(state.v.host_mut(), width, &rows));
         parts.zip(moments).zip(&rows).for_each(|((p, (m, v)), &row)| {
             let missed = &factors[&(state.last[row as usize] as usize)];
             vectorise(CatchUp { missed, p, m, v });
@@ -95,9 +161,8 @@ impl Adam {
     }
 
     /// The table as it would be if every row were brought up to the present step; the state stays as it is.
-    pub fn settled(&self, name: &str, table: &Table) -> Vec<f32> {
-        let mut data = table.data.clone();
-        let Some(state) = self.state.get(name) else { return data };
+    pub fn settled(&self, name: &str, table: &Table) -> Mirrored {
+        let Some(state) = self.state.get(name) else { return table.data().to_vec().into() };
         let mut factors = BTreeMap::new();
         for &last in &state.last {
             if last != 0 && last as usize != self.step {
@@ -105,15 +170,25 @@ impl Adam {
             }
         }
         let width = table.width;
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = crate::ops::cuda::gpu() {
+            let coefficient = |last: &u32| factors.get(last).map_or(0.0, |missed| missed.coefficient);
+            let coefficients: Vec<f32> = state.last.iter().map(coefficient).collect();
+            let (m, v) = (Place::of(state.m.device()), Place::of(state.v.device()));
+            let settled = gpu.adam_settled(table, [m, v], &coefficients, self.epsilon);
+            return Mirrored::on_device(settled);
+        }
+        let mut data = table.data().to_vec();
+        let (m, v) = (state.m.host(), state.v.host());
         data.par_chunks_mut(width).enumerate().for_each(|(row, p)| {
             if let Some(missed) = factors.get(&state.last[row]) {
                 let range = row * width..(row + 1) * width;
-                for ((p, m), v) in p.iter_mut().zip(&state.m[range.clone()]).zip(&state.v[range]) {
+                for ((p, m), v) in p.iter_mut().zip(&m[range.clone()]).zip(&v[range]) {
                     *p -= missed.coefficient * m / (v.sqrt() + self.epsilon);
                 }
             }
         });
-        data
+        data.into()
     }
 
     fn missed(&self, last: usize, now: usize) -> Missed {
@@ -137,15 +212,16 @@ impl Adam {
 
     /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
     /// gradient before clipping.
-    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> f32 {
+    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Norm {
+        on_gpu!(|gpu| self.update_on(gpu, grads, visit));
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut each = Vec::new();
         visit(&mut |name, parameter| match parameter {
             Parameter::Matrix(p) => {
-                each.push(squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")))
+                each.push(squares(&on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"))))
             }
             Parameter::Vector(p) => {
-                each.push(squares(grads.get_or_alloc_mut(p).expect("memory for a gradient")))
+                each.push(squares(&on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"))))
             }
             Parameter::Table(t) => {
                 let merged = merge(t.take_grads(), t.width);
@@ -167,12 +243,12 @@ impl Adam {
             let state = self.state.entry(name.to_string()).or_default();
             match parameter {
                 Parameter::Matrix(p) => {
-                    let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
-                    rule.dense(data_mut(p), g, state);
+                    let g = on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"));
+                    rule.dense(&mut data_mut(p), &g, state);
                 }
                 Parameter::Vector(p) => {
-                    let g = grads.get_or_alloc_mut(p).expect("memory for a gradient");
-                    rule.dense(data1_mut(p), g, state);
+                    let g = on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"));
+                    rule.dense(&mut data1_mut(p), &g, state);
                 }
                 Parameter::Table(t) => {
                     let (rows, values) = &rows[name];
@@ -180,7 +256,70 @@ impl Adam {
                 }
             }
         });
-        norm
+        Norm::Known(norm)
+    }
+
+    /// As [`Self::update`], by kernels: the gradients and their norm stay on the GPU.
+    #[cfg(feature = "cuda")]
+    fn update_on(
+        &mut self,
+        gpu: &'static crate::ops::cuda::Gpu,
+        grads: &mut Grads,
+        visit: &mut dyn FnMut(Visitor),
+    ) -> Norm {
+        let mut room = 0;
+        visit(&mut |_, _| room += 1);
+        let mut norms = Norms::new(gpu, room);
+        let mut of_tables: BTreeMap<String, (Vec<u32>, Mirrored)> = BTreeMap::new();
+        visit(&mut |name, parameter| {
+            let n = parameter.count();
+            let mut of = |buffer: &Buffer| norms.add(Place::of(buffer), n);
+            match parameter {
+                Parameter::Matrix(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+                Parameter::Vector(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+                Parameter::Table(t) => {
+                    let (rows, values) = gpu.merged(t.take_grads(), t.width);
+                    norms.add(Place::of(values.device()), rows.len() * t.width);
+                    of_tables.insert(name.to_string(), (rows, values));
+                }
+            }
+        });
+        let clipped = norms.clip(self.clip, self.bert);
+        self.step += 1;
+        let rule = self.rule(1.0);
+        let constants = rule.constants();
+        let mut tensor = 0;
+        visit(&mut |name, parameter| {
+            let state = self.state.entry(name.to_string()).or_default();
+            let n = parameter.count();
+            if state.m.is_empty() {
+                (state.m, state.v) = (gpu.no_moments(n), gpu.no_moments(n));
+            }
+            let decay = match parameter {
+                Parameter::Vector(_) if self.bert => 1.0,
+                _ => rule.decay,
+            };
+            let p = parameter.place();
+            let g = match parameter {
+                Parameter::Matrix(p) => grads.get_or_alloc_mut(p),
+                Parameter::Vector(p) => grads.get_or_alloc_mut(p),
+                Parameter::Table(table) => {
+                    state.last.resize(table.rows(), 0);
+                    let (rows, values) = &of_tables[name];
+                    let values = Place::of(values.device());
+                    let to = moments_of(table, state);
+                    gpu.adam_rows(to, (rows, values), table.width, constants, (&clipped, tensor));
+                    rows.iter().for_each(|&row| state.last[row as usize] = self.step as u32);
+                    tensor += 1;
+                    return;
+                }
+            };
+            let g = Place::of(g.expect("memory for a gradient"));
+            let (m, v) = (Place::of(state.m.device_mut()), Place::of(state.v.device_mut()));
+            gpu.adam_dense(Moments { p, m, v }, g, constants, decay, (&clipped, tensor), n);
+            tensor += 1;
+        });
+        Norm::OnGpu(clipped)
     }
 
     fn rule(&self, scale: f32) -> Rule {
@@ -199,15 +338,28 @@ impl Adam {
     }
 }
 
+/// The norm of a gradient. On a GPU it has to be waited for.
+pub enum Norm {
+    Known(f32),
+    #[cfg(feature = "cuda")]
+    OnGpu(crate::ops::cuda::adam::Clipped),
+}
+
+impl Norm {
+    pub fn read(&self) -> f32 {
+        match self {
+            Norm::Known(norm) => *norm,
+            #[cfg(feature = "cuda")]
+            Norm::OnGpu(clipped) => clipped.norm(),
+        }
+    }
+}
+
 /// The Euclidean norm of all parameters.
 pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
     let mut square = 0f64;
     visit(&mut |_, parameter| {
-        square += match parameter {
-            Parameter::Matrix(p) => squares(data(p)),
-            Parameter::Vector(p) => squares(data1(p)),
-            Parameter::Table(t) => squares(&t.data),
-        }
+        square += squares(&parameter.floats());
     });
     square.sqrt() as f32
 }
@@ -284,29 +436,47 @@ impl Loop for Update<'_> {
     }
 }
 
+/// Where a table and its moments are on the GPU, to be changed there.
+#[cfg(feature = "cuda")]
+fn moments_of(table: &mut Table, state: &mut AdamState) -> Moments {
+    Moments {
+        p: Place::of(table.values_mut().device_mut()),
+        m: Place::of(state.m.device_mut()),
+        v: Place::of(state.v.device_mut()),
+    }
+}
+
 impl Rule {
+    #[cfg(feature = "cuda")]
+    fn constants(&self) -> Constants {
+        let Rule { b1, b2, rate, root, epsilon, .. } = *self;
+        Constants { b1, b2, rate, root, epsilon }
+    }
+
     fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) {
-        state.m.resize(p.len(), 0.0);
-        state.v.resize(p.len(), 0.0);
+        let (m, v) = (state.m.host_mut(), state.v.host_mut());
+        m.resize(p.len(), 0.0);
+        v.resize(p.len(), 0.0);
         let blocks = p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK));
-        let blocks = blocks.zip(state.m.par_chunks_mut(BLOCK)).zip(state.v.par_chunks_mut(BLOCK));
+        let blocks = blocks.zip(m.par_chunks_mut(BLOCK)).zip(v.par_chunks_mut(BLOCK));
         blocks.for_each(|(((p, g), m), v)| vectorise(Update { rule: self, decay: self.decay, p, g, m, v }));
     }
 
     fn rows(&self, table: &mut Table, rows: &[u32], values: &[f32], state: &mut AdamState, step: usize) {
         if state.m.is_empty() {
-            state.m = vec![0.0; table.data.len()];
-            state.v = vec![0.0; table.data.len()];
+            state.m = vec![0.0; table.data().len()].into();
+            state.v = vec![0.0; table.data().len()].into();
             state.last = vec![0; table.rows()];
         }
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_unstable_by_key(|&i| rows[i]);
         let ascending: Vec<u32> = order.iter().map(|&i| rows[i]).collect();
-        let parts = rows_mut(&mut table.data, table.width, &ascending).into_par_iter();
-        let moments = rows_mut(&mut state.m, table.width, &ascending).into_par_iter();
-        let moments = moments.zip(rows_mut(&mut state.v, table.width, &ascending));
+        let width = table.width;
+        let parts = rows_mut(table.data_mut(), width, &ascending).into_par_iter();
+        let moments = rows_mut(state.m.host_mut(), width, &ascending).into_par_iter();
+        let moments = moments.zip(rows_mut(state.v.host_mut(), width, &ascending));
         parts.zip(moments).zip(order).for_each(|((p, (m, v)), i)| {
-            let g = &values[i * table.width..(i + 1) * table.width];
+            let g = &values[i * width..(i + 1) * width];
             vectorise(Update { rule: self, decay: 1.0, p, g, m, v });
         });
         rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
@@ -337,13 +507,14 @@ impl Loop for SumSquares<'_> {
 }
 
 /// One gradient per row, in the order in which the rows first came.
-fn merge(mut entries: Vec<(Vec<u32>, Vec<f32>)>, width: usize) -> (Vec<u32>, Vec<f32>) {
+fn merge(mut entries: Vec<RowGradients>, width: usize) -> (Vec<u32>, Vec<f32>) {
     if entries.len() <= 1 {
-        return entries.pop().unwrap_or_default();
+        let (rows, mut values) = entries.pop().unwrap_or_default();
+        return (rows, std::mem::take(values.host_mut()));
     }
     let (mut rows, mut values, mut place) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (some, grads) in &entries {
-        for (&row, g) in some.iter().zip(grads.chunks(width)) {
+        for (&row, g) in some.iter().zip(grads.host().chunks(width)) {
             let at = *place.entry(row).or_insert_with(|| {
                 rows.push(row);
                 values.resize(values.len() + width, 0f32);
@@ -359,7 +530,7 @@ fn merge(mut entries: Vec<(Vec<u32>, Vec<f32>)>, width: usize) -> (Vec<u32>, Vec
 mod tests {
     use super::*;
     use crate::config::Schedule;
-    use crate::ops::check::noise;
+    use crate::ops::check::{get, get1, noise};
     use crate::ops::tape::matrix;
 
     fn config() -> TrainConfig {
@@ -386,23 +557,24 @@ mod tests {
                 .collect();
             let g = noise(used.len() * width, 100 + step as u64);
             lazy.catch_up("t", &mut table, &used);
-            table.grads.lock().unwrap().push((used.clone(), g.clone()));
+            table.grads.lock().unwrap().push((used.clone(), g.clone().into()));
             let mut none = Grads::leaky();
             lazy.update(&mut none, &mut |f| f("t", Parameter::Table(&mut table)));
             let mut grads = Grads::leaky();
-            let full = grads.get_or_alloc_mut(&dense).unwrap();
+            let mut full = on_host(grads.get_or_alloc_mut(&dense).unwrap());
             for (&r, g) in used.iter().zip(g.chunks(width)) {
                 full[r as usize * width..][..width].copy_from_slice(g);
             }
+            drop(full);
             adam.update(&mut grads, &mut |f| f("t", Parameter::Matrix(&mut dense)));
         }
-        for (a, b) in lazy.settled("t", &table).iter().zip(data(&dense)) {
+        for (a, b) in lazy.settled("t", &table).iter().zip(&data(&dense)[..]) {
             assert!((a - b).abs() < 2e-6, "{a} {b}");
         }
         let all: Vec<u32> = (0..rows as u32).collect();
         let settled = lazy.settled("t", &table);
         lazy.catch_up("t", &mut table, &all);
-        assert_eq!(table.data, settled);
+        assert_eq!(table.data(), settled.host());
     }
 
     /// BertAdam's first step, by its formula: m = 0.1 g, v = 0.001 g², no correction, each tensor clipped to norm 1.
@@ -418,17 +590,17 @@ mod tests {
         let (mut p, mut b) = (matrix(vec![1.0, 1.0], 1, 2), crate::ops::tape::vector(vec![1.0]));
         let mut adam = Adam::new(&config, 10);
         let mut grads = Grads::leaky();
-        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
-        grads.get_or_alloc_mut(&b).unwrap().copy_from_slice(&[0.5]);
+        on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
+        on_host(grads.get_or_alloc_mut(&b).unwrap()).copy_from_slice(&[0.5]);
         adam.update(&mut grads, &mut |f| {
             f("p", Parameter::Matrix(&mut p));
             f("b", Parameter::Vector(&mut b));
         });
         let step = |g: f32| 0.01 * 0.1 * g / ((0.001 * g * g).sqrt() + 1e-6);
-        for (got, g) in [(p[[0, 0]], 0.6), (p[[0, 1]], -0.8)] {
+        for (got, g) in [(get(&p, 0, 0), 0.6), (get(&p, 0, 1), -0.8)] {
             assert!((got - (1.0 - 0.01 * 0.5 - step(g))).abs() < 1e-6, "{got}");
         }
-        assert!((b[[0]] - (1.0 - step(0.5))).abs() < 1e-6, "biases do not decay");
+        assert!((get1(&b, 0) - (1.0 - step(0.5))).abs() < 1e-6, "biases do not decay");
     }
 
     #[test]
@@ -441,10 +613,10 @@ mod tests {
         let mut p = matrix(vec![1.0, 1.0], 1, 2);
         let mut adam = Adam::new(&config(), 10);
         let mut grads = Grads::leaky();
-        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
+        on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
         let norm = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
-        assert_eq!(norm, 5.0);
-        assert!((p[[0, 0]] - 0.99).abs() < 1e-6 && (p[[0, 1]] - 1.01).abs() < 1e-6);
+        assert_eq!(norm.read(), 5.0);
+        assert!((get(&p, 0, 0) - 0.99).abs() < 1e-6 && (get(&p, 0, 1) - 1.01).abs() < 1e-6);
         let size = parameter_norm(&mut |f| f("p", Parameter::Matrix(&mut p)));
         assert!((size - (0.99f32 * 0.99 + 1.01 * 1.01).sqrt()).abs() < 1e-6);
     }
@@ -454,15 +626,16 @@ mod tests {
         let mut p = matrix(vec![0.0, 0.0], 1, 2);
         let mut adam = Adam::new(&TrainConfig { clip: 1.0, ..config() }, 10);
         let mut grads = Grads::leaky();
-        grads.get_or_alloc_mut(&p).unwrap().copy_from_slice(&[3.0, -4.0]);
+        on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
         adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
-        let m = &adam.state["p"].m;
+        let m = adam.state["p"].m.host();
         assert!((m[0] - 0.06).abs() < 1e-6 && (m[1] + 0.08).abs() < 1e-6);
     }
 
     #[test]
     fn several_lookups_of_one_row_add_up() {
-        let merged = merge(vec![(vec![2, 1], vec![1.0, 2.0]), (vec![1, 0], vec![10.0, 5.0])], 1);
+        let merged =
+            merge(vec![(vec![2, 1], vec![1.0, 2.0].into()), (vec![1, 0], vec![10.0, 5.0].into())], 1);
         assert_eq!(merged, (vec![2, 1, 0], vec![1.0, 12.0, 5.0]));
     }
 }

@@ -3,5 +3,5 @@
 mod adam;
 mod schedule;
 
-pub use adam::{Adam, AdamState, Parameter, parameter_norm};
+pub use adam::{Adam, AdamState, Norm, Parameter, Visitor, parameter_norm};
 pub use schedule::LearningRate;

@@ -19,8 +19,8 @@ use crate::inference::Scope;
 use crate::mla::data::{check_width, lines, nlt_file, unit};
 use crate::mla::words::{FILES, Words, small_files};
 use crate::mla::{Acquirer, Entrance, Mla};
-use crate::model::{Stored, Trained, shape};
-use crate::ops::tape::{data_mut, data1_mut, vector};
+use crate::model::Trained;
+use crate::ops::tape::vector;
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Tensors, Tower, TowerTokenizer};
@@ -67,18 +67,10 @@ impl Trained for Mla {
         Mla::visit(self, f);
     }
 
-    fn visit_stored(&mut self, f: Stored) {
-        Mla::visit(self, &mut |name, parameter| {
-            let shape = shape(&parameter);
-            match parameter {
-                Parameter::Matrix(m) => f(name, &shape, data_mut(m)),
-                Parameter::Vector(v) => f(name, &shape, data1_mut(v)),
-                Parameter::Table(t) => f(name, &shape, &mut t.data),
-            }
-        });
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Mla::visit(self, f);
         if !self.entrance.train_table {
-            let table = &mut self.entrance.table;
-            f("entrance.table", &[table.rows(), table.width], &mut table.data);
+            f("entrance.table", Parameter::Table(&mut self.entrance.table));
         }
     }
 }

@@ -129,7 +129,7 @@ impl Counts {
         let mut model = self.model(config);
         let parameters = model.parameter_counts();
         let mut stored = 0;
-        model.visit_stored(&mut |_, _, x| stored += x.len() as u64);
+        model.visit_stored(&mut |_, x| stored += x.count() as u64);
         Estimate { parameters: Some(parameters), memory: Some(self.memory(config, stored)), seconds: None }
     }
 

@@ -108,7 +108,7 @@ impl Tower {
         let width = self.config.width;
         let mut rows = x.chunks_exact_mut(width);
         for s in 0..sentences.len() {
-            let places = self.positions.data.chunks_exact(width);
+            let places = self.positions.data().chunks_exact(width);
             assert!(sentences.length(s) <= self.config.context, "a sentence longer than the context");
             for (row, place) in rows.by_ref().take(sentences.length(s)).zip(places) {
                 row.iter_mut().zip(place).for_each(|(x, p)| *x += p);
@@ -156,17 +156,17 @@ impl Tower {
 
     /// Every weight by name, in a fixed order.
     pub fn visit(&self, f: &mut dyn FnMut(&str, &[f32])) {
-        f("tokens", &self.tokens.data);
-        f("positions", &self.positions.data);
+        f("tokens", self.tokens.data());
+        f("positions", self.positions.data());
         let norm = |name: &str, norm: &Option<NormWeights>, f: &mut dyn FnMut(&str, &[f32])| {
             if let Some(norm) = norm {
-                f(&format!("{name}.scale"), data1(&norm.scale));
-                f(&format!("{name}.shift"), data1(&norm.shift));
+                f(&format!("{name}.scale"), &data1(&norm.scale));
+                f(&format!("{name}.shift"), &data1(&norm.shift));
             }
         };
         let layer = |name: &str, layer: &Projection, f: &mut dyn FnMut(&str, &[f32])| {
-            f(&format!("{name}.weight"), data(&layer.weights.weight));
-            f(&format!("{name}.bias"), data1(&layer.weights.bias));
+            f(&format!("{name}.weight"), &data(&layer.weights.weight));
+            f(&format!("{name}.bias"), &data1(&layer.weights.bias));
         };
         norm("embedding_norm", &self.embedding_norm, f);
         for (n, block) in self.blocks.iter().enumerate() {

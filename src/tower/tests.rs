@@ -136,7 +136,7 @@ fn names_of_other_times_and_places_are_known() {
     assert_eq!(before.encode(&sentences, pass), after.encode(&sentences, pass));
     let (config, table) = read::token_embedding(folder.path()).expect("a table");
     assert_eq!(table.len(), config.vocabulary * config.width);
-    assert_eq!(table[..], after.tokens.data[..]);
+    assert_eq!(table[..], after.tokens.data()[..]);
 }
 
 #[test]

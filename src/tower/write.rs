@@ -1,5 +1,6 @@
 //! From a tower to the files of Hugging Face's layout, which transformers reads as `CLIPTextModelWithProjection`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -64,8 +65,8 @@ impl Tower {
         let (width, config) = (self.config.width, &self.config);
         let mut tensors = Tensors(Vec::new());
         let name = |kind: &str| format!("text_model.embeddings.{kind}_embedding.weight");
-        tensors.push(name("token"), &[config.vocabulary, width], &self.tokens.data);
-        tensors.push(name("position"), &[config.context, width], &self.positions.data);
+        tensors.push(name("token"), &[config.vocabulary, width], self.tokens.data());
+        tensors.push(name("position"), &[config.context, width], self.positions.data());
         for (n, block) in self.blocks.iter().enumerate() {
             let name = |part: &str| format!("text_model.encoder.layers.{n}.{part}");
             tensors.norm(&name("layer_norm1"), &block.attention.norm);
@@ -83,17 +84,20 @@ impl Tower {
         }
         // transformers asks for it.
         let about = HashMap::from([("format".to_string(), "pt".to_string())]);
-        safetensors::serialize(tensors.0, Some(about)).expect("tensors of distinct names")
+        let views = tensors.0.iter().map(|(name, shape, x)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(x));
+            (name, view.expect("as many numbers as the shape says"))
+        });
+        safetensors::serialize(views, Some(about)).expect("tensors of distinct names")
     }
 }
 
 /// Tensors on their way into the file.
-struct Tensors<'a>(Vec<(String, TensorView<'a>)>);
+struct Tensors<'a>(Vec<(String, Vec<usize>, Cow<'a, [f32]>)>);
 
 impl<'a> Tensors<'a> {
-    fn push(&mut self, name: String, shape: &[usize], x: &'a [f32]) {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytemuck::cast_slice(x));
-        self.0.push((name, view.expect("as many numbers as the shape says")));
+    fn push(&mut self, name: String, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) {
+        self.0.push((name, shape.to_vec(), x.into()));
     }
 
     fn norm(&mut self, name: &str, norm: &'a Option<NormWeights>) {
@@ -110,8 +114,8 @@ impl<'a> Tensors<'a> {
         let (weight, bias) = (data(&layer.weights.weight), data1(&layer.weights.bias));
         let parts = weight.chunks(outputs * inputs).zip(bias.chunks(outputs));
         for (name, (weight, bias)) in names.iter().zip(parts) {
-            self.push(format!("{name}.weight"), &[outputs, inputs], weight);
-            self.push(format!("{name}.bias"), &[outputs], bias);
+            self.push(format!("{name}.weight"), &[outputs, inputs], weight.to_vec());
+            self.push(format!("{name}.bias"), &[outputs], bias.to_vec());
         }
     }
 }

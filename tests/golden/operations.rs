@@ -8,7 +8,7 @@ use tinyglot::device::{Dev, Matrix};
 use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
 use tinyglot::ops::recurrent::{RecurrentWeights, gru, lstm};
 use tinyglot::ops::sequences::Sequences;
-use tinyglot::ops::tape::{Grads, data, data1, matrix, vector};
+use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host, vector};
 use tinyglot::optim::{Adam, Parameter};
 
 use crate::{Golden, near};
@@ -40,13 +40,13 @@ fn recurrent_states_and_gradients() {
             let want = |of: &str| golden.floats(&format!("{name}.{pooling}.{of}"));
             let tokens = matrix(golden.floats("tokens"), 7, 4);
             let states = cell(tokens.leaky_trace(), &weights, &sentences, kind, Precision::F32);
-            near(&format!("{name} {pooling}"), data(&states), &want("states"), 1e-6);
+            near(&format!("{name} {pooling}"), &data(&states), &want("states"), 1e-6);
             let grads = (states * matrix(want("pull"), sentences.len(), 5)).sum::<Rank0, _>().backward();
             let what = format!("{name} {pooling}, gradient of");
-            near(&format!("{what} tokens"), data(&grads.get(&tokens)), &want("tokens"), 1e-5);
+            near(&format!("{what} tokens"), &data(&grads.get(&tokens)), &want("tokens"), 1e-5);
             near(
                 &format!("{what} weight_hh"),
-                data(&grads.get(&weights.weight_hh)),
+                &data(&grads.get(&weights.weight_hh)),
                 &want("weight_hh"),
                 1e-5,
             );
@@ -65,12 +65,12 @@ fn batch_normalisation_in_training_and_after() {
     };
     let batches: Vec<Matrix> = golden.floats("norm.x").chunks(24).map(|x| matrix(x.to_vec(), 6, 4)).collect();
     for (x, want) in batches.iter().zip(golden.floats("norm.training").chunks(24)) {
-        near("training", data(&batch_norm_relu_dropout(x.leaky_trace(), &mut weights, 0.0, 0)), want, 1e-6);
+        near("training", &data(&batch_norm_relu_dropout(x.leaky_trace(), &mut weights, 0.0, 0)), want, 1e-6);
     }
-    near("running mean", data1(&weights.mean), &golden.floats("norm.mean"), 1e-6);
-    near("running variance", data1(&weights.variance), &golden.floats("norm.variance"), 1e-6);
+    near("running mean", &data1(&weights.mean), &golden.floats("norm.mean"), 1e-6);
+    near("running variance", &data1(&weights.variance), &golden.floats("norm.variance"), 1e-6);
     let after = batch_norm_relu_dropout(batches[0].clone(), &mut weights, 0.5, 0);
-    near("inference", data(&after), &golden.floats("norm.inference"), 1e-6);
+    near("inference", &data(&after), &golden.floats("norm.inference"), 1e-6);
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn adam_with_bias_correction_decay_and_clipping() {
         let mut adam = Adam::new(&config, 20);
         for gradient in golden.floats("adam.gradients").chunks(12) {
             let mut grads = Grads::leaky();
-            grads.get_or_alloc_mut(&p).expect("memory").copy_from_slice(gradient);
+            on_host(grads.get_or_alloc_mut(&p).expect("memory")).copy_from_slice(gradient);
             adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
         }
-        near(name, data(&p), &golden.floats(&format!("{name}.end")), 1e-6);
+        near(name, &data(&p), &golden.floats(&format!("{name}.end")), 1e-6);
     }
 }

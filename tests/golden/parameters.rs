@@ -18,9 +18,9 @@ fn model(features: usize, used: usize, change: impl FnOnce(&mut RawConfig)) -> M
 /// Name and shape of everything that is stored, sorted.
 fn stored(model: &mut Model) -> Vec<String> {
     let mut names = Vec::new();
-    model.visit_stored(&mut |name, shape, x| {
-        assert_eq!(x.len(), shape.iter().product::<usize>(), "{name}");
-        names.push(format!("{name} {shape:?}"));
+    model.visit_stored(&mut |name, x| {
+        assert_eq!(x.floats().len(), x.count(), "{name}");
+        names.push(format!("{name} {:?}", x.shape()));
     });
     names.sort();
     names
@@ -246,7 +246,7 @@ fn where_words_started_is_stored_and_not_counted() {
 fn word_drift_pulls_the_rows_of_the_batch_to_their_start() {
     let mut model = model(9, 10, |raw| raw.loss.word_drift = 1.0);
     for (l, start) in model.word_starts.iter_mut().enumerate() {
-        start.data.iter_mut().enumerate().for_each(|(i, x)| *x = (l * 30 + i) as f32 * 0.1);
+        start.data_mut().iter_mut().enumerate().for_each(|(i, x)| *x = (l * 30 + i) as f32 * 0.1);
     }
     let rows = TokenRows { own: vec![vec![4, 1], vec![], vec![0]], ..Default::default() };
     let drift = model.word_drift::<OwnedTape<f32, _>>(&rows);
@@ -258,7 +258,7 @@ fn word_drift_pulls_the_rows_of_the_batch_to_their_start() {
         drift.backward();
         let [(got, gradient)] = &model.embedding.own[l].words.take_grads()[..] else { panic!("one entry") };
         // The words are zero.
-        assert_eq!((got, gradient), (&rows, &start.iter().map(|x| -x).collect()));
+        assert_eq!((got, gradient), (&rows, &start.iter().map(|x| -x).collect::<Vec<f32>>().into()));
     }
 }
 

@@ -10,7 +10,7 @@ use tinyglot::embedding::Slot;
 use tinyglot::embedding::lexicon::Collector;
 use tinyglot::model::Model;
 use tinyglot::objective::{Term, objective};
-use tinyglot::ops::tape::{Grads, data, data1, matrix};
+use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host};
 use tinyglot::optim::{Adam, Parameter};
 
 use crate::{Golden, blank, file, near, near_within};
@@ -51,20 +51,21 @@ fn follow(name: &str) {
         let (sum, terms) =
             objective(&mut model, &batch, config.loss(), config.train().precision, progress, step as u64);
         let sum = sum.expect("something to compare");
-        losses.push(sum.array());
+        let (loss, terms) = terms.read();
+        losses.push(loss);
         let mut grads = sum.backward();
         check_terms(&terms, step, &golden);
         if step == 0 {
             check_gradients(&mut model, &mut grads, &golden);
-            near("running mean", data1(&model.image.norm.mean), &golden.floats("norm.mean"), 1e-6);
+            near("running mean", &data1(&model.image.norm.mean), &golden.floats("norm.mean"), 1e-6);
             near(
                 "running variance",
-                data1(&model.image.norm.variance),
+                &data1(&model.image.norm.variance),
                 &golden.floats("norm.variance"),
                 1e-6,
             );
             let inference = model.image.forward::<NoneTape>(batch.images.clone(), 0);
-            near("pictures after training", data(&inference), &golden.floats("image.inference"), 1e-5);
+            near("pictures after training", &data(&inference), &golden.floats("image.inference"), 1e-5);
         }
         adam.update(&mut grads, &mut |f| model.visit(f));
     }
@@ -75,8 +76,8 @@ fn follow(name: &str) {
 fn start(config: &Config, golden: &Golden) -> Model {
     let mut model = blank(config, config.embedding().latents, FEATURES);
     let mut named = Vec::new();
-    model.visit_stored(&mut |name, _, x| {
-        x.copy_from_slice(&golden.floats(&format!("weight.{name}")));
+    model.visit_stored(&mut |name, mut x| {
+        x.set(&golden.floats(&format!("weight.{name}")));
         named.push(name.to_string());
     });
     named.sort();
@@ -140,10 +141,10 @@ fn catch_up(adam: &mut Adam, model: &mut Model, batch: &Batch) {
 fn check_vectors(model: &mut Model, batch: &Batch, golden: &Golden) {
     let tokens = model.embedding.forward::<NoneTape>(&batch.tokens, Default::default());
     let text = model.text.forward(tokens, &Arc::new(batch.whole()), 0);
-    near("sentences", data(&text), &golden.floats("text"), 1e-5);
+    near("sentences", &data(&text), &golden.floats("text"), 1e-5);
     let norm = model.image.norm.clone();
     let images = model.image.forward::<OwnedTape<f32, _>>(batch.images.clone(), 0);
-    near("pictures", data(&images), &golden.floats("image"), 1e-5);
+    near("pictures", &data(&images), &golden.floats("image"), 1e-5);
     model.image.norm = norm; // the running statistics have moved
 }
 
@@ -163,11 +164,11 @@ fn check_gradients(model: &mut Model, grads: &mut Grads, golden: &Golden) {
     let mut got = BTreeMap::new();
     model.visit(&mut |name, parameter| {
         let gradient = match parameter {
-            Parameter::Matrix(p) => grads.get_or_alloc_mut(p).expect("memory").to_vec(),
-            Parameter::Vector(p) => grads.get_or_alloc_mut(p).expect("memory").to_vec(),
+            Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
+            Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
             Parameter::Table(table) => {
                 let entries = table.take_grads();
-                let mut all = vec![0.0; table.data.len()];
+                let mut all = vec![0.0; table.data().len()];
                 for (rows, values) in &entries {
                     for (&row, g) in rows.iter().zip(values.chunks(table.width)) {
                         all[row as usize * table.width..][..table.width]

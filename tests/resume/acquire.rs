@@ -11,7 +11,7 @@ use tinyglot::corpus::Corpus;
 use tinyglot::mla::train::Acquisition;
 use tinyglot::run::MlaRun;
 use tinyglot::run::start::Place;
-use tinyglot::train::stages::Trainer;
+use tinyglot::train::Trainer;
 use tinyglot::train::{End, Event};
 
 use crate::acquisition::write;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tinyglot::ops::tape::data1_mut;
+use tinyglot::train::smalr::Smalr;
 use tinyglot::train::{End, Trainer};
 
 use crate::{Place, assert_same, go_on, resume};
@@ -14,11 +15,17 @@ fn a_loss_that_is_not_a_number_stops_and_is_named() {
     let (straight, run) = (place.copy("straight"), place.run());
     go_on(&run, Some(7), |_| ()).unwrap();
     let before = checkpoint(&run);
-    type Poison = fn(&mut Trainer);
+    type Poison = fn(&mut Trainer<Smalr>);
     let poisons: [(Poison, &str); 3] = [
-        (|t| data1_mut(&mut t.model.text.output.as_mut().expect("a layer").bias)[3] = f32::NAN, "`triplet`"),
-        (|t| data1_mut(&mut t.model.adversary.as_mut().unwrap().bias)[0] = f32::NAN, "`adversary`"),
-        (|t| data1_mut(&mut t.model.mclm.encoder.as_mut().unwrap().1.bias)[1] = f32::INFINITY, "`mclm_lstm`"),
+        (
+            |t| data1_mut(&mut t.learner.model.text.output.as_mut().expect("a layer").bias)[3] = f32::NAN,
+            "`triplet`",
+        ),
+        (|t| data1_mut(&mut t.learner.model.adversary.as_mut().unwrap().bias)[0] = f32::NAN, "`adversary`"),
+        (
+            |t| data1_mut(&mut t.learner.model.mclm.encoder.as_mut().unwrap().1.bias)[1] = f32::INFINITY,
+            "`mclm_lstm`",
+        ),
     ];
     for (poison, term) in poisons {
         let message = go_on(&run, None, poison).unwrap_err().to_string();
@@ -60,7 +67,7 @@ fn metrics_on_a_full_disk_stop_and_leave_the_checkpoint() {
     go_on(&run, Some(7), |_| ()).unwrap();
     let before = checkpoint(&run);
     let (metrics, kept) = (run.join("metrics.jsonl"), run.join("kept"));
-    let full = |_: &mut Trainer| {
+    let full = |_: &mut Trainer<Smalr>| {
         fs::rename(&metrics, &kept).unwrap();
         std::os::unix::fs::symlink("/dev/full", &metrics).unwrap();
     };

@@ -25,7 +25,8 @@ use tinyglot::optim::Adam;
 use tinyglot::prepare::{encode, prepare};
 use tinyglot::report::metrics::{self, MetricsLine};
 use tinyglot::scenes::{self, ScenesConfig};
-use tinyglot::train::{End, Event, Trainer};
+use tinyglot::train::smalr::Smalr;
+use tinyglot::train::{End, Event, Learner, Trainer};
 use tinyglot::{Error, Result};
 
 /// Everything that keeps a state, in small: 40 pictures, 5 steps an epoch, 6 epochs.
@@ -163,9 +164,10 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         assert!(one.slots == other.slots, "captions read from the run are those it was prepared with");
     }
     let lexicon = &prepared.encoder.lexicon;
-    let mut trainer = Trainer::new(config, &corpus, lexicon, &prepared.train, Vec::new(), &folder, model);
+    let learner = Smalr::new(config, &corpus, lexicon, &prepared.train, Vec::new(), model);
+    let mut trainer = Trainer::new(config, &folder, learner);
     let (adam, state) = (Adam::new(config.train(), STEPS), trainer.state.clone());
-    folder.save(Which::Latest, &mut trainer.model, Some((&adam, &BTreeMap::new())), &state)
+    folder.save(Which::Latest, trainer.learner.model(), Some((&adam, &BTreeMap::new())), &state)
 }
 
 fn encode_training(encoder: &Encoder, corpus: &Corpus) -> Vec<Captions> {
@@ -174,7 +176,7 @@ fn encode_training(encoder: &Encoder, corpus: &Corpus) -> Vec<Captions> {
 
 /// Goes on with a run as a new process would: from nothing but the disk. `before` may change the trainer; `stop` tells
 /// after which step the flag is raised.
-fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer)) -> Result<End> {
+fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<Smalr>)) -> Result<End> {
     let folder = RunFolder::new(path);
     let (config, info) = (folder.config()?, folder.info()?);
     let corpus = Corpus::load(config.data(), config.base())?;
@@ -183,7 +185,8 @@ fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer)) ->
     let model = Model::new(&config, embedding, info.features, 0);
     let train = encode_training(&encoder, &corpus);
     let validation = (0..info.languages.len()).map(|l| encode(&encoder, &corpus.val, l)).collect();
-    let mut trainer = Trainer::new(&config, &corpus, &encoder.lexicon, &train, validation, &folder, model);
+    let learner = Smalr::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     before(&mut trainer);
     let flag = AtomicBool::new(false);

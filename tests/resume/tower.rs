@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use tinyglot::Result;
-use tinyglot::clip::train::Contrast;
+use tinyglot::clip::train::TowerTraining;
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
 use tinyglot::run::ClipRun;
 use tinyglot::run::start::{Earlier, Place};
-use tinyglot::train::stages::Trainer;
+use tinyglot::train::Trainer;
 use tinyglot::train::{End, Event};
 
 use crate::acquisition::{write, write_tower};
@@ -31,7 +31,7 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
         true => ClipRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
         false => ClipRun::begin(&config, &corpus, Place::new(&path)?)?,
     };
-    let learner = Contrast::new(&run.config, &corpus, run.clip);
+    let learner = TowerTraining::new(&run.config, &corpus, run.clip);
     let mut trainer = Trainer::new(&run.config, &run.folder, learner);
     if resumed {
         trainer.resume()?;

@@ -87,6 +87,8 @@ pub enum Optimizer {
 pub enum Precision {
     #[default]
     F32,
+    /// Inputs of matrix products rounded to TF32's ten bits, f32 sums; on a CPU as `f32`.
+    Tf32,
     /// bf16 inputs of matrix products, f32 sums.
     Bf16,
 }

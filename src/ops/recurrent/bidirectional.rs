@@ -7,6 +7,7 @@ use dfdx::prelude::*;
 use super::{RecurrentWeights, gru};
 use crate::config::{Pooling, Precision};
 use crate::device::{Dev, Matrix};
+use crate::ops::linear::blend;
 use crate::ops::sequences::Sequences;
 
 /// The mean of two GRUs, one of which reads each sentence from its end (Schuster & Paliwal 1997; the mean is LIWE's); otherwise as
@@ -28,7 +29,7 @@ pub fn bidirectional_gru<T: Tape<f32, Dev> + 'static>(
         reversed.push(sentences.get(s).iter().rev().take(count).copied());
     }
     let back = gru(tokens.with_empty_tape(), backward, &Arc::new(reversed), pooling, precision);
-    (gru(tokens, forward, sentences, pooling, precision) + back) * 0.5
+    blend(gru(tokens, forward, sentences, pooling, precision), 0.5, back, 0.5)
 }
 
 #[cfg(test)]

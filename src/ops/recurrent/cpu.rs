@@ -14,7 +14,7 @@ use crate::ops::rows::add_columns;
 use crate::ops::scratch::Scratch;
 use crate::ops::sequences::{Occurrences, Sequences};
 use crate::ops::simd::{Loop, vectorise};
-use crate::ops::tape::{Grads, data, data1};
+use crate::ops::tape::{Grads, data, data1, on_host};
 
 /// At most so many chunks, and at least so many sentences in each, as every time step of a chunk reads all weights: numbers that
 /// do not depend on the machine, so that sums are formed in the same order on any.
@@ -99,14 +99,15 @@ pub fn forward<C: Cell>(
     let mut inputs = Scratch::dirty(distinct * gates); // (distinct, gates · hidden)
     let shared = C::SHARED * hidden;
     inputs.par_chunks_mut(gates).for_each(|row| {
-        row.copy_from_slice(bias_ih);
-        row[..shared].iter_mut().zip(bias_hh).for_each(|(x, b)| *x += b);
+        row.copy_from_slice(&bias_ih);
+        row[..shared].iter_mut().zip(&bias_hh[..]).for_each(|(x, b)| *x += b);
     });
     let width = weights.weight_ih.shape().1;
-    let weight_ih = View::new(data(&weights.weight_ih), gates, width);
+    let weight_ih = data(&weights.weight_ih);
+    let weight_ih = View::new(&weight_ih, gates, width);
     matmul(View::new(x, distinct, width), weight_ih.t(), &mut inputs, true, precision);
 
-    let recurrent = Packed::new(View::new(data(&weights.weight_hh), gates, hidden).t(), precision);
+    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden).t(), precision);
     let chunks = deal(sentences);
     let states: Vec<ChunkState> = chunks
         .par_iter()
@@ -285,7 +286,7 @@ pub fn backward<C: Cell>(
     let distinct = x.shape().0;
     let (hidden, width) = (weights.weight_hh.shape().1, weights.weight_ih.shape().1);
     let (gates, precision) = (C::GATES * hidden, saved.precision);
-    let recurrent = Packed::new(View::new(data(&weights.weight_hh), gates, hidden), precision);
+    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden), precision);
     let (sentences, pooling) = (saved.sentences.clone(), saved.pooling);
     saved.chunks.par_iter().zip(&mut saved.states).for_each(|(chunk, state)| {
         unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling)
@@ -293,8 +294,9 @@ pub fn backward<C: Cell>(
 
     let inputs = input_gradient::<C>(&saved, distinct, hidden); // (distinct, gates · hidden)
     let d = View::new(&inputs, distinct, gates);
-    let weight_ih = View::new(data(&weights.weight_ih), gates, width);
-    matmul(d, weight_ih, grads.get_or_alloc_mut(x)?, true, precision);
+    let weight_ih = data(&weights.weight_ih);
+    let weight_ih = View::new(&weight_ih, gates, width);
+    matmul(d, weight_ih, &mut on_host(grads.get_or_alloc_mut(x)?), true, precision);
     if !weights_learn {
         return Ok(());
     }
@@ -312,12 +314,13 @@ pub fn backward<C: Cell>(
             Some((gates.t(), View::new(states, rows, hidden)))
         })
         .collect();
-    add_products(&products, grads.get_or_alloc_mut(&weights.weight_hh)?, precision);
-    let x = View::new(data(x), distinct, width);
-    matmul(d.t(), x, grads.get_or_alloc_mut(&weights.weight_ih)?, true, precision);
+    add_products(&products, &mut on_host(grads.get_or_alloc_mut(&weights.weight_hh)?), precision);
+    let x = data(x);
+    let x = View::new(&x, distinct, width);
+    matmul(d.t(), x, &mut on_host(grads.get_or_alloc_mut(&weights.weight_ih)?), true, precision);
     let rows: Vec<&[f32]> = inputs.chunks(gates).collect();
-    add_columns(grads.get_or_alloc_mut(&weights.bias_ih)?, &rows);
-    let bias_hh = grads.get_or_alloc_mut(&weights.bias_hh)?;
+    add_columns(&mut on_host(grads.get_or_alloc_mut(&weights.bias_ih)?), &rows);
+    let mut bias_hh = on_host(grads.get_or_alloc_mut(&weights.bias_hh)?);
     let shared = C::SHARED * hidden;
     let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..shared]).collect();
     add_columns(&mut bias_hh[..shared], &rows);

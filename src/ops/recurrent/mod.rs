@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
+use super::on_gpu;
 use super::sequences::Sequences;
 use super::tape::{data, matrix, record};
 use crate::config::{Pooling, Precision};
@@ -84,10 +85,11 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     precision: Precision,
     weights_learn: bool,
 ) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.recurrent(C::GATES, tokens, weights, sentences, pooling, precision, weights_learn));
     let (x, tape) = tokens.split_tape();
     let hidden = weights.weight_hh.shape().1;
     let (out, saved) =
-        cpu::forward::<C>(data(&x), x.shape().0, weights, sentences, pooling, precision, T::OWNS_TAPE);
+        cpu::forward::<C>(&data(&x), x.shape().0, weights, sentences, pooling, precision, T::OWNS_TAPE);
     let out = matrix(out, sentences.len(), hidden);
     let Some(saved) = saved else { return out.put_tape(tape) };
     let weights = weights.clone();
@@ -100,6 +102,7 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
 mod tests {
     use super::*;
     use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::ops::tape::on_host;
     use crate::ops::tape::vector;
 
     const HIDDEN: usize = 5;
@@ -170,9 +173,9 @@ mod tests {
             assert_eq!(whole.get(&x).as_vec(), through.get(&x).as_vec());
             assert!(whole.get(&w.weight_hh).as_vec().iter().any(|&g| g != 0.0));
             for weight in [&w.weight_ih, &w.weight_hh] {
-                assert!(through.get_or_alloc_mut(weight).unwrap().iter().all(|&g| g == 0.0));
+                assert!(on_host(through.get_or_alloc_mut(weight).unwrap()).iter().all(|&g| g == 0.0));
             }
-            assert!(through.get_or_alloc_mut(&w.bias_ih).unwrap().iter().all(|&g| g == 0.0));
+            assert!(on_host(through.get_or_alloc_mut(&w.bias_ih).unwrap()).iter().all(|&g| g == 0.0));
         }
     }
 

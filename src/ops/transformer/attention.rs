@@ -1,11 +1,13 @@
 //! x + output(attention(input(x))): the first half of a transformer block (Vaswani et al. 2017, section 3.2).
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::norm::NormOnHost;
 use super::{NormWeights, Pass, Projection, ROWS, cut, sum_rows, weight_gradient};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
@@ -13,7 +15,7 @@ use crate::ops::matmul::{Packed, View};
 use crate::ops::scratch::Scratch;
 use crate::ops::sequences::Sequences;
 use crate::ops::simd::{Loop, dot, exp, fma, vectorise};
-use crate::ops::tape::{data, matrix, record};
+use crate::ops::tape::{data, matrix, on_host, record};
 
 #[derive(Clone)]
 pub struct AttentionWeights {
@@ -48,23 +50,26 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
     let mut kept = Scratch::dirty(tokens * keep);
     let mut out = data(&x).to_vec();
     let groups = Groups::new(sentences);
-    weights.forward(data(&x), &mut out, &mut kept, keep, &groups, pass.precision);
+    weights.forward(&data(&x), &mut out, &mut kept, keep, &groups, pass.precision);
     let weights = weights.clone();
     record!(tape, matrix(out, tokens, width), |grads, g| {
         let trained = weights.input.is_trained();
         let mut parts = Parts::new(tokens, width, trained);
-        let to = grads.get_or_alloc_mut(&x)?;
-        weights.backward(data(&x), &g, &kept, to, &mut parts, &groups, pass.precision);
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, &groups, pass.precision);
+        drop(to);
         if trained {
             let (input, output) = (&weights.input.weights, &weights.output.weights);
-            let to = grads.get_or_alloc_mut(&input.weight)?;
-            weight_gradient(&parts.d_qkv, &parts.input, (3 * width, width), to, pass.precision);
-            sum_rows(&parts.d_qkv, grads.get_or_alloc_mut(&input.bias)?);
-            let to = grads.get_or_alloc_mut(&output.weight)?;
-            weight_gradient(&g, &parts.context, (width, width), to, pass.precision);
-            sum_rows(&g, grads.get_or_alloc_mut(&output.bias)?);
+            let mut to = on_host(grads.get_or_alloc_mut(&input.weight)?);
+            weight_gradient(&parts.d_qkv, &parts.input, (3 * width, width), &mut to, pass.precision);
+            drop(to);
+            sum_rows(&parts.d_qkv, &mut on_host(grads.get_or_alloc_mut(&input.bias)?));
+            let mut to = on_host(grads.get_or_alloc_mut(&output.weight)?);
+            weight_gradient(&g, &parts.context, (width, width), &mut to, pass.precision);
+            drop(to);
+            sum_rows(&g, &mut on_host(grads.get_or_alloc_mut(&output.bias)?));
             if let Some(norm) = &weights.norm {
-                norm.weight_gradients(data(&x), &parts.d_input, grads)?;
+                norm.weight_gradients(&data(&x), &parts.d_input, grads)?;
             }
         }
     })
@@ -120,7 +125,50 @@ impl Parts {
     }
 }
 
+/// What threads share of a layer, on the host.
+struct Shared<'a> {
+    norm: Option<NormOnHost<'a>>,
+    input_bias: Cow<'a, [f32]>,
+    output_bias: Cow<'a, [f32]>,
+    width: usize,
+    heads: usize,
+    causal: bool,
+}
+
+impl Shared<'_> {
+    /// Queries, keys and values (tokens, 3 · width).
+    fn projected(&self, x: &[f32], input: &Packed) -> Scratch {
+        let (width, rows) = (self.width, x.len() / self.width);
+        let mut normed = Scratch::dirty(0);
+        let mut qkv = Scratch::dirty(3 * x.len());
+        qkv.chunks_mut(3 * width).for_each(|row| row.copy_from_slice(&self.input_bias));
+        let x = NormOnHost::of(&self.norm, x, &mut normed);
+        input.multiply(View::new(x, rows, width), &mut qkv, 3 * width, true);
+        qkv
+    }
+
+    fn contexts(&self, qkv: &[f32], sentences: &[Range<usize>], context: &mut [f32]) {
+        let (width, heads, causal) = (self.width, self.heads, self.causal);
+        for sentence in sentences {
+            let qkv = &qkv[of(sentence, 3 * width)];
+            let context = &mut context[of(sentence, width)];
+            vectorise(Forward { qkv, context, width, heads, causal });
+        }
+    }
+}
+
 impl AttentionWeights {
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            norm: self.norm.as_ref().map(|norm| norm.on_host()),
+            input_bias: self.input.bias(),
+            output_bias: self.output.bias(),
+            width: self.input.inputs(),
+            heads: self.heads,
+            causal: self.causal,
+        }
+    }
+
     /// Adds the layer's result to `out`; `kept` (tokens, `keep`) receives queries, keys and values.
     fn forward(
         &self,
@@ -131,51 +179,20 @@ impl AttentionWeights {
         groups: &Groups,
         precision: Precision,
     ) {
-        let width = self.input.inputs();
+        let (width, shared) = (self.input.inputs(), self.shared());
         let (input, output) = (self.input.forward(precision), self.output.forward(precision));
         let tasks = cut(out, width, &groups.rows).into_par_iter().zip(cut(kept, keep, &groups.rows));
         tasks.zip(&groups.rows).zip(&groups.sentences).for_each(|(((out, kept), rows), sentences)| {
-            let qkv = self.projected(&x[of(rows, width)], &input);
+            let qkv = shared.projected(&x[of(rows, width)], &input);
             if keep > 0 {
                 kept.copy_from_slice(&qkv);
             }
             let mut context = Scratch::dirty(out.len());
-            self.contexts(&qkv, sentences, &mut context);
+            shared.contexts(&qkv, sentences, &mut context);
             out.chunks_mut(width)
-                .for_each(|row| row.iter_mut().zip(self.output.bias()).for_each(|(o, b)| *o += b));
+                .for_each(|row| row.iter_mut().zip(&shared.output_bias[..]).for_each(|(o, b)| *o += b));
             output.multiply(View::new(&context, rows.len(), width), out, width, true);
         });
-    }
-
-    /// Queries, keys and values (tokens, 3 · width).
-    fn projected(&self, x: &[f32], input: &Packed) -> Scratch {
-        let width = self.input.inputs();
-        let rows = x.len() / width;
-        let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
-        let mut qkv = Scratch::dirty(3 * x.len());
-        qkv.chunks_mut(3 * width).for_each(|row| row.copy_from_slice(self.input.bias()));
-        input.multiply(View::new(self.normed(x, &mut normed), rows, width), &mut qkv, 3 * width, true);
-        qkv
-    }
-
-    /// x, normalised into `normed` where there is a norm.
-    fn normed<'a>(&self, x: &'a [f32], normed: &'a mut [f32]) -> &'a [f32] {
-        match &self.norm {
-            Some(norm) => {
-                norm.normalise(x, normed);
-                normed
-            }
-            None => x,
-        }
-    }
-
-    fn contexts(&self, qkv: &[f32], sentences: &[Range<usize>], context: &mut [f32]) {
-        let width = self.input.inputs();
-        for sentence in sentences {
-            let qkv = &qkv[of(sentence, 3 * width)];
-            let context = &mut context[of(sentence, width)];
-            vectorise(Forward { qkv, context, width, heads: self.heads, causal: self.causal });
-        }
     }
 
     /// Adds the gradient of x to `to`, and fills the parts of trained weights.
@@ -190,7 +207,7 @@ impl AttentionWeights {
         groups: &Groups,
         precision: Precision,
     ) {
-        let width = self.input.inputs();
+        let (width, shared) = (self.input.inputs(), self.shared());
         let trained = self.input.is_trained();
         let again = kept.is_empty().then(|| self.input.forward(precision));
         let (input, output) = (self.input.backward(precision), self.output.backward(precision));
@@ -205,28 +222,28 @@ impl AttentionWeights {
             .zip(cut(&mut parts.d_input, wide(width), &groups.rows));
         tasks.for_each(|((((((to, rows), sentences), part_in), part_context), part_dqkv), part_di)| {
             let (count, x, g) = (rows.len(), &x[of(rows, width)], &g[of(rows, width)]);
-            let computed = again.as_ref().map(|input| self.projected(x, input));
+            let computed = again.as_ref().map(|input| shared.projected(x, input));
             let qkv = computed.as_deref().unwrap_or_else(|| &kept[of(rows, 3 * width)]);
             let mut d_context = Scratch::dirty(count * width);
             output.multiply(View::new(g, count, width), &mut d_context, width, false);
             let mut d_qkv = Scratch::zeroed(count * 3 * width);
             for sentence in sentences {
                 let (three, one) = (of(sentence, 3 * width), of(sentence, width));
-                let (heads, causal) = (self.heads, self.causal);
+                let (heads, causal) = (shared.heads, shared.causal);
                 let (qkv, g, d_qkv) = (&qkv[three.clone()], &d_context[one], &mut d_qkv[three]);
                 vectorise(Backward { qkv, g, d_qkv, width, heads, causal });
             }
             let mut d_input = Scratch::dirty(count * width);
             input.multiply(View::new(&d_qkv, count, 3 * width), &mut d_input, width, false);
             to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-            match &self.norm {
+            match &shared.norm {
                 Some(norm) => norm.pull(x, &d_input, to),
                 None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
             }
             if trained {
-                let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
-                part_in.copy_from_slice(self.normed(x, &mut normed));
-                self.contexts(qkv, sentences, part_context);
+                let mut normed = Scratch::dirty(0);
+                part_in.copy_from_slice(NormOnHost::of(&shared.norm, x, &mut normed));
+                shared.contexts(qkv, sentences, part_context);
                 part_dqkv.copy_from_slice(&d_qkv);
                 part_di.copy_from_slice(&d_input);
             }

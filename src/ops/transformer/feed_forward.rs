@@ -1,16 +1,18 @@
 //! x + outer(activation(inner(x))): the second half of a transformer block, and a language acquirer.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::norm::NormOnHost;
 use super::{Activation, NormWeights, Pass, Projection, cut, row_groups, sum_rows, weight_gradient};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
-use crate::ops::matmul::View;
+use crate::ops::matmul::{Packed, View};
 use crate::ops::scratch::Scratch;
-use crate::ops::tape::{data, matrix, record};
+use crate::ops::tape::{data, matrix, on_host, record};
 
 #[derive(Clone)]
 pub struct FeedForwardWeights {
@@ -38,24 +40,27 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     let keep = if T::OWNS_TAPE && !pass.recompute { hidden } else { 0 };
     let mut kept = Scratch::dirty(rows * keep);
     let mut out = data(&x).to_vec();
-    weights.forward(data(&x), &mut out, &mut kept, keep, pass.precision);
+    weights.forward(&data(&x), &mut out, &mut kept, keep, pass.precision);
     let weights = weights.clone();
     record!(tape, matrix(out, rows, width), |grads, g| {
         let trained = weights.inner.is_trained();
         let mut parts = Parts::new(rows, width, hidden, trained);
-        let to = grads.get_or_alloc_mut(&x)?;
-        weights.backward(data(&x), &g, &kept, to, &mut parts, pass.precision);
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, pass.precision);
+        drop(to);
         if trained {
             let (inner, outer) = (&weights.inner.weights, &weights.outer.weights);
             let size = (hidden, width);
-            let to = grads.get_or_alloc_mut(&inner.weight)?;
-            weight_gradient(&parts.d_hidden, &parts.input, size, to, pass.precision);
-            sum_rows(&parts.d_hidden, grads.get_or_alloc_mut(&inner.bias)?);
-            let to = grads.get_or_alloc_mut(&outer.weight)?;
-            weight_gradient(&g, &parts.hidden, (width, hidden), to, pass.precision);
-            sum_rows(&g, grads.get_or_alloc_mut(&outer.bias)?);
+            let mut to = on_host(grads.get_or_alloc_mut(&inner.weight)?);
+            weight_gradient(&parts.d_hidden, &parts.input, size, &mut to, pass.precision);
+            drop(to);
+            sum_rows(&parts.d_hidden, &mut on_host(grads.get_or_alloc_mut(&inner.bias)?));
+            let mut to = on_host(grads.get_or_alloc_mut(&outer.weight)?);
+            weight_gradient(&g, &parts.hidden, (width, hidden), &mut to, pass.precision);
+            drop(to);
+            sum_rows(&g, &mut on_host(grads.get_or_alloc_mut(&outer.bias)?));
             if let Some(norm) = &weights.norm {
-                norm.weight_gradients(data(&x), &parts.d_input, grads)?;
+                norm.weight_gradients(&data(&x), &parts.d_input, grads)?;
             }
         }
     })
@@ -83,45 +88,55 @@ impl Parts {
     }
 }
 
+/// What threads share of a layer, on the host.
+struct Shared<'a> {
+    norm: Option<NormOnHost<'a>>,
+    inner_bias: Cow<'a, [f32]>,
+    outer_bias: Cow<'a, [f32]>,
+    width: usize,
+    activation: Activation,
+}
+
+impl Shared<'_> {
+    /// What goes into the activation (rows, hidden).
+    fn before(&self, x: &[f32], inner: &Packed) -> Scratch {
+        let (width, hidden, rows) = (self.width, self.inner_bias.len(), x.len() / self.width);
+        let mut normed = Scratch::dirty(0);
+        let mut h = Scratch::dirty(rows * hidden);
+        h.chunks_mut(hidden).for_each(|row| row.copy_from_slice(&self.inner_bias));
+        let x = NormOnHost::of(&self.norm, x, &mut normed);
+        inner.multiply(View::new(x, rows, width), &mut h, hidden, true);
+        h
+    }
+}
+
 impl FeedForwardWeights {
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            norm: self.norm.as_ref().map(|norm| norm.on_host()),
+            inner_bias: self.inner.bias(),
+            outer_bias: self.outer.bias(),
+            width: self.inner.inputs(),
+            activation: self.activation,
+        }
+    }
+
     /// Adds the layer's result to `out`; `kept` (rows, `keep`) receives what goes into the activation.
     fn forward(&self, x: &[f32], out: &mut [f32], kept: &mut [f32], keep: usize, precision: Precision) {
-        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
+        let (width, hidden, shared) = (self.inner.inputs(), self.inner.outputs(), self.shared());
         let groups = row_groups(x.len() / width.max(1));
         let (inner, outer) = (self.inner.forward(precision), self.outer.forward(precision));
         let tasks = cut(out, width, &groups).into_par_iter().zip(cut(kept, keep, &groups)).zip(&groups);
         tasks.for_each(|((out, kept), group)| {
-            let mut h = self.before(&x[of(group, width)], &inner);
+            let mut h = shared.before(&x[of(group, width)], &inner);
             if keep > 0 {
                 kept.copy_from_slice(&h);
             }
-            self.activation.apply(&mut h);
+            shared.activation.apply(&mut h);
             out.chunks_mut(width)
-                .for_each(|row| row.iter_mut().zip(self.outer.bias()).for_each(|(o, b)| *o += b));
+                .for_each(|row| row.iter_mut().zip(&shared.outer_bias[..]).for_each(|(o, b)| *o += b));
             outer.multiply(View::new(&h, group.len(), hidden), out, width, true);
         });
-    }
-
-    /// What goes into the activation (rows, hidden).
-    fn before(&self, x: &[f32], inner: &crate::ops::matmul::Packed) -> Scratch {
-        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
-        let rows = x.len() / width;
-        let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
-        let mut h = Scratch::dirty(rows * hidden);
-        h.chunks_mut(hidden).for_each(|row| row.copy_from_slice(self.inner.bias()));
-        inner.multiply(View::new(self.input(x, &mut normed), rows, width), &mut h, hidden, true);
-        h
-    }
-
-    /// x, normalised into `normed` where there is a norm.
-    fn input<'a>(&self, x: &'a [f32], normed: &'a mut [f32]) -> &'a [f32] {
-        match &self.norm {
-            Some(norm) => {
-                norm.normalise(x, normed);
-                normed
-            }
-            None => x,
-        }
     }
 
     /// Adds the gradient of x to `to`, and fills the parts of trained weights.
@@ -134,7 +149,7 @@ impl FeedForwardWeights {
         parts: &mut Parts,
         precision: Precision,
     ) {
-        let (width, hidden) = (self.inner.inputs(), self.inner.outputs());
+        let (width, hidden, shared) = (self.inner.inputs(), self.inner.outputs(), self.shared());
         let trained = self.inner.is_trained();
         let groups = row_groups(x.len() / width.max(1));
         let again = kept.is_empty().then(|| self.inner.forward(precision));
@@ -149,23 +164,23 @@ impl FeedForwardWeights {
             .zip(cut(&mut parts.d_input, wide(width), &groups));
         tasks.for_each(|(((((to, group), part_in), part_hidden), part_dh), part_di)| {
             let (rows, x, g) = (group.len(), &x[of(group, width)], &g[of(group, width)]);
-            let computed = again.as_ref().map(|inner| self.before(x, inner));
+            let computed = again.as_ref().map(|inner| shared.before(x, inner));
             let before = computed.as_deref().unwrap_or_else(|| &kept[of(group, hidden)]);
             let mut d_hidden = Scratch::dirty(rows * hidden);
             outer.multiply(View::new(g, rows, width), &mut d_hidden, hidden, false);
-            self.activation.pull(before, &mut d_hidden);
+            shared.activation.pull(before, &mut d_hidden);
             let mut d_input = Scratch::dirty(rows * width);
             inner.multiply(View::new(&d_hidden, rows, hidden), &mut d_input, width, false);
             to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-            match &self.norm {
+            match &shared.norm {
                 Some(norm) => norm.pull(x, &d_input, to),
                 None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
             }
             if trained {
-                let mut normed = Scratch::dirty(if self.norm.is_some() { x.len() } else { 0 });
-                part_in.copy_from_slice(self.input(x, &mut normed));
+                let mut normed = Scratch::dirty(0);
+                part_in.copy_from_slice(NormOnHost::of(&shared.norm, x, &mut normed));
                 part_hidden.copy_from_slice(before);
-                self.activation.apply(part_hidden);
+                shared.activation.apply(part_hidden);
                 part_dh.copy_from_slice(&d_hidden);
                 part_di.copy_from_slice(&d_input);
             }

@@ -1,5 +1,7 @@
 //! Layer normalisation (Ba et al. 2016): each row to mean 0 and variance 1, then scale and shift by column.
 
+use std::borrow::Cow;
+
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
@@ -7,7 +9,7 @@ use super::{cut, row_groups, sum_rows};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Loop, dot, fma, vectorise};
-use crate::ops::tape::{data, data1, matrix, record};
+use crate::ops::tape::{data, data1, matrix, on_host, record};
 
 /// Scale and shift, both (width).
 #[derive(Clone)]
@@ -26,30 +28,58 @@ pub fn layer_norm<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, weights: &NormWeigh
     assert_eq!(width, weights.scale.shape().0, "layer_norm: width of the input");
     let mut out = vec![0.0; rows * width];
     let groups = row_groups(rows);
+    let (from, norm) = (data(&x), weights.on_host());
     cut(&mut out, width, &groups).into_par_iter().zip(&groups).for_each(|(out, group)| {
-        weights.normalise(&data(&x)[group.start * width..group.end * width], out);
+        norm.normalise(&from[group.start * width..group.end * width], out);
     });
+    drop((from, norm));
     let weights = weights.clone();
     record!(tape, matrix(out, rows, width), |grads, g| {
-        let to = grads.get_or_alloc_mut(&x)?;
-        cut(to, width, &groups).into_par_iter().zip(&groups).for_each(|(to, group)| {
+        let (from, norm) = (data(&x), weights.on_host());
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        cut(&mut to, width, &groups).into_par_iter().zip(&groups).for_each(|(to, group)| {
             let rows = group.start * width..group.end * width;
-            weights.pull(&data(&x)[rows.clone()], &g[rows], to);
+            norm.pull(&from[rows.clone()], &g[rows], to);
         });
-        weights.weight_gradients(data(&x), &g, grads)?;
+        drop(to);
+        weights.weight_gradients(&from, &g, grads)?;
     })
 }
 
-impl NormWeights {
+/// Scale and shift for threads to share.
+pub(super) struct NormOnHost<'a> {
+    scale: Cow<'a, [f32]>,
+    shift: Cow<'a, [f32]>,
+    epsilon: f32,
+}
+
+impl NormOnHost<'_> {
     /// Writes the normalised rows of x to `out`.
     pub(super) fn normalise(&self, x: &[f32], out: &mut [f32]) {
-        let (scale, shift) = (data1(&self.scale), data1(&self.shift));
-        vectorise(Normalise { x, out, scale, shift, epsilon: self.epsilon });
+        vectorise(Normalise { x, out, scale: &self.scale, shift: &self.shift, epsilon: self.epsilon });
     }
 
     /// Adds the gradient with respect to x to `to`; `g` is the one with respect to the normalised rows.
     pub(super) fn pull(&self, x: &[f32], g: &[f32], to: &mut [f32]) {
-        vectorise(Pull { x, g, to, scale: data1(&self.scale), epsilon: self.epsilon });
+        vectorise(Pull { x, g, to, scale: &self.scale, epsilon: self.epsilon });
+    }
+
+    /// x, normalised into `normed` where there is a norm.
+    pub(super) fn of<'a>(norm: &Option<Self>, x: &'a [f32], normed: &'a mut Scratch) -> &'a [f32] {
+        match norm {
+            Some(norm) => {
+                *normed = Scratch::dirty(x.len());
+                norm.normalise(x, normed);
+                normed
+            }
+            None => x,
+        }
+    }
+}
+
+impl NormWeights {
+    pub(super) fn on_host(&self) -> NormOnHost<'_> {
+        NormOnHost { scale: data1(&self.scale), shift: data1(&self.shift), epsilon: self.epsilon }
     }
 
     /// Adds the gradients of scale and shift, if they are trained.
@@ -58,7 +88,7 @@ impl NormWeights {
         x: &[f32],
         g: &[f32],
         grads: &mut Gradients<f32, Dev>,
-    ) -> Result<(), CpuError> {
+    ) -> Result<(), <Dev as HasErr>::Err> {
         if !self.trained {
             return Ok(());
         }
@@ -67,8 +97,8 @@ impl NormWeights {
         let (one, zero) = (vec![1.0; width], vec![0.0; width]);
         vectorise(Normalise { x, out: &mut product, scale: &one, shift: &zero, epsilon: self.epsilon });
         product.iter_mut().zip(g).for_each(|(p, g)| *p *= g);
-        sum_rows(&product, grads.get_or_alloc_mut(&self.scale)?);
-        sum_rows(g, grads.get_or_alloc_mut(&self.shift)?);
+        sum_rows(&product, &mut on_host(grads.get_or_alloc_mut(&self.scale)?));
+        sum_rows(g, &mut on_host(grads.get_or_alloc_mut(&self.shift)?));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! A linear layer that is trained, or frozen and packed once.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +10,7 @@ use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::matmul::{Packed, View};
-use crate::ops::tape::{data, data1, matrix, record};
+use crate::ops::tape::{data, data1, matrix, on_host, record};
 
 /// y = x Wᵀ + b.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ pub struct Projection {
 /// Packed at first use, by precision: Wᵀ for the product, W for the gradient of its input.
 #[derive(Default)]
 struct Kept {
-    forward: [OnceLock<Packed>; 2],
-    backward: [OnceLock<Packed>; 2],
+    forward: [OnceLock<Packed>; 3],
+    backward: [OnceLock<Packed>; 3],
 }
 
 /// Packed weights, kept or made for this step.
@@ -64,17 +65,16 @@ impl Projection {
         self.weights.weight.shape().0
     }
 
-    pub(super) fn bias(&self) -> &[f32] {
+    pub(super) fn bias(&self) -> Cow<'_, [f32]> {
         data1(&self.weights.bias)
-    }
-
-    fn view(&self) -> View<'_> {
-        View::new(data(&self.weights.weight), self.outputs(), self.inputs())
     }
 
     /// Wᵀ (inputs, outputs).
     pub(super) fn forward(&self, precision: Precision) -> Pack<'_> {
-        let pack = || Packed::new(self.view().t(), precision);
+        let pack = || {
+            let weight = data(&self.weights.weight);
+            Packed::new(View::new(&weight, self.outputs(), self.inputs()).t(), precision)
+        };
         match &self.kept {
             Some(kept) => Pack::Kept(kept.forward[precision as usize].get_or_init(pack)),
             None => Pack::Made(pack()),
@@ -83,7 +83,10 @@ impl Projection {
 
     /// W (outputs, inputs).
     pub(super) fn backward(&self, precision: Precision) -> Pack<'_> {
-        let pack = || Packed::new(self.view(), precision);
+        let pack = || {
+            let weight = data(&self.weights.weight);
+            Packed::new(View::new(&weight, self.outputs(), self.inputs()), precision)
+        };
         match &self.kept {
             Some(kept) => Pack::Kept(kept.backward[precision as usize].get_or_init(pack)),
             None => Pack::Made(pack()),
@@ -104,11 +107,12 @@ pub fn project<T: Tape<f32, Dev> + 'static>(
     let ((rows, inputs), outputs) = (*x.shape(), layer.outputs());
     assert_eq!(inputs, layer.inputs(), "project: width of the input");
     let mut out = Vec::with_capacity(rows * outputs);
-    (0..rows).for_each(|_| out.extend_from_slice(layer.bias()));
-    layer.forward(precision).par_multiply(View::new(data(&x), rows, inputs), &mut out, outputs, true);
+    let bias = layer.bias();
+    (0..rows).for_each(|_| out.extend_from_slice(&bias));
+    layer.forward(precision).par_multiply(View::new(&data(&x), rows, inputs), &mut out, outputs, true);
     let layer = layer.clone();
     record!(tape, matrix(out, rows, outputs), |grads, g| {
-        let to = grads.get_or_alloc_mut(&x)?;
-        layer.backward(precision).par_multiply(View::new(&g, rows, outputs), to, inputs, true);
+        let mut to = on_host(grads.get_or_alloc_mut(&x)?);
+        layer.backward(precision).par_multiply(View::new(&g, rows, outputs), &mut to, inputs, true);
     })
 }

@@ -1,0 +1,88 @@
+//! Floats that live where they were last changed: in the host's memory, or on the device as well.
+
+use std::fmt;
+use std::ops::Deref;
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
+/// The floats of a large table. On a GPU the host has its copy when it asks for it, and the device when a kernel does.
+#[derive(Clone, Default)]
+pub struct Mirrored {
+    #[cfg(not(feature = "cuda"))]
+    host: Vec<f32>,
+    /// At least one of both is set; what the host changes takes the device's away, and the other way.
+    #[cfg(feature = "cuda")]
+    host: OnceLock<Vec<f32>>,
+    #[cfg(feature = "cuda")]
+    device: OnceLock<crate::ops::tape::Buffer>,
+}
+
+impl Mirrored {
+    pub fn new(floats: Vec<f32>) -> Self {
+        #[cfg(not(feature = "cuda"))]
+        return Mirrored { host: floats };
+        #[cfg(feature = "cuda")]
+        Mirrored { host: floats.into(), device: OnceLock::new() }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub fn on_device(device: crate::ops::tape::Buffer) -> Self {
+        Mirrored { host: OnceLock::new(), device: device.into() }
+    }
+
+    pub fn host(&self) -> &[f32] {
+        #[cfg(not(feature = "cuda"))]
+        return &self.host;
+        #[cfg(feature = "cuda")]
+        self.host.get_or_init(|| self.device.get().map(crate::ops::cuda::download).unwrap_or_default())
+    }
+
+    pub fn host_mut(&mut self) -> &mut Vec<f32> {
+        #[cfg(not(feature = "cuda"))]
+        return &mut self.host;
+        #[cfg(feature = "cuda")]
+        {
+            self.host();
+            self.device.take();
+            self.host.get_mut().expect("just read")
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub fn device(&self) -> &crate::ops::tape::Buffer {
+        self.device.get_or_init(|| crate::ops::cuda::uploaded(self.host()))
+    }
+
+    #[cfg(feature = "cuda")]
+    pub fn device_mut(&mut self) -> &mut crate::ops::tape::Buffer {
+        self.device();
+        self.host.take();
+        self.device.get_mut().expect("just uploaded")
+    }
+}
+
+impl From<Vec<f32>> for Mirrored {
+    fn from(floats: Vec<f32>) -> Self {
+        Mirrored::new(floats)
+    }
+}
+
+/// As [`Mirrored::host`]: on a GPU the first look after a change is a download.
+impl Deref for Mirrored {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        self.host()
+    }
+}
+
+impl fmt::Debug for Mirrored {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.host().fmt(f)
+    }
+}
+
+impl PartialEq for Mirrored {
+    fn eq(&self, other: &Self) -> bool {
+        self.host() == other.host()
+    }
+}

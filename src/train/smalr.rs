@@ -1,0 +1,104 @@
+//! What SMALR and its relatives learn from: captions and pictures, a batch at a time.
+
+use dfdx::tensor_ops::Backward;
+
+use crate::batch::{Assembler, Batch, Captions, Sampler, derive};
+use crate::config::Config;
+use crate::corpus::Corpus;
+use crate::embedding::Lexicon;
+use crate::embedding::lexicon::Collector;
+use crate::eval::Evaluation;
+use crate::inference::{Evaluated, evaluate};
+use crate::model::{Model, Trained};
+use crate::objective::objective;
+use crate::optim::Adam;
+use crate::train::{At, Found, Learner, Stage};
+use crate::{Error, Result};
+
+/// A model of words and pictures, and its training data.
+pub struct Smalr<'a> {
+    config: &'a Config,
+    corpus: &'a Corpus,
+    lexicon: &'a Lexicon,
+    captions: &'a [Captions],
+    validation: Vec<Captions>,
+    sampler: Sampler,
+    assembler: Assembler,
+    pub model: Model,
+}
+
+impl<'a> Smalr<'a> {
+    pub fn new(
+        config: &'a Config,
+        corpus: &'a Corpus,
+        lexicon: &'a Lexicon,
+        captions: &'a [Captions],
+        validation: Vec<Captions>,
+        model: Model,
+    ) -> Self {
+        let index = captions.iter().map(|c| c.index.clone()).collect();
+        let seed = derive(config.seed(), "sampler", 0);
+        let sampler = Sampler::new(seed, config.train(), &corpus.languages, index);
+        let assembler = Assembler {
+            collector: Collector::new(lexicon),
+            word_dropout: config.text().word_dropout,
+            mclm: config.loss().mclm.clone(),
+        };
+        Smalr { config, corpus, lexicon, captions, validation, sampler, assembler, model }
+    }
+
+    fn batch(&mut self, step: usize) -> Batch {
+        let features = &self.corpus.train.features;
+        let draw = self.sampler.draw(step);
+        let seed = derive(self.config.seed(), "batch", step as u64);
+        self.assembler.assemble(&draw, self.captions, features.width(), |i, x| features.copy_row(i, x), seed)
+    }
+}
+
+impl Learner for Smalr<'_> {
+    fn model(&mut self) -> &mut dyn Trained {
+        &mut self.model
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let steps = train.epochs * per_epoch;
+        let rate = "train.learning_rate".to_string();
+        vec![Stage { name: "smalr", steps, per_epoch, optimiser: train.clone(), rate }]
+    }
+
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+        let batch = self.batch(at.step);
+        let languages = &self.model.languages;
+        let embedding = &mut self.model.embedding;
+        adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
+        for ((own, language), rows) in embedding.own.iter_mut().zip(languages).zip(&batch.tokens.own) {
+            adam.catch_up(&format!("embedding.{language}.words"), &mut own.words, rows);
+        }
+        let config = self.config;
+        let progress = at.step as f32 / (config.train().epochs * self.sampler.steps_per_epoch()) as f32;
+        let seed = derive(config.seed(), "dropout", at.step as u64);
+        let precision = config.train().precision;
+        let (sum, terms) = objective(&mut self.model, &batch, config.loss(), precision, progress, seed);
+        let Some(sum) = sum else {
+            return Err(Error::data(format!("the batch of step {} has nothing to compare", at.step + 1))
+                .hint(
+                    "give more captions per picture, or all languages with `train.language_temperature = 0`",
+                ));
+        };
+        Ok(Found { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
+    }
+
+    fn evaluate(&mut self) -> Result<Evaluation> {
+        let what = Evaluated {
+            name: "val",
+            split: &self.corpus.val,
+            captions: &self.validation,
+            human: &self.corpus.human,
+            translated: &[],
+            distractors: None,
+            folds: 1,
+        };
+        evaluate(&mut self.model, self.lexicon, self.config, &what)
+    }
+}

@@ -1,9 +1,10 @@
 //! The standard training step, to be measured beside its PyTorch twin with the same inputs and initial weights.
 //!
-//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16]
+//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16 | --tf32] [--phases]
 //!
 //! Prints one JSON line: the first losses and the median milliseconds per step, like the twin; and how fast the step's
-//! matrix products would have to be if there were nothing else, beside one large product alone.
+//! matrix products would have to be if there were nothing else, beside one large product alone. With `--features cuda` on the
+//! GPU, whose memory it tells, too; there `--phases` waits for the GPU between the parts of a step, which costs time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,9 +15,8 @@ use tinyglot::config::{Distance, Pooling, Precision, Schedule, TrainConfig, Trip
 use tinyglot::device::{Dev, Matrix, Vector};
 use tinyglot::embedding::lexicon::Collector;
 use tinyglot::embedding::{Slot, TokenRows};
-use tinyglot::loss::{Pairs, on_tape, triplet::bidirectional};
+use tinyglot::loss::{Contrast, combined, contrast};
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
-use tinyglot::ops::matmul::{View, matmul};
 use tinyglot::ops::recurrent::{RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::scratch;
@@ -144,18 +144,14 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
     let (image, image_tape) = unit_rows(linear(hidden, &model.image2, precision)).split_tape();
     let rows: Vec<u32> = (0..image.shape().0 as u32).collect();
     let mut tape = text_tape.merge(image_tape);
-    let mut sum: Option<Scalar> = None;
+    let mut parts = Vec::new();
     for group in &batch.groups {
         let some = select(text.leaky_trace(), &group.clone().map(|r| r as u32).collect::<Vec<_>>());
         let columns = &batch.image_of[group.clone()];
         let s = similarity(image.leaky_trace(), some);
-        let term = on_tape(s, |s| bidirectional(Pairs { similarity: s, rows: &rows, columns }, config));
-        sum = Some(match sum {
-            Some(sum) => sum + term,
-            None => term,
-        });
+        parts.push((contrast(s, &rows, columns, Contrast::Triplet(config)), 1.0));
     }
-    let (sum, last) = sum.expect("a language").split_tape();
+    let (sum, last) = combined(parts, 1.0).split_tape();
     tape = last.merge(tape);
     sum.put_tape(tape)
 }
@@ -177,16 +173,33 @@ fn gflop(model: &Model, batch: &Batch) -> f64 {
     (6.0 * all + 4.0 * without_inputs) / 1e9
 }
 
-/// GFLOP/s of a large product on all threads, the best of several.
+/// GFLOP/s of a large product on the device, the best of several.
 fn product_rate(precision: Precision) -> f64 {
-    let (m, k, n) = (3072, 512, 1536);
-    let (a, b, mut c) = (vec![0.5; m * k], vec![0.5; k * n], vec![0.0; m * n]);
+    let (m, k, n) = if cfg!(feature = "cuda") { (8192, 8192, 8192) } else { (3072, 512, 1536) };
+    let x = matrix(vec![0.5; m * k], m, k);
+    let layer = LinearWeights { weight: matrix(vec![0.5; n * k], n, k), bias: vector(vec![0.0; n]) };
     let once = |_| {
         let start = Instant::now();
-        matmul(View::new(&a, m, k), View::new(&b, k, n), &mut c, false, precision);
+        let product = linear(x.clone(), &layer, precision);
+        wait();
+        drop(product);
         start.elapsed().as_secs_f64()
     };
     (2 * m * k * n) as f64 / 1e9 / (0..30).map(once).fold(f64::INFINITY, f64::min)
+}
+
+/// Waits for the device.
+fn wait() {
+    #[cfg(feature = "cuda")]
+    tinyglot::ops::cuda::synchronise();
+}
+
+/// MiB of the device's memory that this process has taken; none on a CPU.
+fn device_memory() -> Option<usize> {
+    #[cfg(feature = "cuda")]
+    return Some(tinyglot::ops::cuda::memory()).map(|(free, all)| (all - free) >> 20);
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
 fn main() {
@@ -201,13 +214,19 @@ fn main() {
         at.and_then(|i| args[i + 1].parse().ok()).unwrap_or(default)
     };
     let (threads, steps) = (value("--threads", 2), value("--steps", 40));
-    let precision = if args.iter().any(|a| a == "--bf16") { Precision::Bf16 } else { Precision::F32 };
+    let flag = |name: &str| args.iter().any(|a| a == name);
+    let precision = match (flag("--bf16"), flag("--tf32")) {
+        (true, _) => Precision::Bf16,
+        (_, true) => Precision::Tf32,
+        _ => Precision::F32,
+    };
+    let phases = flag("--phases");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first thread pool");
-    rayon::scope(|_| run(path, steps, threads, precision));
+    rayon::scope(|_| run(path, steps, threads, precision, phases));
 }
 
 /// On a thread of the pool, as the command runs: work from outside would be handed over and waited for, call by call.
-fn run(path: &str, steps: usize, threads: usize, precision: Precision) {
+fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: bool) {
     let bytes = std::fs::read(path).expect("the input file");
     let data = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let batches = batches(&data);
@@ -240,13 +259,20 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision) {
         let batch = &batches[step % batches.len()];
         let start = Instant::now();
         adam.catch_up("latent", &mut model.latent, &batch.tokens.latents);
-        let loss = loss(&model, batch, precision, &triplet);
-        losses.push(loss.array());
-        let forward = start.elapsed().as_secs_f64() * 1e3;
-        let mut grads: Grads = loss.backward();
-        let backward = start.elapsed().as_secs_f64() * 1e3;
+        let (value, tape) = loss(&model, batch, precision, &triplet).split_tape();
+        let passed = || {
+            if phases {
+                wait();
+            }
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        let forward = passed();
+        let mut grads: Grads = value.clone().put_tape(tape).backward();
+        let backward = passed();
         adam.update(&mut grads, &mut |f| model.visit(f));
         drop(grads);
+        // Read at the end of the step, as a training does: this waits for the GPU.
+        losses.push(value.array());
         let all = start.elapsed().as_secs_f64() * 1e3;
         times.push(all);
         parts.push([forward, backward - forward, all - backward]);
@@ -265,6 +291,7 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision) {
             "gflop": (work * 10.0).round() / 10.0, "gflop_per_s": (work / middle * 1e3).round(),
             "product_gflop_per_s": product_rate(precision).round(),
             "forward_ms": phase(0), "backward_ms": phase(1), "optimiser_ms": phase(2), "threads": threads,
-            "precision": format!("{precision:?}"), "kernel": tinyglot::ops::matmul::kernel().name})
+            "precision": format!("{precision:?}"), "kernel": tinyglot::ops::matmul::kernel().name,
+            "device": tinyglot::device::name(), "device_memory_mib": device_memory()})
     );
 }

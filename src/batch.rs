@@ -7,6 +7,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{MclmConfig, TrainConfig};
+use crate::corpus::Features;
 use crate::device::Matrix;
 use crate::embedding::lexicon::Collector;
 use crate::embedding::{Slot, TokenRows};
@@ -192,6 +193,48 @@ impl Batch {
     }
 }
 
+/// Pictures of a split as rows of a batch. On a GPU they stay there if they fit.
+pub struct Pictures<'a> {
+    features: &'a Features,
+    #[cfg(feature = "cuda")]
+    source: crate::ops::cuda::features::Source,
+}
+
+impl<'a> Pictures<'a> {
+    pub fn new(features: &'a Features, config: &TrainConfig) -> Self {
+        #[cfg(not(feature = "cuda"))]
+        let _ = config;
+        Pictures {
+            features,
+            #[cfg(feature = "cuda")]
+            source: crate::ops::cuda::features::Source::new(
+                features.rows(),
+                features.width(),
+                config.gpu_features << 20,
+                |i, x| features.copy_row(i, x),
+            ),
+        }
+    }
+
+    /// The features of some pictures: (pictures, width).
+    pub fn take(&mut self, pictures: &[u32]) -> Matrix {
+        let features = self.features;
+        #[cfg(feature = "cuda")]
+        return self.source.take(pictures, features.width(), |i, x| features.copy_row(i, x));
+        #[cfg(not(feature = "cuda"))]
+        gathered(pictures, features.width(), |i, x| features.copy_row(i, x))
+    }
+}
+
+/// Rows that `row` copies: (rows, width).
+pub fn gathered(rows: &[u32], width: usize, row: impl Fn(usize, &mut [f32])) -> Matrix {
+    let mut out = vec![0.0; rows.len() * width];
+    for (out, &r) in out.chunks_mut(width.max(1)).zip(rows) {
+        row(r as usize, out);
+    }
+    matrix(out, rows.len(), width)
+}
+
 /// Turns draws into batches.
 pub struct Assembler {
     pub collector: Collector,
@@ -200,19 +243,8 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// `row` copies a picture's features; `seed` is the step's own.
-    pub fn assemble(
-        &mut self,
-        draw: &Draw,
-        captions: &[Captions],
-        width: usize,
-        row: impl Fn(usize, &mut [f32]),
-        seed: u64,
-    ) -> Batch {
-        let mut features = vec![0.0; draw.images.len() * width];
-        for (out, &image) in features.chunks_mut(width).zip(&draw.images) {
-            row(image as usize, out);
-        }
+    /// `images` are the features of the draw's pictures (pictures, width); `seed` is the step's own.
+    pub fn assemble(&mut self, draw: &Draw, captions: &[Captions], images: Matrix, seed: u64) -> Batch {
         let (mut sentences, mut image_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for (l, draws) in draw.captions.iter().enumerate() {
             groups.push(sentences.len()..sentences.len() + draws.len());
@@ -253,7 +285,6 @@ impl Assembler {
                 replaced = version(Some(tokens.mask_row()));
             }
         }
-        let images = matrix(features, draw.images.len(), width);
         Batch { images, tokens, sentences: Arc::new(sequences), image_of, groups, deleted, replaced }
     }
 }

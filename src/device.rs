@@ -2,6 +2,8 @@
 
 use dfdx::prelude::*;
 
+use crate::Result;
+
 /// Where parameters and batches live: the feature `cuda` puts them on a GPU.
 #[cfg(not(feature = "cuda"))]
 pub type Dev = Cpu;
@@ -24,3 +26,22 @@ pub fn device() -> Dev {
 
 #[cfg(feature = "cuda")]
 pub use crate::ops::cuda::device;
+
+/// What runs call the device they were trained on.
+pub fn name() -> String {
+    #[cfg(feature = "cuda")]
+    return crate::ops::cuda::name();
+    #[cfg(not(feature = "cuda"))]
+    "cpu".into()
+}
+
+/// Runs a command. What only a GPU can do wrong (there is none, its memory is full) ends it as an error with advice.
+///
+/// # Errors
+/// Those of the command, and these.
+pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
+    #[cfg(not(feature = "cuda"))]
+    return command();
+    #[cfg(feature = "cuda")]
+    crate::ops::cuda::guarded(command)
+}

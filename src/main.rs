@@ -2,11 +2,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tinyglot::cli::{self, Cli};
+use tinyglot::device;
 use tinyglot::ops::scratch;
 
 fn main() -> ExitCode {
     scratch::keep_freed_memory();
-    match cli::run(Cli::parse()) {
+    match device::guarded(|| cli::run(Cli::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::failed(&error),
     }

@@ -10,7 +10,7 @@ use crate::config::{LossConfig, Precision};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Contrast, combined, contrast};
+use crate::loss::{Contrast, combined, contrast, values};
 use crate::model::{MaskedHeads, Mclm, Model};
 use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{lstm, lstm_through};
@@ -79,12 +79,14 @@ impl Terms {
 
     /// The weighted sum and the terms by value. On a GPU this waits for what it was asked to do.
     pub fn read(&self) -> (f32, Vec<Term>) {
-        let term = |(name, raw, weight): &(&'static str, Scalar, f32)| Term {
+        let values = values(self.sum.iter().chain(self.terms.iter().map(|(_, raw, _)| raw)).collect());
+        let Some((sum, raws)) = values.split_first() else { return (0.0, Vec::new()) };
+        let term = |((name, _, weight), raw): (&(&'static str, Scalar, f32), &f32)| Term {
             name,
-            raw: raw.array(),
+            raw: *raw,
             weight: *weight,
         };
-        (self.sum.as_ref().map_or(0.0, |sum| sum.array()), self.terms.iter().map(term).collect())
+        (*sum, self.terms.iter().zip(raws).map(term).collect())
     }
 }
 

@@ -78,6 +78,8 @@ pub trait Learner {
     /// # Errors
     /// The step's data hold nothing to learn from.
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
+    /// Prepares what a step to come will see, while the device is busy with the present one.
+    fn look_ahead(&mut self, _step: usize) {}
     /// On the validation split.
     fn evaluate(&mut self) -> Result<Evaluation>;
 }
@@ -203,6 +205,9 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let Found { terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam)?;
         let model = self.learner.model();
         let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
+        if cfg!(feature = "cuda") && at.step + 1 < self.steps() {
+            self.learner.look_ahead(at.step + 1);
+        }
         // Looked at when all of the step is under way: on a GPU the values have to be waited for.
         let (loss, terms) = terms.read();
         if let Some(term) = terms.iter().find(|t| !t.raw.is_finite()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dfdx::prelude::*;
 
 use super::{Lessons, Work};
-use crate::batch::{Assembler, Batch, Captions, derive};
+use crate::batch::{Assembler, Batch, Captions, derive, gathered};
 use crate::config::{Config, LossConfig, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
 use crate::embedding::hybrid::OwnWords;
@@ -88,7 +88,8 @@ impl Pupil<'_> {
                 None => out.fill(0.0),
             };
             let seed = derive(self.seed, "batch", step as u64);
-            let batch = assembler.assemble(&draw, &prepared[lesson].captions, joint, picture, seed);
+            let images = gathered(&draw.images, joint, picture);
+            let batch = assembler.assemble(&draw, &prepared[lesson].captions, images, seed);
             let (language, rows) = (self.language, &batch.tokens.own[self.base.len()]);
             adam.catch_up("words", &mut self.model.embedding.own[language].words, rows);
             let learning = batch.groups.last().expect("the new language").clone();
@@ -375,7 +376,8 @@ mod tests {
         let all = pupil.prepared();
         let images = lessons.all[0].known.images.as_ref().expect("images");
         let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
-        let batch = pupil.assembler().assemble(&draw, &all[0].captions, 4, picture, 7);
+        let images = gathered(&draw.images, 4, picture);
+        let batch = pupil.assembler().assemble(&draw, &all[0].captions, images, 7);
         test(pupil, &draw.captions, &batch);
     }
 

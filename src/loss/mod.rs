@@ -89,6 +89,12 @@ pub fn combined<T: Tape<f32, Dev> + 'static>(parts: Vec<(Scalar<T>, f32)>, divis
     })
 }
 
+/// Losses by value; on a GPU all of them are waited for at once.
+pub fn values(losses: Vec<&Scalar>) -> Vec<f32> {
+    on_gpu!(|gpu| gpu.values(&losses));
+    losses.iter().map(|loss| loss.array()).collect()
+}
+
 /// Puts a pure loss on the tape. It is computed on the host.
 pub fn on_tape<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, loss: impl FnOnce(&[f32]) -> Value) -> Scalar<T> {
     let (x, tape) = x.split_tape();

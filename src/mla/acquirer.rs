@@ -8,7 +8,7 @@ use crate::checkpoint::{Stored, TensorFile, write_tensors_with};
 use crate::config::AcquirerShape;
 use crate::device::{Dev, Matrix};
 use crate::image::Init;
-use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
 use crate::optim::Parameter;
@@ -62,7 +62,7 @@ impl Adapter {
             Adapter::Mlp(weights) => feed_forward(x, weights, pass),
             Adapter::Linear(weights) => {
                 let y = linear(x.with_empty_tape(), weights, pass.precision);
-                x + y
+                blend(x, 1.0, y, 1.0)
             }
         }
     }

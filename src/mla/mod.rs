@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::device::{Dev, Matrix, Vector};
 use crate::image::Init;
 use crate::ops::batch_norm::keeps;
-use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, record, vector};
@@ -121,7 +121,10 @@ impl Entrance {
             false => lookup::<NoneTape>(&self.table, &rows).put_tape(T::default()),
         };
         let vectors = match &self.low_rank {
-            Some(low) => vectors + linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision),
+            Some(low) => {
+                let product = linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision);
+                blend(vectors, 1.0, product, 1.0)
+            }
             None => vectors,
         };
         let vectors = linear(vectors, &self.layer, pass.precision); // (distinct, width)

@@ -9,7 +9,9 @@ use crate::tower::token_embedding;
 const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/towers").join(name)
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+        .join("tests/golden/towers")
+        .join(name)
 }
 
 /// The tiny CLIP and the embedding of the tiny M-BERT, with acquirers that are not the identity.

@@ -16,7 +16,7 @@ pub type Buffer = <Dev as Storage<f32>>::Vec;
 /// The floats of a dense matrix, row by row.
 pub fn data<T>(m: &Matrix<T>) -> Cow<'_, [f32]> {
     #[cfg(feature = "cuda")]
-    return Cow::Owned(m.as_vec());
+    return Cow::Owned(if m.shape().0 * m.shape().1 == 0 { Vec::new() } else { m.as_vec() });
     #[cfg(not(feature = "cuda"))]
     {
         let n = m.shape().0 * m.shape().1;
@@ -32,7 +32,7 @@ pub fn data<T>(m: &Matrix<T>) -> Cow<'_, [f32]> {
 /// The floats of a vector.
 pub fn data1<T>(v: &Vector<T>) -> Cow<'_, [f32]> {
     #[cfg(feature = "cuda")]
-    return Cow::Owned(v.as_vec());
+    return Cow::Owned(if v.shape().0 == 0 { Vec::new() } else { v.as_vec() });
     #[cfg(not(feature = "cuda"))]
     {
         let n = v.shape().0;
@@ -56,7 +56,7 @@ unsafe fn dense<'a>(first: &'a f32, last: &f32, n: usize) -> &'a [f32] {
 /// The floats of a dense matrix, to be changed in place.
 pub fn data_mut(m: &mut Matrix) -> Changing<'_> {
     #[cfg(feature = "cuda")]
-    return Changing::copied(m.as_vec(), move |new| m.copy_from(new));
+    return Changing::copied(data(m).into_owned(), move |new| m.copy_from(new));
     #[cfg(not(feature = "cuda"))]
     {
         let n = data(m).len();
@@ -72,7 +72,7 @@ pub fn data_mut(m: &mut Matrix) -> Changing<'_> {
 /// The floats of a vector, to be changed in place.
 pub fn data1_mut(v: &mut Vector) -> Changing<'_> {
     #[cfg(feature = "cuda")]
-    return Changing::copied(v.as_vec(), move |new| v.copy_from(new));
+    return Changing::copied(data1(v).into_owned(), move |new| v.copy_from(new));
     #[cfg(not(feature = "cuda"))]
     {
         let n = data1(v).len();
@@ -99,11 +99,16 @@ pub fn on_host(buffer: &mut Buffer) -> Changing<'_> {
 #[cfg(not(feature = "cuda"))]
 pub struct Changing<'a>(&'a mut [f32]);
 
+/// Takes what the host has made of a copy.
+#[cfg(feature = "cuda")]
+type Upload<'a> = Box<dyn FnMut(&[f32]) + 'a>;
+
+/// Floats of the device that the host changes. On a GPU the change takes effect when this is dropped.
 #[cfg(feature = "cuda")]
 pub struct Changing<'a> {
     now: Vec<f32>,
     before: Vec<f32>,
-    upload: Box<dyn FnMut(&[f32]) + 'a>,
+    upload: Upload<'a>,
 }
 
 #[cfg(feature = "cuda")]
@@ -113,8 +118,12 @@ impl<'a> Changing<'a> {
     }
 }
 
-#[cfg(feature = "cuda")]
+/// On both devices, so that what the compiler accepts for one it accepts for the other.
 impl Drop for Changing<'_> {
+    #[cfg(not(feature = "cuda"))]
+    fn drop(&mut self) {}
+
+    #[cfg(feature = "cuda")]
     fn drop(&mut self) {
         let bits = |x: &[f32]| bytemuck::cast_slice::<f32, u32>(x).to_vec();
         if bits(&self.now) != bits(&self.before) {

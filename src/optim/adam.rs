@@ -357,6 +357,13 @@ impl Norm {
 
 /// The Euclidean norm of all parameters.
 pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
+    on_gpu!(|gpu| {
+        let mut room = 0;
+        visit(&mut |_, _| room += 1);
+        let mut norms = Norms::new(gpu, room);
+        visit(&mut |_, parameter| norms.add(parameter.place(), parameter.count()));
+        norms.clip(0.0, false).norm()
+    });
     let mut square = 0f64;
     visit(&mut |_, parameter| {
         square += squares(&parameter.floats());

@@ -126,7 +126,7 @@ pub(super) fn info(
     RunInfo {
         version: VERSION,
         tinyglot: env!("CARGO_PKG_VERSION").into(),
-        device: "cpu".into(),
+        device: crate::device::name(),
         seed: config.seed(),
         languages: corpus.languages.clone(),
         human: corpus.human.clone(),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
+use crate::ops::linear::blend;
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix};
@@ -100,7 +101,8 @@ impl Tower {
         let places: Vec<u32> = (0..sentences.len()).flat_map(|s| 0..sentences.length(s) as u32).collect();
         let longest: Vec<u32> = (0..places.iter().max().map_or(0, |n| n + 1)).collect();
         let tokens = select(lookup::<T>(&self.tokens, &distinct), &ids); // (tokens, width)
-        tokens + select(lookup::<T>(&self.positions, &longest), &places)
+        let positions = select(lookup::<T>(&self.positions, &longest), &places);
+        blend(tokens, 1.0, positions, 1.0)
     }
 
     /// Adds the embedding of each token's place in its sentence to its row of `x` (tokens, width).

@@ -9,7 +9,9 @@ use super::*;
 use crate::Result;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/towers").join(name)
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+        .join("tests/golden/towers")
+        .join(name)
 }
 
 /// A copy of a checkpoint that make.py wrote.

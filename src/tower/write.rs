@@ -130,7 +130,9 @@ mod tests {
     use crate::tower::Tensors as Files;
 
     fn golden(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/towers").join(name)
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+            .join("tests/golden/towers")
+            .join(name)
     }
 
     fn every(tower: &Tower) -> Vec<(String, Vec<f32>)> {

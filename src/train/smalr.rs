@@ -2,7 +2,7 @@
 
 use dfdx::tensor_ops::Backward;
 
-use crate::batch::{Assembler, Batch, Captions, Sampler, derive};
+use crate::batch::{Assembler, Batch, Captions, Pictures, Sampler, derive};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::embedding::Lexicon;
@@ -24,6 +24,9 @@ pub struct Smalr<'a> {
     validation: Vec<Captions>,
     sampler: Sampler,
     assembler: Assembler,
+    pictures: Pictures<'a>,
+    /// The batch of a step to come.
+    ahead: Option<(usize, Batch)>,
     pub model: Model,
 }
 
@@ -44,14 +47,16 @@ impl<'a> Smalr<'a> {
             word_dropout: config.text().word_dropout,
             mclm: config.loss().mclm.clone(),
         };
-        Smalr { config, corpus, lexicon, captions, validation, sampler, assembler, model }
+        let pictures = Pictures::new(&corpus.train.features, config.train());
+        let ahead = None;
+        Smalr { config, corpus, lexicon, captions, validation, sampler, assembler, pictures, ahead, model }
     }
 
     fn batch(&mut self, step: usize) -> Batch {
-        let features = &self.corpus.train.features;
         let draw = self.sampler.draw(step);
+        let images = self.pictures.take(&draw.images);
         let seed = derive(self.config.seed(), "batch", step as u64);
-        self.assembler.assemble(&draw, self.captions, features.width(), |i, x| features.copy_row(i, x), seed)
+        self.assembler.assemble(&draw, self.captions, images, seed)
     }
 }
 
@@ -68,7 +73,8 @@ impl Learner for Smalr<'_> {
     }
 
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
-        let batch = self.batch(at.step);
+        let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
+        let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
         let languages = &self.model.languages;
         let embedding = &mut self.model.embedding;
         adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
@@ -87,6 +93,10 @@ impl Learner for Smalr<'_> {
                 ));
         };
         Ok(Found { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
+    }
+
+    fn look_ahead(&mut self, step: usize) {
+        self.ahead = Some((step, self.batch(step)));
     }
 
     fn evaluate(&mut self) -> Result<Evaluation> {

@@ -12,7 +12,7 @@ use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data_mut, data1_mut, matrix, on_host, vector};
 use tinyglot::optim::Parameter;
 
-use crate::{Golden, near, near_within};
+use crate::{Golden, near, near_within, pulled};
 
 const SPELLED: [&str; 8] = ["ab", "gfedc", "cab", "fede", "dabba", "ax", "gggg", "bad"];
 const READ: [&[u32]; 4] = [&[0, 1, 0], &[4], &[3, 2, 5, 7], &[6, 1]];
@@ -57,8 +57,7 @@ fn words_from_characters_read_both_ways() {
     let states =
         bidirectional_gru(tokens, [&one, &other], &Arc::new(sentences), Pooling::Last, Precision::F32);
     near("states", &data(&states), &golden.floats("states"), 1e-5);
-    let pull = matrix(golden.floats("pull"), READ.len(), 5);
-    let mut grads = (states * pull).sum::<Rank0, _>().backward();
+    let mut grads = pulled(states, golden.floats("pull")).backward();
     for (way, weights) in [("", &one), ("_reverse", &other)] {
         for (part, weight) in [("weight_ih", &weights.weight_ih), ("weight_hh", &weights.weight_hh)] {
             let name = format!("gradient.gru.{part}_l0{way}");

@@ -14,11 +14,14 @@ use std::sync::Arc;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use tinyglot::config::{Config, EmbeddingKind};
+use tinyglot::device::{Matrix, Scalar};
 use tinyglot::embedding::HybridEmbedding;
 use tinyglot::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::embedding::hybrid::OwnWords;
 use tinyglot::image::Init;
+use tinyglot::loss::{Value, on_tape};
 use tinyglot::model::Model;
+use tinyglot::objective::Taped;
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::tape::{matrix, vector};
@@ -27,7 +30,9 @@ use tinyglot::ops::tape::{matrix, vector};
 struct Golden(BTreeMap<String, Vec<u32>>);
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+        .join("tests/golden")
+        .join(name)
 }
 
 impl Golden {
@@ -78,6 +83,12 @@ fn blank(config: &Config, latents: usize, features: usize) -> Model {
         characters: spelled.then(characters),
     };
     Model::new(config, embedding, features, 0)
+}
+
+/// Σ x · pull
+fn pulled(x: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
+    let value = |x: &[f32]| x.iter().zip(&pull).map(|(x, p)| x * p).sum();
+    on_tape(x, |x| Value { value: value(x), grad: pull.clone() })
 }
 
 /// Fails unless all numbers are within `tolerance` of the expected ones, in units of the largest of these.

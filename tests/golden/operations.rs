@@ -11,7 +11,7 @@ use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host, vector};
 use tinyglot::optim::{Adam, Parameter};
 
-use crate::{Golden, near};
+use crate::{Golden, near, pulled};
 
 const POOLINGS: [(&str, Pooling); 3] =
     [("last", Pooling::Last), ("mean", Pooling::Mean), ("max", Pooling::Max)];
@@ -41,7 +41,7 @@ fn recurrent_states_and_gradients() {
             let tokens = matrix(golden.floats("tokens"), 7, 4);
             let states = cell(tokens.leaky_trace(), &weights, &sentences, kind, Precision::F32);
             near(&format!("{name} {pooling}"), &data(&states), &want("states"), 1e-6);
-            let grads = (states * matrix(want("pull"), sentences.len(), 5)).sum::<Rank0, _>().backward();
+            let grads = pulled(states, want("pull")).backward();
             let what = format!("{name} {pooling}, gradient of");
             near(&format!("{what} tokens"), &data(&grads.get(&tokens)), &want("tokens"), 1e-5);
             near(

@@ -259,7 +259,8 @@ fn quechua_joins_the_ten_other_languages_and_does_as_well() {
         ),
         "train.epochs=6".to_string(),
     ];
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/demo.toml");
+    let demo = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+        .join("configs/demo.toml");
     let base = path("base");
     let mut train = vec!["train", text(&demo), "--out", text(&base), "--quiet"];
     set.iter().for_each(|s| train.extend(["--set", s]));

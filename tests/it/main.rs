@@ -7,6 +7,8 @@ mod command;
 mod config;
 mod configs;
 mod corpus;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod grow;
 mod interrupt;
 mod pages;

@@ -6,6 +6,8 @@ mod acquisition;
 mod damage;
 mod exact;
 mod failure;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod rivals;
 mod tower;
 
@@ -177,6 +179,22 @@ fn encode_training(encoder: &Encoder, corpus: &Corpus) -> Vec<Captions> {
 /// Goes on with a run as a new process would: from nothing but the disk. `before` may change the trainer; `stop` tells
 /// after which step the flag is raised.
 fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<Smalr>)) -> Result<End> {
+    let flag = AtomicBool::new(false);
+    telling(path, before, &flag, &mut |event| {
+        if let Event::Step { step, steps, .. } = event {
+            assert_eq!(steps, STEPS);
+            flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
+        }
+    })
+}
+
+/// As [`go_on`], with its events; `flag` stops it.
+fn telling(
+    path: &Path,
+    before: impl FnOnce(&mut Trainer<Smalr>),
+    flag: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<End> {
     let folder = RunFolder::new(path);
     let (config, info) = (folder.config()?, folder.info()?);
     let corpus = Corpus::load(config.data(), config.base())?;
@@ -189,13 +207,7 @@ fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<Smal
     let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     before(&mut trainer);
-    let flag = AtomicBool::new(false);
-    trainer.run(&flag, &mut |event| {
-        if let Event::Step { step, steps, .. } = event {
-            assert_eq!(steps, STEPS);
-            flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
-        }
-    })
+    trainer.run(flag, tell)
 }
 
 fn resume(path: &Path) -> Result<End> {

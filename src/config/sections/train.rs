@@ -35,6 +35,8 @@ pub struct TrainConfig {
     /// Decay per step of the average of the weights that is validated and kept; 0 does not average.
     pub average: f32,
     pub precision: Precision,
+    /// MiB of picture features that a GPU may hold; larger ones stream from the host. Without a GPU it means nothing.
+    pub gpu_features: usize,
 }
 
 impl Default for TrainConfig {
@@ -56,6 +58,7 @@ impl Default for TrainConfig {
             checkpoint_every: 0,
             average: 0.0,
             precision: Precision::F32,
+            gpu_features: 2048,
         }
     }
 }

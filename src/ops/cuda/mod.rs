@@ -1,0 +1,497 @@
+//! The operations as CUDA kernels, on the device and in the stream of dfdx.
+//!
+//! `kernels.cu` and the files beside it hold the kernels; each file here makes operations of them, for the one of `ops/` or
+//! `optim/` with the same name. Nothing here sums floats in an order that may change: the same GPU gives the same bits.
+//! An operation without kernels runs on the host ([`super::tape`]); so do all within [`on_the_host`], for comparison.
+
+pub mod adam;
+pub mod features;
+pub mod linear;
+pub mod loss;
+pub mod norm;
+pub mod recurrent;
+pub mod rows;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::fmt::{self, Debug, Write};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use cudarc::cublas::{
+    CudaBlas, result as blas, sys::cublasComputeType_t as Compute, sys::cublasOperation_t as Operation,
+};
+use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, result, sys};
+use dfdx::prelude::*;
+
+use super::tape::Buffer;
+use crate::config::Precision;
+use crate::{Error, Result};
+
+/// Our kernels for all architectures, as the build script compiled them.
+static KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
+
+/// The GPU of this process.
+pub struct Gpu {
+    dev: Cuda,
+    cuda: Arc<CudaDevice>,
+    blas: Mutex<CudaBlas>,
+    module: sys::CUmodule,
+    functions: Mutex<HashMap<&'static str, Function>>,
+}
+
+#[derive(Clone, Copy)]
+struct Function(sys::CUfunction);
+
+// SAFETY: handles of the driver may be used by any thread that has made the context its own, which every use does first.
+unsafe impl Send for Function {}
+// SAFETY: as above; all work goes to one stream, in the order in which it is asked for.
+unsafe impl Send for Gpu {}
+// SAFETY: as above.
+unsafe impl Sync for Gpu {}
+
+static GPU: OnceLock<std::result::Result<Gpu, String>> = OnceLock::new();
+
+thread_local! {
+    static ON_THE_HOST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The GPU, for an operation with kernels; nothing within [`on_the_host`].
+pub fn gpu() -> Option<&'static Gpu> {
+    (!ON_THE_HOST.get()).then(the)
+}
+
+fn the() -> &'static Gpu {
+    GPU.get_or_init(Gpu::open).as_ref().unwrap_or_else(|why| {
+        std::panic::panic_any(Failure { what: format!("no GPU can be used: {why}"), hint: NO_GPU })
+    })
+}
+
+/// Dfdx's handle of the GPU.
+pub fn device() -> Cuda {
+    the().dev.clone()
+}
+
+/// Runs `f` with every operation on the host: the reference for the kernels.
+pub fn on_the_host<T>(f: impl FnOnce() -> T) -> T {
+    let before = ON_THE_HOST.replace(true);
+    let out = f();
+    ON_THE_HOST.set(before);
+    out
+}
+
+/// Waits until the GPU has done all it was asked for.
+pub fn synchronise() {
+    must(the().cuda.synchronize());
+}
+
+/// Bytes of the GPU's memory: free, all.
+pub fn memory() -> (usize, usize) {
+    the().bind();
+    must(result::mem_get_info())
+}
+
+/// The name of the GPU.
+pub fn name() -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer has as many bytes as are said.
+    let status = unsafe { sys::cuDeviceGetName(name.as_mut_ptr().cast(), 256, *the().cuda.cu_device()) };
+    must(status.result());
+    String::from_utf8_lossy(&name).trim_end_matches('\0').to_string()
+}
+
+/// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
+struct Failure {
+    what: String,
+    hint: &'static str,
+}
+
+const NO_GPU: &str = "`nvidia-smi` should list a GPU and a driver as new as the CUDA toolkit tinyglot was built with; without a \
+                      GPU, build it without `--features cuda`";
+const NO_MEMORY: &str = "take fewer pictures or captions a batch (`train.images`, `train.captions`), or lower \
+                         `train.gpu_features`; `nvidia-smi` shows what else uses the GPU. The last checkpoint is whole, \
+                         `--resume` goes on from it";
+const BROKEN: &str =
+    "the driver's log (`dmesg`) may say more. The last checkpoint is whole, `--resume` goes on from it";
+/// How dfdx and the driver call a full memory.
+const OUT_OF_MEMORY: &str = "CUDA_ERROR_OUT_OF_MEMORY";
+
+fn must<T, E: Debug>(done: std::result::Result<T, E>) -> T {
+    done.unwrap_or_else(|why| std::panic::panic_any(Failure::of(&format!("{why:?}"))))
+}
+
+impl Failure {
+    fn of(why: &str) -> Failure {
+        match why.contains(OUT_OF_MEMORY) {
+            true => Failure { what: "the GPU's memory is full".into(), hint: NO_MEMORY },
+            false => Failure { what: format!("the GPU failed: {why}"), hint: BROKEN },
+        }
+    }
+
+    /// Of a panic, if the GPU is its reason. Dfdx itself panics with the driver's error.
+    fn from_panic(payload: Box<dyn Any + Send>) -> std::result::Result<Failure, Box<dyn Any + Send>> {
+        let payload = match payload.downcast::<Failure>() {
+            Ok(failure) => return Ok(*failure),
+            Err(other) => other,
+        };
+        match payload.downcast_ref::<String>().filter(|message| message.contains("CUDA_ERROR_")) {
+            Some(message) => Ok(Failure::of(message)),
+            None => Err(payload),
+        }
+    }
+}
+
+/// [`crate::device::guarded`]
+pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        let ours = panic.payload().is::<Failure>() || text.is_some_and(|text| text.contains("CUDA_ERROR_"));
+        if !ours {
+            usual(panic);
+        }
+    }));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(command));
+    let _ = std::panic::take_hook();
+    match done.map_err(Failure::from_panic) {
+        Ok(done) => done,
+        Err(Ok(failure)) => Err(Error::run(failure.what).hint(failure.hint)),
+        Err(Err(other)) => std::panic::resume_unwind(other),
+    }
+}
+
+impl Gpu {
+    fn open() -> std::result::Result<Gpu, String> {
+        let say = |e: &dyn Debug| format!("{e:?}");
+        result::init().map_err(|e| say(&e))?;
+        if result::device::get_count().map_err(|e| say(&e))? == 0 {
+            return Err("the driver sees none".into());
+        }
+        let dev = Cuda::try_build(0, 0).map_err(|e| say(&e))?;
+        // The only way to dfdx's own device is through something that lives on it.
+        let one = <Cuda as Storage<f32>>::try_alloc_len(&dev, 1).map_err(|e| say(&e))?;
+        let cuda = one.device();
+        keep_memory(&cuda).map_err(|e| say(&e))?;
+        let blas = CudaBlas::new(cuda.clone()).map_err(|e| say(&e))?;
+        // SAFETY: the image is the fat binary that nvcc wrote.
+        let module = unsafe { result::module::load_data(KERNELS.as_ptr().cast()) }.map_err(|e| say(&e))?;
+        Ok(Gpu { dev, cuda, blas: Mutex::new(blas), module, functions: Mutex::default() })
+    }
+
+    /// Makes the GPU this thread's.
+    fn bind(&self) {
+        must(self.cuda.bind_to_thread());
+    }
+
+    fn function(&self, name: &'static str) -> sys::CUfunction {
+        let mut functions = self.functions.lock().expect("no thread panics with it");
+        let load = || {
+            let symbol = CString::new(name).expect("a kernel's name");
+            // SAFETY: the module stays loaded as long as the process runs.
+            match unsafe { result::module::get_function(self.module, symbol) } {
+                Ok(function) => Function(function),
+                Err(why) => panic!("kernel `{name}`: {why:?}"),
+            }
+        };
+        functions.entry(name).or_insert_with(load).0
+    }
+
+    /// Runs a kernel. Nothing happens where the grid is empty.
+    ///
+    /// `args` must be what the kernel takes, one by one.
+    fn launch(&self, kernel: &'static str, grid: (usize, usize), block: (u32, u32), args: &[Arg]) {
+        if grid.0 == 0 || grid.1 == 0 {
+            return;
+        }
+        self.bind();
+        let function = self.function(kernel);
+        let mut pointers: Vec<*mut c_void> = args.iter().map(|a| a as *const Arg as *mut c_void).collect();
+        let grid = (grid.0 as u32, grid.1 as u32, 1);
+        let stream = *self.cuda.cu_stream();
+        // SAFETY: the pointers lead to arguments that outlive the call, which copies them.
+        let done =
+            unsafe { result::launch_kernel(function, grid, (block.0, block.1, 1), 0, stream, &mut pointers) };
+        must(done);
+    }
+
+    /// One thread for each of `n` elements.
+    fn each(&self, kernel: &'static str, n: usize, args: &[Arg]) {
+        self.launch(kernel, (n.div_ceil(256), 1), (256, 1), args);
+    }
+
+    /// One block of 128 threads for each of `n` rows.
+    fn rows(&self, kernel: &'static str, n: usize, args: &[Arg]) {
+        self.launch(kernel, (n, 1), (128, 1), args);
+    }
+
+    /// Memory that nothing has been written to.
+    fn alloc(&self, floats: usize) -> CudaSlice<f32> {
+        // SAFETY: whoever asks for it writes before reading.
+        must(unsafe { self.cuda.alloc(floats.max(1)) })
+    }
+
+    /// Numbers of rows, and the like.
+    fn numbers(&self, x: &[u32]) -> CudaSlice<u32> {
+        must(match x.is_empty() {
+            true => self.cuda.alloc_zeros(1),
+            false => self.cuda.htod_copy(x.to_vec()),
+        })
+    }
+
+    fn floats(&self, x: &[f32]) -> CudaSlice<f32> {
+        must(match x.is_empty() {
+            true => self.cuda.alloc_zeros(1),
+            false => self.cuda.htod_copy(x.to_vec()),
+        })
+    }
+
+    /// c (m, n) = a · b, added to what c holds if `accumulate`. Where inputs are rounded, sums are f32 all the same.
+    fn gemm(&self, a: Operand, b: Operand, c: Target, accumulate: bool, precision: Precision) {
+        let (m, k, n) = (a.rows, a.cols, b.cols);
+        assert_eq!(k, b.rows, "gemm: inner dimensions");
+        if m == 0 || n == 0 || (k == 0 && accumulate) {
+            return;
+        }
+        self.bind();
+        let (one, beta) = (1f32, if accumulate { 1f32 } else { 0f32 });
+        let compute = match precision {
+            Precision::F32 => Compute::CUBLAS_COMPUTE_32F,
+            Precision::Tf32 => Compute::CUBLAS_COMPUTE_32F_FAST_TF32,
+            Precision::Bf16 => Compute::CUBLAS_COMPUTE_32F_FAST_16BF,
+        };
+        let float = cudarc::cublas::sys::cudaDataType_t::CUDA_R_32F;
+        let handle = self.blas.lock().expect("no thread panics with it");
+        // cuBLAS counts columns first: it is asked for cᵀ = bᵀ · aᵀ.
+        // SAFETY: the operands' memory holds what their shapes say, as the callers make them from tensors.
+        let done = unsafe {
+            blas::gemm_ex(
+                *handle.handle(),
+                b.operation(),
+                a.operation(),
+                n as i32,
+                m as i32,
+                k as i32,
+                (&raw const one).cast(),
+                b.at.0 as *const c_void,
+                float,
+                b.stride as i32,
+                a.at.0 as *const c_void,
+                float,
+                a.stride as i32,
+                (&raw const beta).cast(),
+                c.at.0 as *mut c_void,
+                float,
+                c.stride as i32,
+                compute,
+                cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT,
+            )
+        };
+        must(done);
+    }
+}
+
+/// Freed memory stays with the process: every step asks for the same again.
+fn keep_memory(cuda: &Arc<CudaDevice>) -> std::result::Result<(), result::DriverError> {
+    use sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED as POOLS;
+    if cuda.attribute(POOLS)? == 0 {
+        return Ok(());
+    }
+    let mut pool = std::ptr::null_mut();
+    let mut all = u64::MAX;
+    // SAFETY: both calls write or read the one value that is given.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&mut pool, *cuda.cu_device()).result()?;
+        let threshold = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast()).result()
+    }
+}
+
+/// An argument of a kernel: the low bytes are the value.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Arg(u64);
+
+/// An address in the GPU's memory.
+#[derive(Clone, Copy, PartialEq)]
+struct At(u64);
+
+impl At {
+    /// So many floats (or other numbers of four bytes) further.
+    fn plus(self, floats: usize) -> At {
+        At(self.0 + 4 * floats as u64)
+    }
+}
+
+impl From<At> for Arg {
+    fn from(at: At) -> Arg {
+        Arg(at.0)
+    }
+}
+
+impl From<usize> for Arg {
+    fn from(n: usize) -> Arg {
+        Arg(u64::from(u32::try_from(n).expect("a kernel counts to 2³²")))
+    }
+}
+
+impl From<f32> for Arg {
+    fn from(x: f32) -> Arg {
+        Arg(u64::from(x.to_bits()))
+    }
+}
+
+impl From<u64> for Arg {
+    fn from(x: u64) -> Arg {
+        Arg(x)
+    }
+}
+
+impl From<bool> for Arg {
+    fn from(x: bool) -> Arg {
+        Arg(u64::from(x))
+    }
+}
+
+impl<T> From<&CudaSlice<T>> for Arg {
+    fn from(x: &CudaSlice<T>) -> Arg {
+        Arg(*x.device_ptr())
+    }
+}
+
+/// The arguments of a kernel.
+macro_rules! args {
+    ($($x:expr),* $(,)?) => { &[$($crate::ops::cuda::Arg::from($x)),*] };
+}
+use args;
+
+/// A matrix in the GPU's memory, to be multiplied: rows (or columns, if `transposed`) lie `stride` floats apart.
+#[derive(Clone, Copy)]
+struct Operand {
+    at: At,
+    rows: usize,
+    cols: usize,
+    stride: usize,
+    transposed: bool,
+}
+
+impl Operand {
+    fn new(at: At, rows: usize, cols: usize) -> Self {
+        Operand { at, rows, cols, stride: cols.max(1), transposed: false }
+    }
+
+    fn strided(self, stride: usize) -> Self {
+        Operand { stride, ..self }
+    }
+
+    fn t(self) -> Self {
+        Operand { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
+    }
+
+    fn operation(&self) -> Operation {
+        if self.transposed { Operation::CUBLAS_OP_T } else { Operation::CUBLAS_OP_N }
+    }
+}
+
+/// Where a product goes.
+#[derive(Clone, Copy)]
+struct Target {
+    at: At,
+    stride: usize,
+}
+
+/// The address of a tensor's floats. Dfdx keeps its buffers to itself, but shows them to `Debug`, whose first words name the
+/// address; the writer stops there. The version of dfdx is pinned, and a test sees to it that this holds.
+fn at<S: Shape, T>(t: &Tensor<S, f32, Cuda, T>) -> At
+where
+    Tensor<S, f32, Cuda, T>: Debug,
+{
+    struct Head(String);
+    impl fmt::Write for Head {
+        fn write_str(&mut self, s: &str) -> fmt::Result {
+            self.0.push_str(s);
+            match self.0.contains(", len: ") {
+                true => Err(fmt::Error),
+                false => Ok(()),
+            }
+        }
+    }
+    const BEFORE: &str = "cu_device_ptr: ";
+    let mut head = Head(String::with_capacity(160));
+    let _ = write!(head, "{t:?}");
+    let from = head.0.find(BEFORE).unwrap_or_else(|| panic!("no address in {}", head.0)) + BEFORE.len();
+    let digits: String = head.0[from..].chars().take_while(char::is_ascii_digit).collect();
+    At(digits.parse().unwrap_or_else(|_| panic!("no address in {}", head.0)))
+}
+
+/// The address of a gradient's floats.
+fn at_buffer(buffer: &Buffer) -> At {
+    At(*buffer.device_ptr())
+}
+
+fn at_slice<T>(slice: &CudaSlice<T>) -> At {
+    At(*slice.device_ptr())
+}
+
+/// A matrix of zeros.
+fn matrix(rows: usize, cols: usize) -> crate::device::Matrix {
+    must(the().dev.try_zeros_like(&(rows, cols)))
+}
+
+/// A zero.
+fn scalar() -> crate::device::Scalar {
+    must(the().dev.try_zeros_like(&()))
+}
+
+/// Floats from the GPU.
+pub fn download(buffer: &Buffer) -> Vec<f32> {
+    match buffer.len() {
+        0 => Vec::new(),
+        _ => must(the().cuda.dtoh_sync_copy(&**buffer)),
+    }
+}
+
+/// Floats into a buffer of their number.
+pub fn upload(floats: &[f32], buffer: &mut Buffer) {
+    if !floats.is_empty() {
+        must(the().cuda.htod_sync_copy_into(floats, &mut **buffer));
+    }
+}
+
+/// A buffer of these floats.
+pub fn uploaded(floats: &[f32]) -> Buffer {
+    let mut buffer = zeroed(floats.len());
+    upload(floats, &mut buffer);
+    buffer
+}
+
+/// A buffer of zeros.
+fn zeroed(floats: usize) -> Buffer {
+    must(<Cuda as Storage<f32>>::try_alloc_len(&the().dev, floats))
+}
+
+/// As `record!`, for a backward step whose gradient stays on the GPU: `|grads, address of the gradient of out| …`.
+macro_rules! record_on_gpu {
+    ($tape:expr, $out:expr, |$grads:ident, $g:ident| $body:block) => {{
+        let (mut tape, out) = ($tape, $out);
+        let ghost = out.ghost();
+        tape.add_backward_op(move |$grads| {
+            let $g = $crate::ops::cuda::at_buffer($grads.get_or_alloc_mut(&ghost)?);
+            $body
+            Ok(())
+        });
+        out.put_tape(tape)
+    }};
+}
+use record_on_gpu;
+
+/// The address of a tensor's gradient, zeros at first.
+macro_rules! gradient_at {
+    ($grads:ident, $x:expr) => {
+        $crate::ops::cuda::at_buffer($grads.get_or_alloc_mut($x)?)
+    };
+}
+use gradient_at;
+
+#[cfg(test)]
+mod tests;

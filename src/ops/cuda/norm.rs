@@ -1,0 +1,115 @@
+//! Batch normalisation with ReLU and dropout; dropout alone; what happens to features before the image branch.
+
+use dfdx::prelude::*;
+
+use super::{Gpu, args, at, gradient_at, matrix, record_on_gpu};
+use crate::device::{Dev, Matrix, Vector};
+use crate::ops::batch_norm::{BatchNormWeights, MOMENTUM};
+
+impl Gpu {
+    /// [`crate::ops::batch_norm::batch_norm_relu_dropout`] and its leaky form
+    pub fn batch_norm<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        x: Matrix<T>,
+        weights: &mut BatchNormWeights,
+        slope: f32,
+        p: f32,
+        seed: u64,
+    ) -> Matrix<T> {
+        let (x, tape) = x.split_tape();
+        let (rows, width) = *x.shape();
+        let columns = ((width.div_ceil(32), 1), (32, 8));
+        let (mean, variance) = match T::OWNS_TAPE {
+            true => {
+                let (mean, variance) = (self.vector(width), self.vector(width));
+                let args = args![at(&mean), at(&variance), at(&x), rows, width];
+                self.launch("column_statistics", columns.0, columns.1, args);
+                let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
+                for (running, batch, factor) in
+                    [(&mut weights.mean, &mean, 1.0), (&mut weights.variance, &variance, unbiased)]
+                {
+                    self.move_towards(running, batch, factor, MOMENTUM);
+                }
+                (mean, variance)
+            }
+            false => (weights.mean.clone(), weights.variance.clone()),
+        };
+        let (p, keep) = if T::OWNS_TAPE { (p, 1.0 / (1.0 - p)) } else { (0.0, 1.0) };
+        let out = matrix(rows, width);
+        let (scale, shift) = (at(&weights.scale), at(&weights.shift));
+        let statistics = (at(&mean), at(&variance));
+        let args =
+            args![at(&out), at(&x), statistics.0, statistics.1, scale, shift, slope, p, seed, rows, width];
+        self.each("batch_norm", rows * width, args);
+        let (result, weights) = (out.clone(), weights.clone());
+        record_on_gpu!(tape, out, |grads, g| {
+            let (x_at, y, statistics) = (at(&x), at(&result), (at(&mean), at(&variance)));
+            let kept = self.alloc(2 * width);
+            let (to_scale, to_shift) =
+                (gradient_at!(grads, &weights.scale), gradient_at!(grads, &weights.shift));
+            let args = args![
+                &kept,
+                to_scale,
+                to_shift,
+                x_at,
+                y,
+                g,
+                statistics.0,
+                statistics.1,
+                slope,
+                keep,
+                rows,
+                width
+            ];
+            self.launch("batch_norm_back_weights", columns.0, columns.1, args);
+            let (to, scale) = (gradient_at!(grads, &x), at(&weights.scale));
+            let args =
+                args![to, x_at, y, g, statistics.0, statistics.1, scale, &kept, slope, keep, rows, width];
+            self.each("batch_norm_back", rows * width, args);
+        })
+    }
+
+    /// now · factor draws `average` towards it by the share `rate`.
+    fn move_towards(&self, average: &mut Vector, now: &Vector, factor: f32, rate: f32) {
+        let n = now.shape().0;
+        // A clone shares the buffer: what is written to must be this tensor's own.
+        let mut own = self.vector(n);
+        self.add_scaled(at(&own), at(average), 1.0, n);
+        self.each("move_towards", n, args![at(&own), at(now), factor, rate, n]);
+        std::mem::swap(average, &mut own);
+    }
+
+    /// A vector of zeros.
+    fn vector(&self, n: usize) -> Vector {
+        super::must(self.dev.try_zeros_like(&(n,)))
+    }
+
+    /// [`crate::ops::batch_norm::dropout`], with a tape
+    pub fn dropout<T: Tape<f32, Dev> + 'static>(&'static self, x: Matrix<T>, p: f32, seed: u64) -> Matrix<T> {
+        let (x, tape) = x.split_tape();
+        let (rows, width) = *x.shape();
+        let (n, out) = (rows * width, matrix(rows, width));
+        self.each("drop", n, args![at(&out), at(&x), p, seed, n, false]);
+        record_on_gpu!(tape, out, |grads, g| {
+            self.each("drop", n, args![gradient_at!(grads, &x), g, p, seed, n, true]);
+        })
+    }
+
+    /// sign(x) · √|x| of every element.
+    pub fn signed_root(&self, x: &Matrix) -> Matrix {
+        let (rows, width) = *x.shape();
+        let (n, out) = (rows * width, matrix(rows, width));
+        self.add_scaled(at(&out), at(x), 1.0, n);
+        self.each("signed_root", n, args![at(&out), n]);
+        out
+    }
+
+    /// (x − centre) · inverse, by column.
+    pub fn standardise(&self, x: &Matrix, centre: &Vector, inverse: &Vector) -> Matrix {
+        let (rows, width) = *x.shape();
+        let out = matrix(rows, width);
+        self.add_scaled(at(&out), at(x), 1.0, rows * width);
+        self.each("standardise", rows * width, args![at(&out), at(centre), at(inverse), rows, width]);
+        out
+    }
+}

@@ -1,0 +1,302 @@
+//! Every operation with kernels beside its twin on the host: values and all gradients.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use super::{at, on_the_host};
+use crate::config::{Distance, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig};
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::loss::adversary::classification;
+use crate::loss::mclm::masked_pair;
+use crate::loss::{Contrast, combined, contrast, half_square, values};
+use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
+use crate::ops::check::{noise, probe};
+use crate::ops::linear::{
+    LinearWeights, blend, linear, linear_of_data, linear_through, reverse_gradient, similarity, unit_rows,
+};
+use crate::ops::recurrent::{RecurrentWeights, gru, gru_through, lstm, lstm_through};
+use crate::ops::rows::{
+    Table, beside, columns, lookup, mean, select, signed_root, spell, stack, standardise,
+};
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::{Grads, data, matrix, on_host, vector};
+use crate::optim::{Adam, Parameter, parameter_norm};
+
+type Taped = OwnedTape<f32, Dev>;
+
+fn random(rows: usize, columns: usize, seed: u64) -> Matrix {
+    matrix(noise(rows * columns, seed), rows, columns)
+}
+
+fn layer(outputs: usize, inputs: usize, seed: u64) -> LinearWeights {
+    LinearWeights { weight: random(outputs, inputs, seed), bias: vector(noise(outputs, seed + 1)) }
+}
+
+/// Computes the same by kernels and on the host, and compares number by number.
+fn twins(name: &str, tolerance: f32, compute: impl Fn() -> Vec<Vec<f32>>) {
+    let (kernels, host) = (compute(), on_the_host(&compute));
+    assert_eq!(kernels.len(), host.len());
+    for (n, (a, b)) in kernels.iter().zip(&host).enumerate() {
+        assert_eq!(a.len(), b.len(), "{name}, result {n}");
+        let size = b.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+        for (i, (a, b)) in a.iter().zip(b).enumerate() {
+            assert!((a - b).abs() <= tolerance * size, "{name}, result {n}[{i}]: {a}, on the host {b}");
+        }
+    }
+}
+
+/// The values of an operation's result and the gradients of what it depends on.
+fn results(out: Matrix<Taped>, of: &[&Matrix], biases: &[&Vector]) -> Vec<Vec<f32>> {
+    let value = data(&out).to_vec();
+    [vec![value], gradients(probe(out), of, biases)].concat()
+}
+
+fn gradients(loss: Scalar<Taped>, of: &[&Matrix], biases: &[&Vector]) -> Vec<Vec<f32>> {
+    let mut grads = loss.backward();
+    let mut all: Vec<Vec<f32>> =
+        of.iter().map(|m| on_host(grads.get_or_alloc_mut(*m).expect("memory")).to_vec()).collect();
+    all.extend(biases.iter().map(|v| on_host(grads.get_or_alloc_mut(*v).expect("memory")).to_vec()));
+    all
+}
+
+#[test]
+fn dfdx_still_shows_where_a_tensor_is() {
+    let x = random(3, 5, 1);
+    let copy = x.clone();
+    assert!(at(&x) == at(&copy) && at(&x) != at(&random(3, 5, 1)));
+    assert_eq!(at(&x).plus(2).0, at(&x).0 + 8);
+}
+
+#[test]
+fn products() {
+    for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Tf32, 2e-3), (Precision::Bf16, 2e-2)] {
+        let (x, l) = (random(70, 45, 1), layer(133, 45, 2));
+        let all = [&x, &l.weight];
+        let same = if precision == Precision::F32 { 1e-5 } else { tolerance };
+        twins("linear", same, || results(linear(x.leaky_trace(), &l, precision), &all, &[&l.bias]));
+        twins("linear_through", same, || {
+            results(linear_through(x.leaky_trace(), &l, precision), &all, &[&l.bias])
+        });
+        twins("linear_of_data", same, || {
+            results(linear_of_data::<Taped>(x.clone(), &l, precision), &all, &[&l.bias])
+        });
+    }
+    let (a, b) = (random(40, 33, 3), random(65, 33, 4));
+    twins("similarity", 1e-5, || {
+        results(similarity(a.leaky_trace(), b.clone().put_tape(Taped::default())), &[&a, &b], &[])
+    });
+}
+
+#[test]
+fn rows_columns_and_elements() {
+    let (a, b) = (random(37, 150, 1), random(37, 150, 2));
+    let taped = |x: &Matrix| x.clone().put_tape(Taped::default());
+    twins("unit_rows", 1e-5, || results(unit_rows(a.leaky_trace()), &[&a], &[]));
+    twins("reverse", 1e-6, || results(reverse_gradient(a.leaky_trace(), 0.3), &[&a], &[]));
+    twins("blend", 1e-6, || results(blend(a.leaky_trace(), 0.5, taped(&b), -2.0), &[&a, &b], &[]));
+    twins("stack", 1e-6, || results(stack(vec![a.leaky_trace(), taped(&b)]), &[&a, &b], &[]));
+    twins("beside", 1e-6, || results(beside(a.leaky_trace(), taped(&b)), &[&a, &b], &[]));
+    twins("columns", 1e-6, || results(columns(a.leaky_trace(), 7, 31), &[&a], &[]));
+    let rows: Vec<u32> = (0..90).map(|i| i * i % 37).collect();
+    twins("select", 1e-5, || results(select(a.leaky_trace(), &rows), &[&a], &[]));
+    twins("spell", 1e-5, || results(spell(a.leaky_trace(), &rows, 6), &[&a], &[]));
+    twins("mean", 1e-5, || results(mean(a.leaky_trace(), &sentences(50, 37)), &[&a], &[]));
+    twins("signed_root", 1e-6, || vec![data(&signed_root(a.clone())).to_vec()]);
+    let (centre, inverse) = (vector(noise(150, 5)), vector(noise(150, 6)));
+    twins("standardise", 1e-6, || vec![data(&standardise(a.clone(), &centre, &inverse)).to_vec()]);
+    let table = Table::new(150, noise(37 * 150, 7));
+    let distinct = [30u32, 2, 17, 5];
+    twins("lookup", 1e-6, || {
+        let out = lookup::<Taped>(&table, &distinct);
+        let value = data(&out).to_vec();
+        probe(out).backward();
+        let [(rows, grads)] = &table.take_grads()[..] else { panic!("one entry") };
+        assert_eq!(rows, &distinct);
+        vec![value, grads.to_vec()]
+    });
+}
+
+/// Of several lengths, one of them empty, over `tokens` tokens that repeat.
+fn sentences(count: usize, tokens: u32) -> Arc<Sequences> {
+    let mut sentences = Sequences::new();
+    for s in 0..count as u32 {
+        sentences.push((0..s * 7 % 11).map(|t| (s * 3 + t * t) % tokens));
+    }
+    Arc::new(sentences)
+}
+
+#[test]
+fn recurrent_cells() {
+    type Cell = fn(Matrix<Taped>, &RecurrentWeights, &Arc<Sequences>, Pooling, Precision) -> Matrix<Taped>;
+    let cells: [(&str, usize, Cell); 4] = [
+        ("gru", 3, gru),
+        ("gru_through", 3, gru_through),
+        ("lstm", 4, lstm),
+        ("lstm_through", 4, lstm_through),
+    ];
+    let (hidden, inputs) = (40, 28);
+    for (name, gates, cell) in cells {
+        let all = gates * hidden;
+        let w = RecurrentWeights {
+            weight_ih: random(all, inputs, 1),
+            weight_hh: random(all, hidden, 2),
+            bias_ih: vector(noise(all, 3)),
+            bias_hh: vector(noise(all, 4)),
+        };
+        let x = random(23, inputs, 5);
+        for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max] {
+            // bf16 only where a rounding cannot choose another maximum.
+            for (precision, tolerance) in [(Precision::F32, 3e-5), (Precision::Bf16, 3e-2)] {
+                if precision == Precision::F32 || pooling == Pooling::Mean {
+                    twins(&format!("{name} {pooling:?} {precision:?}"), tolerance, || {
+                        let out = cell(x.leaky_trace(), &w, &sentences(61, 23), pooling, precision);
+                        results(out, &[&x, &w.weight_ih, &w.weight_hh], &[&w.bias_ih, &w.bias_hh])
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn normalisation_and_dropout() {
+    let (x, n) = (random(67, 45, 1), 45);
+    let fresh = || BatchNormWeights {
+        scale: vector(noise(n, 2).iter().map(|x| x + 1.0).collect()),
+        shift: vector(noise(n, 3)),
+        mean: vector(noise(n, 4)),
+        variance: vector(vec![0.7; n]),
+    };
+    for slope in [0.0, 0.1] {
+        twins("batch_norm", 3e-5, || {
+            let mut w = fresh();
+            let shared = w.clone();
+            let out = match slope {
+                0.0 => batch_norm_relu_dropout(x.leaky_trace(), &mut w, 0.3, 9),
+                slope => batch_norm_leaky(x.leaky_trace(), &mut w, slope),
+            };
+            let mut all = results(out, &[&x], &[&w.scale, &w.shift]);
+            all.extend([w.mean.as_vec(), w.variance.as_vec()]);
+            assert_eq!(shared.mean.as_vec(), fresh().mean.as_vec(), "a copy of the statistics moved");
+            all.push(data(&batch_norm_leaky(x.clone(), &mut w, slope)).to_vec());
+            all
+        });
+    }
+    twins("dropout", 1e-6, || results(dropout(x.leaky_trace(), 0.4, 11), &[&x], &[]));
+}
+
+#[test]
+fn losses() {
+    let (rows, columns): (Vec<u32>, Vec<u32>) = ((0..90).collect(), (0..150).map(|j| j * 3 / 5).collect());
+    // Equal similarities, too: of those the first ones are the worst.
+    let s = matrix(noise(90 * 150, 1).iter().map(|x| (x * 40.0).round() / 40.0).collect(), 90, 150);
+    for distance in [Distance::Cosine, Distance::Euclidean] {
+        for same_image_negatives in [false, true] {
+            let config = TripletConfig {
+                distance,
+                same_image_negatives,
+                margin: 0.31,
+                top_n: 10,
+                sentence_anchor: 1.5,
+                ..Default::default()
+            };
+            for by in [Contrast::Triplet(&config), Contrast::Neighbourhood(&config)] {
+                twins("triplet", 2e-5, || contrasted(&s, &rows, &columns, by));
+            }
+            let all = TripletConfig { top_n: 128, ..config.clone() };
+            twins("all", 2e-5, || contrasted(&s, &rows, &columns, Contrast::Triplet(&all)));
+        }
+    }
+    for smoothing in [0.0, 0.2] {
+        let by = Contrast::InfoNce { temperature: 0.2, smoothing };
+        twins("info_nce", 2e-5, || contrasted(&s, &rows, &columns, by));
+        let nobody = vec![1000; 150];
+        twins("nobody matches", 1e-6, || contrasted(&s, &rows, &nobody, by));
+    }
+    let classes: Vec<u32> = (0..90).map(|i| i * 7 % 150).collect();
+    twins("cross-entropy", 2e-5, || {
+        let loss = classification(s.leaky_trace(), &classes);
+        [vec![vec![values(vec![&loss.retaped()])[0]]], gradients(loss, &[&s], &[])].concat()
+    });
+    let [a, b, c, d] = [2, 3, 4, 5].map(|seed| random(30, 24, seed));
+    let l = layer(48, 48, 6);
+    twins("masked pair", 3e-5, || {
+        let traced = |x: &Matrix| x.leaky_trace();
+        let whole = [traced(&c), traced(&d)];
+        let loss = masked_pair([traced(&a), traced(&b)], whole, &l, false, Precision::F32);
+        gradients(loss, &[&a, &b, &c, &d, &l.weight], &[&l.bias])
+    });
+    twins("sums of losses", 2e-5, || {
+        let half = half_square(a.leaky_trace(), b.clone());
+        let tape = |x: &Matrix| x.clone().put_tape(Taped::default());
+        let parts = vec![
+            (half, 0.5),
+            (half_square(tape(&c), d.clone()), 2.0),
+            (half_square(tape(&a), c.clone()), 1.0),
+        ];
+        let sum = combined(parts, 3.0);
+        let value = values(vec![&sum.retaped(), &sum.retaped()]);
+        assert_eq!(value[0], value[1]);
+        [vec![value], gradients(sum, &[&a, &c], &[])].concat()
+    });
+}
+
+fn contrasted(s: &Matrix, rows: &[u32], columns: &[u32], by: Contrast) -> Vec<Vec<f32>> {
+    let loss = contrast(s.leaky_trace(), rows, columns, by);
+    [vec![values(vec![&loss.retaped()])], gradients(loss, &[s], &[])].concat()
+}
+
+#[test]
+fn a_similarity_that_is_no_number_reaches_the_trainer() {
+    let mut s = noise(20 * 20, 1);
+    s[45] = f32::NAN;
+    let (s, ids): (Matrix, Vec<u32>) = (matrix(s, 20, 20), (0..20).collect());
+    let config = TripletConfig { margin: 0.2, top_n: 19, ..Default::default() };
+    for by in [Contrast::Triplet(&config), Contrast::InfoNce { temperature: 0.1, smoothing: 0.0 }] {
+        assert!(values(vec![&contrast(s.clone(), &ids, &ids, by)])[0].is_nan());
+    }
+}
+
+/// Ten steps of a matrix, a bias and a table some of whose rows rest.
+#[test]
+fn the_optimiser() {
+    let adam = TrainConfig { learning_rate: 0.01, clip: 1.0, weight_decay: 0.1, ..Default::default() };
+    let bert = TrainConfig { optimizer: Optimizer::BertAdam, schedule: Schedule::Constant, ..adam.clone() };
+    let free = TrainConfig { clip: 0.0, ..adam.clone() };
+    for config in [adam, bert, free] {
+        twins("adam", 2e-5, || {
+            let (mut p, mut b) = (random(30, 20, 1), vector(noise(17, 2)));
+            let mut t = Table::new(9, noise(9 * 40, 3));
+            let mut adam = Adam::new(&config, 10);
+            let mut seen = Vec::new();
+            for step in 0..10u64 {
+                let rows: Vec<u32> = (0..40).filter(|r| (step as u32 + r).is_multiple_of(3)).collect();
+                adam.catch_up("t", &mut t, &rows);
+                let mut grads = Grads::leaky();
+                let fill = |to: &mut crate::ops::tape::Buffer, n: usize, seed: u64| {
+                    on_host(to).copy_from_slice(&noise(n, seed));
+                };
+                fill(grads.get_or_alloc_mut(&p).expect("memory"), 600, 10 + step);
+                fill(grads.get_or_alloc_mut(&b).expect("memory"), 17, 20 + step);
+                let entry = |rows: &[u32], seed| (rows.to_vec(), noise(rows.len() * 9, seed).into());
+                // The second half is read twice: its gradients add up.
+                let half = &rows[rows.len() / 2..];
+                let entries = [entry(&rows, 30 + step), entry(half, 40 + step)];
+                t.grads.lock().expect("a table").extend(entries);
+                let norm = adam.update(&mut grads, &mut |f| {
+                    f("p", Parameter::Matrix(&mut p));
+                    f("b", Parameter::Vector(&mut b));
+                    f("t", Parameter::Table(&mut t));
+                });
+                seen.push(norm.read());
+            }
+            seen.push(parameter_norm(&mut |f| {
+                f("p", Parameter::Matrix(&mut p));
+                f("t", Parameter::Table(&mut t));
+            }));
+            let settled = adam.settled("t", &t).to_vec();
+            vec![data(&p).to_vec(), b.as_vec(), t.data().to_vec(), settled, seen]
+        });
+    }
+}

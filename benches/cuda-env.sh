@@ -15,8 +15,8 @@ cuda_env() {
             nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85 || return
         mkdir -p "$root/lib64/stubs" "$root/shim"
         for part in include bin nvvm; do ln -s "$wheels/nvidia/cu13/$part" "$root/$part"; done
-        # Dfdx's build script asks for the GPU: any of today's will do, the driver compiles for the real one.
-        printf '#!/bin/sh\necho compute_cap\necho 7.5\n' > "$root/shim/nvidia-smi"
+        # Dfdx asks for the GPU. Its kernels compile for 8.0 and later; the driver makes them fit the real one.
+        printf '#!/bin/sh\necho compute_cap\necho 8.0\n' > "$root/shim/nvidia-smi"
         chmod +x "$root/shim/nvidia-smi"
         cargo fetch -q || return
         sources=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/cudarc-0.9.15/src)

@@ -5,6 +5,7 @@
 //! An operation without kernels runs on the host ([`super::tape`]); so do all within [`on_the_host`], for comparison.
 
 pub mod adam;
+mod failure;
 pub mod features;
 pub mod linear;
 pub mod loss;
@@ -12,7 +13,6 @@ pub mod norm;
 pub mod recurrent;
 pub mod rows;
 
-use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -25,9 +25,11 @@ use cudarc::cublas::{
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, result, sys};
 use dfdx::prelude::*;
 
+pub use failure::guarded;
+use failure::{Failure, NO_GPU, must};
+
 use super::tape::Buffer;
 use crate::config::Precision;
-use crate::{Error, Result};
 
 /// Our kernels for all architectures, as the build script compiled them.
 static KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
@@ -99,66 +101,6 @@ pub fn name() -> String {
     let status = unsafe { sys::cuDeviceGetName(name.as_mut_ptr().cast(), 256, *the().cuda.cu_device()) };
     must(status.result());
     String::from_utf8_lossy(&name).trim_end_matches('\0').to_string()
-}
-
-/// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
-struct Failure {
-    what: String,
-    hint: &'static str,
-}
-
-const NO_GPU: &str = "`nvidia-smi` should list a GPU and a driver as new as the CUDA toolkit tinyglot was built with; without a \
-                      GPU, build it without `--features cuda`";
-const NO_MEMORY: &str = "take fewer pictures or captions a batch (`train.images`, `train.captions`), or lower \
-                         `train.gpu_features`; `nvidia-smi` shows what else uses the GPU. The last checkpoint is whole, \
-                         `--resume` goes on from it";
-const BROKEN: &str =
-    "the driver's log (`dmesg`) may say more. The last checkpoint is whole, `--resume` goes on from it";
-/// How dfdx and the driver call a full memory.
-const OUT_OF_MEMORY: &str = "CUDA_ERROR_OUT_OF_MEMORY";
-
-fn must<T, E: Debug>(done: std::result::Result<T, E>) -> T {
-    done.unwrap_or_else(|why| std::panic::panic_any(Failure::of(&format!("{why:?}"))))
-}
-
-impl Failure {
-    fn of(why: &str) -> Failure {
-        match why.contains(OUT_OF_MEMORY) {
-            true => Failure { what: "the GPU's memory is full".into(), hint: NO_MEMORY },
-            false => Failure { what: format!("the GPU failed: {why}"), hint: BROKEN },
-        }
-    }
-
-    /// Of a panic, if the GPU is its reason. Dfdx itself panics with the driver's error.
-    fn from_panic(payload: Box<dyn Any + Send>) -> std::result::Result<Failure, Box<dyn Any + Send>> {
-        let payload = match payload.downcast::<Failure>() {
-            Ok(failure) => return Ok(*failure),
-            Err(other) => other,
-        };
-        match payload.downcast_ref::<String>().filter(|message| message.contains("CUDA_ERROR_")) {
-            Some(message) => Ok(Failure::of(message)),
-            None => Err(payload),
-        }
-    }
-}
-
-/// [`crate::device::guarded`]
-pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload().downcast_ref::<String>();
-        let ours = panic.payload().is::<Failure>() || text.is_some_and(|text| text.contains("CUDA_ERROR_"));
-        if !ours {
-            usual(panic);
-        }
-    }));
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(command));
-    let _ = std::panic::take_hook();
-    match done.map_err(Failure::from_panic) {
-        Ok(done) => done,
-        Err(Ok(failure)) => Err(Error::run(failure.what).hint(failure.hint)),
-        Err(Err(other)) => std::panic::resume_unwind(other),
-    }
 }
 
 impl Gpu {

@@ -1,0 +1,66 @@
+//! What a GPU can do wrong, and what the user is told.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use crate::{Error, Result};
+
+/// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
+pub(super) struct Failure {
+    pub what: String,
+    pub hint: &'static str,
+}
+
+pub(super) const NO_GPU: &str = "`nvidia-smi` should list a GPU and a driver as new as the CUDA toolkit tinyglot was built with; without a \
+                      GPU, build it without `--features cuda`";
+const NO_MEMORY: &str = "take fewer pictures or captions a batch (`train.images`, `train.captions`), or lower \
+                         `train.gpu_features`; `nvidia-smi` shows what else uses the GPU. The last checkpoint is whole, \
+                         `--resume` goes on from it";
+const BROKEN: &str =
+    "the driver's log (`dmesg`) may say more. The last checkpoint is whole, `--resume` goes on from it";
+/// How dfdx and the driver call a full memory.
+const OUT_OF_MEMORY: &str = "CUDA_ERROR_OUT_OF_MEMORY";
+
+pub(super) fn must<T, E: Debug>(done: std::result::Result<T, E>) -> T {
+    done.unwrap_or_else(|why| std::panic::panic_any(Failure::of(&format!("{why:?}"))))
+}
+
+impl Failure {
+    fn of(why: &str) -> Failure {
+        match why.contains(OUT_OF_MEMORY) {
+            true => Failure { what: "the GPU's memory is full".into(), hint: NO_MEMORY },
+            false => Failure { what: format!("the GPU failed: {why}"), hint: BROKEN },
+        }
+    }
+
+    /// Of a panic, if the GPU is its reason. Dfdx itself panics with the driver's error.
+    fn from_panic(payload: Box<dyn Any + Send>) -> std::result::Result<Failure, Box<dyn Any + Send>> {
+        let payload = match payload.downcast::<Failure>() {
+            Ok(failure) => return Ok(*failure),
+            Err(other) => other,
+        };
+        match payload.downcast_ref::<String>().filter(|message| message.contains("CUDA_ERROR_")) {
+            Some(message) => Ok(Failure::of(message)),
+            None => Err(payload),
+        }
+    }
+}
+
+/// [`crate::device::guarded`]
+pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>();
+        let ours = panic.payload().is::<Failure>() || text.is_some_and(|text| text.contains("CUDA_ERROR_"));
+        if !ours {
+            usual(panic);
+        }
+    }));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(command));
+    let _ = std::panic::take_hook();
+    match done.map_err(Failure::from_panic) {
+        Ok(done) => done,
+        Err(Ok(failure)) => Err(Error::run(failure.what).hint(failure.hint)),
+        Err(Err(other)) => std::panic::resume_unwind(other),
+    }
+}

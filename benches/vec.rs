@@ -93,7 +93,7 @@ fn forget(path: &Path) -> std::io::Result<bool> {
         file.sync_all()?;
         // SAFETY: the file is open; the call only advises.
         let done = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-        return Ok(done == 0);
+        Ok(done == 0)
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     Ok(false)

@@ -12,6 +12,7 @@ pub mod loss;
 pub mod norm;
 pub mod recurrent;
 pub mod rows;
+pub mod transformer;
 
 use std::cell::Cell;
 use std::collections::HashMap;

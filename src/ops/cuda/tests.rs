@@ -21,6 +21,10 @@ use crate::ops::rows::{
 };
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, data, matrix, on_host, vector};
+use crate::ops::transformer::{
+    Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, attend, feed_forward,
+    layer_norm, project,
+};
 use crate::optim::{Adam, Parameter, parameter_norm};
 
 type Taped = OwnedTape<f32, Dev>;
@@ -256,6 +260,70 @@ fn a_similarity_that_is_no_number_reaches_the_trainer() {
     for by in [Contrast::Triplet(&config), Contrast::InfoNce { temperature: 0.1, smoothing: 0.0 }] {
         assert!(values(vec![&contrast(s.clone(), &ids, &ids, by)])[0].is_nan());
     }
+}
+
+#[test]
+fn transformer_layers() {
+    let (width, heads, hidden) = (48, 4, 70);
+    let (tokens, sentences) = (sentences(20, 1).rows.len(), sentences(20, 1));
+    let x = random(tokens, width, 1);
+    let norm = |seed: u64, trained: bool| NormWeights {
+        scale: vector(noise(width, seed).iter().map(|x| x + 1.0).collect()),
+        shift: vector(noise(width, seed + 1)),
+        epsilon: 1e-5,
+        trained,
+    };
+    let one = norm(2, true);
+    twins("layer_norm", 3e-5, || {
+        results(layer_norm(x.leaky_trace(), &one), &[&x], &[&one.scale, &one.shift])
+    });
+    let projection = |layer: LinearWeights, trained: bool| match trained {
+        true => Projection::trained(layer),
+        false => Projection::frozen(layer),
+    };
+    for (trained, with_norm, causal, recompute) in [
+        (true, true, true, false),
+        (true, false, false, true),
+        (false, true, false, false),
+        (false, true, true, true),
+    ] {
+        let pass = Pass { precision: Precision::F32, recompute };
+        let w = AttentionWeights {
+            norm: with_norm.then(|| norm(4, trained)),
+            input: projection(layer(3 * width, width, 6), trained),
+            output: projection(layer(width, width, 8), trained),
+            heads,
+            causal,
+        };
+        let (input, output) = (w.input.weights.clone(), w.output.weights.clone());
+        let unused = norm(10, false);
+        let n = w.norm.clone().unwrap_or(unused.clone());
+        twins(&format!("attend {trained} {with_norm} {causal} {recompute}"), 5e-5, || {
+            let y = attend(x.leaky_trace(), &w, &sentences, pass);
+            let biases = [&input.bias, &output.bias, &n.scale, &n.shift];
+            results(y, &[&x, &input.weight, &output.weight], &biases)
+        });
+        twins("attend without a tape", 5e-5, || {
+            vec![data(&attend(x.clone(), &w, &sentences, pass)).to_vec()]
+        });
+        for activation in [Activation::Relu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
+            let w = FeedForwardWeights {
+                norm: with_norm.then(|| norm(4, trained)),
+                inner: projection(layer(hidden, width, 12), trained),
+                activation,
+                outer: projection(layer(width, hidden, 14), trained),
+            };
+            let (inner, outer) = (w.inner.weights.clone(), w.outer.weights.clone());
+            let n = w.norm.clone().unwrap_or(unused.clone());
+            twins(&format!("feed_forward {trained} {activation:?}"), 5e-5, || {
+                let y = feed_forward(x.leaky_trace(), &w, pass);
+                let biases = [&inner.bias, &outer.bias, &n.scale, &n.shift];
+                results(y, &[&x, &inner.weight, &outer.weight], &biases)
+            });
+        }
+    }
+    let frozen = Projection::frozen(layer(30, width, 16));
+    twins("project", 1e-5, || results(project(x.leaky_trace(), &frozen, Precision::F32), &[&x], &[]));
 }
 
 /// Ten steps of a matrix, a bias and a table some of whose rows rest.

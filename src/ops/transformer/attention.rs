@@ -39,13 +39,17 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
     sentences: &Arc<Sequences>,
     pass: Pass,
 ) -> Matrix<T> {
-    let (x, tape) = x.split_tape();
     let (tokens, width) = *x.shape();
     assert_eq!(tokens, sentences.rows.len(), "attend: a row for every token");
     assert_eq!((width, 3 * width), (weights.input.inputs(), weights.input.outputs()), "attend: input layer");
     assert_eq!((width, width), (weights.output.inputs(), weights.output.outputs()), "attend: output layer");
     assert_eq!(width % weights.heads, 0, "attend: heads of equal width");
     assert_eq!(weights.input.is_trained(), weights.output.is_trained(), "attend: half frozen");
+    #[cfg(feature = "cuda")]
+    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.attends(weights, sentences)) {
+        return gpu.attend(x, weights, sentences, pass);
+    }
+    let (x, tape) = x.split_tape();
     let keep = if T::OWNS_TAPE && !pass.recompute { 3 * width } else { 0 };
     let mut kept = Scratch::dirty(tokens * keep);
     let mut out = data(&x).to_vec();

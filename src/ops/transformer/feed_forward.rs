@@ -11,6 +11,7 @@ use super::{Activation, NormWeights, Pass, Projection, cut, row_groups, sum_rows
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::matmul::{Packed, View};
+use crate::ops::on_gpu;
 use crate::ops::scratch::Scratch;
 use crate::ops::tape::{data, matrix, on_host, record};
 
@@ -31,12 +32,13 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     weights: &FeedForwardWeights,
     pass: Pass,
 ) -> Matrix<T> {
-    let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     let hidden = weights.inner.outputs();
     assert_eq!(width, weights.inner.inputs(), "feed_forward: width of the input");
     assert_eq!((width, hidden), (weights.outer.outputs(), weights.outer.inputs()), "feed_forward: layers");
     assert_eq!(weights.inner.is_trained(), weights.outer.is_trained(), "feed_forward: half frozen");
+    on_gpu!(|gpu| gpu.feed_forward(x, weights, pass));
+    let (x, tape) = x.split_tape();
     let keep = if T::OWNS_TAPE && !pass.recompute { hidden } else { 0 };
     let mut kept = Scratch::dirty(rows * keep);
     let mut out = data(&x).to_vec();

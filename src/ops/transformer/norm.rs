@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{cut, row_groups, sum_rows};
 use crate::device::{Dev, Matrix, Vector};
+use crate::ops::on_gpu;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Loop, dot, fma, vectorise};
 use crate::ops::tape::{data, data1, matrix, on_host, record};
@@ -23,6 +24,7 @@ pub struct NormWeights {
 
 /// x (rows, width) → (rows, width).
 pub fn layer_norm<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, weights: &NormWeights) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.layer_norm(x, weights));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
     assert_eq!(width, weights.scale.shape().0, "layer_norm: width of the input");

@@ -10,6 +10,7 @@ use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::matmul::{Packed, View};
+use crate::ops::on_gpu;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
 
 /// y = x Wᵀ + b.
@@ -103,6 +104,7 @@ pub fn project<T: Tape<f32, Dev> + 'static>(
     if layer.is_trained() {
         return linear(x, &layer.weights, precision);
     }
+    on_gpu!(|gpu| gpu.project(x, layer, precision));
     let (x, tape) = x.split_tape();
     let ((rows, inputs), outputs) = (*x.shape(), layer.outputs());
     assert_eq!(inputs, layer.inputs(), "project: width of the input");

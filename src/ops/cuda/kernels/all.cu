@@ -7,4 +7,5 @@
 #include "norm.cu"
 #include "recurrent.cu"
 #include "loss.cu"
+#include "transformer.cu"
 #include "adam.cu"

@@ -14,8 +14,8 @@ pack() {
     cargo build --release --features cuda
     cp "${CARGO_TARGET_DIR:-target}/release/tinyglot" "$1/"
     # The last executable of each name, as cargo tells them.
-    cargo test --release --features cuda --lib --test golden --test resume --bench step --no-run 2>&1 |
-        sed -n 's/.*(\(.*\/deps\/\(tinyglot\|golden\|resume\|step\)-[0-9a-f]*\))/\1 \2/p' |
+    cargo test --release --features cuda --lib --test golden --test resume --bench step --bench mla --no-run 2>&1 |
+        sed -n 's/.*(\(.*\/deps\/\(tinyglot\|golden\|resume\|step\|mla\)-[0-9a-f]*\))/\1 \2/p' |
         while read -r file name; do
             if [ "$name" = tinyglot ]; then name=units; fi
             cp "$file" "$1/$name"
@@ -73,6 +73,16 @@ print(":".join(glob.glob(os.path.join(sysconfig.get_paths()["purelib"], "nvidia"
             rm "$out/$size.safetensors"
         done
     fi
+    if [ "$peers" != - ]; then
+        python3 benches/mla_peer.py --write "$out/clip" > /dev/null
+        for round in 1 2 3; do
+            part "torch-mla-$round" python3 benches/mla_peer.py "$out/clip" --device cuda --steps 40
+            for precision in f32 tf32 bf16; do
+                part "mla-$precision-$round" "$dir/mla" "$out/clip" --steps 40 --$precision
+            done
+        done
+        rm -r "$out/clip"
+    fi
     if [ "$data" != - ]; then
         part training "$dir/tinyglot" train configs/multi30k-8k.toml --set "data.root=$data" --out "$out/run"
         part training-again "$dir/tinyglot" train configs/multi30k-8k.toml --set "data.root=$data" --set train.epochs=1 \
@@ -82,7 +92,7 @@ print(":".join(glob.glob(os.path.join(sysconfig.get_paths()["purelib"], "nvidia"
     {
         echo
         echo '```'
-        for file in "$out"/{torch,step,phases}*.txt; do
+        for file in "$out"/{torch,step,phases,mla}*.txt; do
             [ -e "$file" ] && echo "$(basename "$file" .txt) $(line "$(basename "$file" .txt)")"
         done
         [ ! -e "$out/test.txt" ] || cat "$out/test.txt"

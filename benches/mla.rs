@@ -1,7 +1,7 @@
 //! Encoding with CLIP ViT-B/32's text tower and a step of native language transfer, to be measured beside transformers.
 //!
 //!     python benches/mla_peer.py --write DIR       random checkpoints of the real sizes, tokenizers, sentences
-//!     cargo bench --bench mla -- DIR [--threads 2] [--steps 10] [--bf16] [--recompute]
+//!     cargo bench --bench mla -- DIR [--threads 2] [--steps 10] [--bf16 | --tf32] [--recompute]
 //!     python benches/mla_peer.py DIR [--threads 2] [--steps 10]
 //!
 //! Prints one JSON line, as the peer does: seconds for 10,000 captions, the first losses, median milliseconds of a step.
@@ -55,7 +55,11 @@ fn main() {
     };
     let threads = value("--threads", 2);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("threads");
-    let precision = if flag("--bf16") { Precision::Bf16 } else { Precision::F32 };
+    let precision = match (flag("--bf16"), flag("--tf32")) {
+        (true, _) => Precision::Bf16,
+        (_, true) => Precision::Tf32,
+        _ => Precision::F32,
+    };
     let pass = Pass { precision, recompute: flag("--recompute") };
     let mut mla = model(folder);
 

@@ -1,7 +1,7 @@
 """The peer of benches/mla.rs: transformers' CLIPTextModel with acquirers put behind its blocks (needs torch, transformers).
 
     python benches/mla_peer.py --write DIR                     checkpoints of ViT-B/32's sizes with random weights
-    python benches/mla_peer.py DIR [--threads 2] [--steps 10]  one JSON line, as the bench prints
+    python benches/mla_peer.py DIR [--threads 2] [--steps 10] [--device cuda]     one JSON line, as the bench prints
 
 What a careful user would write: frozen weights without gradients, the embedding's gradients sparse with SparseAdam, fused
 AdamW for the rest, inference mode and batches of neighbours in length for encoding, padding to the longest of a batch.
@@ -88,12 +88,14 @@ def main():
     parser.add_argument("--write", type=pathlib.Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     if args.write:
         return write(args.write)
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    model = Acquired(args.folder)
+    model = Acquired(args.folder).to(args.device)
+    torch.set_default_device(args.device)
     fast = lambda name, pad: PreTrainedTokenizerFast(tokenizer_file=str(args.folder / name / "tokenizer.json"), pad_token=pad)
     clip_words, bert_words = fast("clip", "<|endoftext|>"), fast("mbert", "w0")
     english = (args.folder / "english.txt").read_text().splitlines()
@@ -114,6 +116,7 @@ def main():
     encode(english[:512])
     start = time.perf_counter()
     teacher = encode(english)
+    teacher.sum().item()  # waits for a GPU
     seconds = time.perf_counter() - start
 
     rest = list(model.linear.parameters()) + list(model.acquirers.parameters())
@@ -122,7 +125,7 @@ def main():
     for step in range(args.steps + 2):
         first = step * BATCH % (len(german) - BATCH)
         begin = time.perf_counter()
-        batch = batch_of(bert_words, german[first : first + BATCH])
+        batch = batch_of(bert_words, german[first : first + BATCH]).to(args.device)
         vectors = model(batch["input_ids"], batch["attention_mask"])
         loss = nn.functional.mse_loss(vectors, teacher[first : first + BATCH])
         for optimiser in optimisers:

@@ -119,7 +119,7 @@ impl RunFolder {
     /// Makes the folder for a new run; one that holds a run already is refused.
     pub fn create(path: &Path) -> Result<Self> {
         Self::refuse_run(path)?;
-        fs::create_dir_all(path.join("words")).map_err(|e| Error::writing(path, e))?;
+        fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
         Ok(Self::new(path))
     }
 

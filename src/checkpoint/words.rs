@@ -1,6 +1,7 @@
 //! The words part of a run folder: vocabularies, slots, scorer, FastText vectors. Written once, before training.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ impl RunFolder {
     /// Writes the words part.
     pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
         let folder = self.path.join("words");
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let lexicon = &encoder.lexicon;
         let mut slots = BTreeMap::new();
         for (l, language) in lexicon.languages.iter().enumerate() {

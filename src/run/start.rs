@@ -241,6 +241,7 @@ impl RunFolder {
         let mut raw = config.raw().clone();
         if let Some(file) = &raw.words.tokenizer {
             let inside = Path::new("words").join("tokenizer.json");
+            fs::create_dir_all(self.path.join("words")).map_err(|e| Error::writing(&self.path, e))?;
             let content = fs::read(file).map_err(|e| Error::reading(file, e))?;
             write_whole(&self.path.join(&inside), &content)?;
             raw.words.tokenizer = Some(inside);

@@ -14,7 +14,7 @@ use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConf
 use tinyglot::image::Init;
 use tinyglot::mla::data::{Draw, Pairs, StageData};
 use tinyglot::mla::objective::{Aim, gradients};
-use tinyglot::mla::{Acquirer, Entrance, Mla};
+use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla};
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::transformer::Pass;
@@ -39,7 +39,8 @@ fn model(folder: &Path) -> Mla {
     let entrance = Entrance::new(words, table, true, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
     let acquirers = vec![Acquirer::new("de", AcquirerShape::Mlp, size, 256, &mut init)];
-    Mla { tower, tokenizer, own: "en".into(), entrance, acquirers, scale: None }
+    let encoder = Encoder::Tower(Box::new(entrance));
+    Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
 }
 
 fn main() {
@@ -89,7 +90,7 @@ fn main() {
         draw.sentences
             .iter()
             .for_each(|&s| batch.push(stage.languages[0].sentences.get(s as usize).iter().copied()));
-        adam.catch_up("entrance.table", &mut mla.entrance.table, &Entrance::rows(&batch));
+        mla.catch_up(&mut adam, &batch);
         let (loss, mut grads) = gradients(&mut mla, &stage, &draw, aim, 0);
         adam.update(&mut grads, &mut |f| mla.visit(f));
         losses.push(loss.array());

@@ -80,8 +80,8 @@ pub trait Learner {
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
     /// Prepares what a step to come will see, while the device is busy with the present one.
     fn look_ahead(&mut self, _step: usize) {}
-    /// On the validation split.
-    fn evaluate(&mut self) -> Result<Evaluation>;
+    /// On the validation split; nothing, where it has no captions: then the last weights count as the best.
+    fn evaluate(&mut self) -> Result<Option<Evaluation>>;
 }
 
 /// Everything one training needs; its state is in `learner`, `adam`, `average` and `state`.
@@ -251,16 +251,18 @@ impl<'a, L: Learner> Trainer<'a, L> {
         };
         swap(self.learner.model(), &mut values);
         let result = self.learner.evaluate().and_then(|result| {
-            let better = result.a > self.state.best;
+            let better = result.as_ref().is_none_or(|result| result.a > self.state.best);
             if better {
-                (self.state.best, self.state.best_step) = (result.a, self.state.step);
+                self.state.best = result.as_ref().map_or(self.state.best, |result| result.a);
+                self.state.best_step = self.state.step;
                 self.folder.save(Which::Best, self.learner.model(), None, &self.state)?;
             }
             Ok((result, better))
         });
         swap(self.learner.model(), &mut values);
-        let (result, better): (Evaluation, bool) = result?;
+        let (result, better): (Option<Evaluation>, bool) = result?;
         self.state.stale = if better { 0 } else { self.state.stale + 1 };
+        let Some(result) = result else { return Ok(()) };
         let line = Validation {
             step: self.state.step as u64,
             epoch: self.epoch(),
@@ -279,7 +281,12 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     /// Passes so far, of all stages.
     fn epoch(&self) -> f64 {
-        let mut left = self.state.step;
+        self.epochs_at(self.state.step)
+    }
+
+    /// Passes before a step.
+    pub fn epochs_at(&self, step: usize) -> f64 {
+        let mut left = step;
         let passes = |s: &Stage| {
             let done = left.min(s.steps);
             left -= done;

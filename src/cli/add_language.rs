@@ -9,7 +9,6 @@ use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
 use crate::Result;
 use crate::grow::{Addition, add_language};
-use crate::run::start::Place;
 use crate::train::Event;
 
 /// Add a language to a trained run, which stays as it is
@@ -17,8 +16,9 @@ use crate::train::Event;
 #[command(after_help = "\
 CONFIG names the new language in `data.languages`, its captions of pictures in `data.captions`, translations of known
 sentences in `grow.translations`, and its word vectors in `words.vectors` (without them FastText is trained on its text).
-How it is taught stands in `grow`; everything else is as the run has it. The old languages' results do not change by a
-bit. NEWRUN is a run like any other, and more languages can be added to it, in any order.
+How it is taught stands in `grow`; everything else is as the run has it. On a run of acquisition its acquirer is trained in
+the run's own stages, and an addition that was interrupted goes on with `--resume`. The old languages' results do not change
+by a bit. NEWRUN is a run like any other, and more languages can be added to it, in any order.
 
 Examples:
   tinyglot add-language runs/en-de-fr configs/grow/multi30k-8k-cs.toml --set data.root=DIR --out runs/en-de-fr-cs
@@ -38,29 +38,33 @@ pub struct Args {
     /// Measure also what fewer sentences teach, e.g. 100,300,1000
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub curve: Vec<usize>,
+    /// Go on with an addition that was interrupted, on a run of acquisition
+    #[arg(long)]
+    pub resume: bool,
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let given = args.source.load()?;
-    let place = Place::new(&args.out)?;
     interrupt::watch()?;
     let addition = Addition {
         run: &args.run,
         given: &given,
         cache: args.cache.as_deref(),
         curve: &args.curve,
+        out: &args.out,
+        resume: args.resume,
         stop: interrupt::flag(),
     };
     let mut stages = Stages::new(terminal);
     let mut bar: Option<Progress> = None;
     let growth = add_language(
         &addition,
-        place,
         &mut |stage, done, total, loss| stages.at(name(stage), done, total, loss),
         &mut |event| match event {
             Event::Step { step, steps, loss } => {
-                let bar =
-                    bar.get_or_insert_with(|| Progress::new(terminal, "training everything", steps as u64));
+                let before = step.saturating_sub(1) as u64;
+                let new = || Progress::new(terminal, "training", steps as u64).resumed_at(before);
+                let bar = bar.get_or_insert_with(new);
                 bar.note(&format!("loss {loss:.3}"));
                 bar.advance(u64::from(step > 0));
             }

@@ -102,8 +102,8 @@ impl Learner for TowerTraining<'_> {
         Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
     }
 
-    fn evaluate(&mut self) -> Result<Evaluation> {
-        self.clip.evaluate(self.corpus, Scope::VALIDATION)
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        self.clip.evaluate(self.corpus, Scope::VALIDATION).map(Some)
     }
 }
 

@@ -159,6 +159,12 @@ pub enum Fault {
         "is false, but vectors that begin anew must be trained; set `acquire.embedding`, or leave this out"
     )]
     UntrainedFresh,
+    #[error("is not set; with `acquire.encoder = \"bert\"` it is the folder of a whole M-BERT checkpoint")]
+    BertMissing,
+    #[error("is true, but all of M-BERT stays as it is with `acquire.encoder = \"bert\"`; set it to false")]
+    BertTrained,
+    #[error("is {rank}, but all of M-BERT stays as it is with `acquire.encoder = \"bert\"`; leave this out")]
+    BertRank { rank: usize },
     #[error("is `{language}`, which `data.languages` has not beside others to acquire")]
     NothingToAcquire { language: String },
     #[error("is 0, and so is `acquire.le.epochs`; nothing would be trained")]

@@ -40,6 +40,23 @@ pub struct Growth {
     pub results: Vec<Change>,
     /// The new language by the number of its sentences, with the same word vectors.
     pub curve: Vec<Point>,
+    /// How well the frozen tokenizer of an acquisition knows the languages that it was learnt with, and then the new one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<Pieces>,
+    /// Training sentences whose end was cut, as they are longer than the tower's context.
+    #[serde(default)]
+    pub truncated: usize,
+}
+
+/// How a frozen tokenizer takes the training sentences of a language.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pieces {
+    pub language: String,
+    /// Characters of a token in the mean, white space left out: few where it has no words of the language.
+    pub characters: f64,
+    /// Tokens that stand for what it does not know, in percent.
+    pub unknown: f64,
 }
 
 /// Mean recall in percent, where the split has captions of the language.
@@ -91,13 +108,31 @@ impl Growth {
     pub fn facts(&self) -> Vec<String> {
         let parts: Vec<String> = self.parameters.iter().map(|(name, n)| format!("{name} {n}")).collect();
         let stages: Vec<String> = self.seconds.iter().map(|(name, s)| format!("{name} {s:.1}")).collect();
-        vec![
+        // A language of an acquisition has no words of its own.
+        let (words, files) = match self.vocabulary {
+            0 => (String::new(), ""),
+            all => {
+                let (own, width) = (self.own_words, self.word_width);
+                (
+                    format!("; {own} of {all} words have vectors of their own, {width} wide"),
+                    ", nearly all word vectors",
+                )
+            }
+        };
+        let mut facts = vec![format!(
+            "learnt from {} captions and {} translations{words}",
+            self.captions, self.translations
+        )];
+        facts.extend(self.tokenizer());
+        if self.truncated > 0 {
+            facts.push(format!(
+                "{} sentences are longer than the tower's context and lose their end",
+                self.truncated
+            ));
+        }
+        facts.extend([
             format!(
-                "learnt from {} captions and {} translations; {} of {} words have vectors of their own, {} wide",
-                self.captions, self.translations, self.own_words, self.vocabulary, self.word_width
-            ),
-            format!(
-                "added {} parameters, {} bytes ({}); the folder grew by {} bytes, nearly all word vectors",
+                "added {} parameters, {} bytes ({}); the folder grew by {} bytes{files}",
                 self.parameters_added(),
                 self.parameter_bytes(),
                 parts.join(", "),
@@ -117,7 +152,20 @@ impl Growth {
                 stages.join(", "),
                 self.base_seconds
             ),
-        ]
+        ]);
+        facts
+    }
+
+    /// What the frozen tokenizer makes of the languages.
+    fn tokenizer(&self) -> Option<String> {
+        let (new, old) = self.pieces.split_last()?;
+        let of = |p: &Pieces| format!("{} {:.1}", p.language, p.characters);
+        let old: Vec<String> = old.iter().map(of).collect();
+        let (new, unknown) = (of(new), new.unknown);
+        Some(format!(
+            "characters a token of the frozen tokenizer: {new} ({}); {unknown:.1} % of its tokens are unknown ones",
+            old.join(", ")
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
 use super::{Growing, LEAST, Material, Translated, Work, base_languages};
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes};
+use crate::config::{AddedConfig, CaptionSource, Config, Kind, RawConfig, changes};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::growth::{Change, Point};
@@ -33,12 +33,16 @@ pub struct Addition<'a> {
     pub cache: Option<&'a Path>,
     /// Numbers of sentences at which the language is measured too.
     pub curve: &'a [usize],
+    /// Folder of the run to be made.
+    pub out: &'a Path,
+    /// Go on with what was interrupted there.
+    pub resume: bool,
     /// Raised to stop.
     pub stop: &'a AtomicBool,
 }
 
 /// The two splits that are reported.
-const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
+pub(super) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -52,17 +56,26 @@ struct Checked<'a> {
     before: String,
 }
 
-/// Makes a new run with the language added, in `place`.
+/// Makes a new run with the language added.
 ///
 /// # Errors
 /// Config, for more than one language or keys of the run's own; usage, for a language that is there already; data, for
-/// captions, features, vectors or runs that cannot be used; run, where the old languages would change.
-pub fn add_language(
-    addition: &Addition,
-    place: Place,
-    progress: Progress,
-    tell: &mut dyn FnMut(Event),
-) -> Result<Growth> {
+/// captions, features, vectors or runs that cannot be used; run, where the old languages would change, or it was stopped.
+pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+    match RunFolder::new(addition.run).config()?.kind() {
+        Kind::Acquisition => super::acquire::add(addition, tell),
+        Kind::Tower => Err(Error::usage("the run is a tower of one language")
+            .at(addition.run)
+            .hint("train a run with `acquire.tower` on it, and add languages to that")),
+        Kind::Words if addition.resume => Err(Error::usage("`--resume` is for runs of acquisition")
+            .at(addition.run)
+            .hint("leave it out: here a language is added in one go")),
+        Kind::Words => add_words(addition, progress, tell),
+    }
+}
+
+fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+    let place = Place::new(addition.out)?;
     let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
     let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
     let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
@@ -95,9 +108,7 @@ pub fn add_language(
         growth.file_bytes = bytes(&folder.path).saturating_sub(bytes(&base_folder.path));
         growth.shared = [before.clone(), after.clone()];
         if after != before || !growth.unchanged() {
-            return Err(Error::run("the old languages would not stay as they are")
-                .at(&folder.path)
-                .hint("this is a fault of tinyglot: please report it"));
+            return Err(old_ones_changed(folder));
         }
         kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))
     })?;
@@ -107,13 +118,30 @@ pub fn add_language(
     Ok(growth)
 }
 
+/// What must not happen.
+pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
+    Error::run("the old languages would not stay as they are")
+        .at(&folder.path)
+        .hint("this is a fault of tinyglot: please report it")
+}
+
+/// The language that is to be added.
+pub(super) fn code(given: &Config) -> Result<&String> {
+    match &given.data().languages[..] {
+        [code] => Ok(code),
+        languages => Err(Error::config(format!("`data.languages` has {} languages", languages.len()))
+            .hint("name the one that is to be added")),
+    }
+}
+
 fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let given = addition.given;
-    let [code] = &given.data().languages[..] else {
-        let what = format!("`data.languages` has {} languages", given.data().languages.len());
-        return Err(Error::config(what).hint("name the one that is to be added"));
-    };
-    refuse_other_keys(given)?;
+    let code = code(given)?;
+    let mut read =
+        RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
+    read.words.vectors = given.words().vectors.clone();
+    let hint = "only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it";
+    refuse_other_keys(given, read, hint)?;
     let mut run = Run::open(addition.run, &[])?;
     if run.info.languages.contains(code) {
         return Err(Error::usage(format!("the run knows `{code}` already"))
@@ -182,16 +210,16 @@ fn refuse_kind(run: &Run, path: &Path) -> Result<()> {
     Err(Error::usage(format!("{what}: no language can be added")).at(path).hint(hint))
 }
 
-/// What adding a language does not read must be left out, or it would be passed over in silence.
-fn refuse_other_keys(given: &Config) -> Result<()> {
-    let mut defaults =
-        RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
-    defaults.words.vectors = given.words().vectors.clone();
-    let defaults = defaults.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
-    match &changes(&defaults, given)[..] {
+/// What adding a language does not read must be left out, or it would be passed over in silence. `read` is what it does, and
+/// the defaults of the rest.
+pub(super) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> Result<()> {
+    let read = read.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    match &changes(&read, given)[..] {
         [] => Ok(()),
-        keys => Err(Error::config(format!("`{}` cannot be set for an added language", keys.join("`, `")))
-            .hint("only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it")),
+        keys => {
+            let what = format!("`{}` cannot be set for an added language", keys.join("`, `"));
+            Err(Error::config(what).hint(hint))
+        }
     }
 }
 
@@ -210,7 +238,13 @@ fn translations(run: &Run, given: &Config, base: &[usize]) -> Result<Vec<Transla
 }
 
 /// The run's configuration with the language in it. Its captions are in it where they speak of the same pictures.
-fn merged(run: &Config, given: &Config, code: &str, captions: bool, own: AddedConfig) -> Result<Config> {
+pub(super) fn merged(
+    run: &Config,
+    given: &Config,
+    code: &str,
+    captions: bool,
+    own: AddedConfig,
+) -> Result<Config> {
     let mut raw = run.raw().clone();
     super::remove::forget(&mut raw, code);
     raw.data.languages.push(code.to_string());
@@ -245,7 +279,7 @@ pub(super) fn write(folder: &RunFolder, run: &mut Run, state: &TrainState) -> Re
     folder.write_info(&run.info)
 }
 
-type Results = [Vec<(String, Retrieval)>; 2];
+pub(super) type Results = [Vec<(String, Retrieval)>; 2];
 
 /// Retrieval of every language on the reported splits.
 fn results(run: &mut Run, corpus: &Corpus) -> Result<Results> {
@@ -294,7 +328,7 @@ fn recalls(run: &mut Run, new: Option<&Corpus>, language: usize) -> Result<[Opti
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
 }
 
-fn mr(of: Option<Retrieval>) -> Option<f64> {
+pub(super) fn mr(of: Option<Retrieval>) -> Option<f64> {
     of.map(|r| r.mr)
 }
 
@@ -307,21 +341,39 @@ fn compared(
     code: &str,
 ) -> Result<Vec<Change>> {
     let now = results(grown, trained_on)?;
-    let of = |all: &Results, l: &String| [0, 1].map(|i| all[i].iter().find(|r| r.0 == *l).map(|r| r.1.mr));
-    let change = |l: &String| Change { language: l.clone(), before: of(old, l), after: of(&now, l) };
-    let mut changes: Vec<Change> = trained_on.languages.iter().map(change).collect();
     let language = grown.language(code)?;
     let after = recalls(grown, new, language)?.map(mr);
-    changes.push(Change { language: code.to_string(), before: [None, None], after });
-    Ok(changes)
+    Ok(changed(&trained_on.languages, old, &now, code, after))
+}
+
+/// The old languages, then the new one with its mean recalls.
+pub(super) fn changed(
+    languages: &[String],
+    old: &Results,
+    now: &Results,
+    code: &str,
+    new: [Option<f64>; 2],
+) -> Vec<Change> {
+    let of = |all: &Results, l: &String| [0, 1].map(|i| all[i].iter().find(|r| r.0 == *l).map(|r| r.1.mr));
+    let change = |l: &String| Change { language: l.clone(), before: of(old, l), after: of(now, l) };
+    let mut changes: Vec<Change> = languages.iter().map(change).collect();
+    changes.push(Change { language: code.to_string(), before: [None, None], after: new });
+    changes
+}
+
+/// Takes the cost of the base's training from the record of a language added before; whether there is one.
+pub(super) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[String]) -> Result<bool> {
+    let growths = base.growths(languages)?;
+    let Some(earlier) = growths.first() else { return Ok(false) };
+    growth.base_products = earlier.base_products;
+    growth.base_sentences_shown = earlier.base_sentences_shown;
+    growth.base_seconds = earlier.base_seconds;
+    Ok(true)
 }
 
 /// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
 fn count_base(growth: &mut Growth, run: &Run, base: &RunFolder, corpus: &Corpus) -> Result<()> {
-    if let Some(earlier) = base.growths(&corpus.languages)?.first() {
-        growth.base_products = earlier.base_products;
-        growth.base_sentences_shown = earlier.base_sentences_shown;
-        growth.base_seconds = earlier.base_seconds;
+    if known_base(growth, base, &corpus.languages)? {
         return Ok(());
     }
     let which = if base.has(Which::Latest) { Which::Latest } else { Which::Best };
@@ -334,13 +386,13 @@ fn count_base(growth: &mut Growth, run: &Run, base: &RunFolder, corpus: &Corpus)
     Ok(())
 }
 
-/// Bytes of what a run needs: its words and best checkpoint.
-fn bytes(run: &Path) -> u64 {
+/// Bytes of what a run needs: its words, best checkpoint and acquirers.
+pub(super) fn bytes(run: &Path) -> u64 {
     let files = |folder: PathBuf| -> u64 {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
     };
-    files(run.join("words")) + files(run.join("checkpoints/best"))
+    ["words", "checkpoints/best", "acquirers"].map(|folder| files(run.join(folder))).iter().sum()
 }
 
 /// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.

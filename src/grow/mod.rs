@@ -6,6 +6,7 @@
 //! known captions, computed once ([`lesson`]). Seeds come from the run's seed and the language's code, and only the
 //! languages that the run was trained on are known to it: so several languages can be added in any order.
 
+mod acquire;
 pub mod add;
 pub mod align;
 pub mod lesson;

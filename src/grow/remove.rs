@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 use super::add::write;
 use super::shared::shared_hash;
 use crate::checkpoint::{RunFolder, Which};
-use crate::config::RawConfig;
+use crate::config::{Kind, RawConfig};
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::run::Run;
@@ -19,6 +19,15 @@ use crate::{Error, Result};
 /// # Errors
 /// Usage, for a language that the run does not know, or its last one.
 pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    match RunFolder::new(path).config()?.kind() {
+        Kind::Acquisition => return super::acquire::remove(path, code, place),
+        Kind::Tower => {
+            return Err(Error::usage("the run is a tower of one language")
+                .at(path)
+                .hint("a run needs a language"));
+        }
+        Kind::Words => {}
+    }
     let mut run = Run::open(path, &[])?;
     let language = run.language(code)?;
     if run.info.languages.len() == 1 {

@@ -98,6 +98,11 @@ impl Acquirer {
         layers.map(|(_, w)| data(&w.weight).len() + data1(&w.bias).len()).sum()
     }
 
+    /// Those without biases.
+    pub fn weights(&self) -> usize {
+        self.adapters.iter().flat_map(Adapter::layers).map(|(_, w)| data(&w.weight).len()).sum()
+    }
+
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         for (n, adapter) in self.adapters.iter_mut().enumerate() {
             let name = format!("acquirer.{}.{n}", self.language);

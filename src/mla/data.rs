@@ -59,47 +59,108 @@ pub struct Draw {
     pub sentences: Vec<u32>,
 }
 
-impl StageData {
-    /// Translations of English sentences, whose vectors the tower computes here, once for every distinct file.
-    pub fn translations(mla: &Mla, config: &Config) -> Result<StageData> {
+/// Two files of which line n says the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Place of the known language, whose vectors are to be met.
+    pub teacher: usize,
+    pub known: PathBuf,
+    /// In the language that is acquired.
+    pub new: PathBuf,
+}
+
+impl Source {
+    /// The translations that a configuration names for each language.
+    pub fn all(config: &Config, languages: &[&str]) -> Vec<Vec<Source>> {
         let nlt = &config.acquire().nlt;
-        let mut sources: BTreeMap<PathBuf, (u32, usize)> = BTreeMap::new();
-        let (mut languages, mut vectors, mut truncated) = (Vec::new(), Vec::new(), 0);
-        for (n, acquirer) in mla.acquirers.iter().enumerate() {
-            let file = |template| nlt_file(config, template, &acquirer.language).unwrap_or_default();
-            let (source, target) = (file(&nlt.source), file(&nlt.target));
-            let (first, count) = match sources.get(&source) {
-                Some(&known) => known,
-                None => {
-                    let texts = lines(&source)?;
-                    let first = (vectors.len() / mla.joint()) as u32;
-                    vectors.extend(embed(mla, 0, &texts, config.train().precision, &mut truncated));
-                    sources.insert(source.clone(), (first, texts.len()));
-                    (first, texts.len())
+        let of = |language: &&str| {
+            let file = |template| nlt_file(config, template, language);
+            let files = file(&nlt.source).zip(file(&nlt.target));
+            files.map(|(known, new)| Source { teacher: 0, known, new }).into_iter().collect()
+        };
+        languages.iter().map(of).collect()
+    }
+}
+
+/// Translations as they are read, without the teachers' vectors.
+pub struct Translations {
+    /// By acquired language.
+    pub languages: Vec<Pairs>,
+    /// Each known text once: the place of its language, and its sentences, which have the next rows.
+    known: Vec<(usize, Vec<String>)>,
+    truncated: usize,
+}
+
+impl Translations {
+    /// Reads the translations of each acquired language.
+    ///
+    /// # Errors
+    /// Data, for files that cannot be used, or have not as many lines.
+    pub fn read(mla: &Mla, sources: &[Vec<Source>]) -> Result<Translations> {
+        // Where the rows of each known text begin, and how many there are.
+        let mut rows: BTreeMap<(usize, &Path), (u32, u32)> = BTreeMap::new();
+        let mut all = Translations { languages: Vec::new(), known: Vec::new(), truncated: 0 };
+        let mut end = 0;
+        for sources in sources {
+            let (mut texts, mut rows_of) = (Vec::new(), Vec::new());
+            for Source { teacher, known, new } in sources {
+                let (first, count) = match rows.get(&(*teacher, known)) {
+                    Some(&place) => place,
+                    None => {
+                        let sentences = lines(known)?;
+                        let place = (end, sentences.len() as u32);
+                        end += place.1;
+                        all.known.push((*teacher, sentences));
+                        rows.insert((*teacher, known), place);
+                        place
+                    }
+                };
+                let sentences = lines(new)?;
+                if sentences.len() != count as usize {
+                    let what = format!("has {} lines, and `{}` {count}", sentences.len(), known.display());
+                    return Err(Error::data(what)
+                        .at(new)
+                        .hint("line n of one is a translation of line n of the other"));
                 }
-            };
-            let texts = lines(&target)?;
-            if texts.len() != count {
-                let what = format!("has {} lines, and `{}` {count}", texts.len(), source.display());
-                return Err(Error::data(what)
-                    .at(&target)
-                    .hint("line n of one is a translation of line n of the other"));
+                texts.extend(sentences);
+                rows_of.extend(first..first + count);
             }
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let encoded = mla.tokens(n + 1, &texts);
-            truncated += encoded.truncated.len();
-            languages.push(Pairs::new(encoded.ids, (first..first + count as u32).collect()));
+            let encoded = mla.tokens(1, &texts);
+            all.truncated += encoded.truncated.len();
+            all.languages.push(Pairs::new(encoded.ids, rows_of));
         }
-        Ok(StageData { languages, vectors, truncated })
+        Ok(all)
     }
 
-    /// Training captions and the vectors of their pictures.
-    pub fn captions(mla: &Mla, corpus: &Corpus) -> Result<StageData> {
+    /// With the teachers' vectors, which are computed here.
+    pub fn taught(self, mla: &Mla, precision: Precision) -> StageData {
+        let Translations { languages, known, mut truncated } = self;
+        let mut vectors = Vec::new();
+        for (teacher, texts) in &known {
+            vectors.extend(embed(mla, *teacher, texts, precision, &mut truncated));
+        }
+        StageData { languages, vectors, truncated }
+    }
+
+    /// Tokens of the known sentences, and how many there are.
+    pub fn known(&self, mla: &Mla) -> Vec<(usize, Sequences)> {
+        let ids = |(teacher, texts): &(usize, Vec<String>)| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            (*teacher, mla.tokens(*teacher, &texts).ids)
+        };
+        self.known.iter().map(ids).collect()
+    }
+}
+
+impl StageData {
+    /// Training captions in the acquired languages, and the vectors of their pictures.
+    pub fn captions(mla: &Mla, corpus: &Corpus, languages: &[&str]) -> Result<StageData> {
         let mut truncated = 0;
-        let languages = mla.acquirers.iter().enumerate().map(|(n, acquirer)| {
-            let captions = &corpus.train.captions[corpus.language(&acquirer.language)?];
+        let languages = languages.iter().map(|language| {
+            let captions = &corpus.train.captions[corpus.language(language)?];
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
-            let encoded = mla.tokens(n + 1, &texts);
+            let encoded = mla.tokens(1, &texts);
             truncated += encoded.truncated.len();
             Ok(Pairs::new(encoded.ids, captions.iter().map(|c| c.image).collect()))
         });
@@ -202,7 +263,7 @@ pub fn nlt_file(config: &Config, template: &Option<String>, language: &str) -> O
 pub fn lines(path: &Path) -> Result<Vec<String>> {
     let bytes = std::fs::read(path).map_err(|e| {
         Error::reading(path, e)
-            .hint("check `acquire.nlt.source` and `acquire.nlt.target`; they are relative to `data.root`")
+            .hint("check the files of `acquire.nlt` or `grow.translations`; they are relative to `data.root`")
     })?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();

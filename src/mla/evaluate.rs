@@ -1,12 +1,14 @@
 //! What an acquired model is worth on a split of its corpus.
 
-use super::Mla;
 use super::data::{embed, pictures, unit};
+use super::{Encoder, Mla};
 use crate::Result;
 use crate::config::Precision;
 use crate::corpus::Corpus;
 use crate::eval::{Evaluation, Parameters};
 use crate::inference::{Retrieval, Scope};
+use crate::ops::tape::{data, data1};
+use crate::tower::Tower;
 
 impl Mla {
     /// The place of a language: 0 is the tower's own, then those acquired.
@@ -36,12 +38,18 @@ impl Mla {
         retrieval.of(corpus, &vectors)
     }
 
-    /// Trained ones, and those that a sentence goes through once its tokens' vectors are computed: the tower without its
-    /// token embedding, and the acquirers.
+    /// Trained ones, and those that a sentence goes through once its tokens' vectors are computed: the towers without their
+    /// token embeddings, and the acquirers.
     pub fn parameters(&mut self) -> Parameters {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |_, parameter| train += parameter.count() as u64);
-        self.tower.visit(&mut |name, x| test += if name == "tokens" { 0 } else { x.len() as u64 });
+        let mut tower =
+            |t: &Tower| t.visit(&mut |name, x| test += if name == "tokens" { 0 } else { x.len() as u64 });
+        tower(&self.tower);
+        if let Encoder::Bert(bert) = &self.encoder {
+            tower(&bert.tower);
+            test += (data(&bert.layer.weight).len() + data1(&bert.layer.bias).len()) as u64;
+        }
         test += self.acquirers.iter().map(|a| a.parameters() as u64).sum::<u64>();
         Parameters { train, test }
     }

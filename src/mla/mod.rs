@@ -3,10 +3,12 @@
 //! English takes the tower's own way and is untouched. Another language: ids of a multilingual tokenizer → its embedding
 //! (M-BERT's to begin with) → a linear layer to the tower's width → the tower's blocks, each followed by the language's
 //! adapter → the state at the last token → the tower's projection. Sources: the supplement of the MLA paper and its code
-//! (AIM3-RUC/MLA).
+//! (AIM3-RUC/MLA). Or it goes through a frozen M-BERT with adapters instead of the tower's blocks ([`bert`]).
 
 pub mod acquirer;
+pub mod bert;
 pub mod data;
+mod entrance;
 mod evaluate;
 pub mod objective;
 pub mod train;
@@ -19,38 +21,23 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::device::{Dev, Matrix, Vector};
-use crate::image::Init;
 use crate::ops::batch_norm::keeps;
-use crate::ops::linear::{LinearWeights, blend, linear};
-use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data1, matrix, on_host, record, vector};
+use crate::ops::tape::{data, data1, matrix, on_host, record};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
-use crate::text::visit_linear;
-use crate::tower::{Encoded, Tower, TowerTokenizer, by_length, distinct};
+use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
 
 pub use acquirer::{Acquirer, Adapter};
+pub use bert::Bert;
+pub use entrance::{Entrance, LowRank};
 
-/// Where sentences of other languages than the tower's enter it; all of them share it.
-pub struct Entrance {
-    pub tokenizer: TowerTokenizer,
-    /// (vocabulary, width of the multilingual embedding)
-    pub table: Table,
-    /// Whether the table is trained.
-    pub train_table: bool,
-    /// What is added to a table that stays as it is.
-    pub low_rank: Option<LowRank>,
-    /// To the width of the tower.
-    pub layer: LinearWeights,
-}
-
-/// A · Bᵀ, trained beside a table E: the vectors are those of E + A · Bᵀ (Hu et al. 2022).
-pub struct LowRank {
-    /// A (vocabulary, rank); it starts at 0, so tokens that training never reads keep their vector.
-    pub rows: Table,
-    /// B (width of the embedding, rank); the bias stays 0.
-    pub layer: LinearWeights,
+/// What makes vectors of the joint space of sentences in other languages than the tower's; all of them share it.
+pub enum Encoder {
+    /// The tower's own blocks, behind an entrance for other languages (MLA).
+    Tower(Box<Entrance>),
+    /// A multilingual encoder (CMA).
+    Bert(Box<Bert>),
 }
 
 /// An English tower and the languages it has acquired.
@@ -59,7 +46,9 @@ pub struct Mla {
     pub tokenizer: TowerTokenizer,
     /// The code of the tower's own language.
     pub own: String,
-    pub entrance: Entrance,
+    pub encoder: Encoder,
+    /// Whether the acquirers alone are trained.
+    pub frozen: bool,
     pub acquirers: Vec<Acquirer>,
     /// log 1/τ of the contrast with pictures, where it is trained: (1)
     pub scale: Option<Vector>,
@@ -74,74 +63,19 @@ pub struct Drop<'a> {
     pub tokens: &'a [u32],
 }
 
-impl Entrance {
-    /// A table and a fresh layer from it to `width`.
-    pub fn new(
-        tokenizer: TowerTokenizer,
-        table: Table,
-        train_table: bool,
-        width: usize,
-        init: &mut Init,
-    ) -> Self {
-        let layer = init.linear(table.width, width);
-        Entrance { tokenizer, table, train_table, low_rank: None, layer }
-    }
-
-    /// With a product of this rank added to the table; 0 adds none.
-    pub fn with_rank(mut self, rank: usize, init: &mut Init) -> Self {
-        let width = self.table.width;
-        self.low_rank = (rank > 0).then(|| LowRank {
-            rows: Table::new(rank, vec![0.0; self.table.rows() * rank]),
-            layer: LinearWeights { bias: vector(vec![0.0; width]), ..init.linear(rank, width) },
-        });
-        self
-    }
-
-    /// Brings all that sentences read up to the optimiser's present step.
-    pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
-        let rows = Self::rows(sentences);
-        if self.train_table {
-            adam.catch_up("entrance.table", &mut self.table, &rows);
-        }
-        if let Some(low) = &mut self.low_rank {
-            adam.catch_up("entrance.low_rank.rows", &mut low.rows, &rows);
+impl Encoder {
+    pub fn tokenizer(&self) -> &TowerTokenizer {
+        match self {
+            Encoder::Tower(entrance) => &entrance.tokenizer,
+            Encoder::Bert(bert) => &bert.tokenizer,
         }
     }
 
-    /// The rows of the table that sentences need, ascending.
-    pub fn rows(sentences: &Sequences) -> Vec<u32> {
-        distinct(&sentences.rows)
-    }
-
-    /// Token vectors of the tower's width (tokens, width), without positions. Each distinct token is projected once.
-    fn forward<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences, pass: Pass) -> Matrix<T> {
-        let rows = Self::rows(sentences);
-        let vectors = match self.train_table {
-            true => lookup::<T>(&self.table, &rows),
-            false => lookup::<NoneTape>(&self.table, &rows).put_tape(T::default()),
-        };
-        let vectors = match &self.low_rank {
-            Some(low) => {
-                let product = linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision);
-                blend(vectors, 1.0, product, 1.0)
-            }
-            None => vectors,
-        };
-        let vectors = linear(vectors, &self.layer, pass.precision); // (distinct, width)
-        let place = |id: &u32| rows.binary_search(id).expect("a token of the sentences") as u32;
-        let places: Vec<u32> = sentences.rows.iter().map(place).collect();
-        select(vectors, &places)
-    }
-
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        if self.train_table {
-            f("entrance.table", Parameter::Table(&mut self.table));
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        match self {
+            Encoder::Tower(entrance) => entrance.visit(f),
+            Encoder::Bert(bert) => bert.visit(f),
         }
-        if let Some(low) = &mut self.low_rank {
-            f("entrance.low_rank.rows", Parameter::Table(&mut low.rows));
-            f("entrance.low_rank.weight", Parameter::Matrix(&mut low.layer.weight));
-        }
-        visit_linear("entrance.layer", &mut self.layer, f);
     }
 }
 
@@ -151,28 +85,59 @@ impl Mla {
         self.tower.outputs()
     }
 
+    /// The tower whose blocks the acquirers stand behind.
+    pub fn body(&self) -> &Tower {
+        match &self.encoder {
+            Encoder::Tower(_) => &self.tower,
+            Encoder::Bert(bert) => &bert.tower,
+        }
+    }
+
+    /// Width and number of the blocks that acquirers stand behind.
+    pub fn size(&self) -> (usize, usize) {
+        (self.body().config.width, self.body().config.layers)
+    }
+
+    /// Brings all that sentences read up to the optimiser's present step.
+    pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
+        if let (Encoder::Tower(entrance), false) = (&mut self.encoder, self.frozen) {
+            entrance.catch_up(adam, sentences);
+        }
+    }
+
     /// The codes of all languages, the tower's own first.
     pub fn languages(&self) -> Vec<&str> {
         std::iter::once(&self.own).chain(self.acquirers.iter().map(|a| &a.language)).map(|l| &l[..]).collect()
     }
 
-    /// SHA-256 of all that the acquirers stand on: the tower and the entrance.
+    /// SHA-256 of all that the acquirers stand on: the tower and the encoder.
     pub fn base(&self) -> String {
         let mut hash = Sha256::new();
-        self.tower.visit(&mut |name, x| {
-            hash.update(name);
-            hash.update(bytemuck::cast_slice::<f32, u8>(x));
-        });
-        for x in [
-            self.entrance.table.data(),
-            &data(&self.entrance.layer.weight),
-            &data1(&self.entrance.layer.bias),
-        ] {
-            hash.update(bytemuck::cast_slice::<f32, u8>(x));
-        }
-        if let Some(low) = &self.entrance.low_rank {
-            hash.update(bytemuck::cast_slice::<f32, u8>(low.rows.data()));
-            hash.update(bytemuck::cast_slice::<f32, u8>(&data(&low.layer.weight)));
+        let floats = |hash: &mut Sha256, x: &[f32]| hash.update(bytemuck::cast_slice::<f32, u8>(x));
+        let tower = |hash: &mut Sha256, tower: &Tower| {
+            tower.visit(&mut |name, x| {
+                hash.update(name);
+                floats(hash, x);
+            })
+        };
+        tower(&mut hash, &self.tower);
+        let layer = match &self.encoder {
+            Encoder::Tower(entrance) => {
+                floats(&mut hash, entrance.table.data());
+                &entrance.layer
+            }
+            Encoder::Bert(bert) => {
+                tower(&mut hash, &bert.tower);
+                &bert.layer
+            }
+        };
+        floats(&mut hash, &data(&layer.weight));
+        floats(&mut hash, &data1(&layer.bias));
+        if let Encoder::Tower(entrance) = &self.encoder
+            && let Some(low) = &entrance.low_rank
+        {
+            floats(&mut hash, low.rows.data());
+            floats(&mut hash, &data(&low.layer.weight));
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -192,7 +157,7 @@ impl Mla {
 
     /// Sentences of an acquired language as vectors (sentences, joint), not of unit length.
     ///
-    /// `sentences` holds ids of the entrance's tokenizer.
+    /// `sentences` holds ids of the encoder's tokenizer.
     pub fn forward<T: Tape<f32, Dev> + 'static>(
         &self,
         acquirer: &Acquirer,
@@ -200,45 +165,49 @@ impl Mla {
         drop: Option<Drop>,
         pass: Pass,
     ) -> Matrix<T> {
-        let x = self.entrance.forward::<T>(sentences, pass);
-        let x = self.placed(x, sentences, drop);
-        let x = self.tower.blocks(x, sentences, pass, |n, x: Matrix<T>| acquirer.forward(n, x, pass));
-        let last: Vec<u32> = sentences.starts[1..].iter().map(|&end| end - 1).collect();
-        self.tower.pool(x, &last, pass)
-    }
-
-    /// Adds positions; drops elements, if asked to.
-    fn placed<T: Tape<f32, Dev> + 'static>(
-        &self,
-        x: Matrix<T>,
-        sentences: &Sequences,
-        drop: Option<Drop>,
-    ) -> Matrix<T> {
-        let (x, tape) = x.split_tape();
-        let (rows, width) = *x.shape();
-        let mut out = data(&x).to_vec();
-        self.tower.add_positions(&mut out, sentences);
-        let drop = drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens.to_vec()));
-        // Multiplies the elements of a row by what dropout does to them.
-        let apply = move |i: usize, row: &mut [f32]| {
-            if let Some((p, seed, tokens)) = &drop {
-                let first = tokens[i] as usize * width;
-                let factor = 1.0 / (1.0 - p);
-                let kept = |j: usize| if keeps(*seed, first + j, *p) { factor } else { 0.0 };
-                row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
+        let body = self.body();
+        let acquired = |n: usize, x: Matrix<T>| acquirer.forward(n, x, pass);
+        let x = match self.frozen || matches!(self.encoder, Encoder::Bert(_)) {
+            // Nothing before the first acquirer is trained: no gradient goes there.
+            true => {
+                let x = self.entered::<NoneTape>(sentences, drop, pass);
+                let x = body.some_blocks(0..1, x, sentences, pass, |_, x| x);
+                acquired(0, x.put_tape(T::default()))
+            }
+            false => {
+                let x = self.entered::<T>(sentences, drop, pass);
+                body.some_blocks(0..1, x, sentences, pass, acquired)
             }
         };
-        out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
-        record!(tape, matrix(out, rows, width), |grads, g| {
-            let mut g = g;
-            g.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
-            on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t += g);
-        })
+        let x = body.some_blocks(1..body.config.layers, x, sentences, pass, acquired);
+        match &self.encoder {
+            Encoder::Tower(_) => {
+                let last: Vec<u32> = sentences.starts[1..].iter().map(|&end| end - 1).collect();
+                self.tower.pool(x, &last, pass)
+            }
+            Encoder::Bert(bert) => bert.pool(x, sentences, pass),
+        }
+    }
+
+    /// What goes into the first block (tokens, width); elements are dropped, if asked to.
+    fn entered<T: Tape<f32, Dev> + 'static>(
+        &self,
+        sentences: &Sequences,
+        drop: Option<Drop>,
+        pass: Pass,
+    ) -> Matrix<T> {
+        match &self.encoder {
+            Encoder::Tower(entrance) => {
+                let x = entrance.forward::<T>(sentences, pass);
+                dropped(x, |x| self.tower.add_positions(x, sentences), drop)
+            }
+            Encoder::Bert(bert) => dropped(bert.tower.embed(sentences).put_tape(T::default()), |_| (), drop),
+        }
     }
 
     /// Texts of a language (0 is the tower's own) as token ids.
     pub fn tokens(&self, language: usize, texts: &[&str]) -> Encoded {
-        if language == 0 { self.tokenizer.encode(texts) } else { self.entrance.tokenizer.encode(texts) }
+        if language == 0 { self.tokenizer.encode(texts) } else { self.encoder.tokenizer().encode(texts) }
     }
 
     /// Token ids of a language as vectors (sentences, joint), not of unit length.
@@ -250,13 +219,43 @@ impl Mla {
     }
 
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.entrance.visit(f);
+        if !self.frozen {
+            self.encoder.visit(f);
+        }
         self.acquirers.iter_mut().for_each(|a| a.visit(f));
-        if let Some(scale) = &mut self.scale {
+        if let (Some(scale), false) = (&mut self.scale, self.frozen) {
             f("scale", Parameter::Vector(scale));
         }
     }
 }
 
+/// x (tokens, width) with something constant added to it, and elements dropped, if asked to.
+fn dropped<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    add: impl FnOnce(&mut [f32]),
+    drop: Option<Drop>,
+) -> Matrix<T> {
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let mut out = data(&x).to_vec();
+    add(&mut out);
+    let drop = drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens.to_vec()));
+    // Multiplies the elements of a row by what dropout does to them.
+    let apply = move |i: usize, row: &mut [f32]| {
+        if let Some((p, seed, tokens)) = &drop {
+            let first = tokens[i] as usize * width;
+            let factor = 1.0 / (1.0 - p);
+            let kept = |j: usize| if keeps(*seed, first + j, *p) { factor } else { 0.0 };
+            row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
+        }
+    };
+    out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let mut g = g;
+        g.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
+        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t += g);
+    })
+}
+
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{AcquirerShape, Precision};
+use crate::image::Init;
 use crate::ops::check::probe;
+use crate::ops::rows::Table;
 use crate::tower::token_embedding;
 
 const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
@@ -37,7 +39,18 @@ pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
             acquirer
         })
         .collect();
-    Mla { tower, tokenizer, own: "en".into(), entrance, acquirers, scale: None }
+    let encoder = Encoder::Tower(Box::new(entrance));
+    Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
+}
+
+fn entrance(mla: &Mla) -> &Entrance {
+    let Encoder::Tower(entrance) = &mla.encoder else { panic!("no entrance") };
+    entrance
+}
+
+fn entrance_mut(mla: &mut Mla) -> &mut Entrance {
+    let Encoder::Tower(entrance) = &mut mla.encoder else { panic!("no entrance") };
+    entrance
 }
 
 #[test]
@@ -52,7 +65,7 @@ fn an_acquirer_starts_as_the_identity() {
         })
         .to_vec();
     assert_eq!(outputs[0], outputs[1]);
-    let x = mla.placed(mla.entrance.forward::<NoneTape>(&sentences, PASS), &sentences, None);
+    let x = mla.entered::<NoneTape>(&sentences, None, PASS);
     let x = mla.tower.blocks(x, &sentences, PASS, |_, x: Matrix| x);
     let last = sentences.rows.len() as u32 - 1;
     assert_eq!(data(&mla.tower.pool(x, &[last], PASS)), outputs[0]);
@@ -95,7 +108,7 @@ fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
         let ids = mla.tokens(1, &["Ein Hund läuft"]).ids;
         other.add(read);
         assert_eq!(other.encode(1, &ids, PASS), mla.encode(1, &ids, PASS));
-        other.entrance.table.data_mut()[3] += 1e-3;
+        entrance_mut(&mut other).table.data_mut()[3] += 1e-3;
         let error = Acquirer::read(&file, size, &other.base()).err().expect("refused");
         assert_eq!(error.exit_status(), 4);
         assert!(error.to_string().contains("is an acquirer for another base: its hash is"), "{error}");
@@ -137,19 +150,19 @@ fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
         let pass = Pass { recompute, ..PASS };
         let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, Some(drop), pass);
         let grads = probe(y).backward();
-        let [(rows, values)] = &mla.entrance.table.take_grads()[..] else { panic!("one entry") };
-        (rows.clone(), values.clone(), grads.get(&mla.entrance.layer.weight).as_vec())
+        let [(rows, values)] = &entrance(&mla).table.take_grads()[..] else { panic!("one entry") };
+        (rows.clone(), values.clone(), grads.get(&entrance(&mla).layer.weight).as_vec())
     };
     let once = run(false);
     assert_eq!(once, run(true));
     // Finite differences through everything, in one row of the table.
     let value = |table: &[f32]| {
         let mut other = model(&["de"], AcquirerShape::Mlp);
-        other.entrance.table.row_mut(once.0[1] as usize).copy_from_slice(table);
+        entrance_mut(&mut other).table.row_mut(once.0[1] as usize).copy_from_slice(table);
         let drop = Drop { p: 0.3, seed: 4, tokens: &tokens };
         probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, Some(drop), PASS)).array()
     };
-    let at = mla.entrance.table.row(once.0[1] as usize).to_vec();
+    let at = entrance(&mla).table.row(once.0[1] as usize).to_vec();
     crate::ops::check::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
 }
 
@@ -158,9 +171,9 @@ fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
 fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let make = || {
         let mut mla = model(&["de"], AcquirerShape::Mlp);
-        mla.entrance.train_table = false;
-        let mut init = Init::new(5);
-        mla.entrance = mla.entrance.with_rank(3, &mut init);
+        let Encoder::Tower(entrance) = mla.encoder else { panic!("no entrance") };
+        let frozen = Entrance { train_table: false, ..*entrance };
+        mla.encoder = Encoder::Tower(Box::new(frozen.with_rank(3, &mut Init::new(5))));
         mla
     };
     let plain = model(&["de"], AcquirerShape::Mlp);
@@ -168,16 +181,16 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
     assert_eq!(mla.encode(1, &sentences, PASS), plain.encode(1, &sentences, PASS));
     assert_ne!(mla.base(), plain.base());
-    let start = crate::ops::check::noise(mla.entrance.table.rows() * 3, 8);
-    mla.entrance.low_rank.as_mut().expect("a product").rows.data_mut().copy_from_slice(&start);
+    let start = crate::ops::check::noise(entrance(&mla).table.rows() * 3, 8);
+    entrance_mut(&mut mla).low_rank.as_mut().expect("a product").rows.data_mut().copy_from_slice(&start);
     let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, None, PASS);
     let grads = probe(y).backward();
-    assert!(mla.entrance.table.take_grads().is_empty());
-    let low = mla.entrance.low_rank.as_ref().expect("a product");
+    assert!(entrance(&mla).table.take_grads().is_empty());
+    let low = entrance(&mla).low_rank.as_ref().expect("a product");
     let [(touched, values)] = &low.rows.take_grads()[..] else { panic!("one entry") };
     let value = |rows: &[f32], weight: Option<&[f32]>| {
         let mut other = make();
-        let low = other.entrance.low_rank.as_mut().expect("a product");
+        let low = entrance_mut(&mut other).low_rank.as_mut().expect("a product");
         low.rows.data_mut().copy_from_slice(rows);
         if let Some(weight) = weight {
             low.layer.weight = matrix(weight.to_vec(), weight.len() / 3, 3);
@@ -193,4 +206,104 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let weight = data(&low.layer.weight);
     let grad = grads.get(&low.layer.weight);
     crate::ops::check::differences("weight", &weight, &data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
+}
+
+/// The tiny CLIP beside the whole tiny M-BERT.
+fn cross_modal(language: &str) -> Mla {
+    let mla = model(&[], AcquirerShape::Mlp);
+    let tower = Tower::open(&golden("mbert")).expect("an encoder");
+    let tokenizer =
+        TowerTokenizer::open(&golden("mbert/tokenizer.json"), &tower.config).expect("a tokenizer");
+    let mut init = Init::new(3);
+    let bert = Bert::new(tower, tokenizer, mla.joint(), &mut init);
+    let mut mla = Mla { encoder: Encoder::Bert(Box::new(bert)), ..mla };
+    let mut acquirer = Acquirer::new(language, AcquirerShape::Mlp, mla.size(), 5, &mut init);
+    acquirer.visit(&mut |_, parameter| {
+        if let Parameter::Matrix(m) = parameter {
+            let (rows, columns) = *m.shape();
+            *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
+        }
+    });
+    mla.add(acquirer);
+    mla
+}
+
+/// Every gradient of a probe of the vectors, by name.
+fn every(mla: &mut Mla, sentences: &Arc<Sequences>) -> Vec<(String, Vec<f32>)> {
+    let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], sentences, None, PASS);
+    let grads = probe(y).backward();
+    let mut named = Vec::new();
+    mla.visit(&mut |name, parameter| {
+        let g = match parameter {
+            Parameter::Matrix(p) => data(&grads.get(&*p)).to_vec(),
+            Parameter::Vector(p) => data1(&grads.get(&*p)).to_vec(),
+            Parameter::Table(_) => return,
+        };
+        named.push((name.to_string(), g));
+    });
+    named
+}
+
+#[test]
+fn a_frozen_m_bert_has_gradients_in_its_acquirers_and_last_layer_that_are_slopes() {
+    let mut mla = cross_modal("de");
+    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße", "Hund"]).ids);
+    let all = every(&mut mla, &sentences);
+    // Two layers with biases in each of three blocks, and the one into the joint space.
+    assert_eq!(all.len(), 3 * 4 + 2);
+    for (name, g) in &all {
+        let mut order: Vec<usize> = (0..g.len()).collect();
+        order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
+        assert!(g[order[0]] != 0.0, "{name} gets no gradient");
+        for &i in order.iter().take(3) {
+            let value = |by: f32| {
+                let mut other = cross_modal("de");
+                other.visit(&mut |of, mut x| {
+                    if of == name {
+                        let mut values = x.floats().into_owned();
+                        values[i] += by;
+                        x.set(&values);
+                    }
+                });
+                probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
+            };
+            // A longer step would cross corners of ReLU.
+            let slope = (value(5e-4) - value(-5e-4)) / 1e-3;
+            let scale = g[order[0]].abs();
+            assert!((slope - g[i]).abs() <= 0.02 * scale.max(0.02), "{name}[{i}]: {} {slope}", g[i]);
+        }
+    }
+}
+
+/// `[CLS]` sees every token, whatever the batch; without acquirers the vectors are M-BERT's own, through the layer.
+#[test]
+fn cross_modal_vectors_are_m_berts_through_the_layer_and_english_is_the_towers() {
+    let mut mla = cross_modal("de");
+    let ids = mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids;
+    let Encoder::Bert(bert) = &mla.encoder else { panic!("no M-BERT") };
+    let own = matrix(bert.tower.encode(&Arc::new(ids.clone()), PASS), 2, 16);
+    let expected = crate::ops::linear::linear(own, &bert.layer, PASS.precision).as_vec();
+    let taught = mla.encode(1, &ids, PASS);
+    mla.add(Acquirer::new("de", AcquirerShape::Mlp, mla.size(), 5, &mut Init::new(2)));
+    let untaught = mla.encode(1, &ids, PASS);
+    assert!(untaught.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+    assert!(taught.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-2));
+    let mla_of = model(&[], AcquirerShape::Mlp);
+    let english = mla.tokens(0, &["a dog runs"]).ids;
+    assert_eq!(mla.encode(0, &english, PASS), mla_of.encode(0, &english, PASS));
+    assert_ne!(mla.base(), mla_of.base());
+}
+
+#[test]
+fn what_is_frozen_is_not_visited_and_acquirers_have_the_same_gradients() {
+    let mut mla = model(&["de"], AcquirerShape::Mlp);
+    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
+    let whole = every(&mut mla, &sentences);
+    entrance(&mla).table.take_grads();
+    mla.frozen = true;
+    let alone = every(&mut mla, &sentences);
+    assert!(entrance(&mla).table.take_grads().is_empty());
+    let acquirers = whole.into_iter().filter(|(name, _)| name.starts_with("acquirer."));
+    assert_eq!(alone, acquirers.collect::<Vec<_>>());
+    assert_eq!(alone.len(), 3 * 4);
 }

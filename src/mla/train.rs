@@ -1,7 +1,7 @@
 //! The stages of multilingual acquisition: translations first, then captions.
 
 use super::Mla;
-use super::data::StageData;
+use super::data::{Source, StageData, Translations};
 use super::objective::{Aim, gradients};
 use crate::Result;
 use crate::batch::derive;
@@ -30,7 +30,9 @@ struct Lesson {
 /// The languages of a tower at school.
 pub struct Acquisition<'a> {
     config: &'a Config,
-    corpus: &'a Corpus,
+    seed: u64,
+    /// Has the captions that it is validated on, if there are any.
+    corpus: Option<&'a Corpus>,
     lessons: Vec<Lesson>,
     pub mla: Mla,
     /// Sentences whose end was cut, in all stages.
@@ -40,37 +42,63 @@ pub struct Acquisition<'a> {
 impl<'a> Acquisition<'a> {
     /// Reads the stages' data; the teacher's vectors are computed here.
     pub fn new(config: &'a Config, corpus: &'a Corpus, mla: Mla) -> Result<Self> {
+        let acquire = config.acquire();
+        let languages: Vec<&str> = mla.acquirers.iter().map(|a| &a.language[..]).collect();
+        let nlt = match acquire.nlt.epochs {
+            0 => None,
+            _ => {
+                let translations = Translations::read(&mla, &Source::all(config, &languages))?;
+                Some(translations.taught(&mla, config.train().precision))
+            }
+        };
+        let le = match acquire.le.epochs {
+            0 => None,
+            _ => Some(StageData::captions(&mla, corpus, &languages)?),
+        };
+        Ok(Self::of(config, config.seed(), Some(corpus), mla, [nlt, le]))
+    }
+
+    /// With the data of the two stages, NLT and LE, one of them at least.
+    pub fn of(
+        config: &'a Config,
+        seed: u64,
+        corpus: Option<&'a Corpus>,
+        mla: Mla,
+        data: [Option<StageData>; 2],
+    ) -> Self {
         let (acquire, train) = (config.acquire(), config.train());
-        let (nlt, le) = (&acquire.nlt, &acquire.le);
         let pass = Pass { precision: train.precision, recompute: acquire.recompute };
         let (micro_batch, dropout) = (acquire.micro_batch, acquire.dropout);
         let aim =
             |objective, unit, temperature| Aim { objective, unit, temperature, micro_batch, dropout, pass };
-        let mut lessons: Vec<Lesson> = Vec::new();
-        if nlt.epochs > 0 {
-            lessons.push(Lesson {
-                name: "nlt",
-                data: StageData::translations(&mla, config)?,
-                aim: aim(nlt.objective, false, nlt.temperature),
-                batch: nlt.batch,
-                epochs: nlt.epochs,
-                learning_rate: nlt.learning_rate,
-                warmup: nlt.warmup,
-            });
-        }
-        if le.epochs > 0 {
-            lessons.push(Lesson {
-                name: "le",
-                data: StageData::captions(&mla, corpus)?,
-                aim: aim(le.objective, true, le.temperature),
-                batch: le.batch,
-                epochs: le.epochs,
-                learning_rate: le.learning_rate,
-                warmup: le.warmup,
-            });
-        }
+        let (nlt, le) = (&acquire.nlt, &acquire.le);
+        let [translations, captions] = data;
+        let nlt = translations.map(|data| Lesson {
+            name: "nlt",
+            data,
+            aim: aim(nlt.objective, false, nlt.temperature),
+            batch: nlt.batch,
+            epochs: nlt.epochs,
+            learning_rate: nlt.learning_rate,
+            warmup: nlt.warmup,
+        });
+        let le = captions.map(|data| Lesson {
+            name: "le",
+            data,
+            aim: aim(le.objective, true, le.temperature),
+            batch: le.batch,
+            epochs: le.epochs,
+            learning_rate: le.learning_rate,
+            warmup: le.warmup,
+        });
+        let lessons: Vec<Lesson> = nlt.into_iter().chain(le).collect();
         let truncated = lessons.iter().map(|s| s.data.truncated).sum();
-        Ok(Acquisition { config, corpus, lessons, mla, truncated })
+        Acquisition { config, seed, corpus, lessons, mla, truncated }
+    }
+
+    /// The data of each stage, its passes and its batch.
+    pub fn lessons(&self) -> impl Iterator<Item = (&StageData, usize, usize)> {
+        self.lessons.iter().map(|lesson| (&lesson.data, lesson.epochs, lesson.batch))
     }
 }
 
@@ -96,16 +124,16 @@ impl Learner for Acquisition<'_> {
 
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
         let Lesson { name, data, aim, batch, .. } = &self.lessons[at.stage];
-        let draw = data.draw(at.within, *batch, derive(self.config.seed(), name, 0));
+        let draw = data.draw(at.within, *batch, derive(self.seed, name, 0));
         let sentences = data.sentences(&draw);
-        self.mla.entrance.catch_up(adam, &sentences);
-        let seed = derive(self.config.seed(), "dropout", at.step as u64);
+        self.mla.catch_up(adam, &sentences);
+        let seed = derive(self.seed, "dropout", at.step as u64);
         let (loss, grads) = gradients(&mut self.mla, data, &draw, *aim, seed);
         Ok(Found { terms: Terms::one(name, loss), grads, tokens: sentences.rows.len() })
     }
 
-    fn evaluate(&mut self) -> Result<Evaluation> {
-        let precision = self.config.train().precision;
-        self.mla.evaluate(self.corpus, Scope::VALIDATION, precision)
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let Some(corpus) = self.corpus else { return Ok(None) };
+        self.mla.evaluate(corpus, Scope::VALIDATION, self.config.train().precision).map(Some)
     }
 }

@@ -10,7 +10,7 @@ use super::start::{Place, info};
 use super::{Retriever, Sentences, same_languages};
 use crate::batch::derive;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::config::Config;
+use crate::config::{AcquireEncoder, Config};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint};
 use crate::eval::Evaluation;
@@ -18,8 +18,8 @@ use crate::image::Init;
 use crate::inference::Scope;
 use crate::mla::data::{check_width, lines, nlt_file, unit};
 use crate::mla::words::{FILES, Words, small_files};
-use crate::mla::{Acquirer, Entrance, Mla};
-use crate::model::Trained;
+use crate::mla::{Acquirer, Bert, Encoder, Entrance, Mla};
+use crate::model::{Trained, parameters_by_part};
 use crate::ops::tape::vector;
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
@@ -35,7 +35,7 @@ pub struct MlaRun {
     pub mla: Mla,
 }
 
-/// Where a run keeps its tower; the tokenizer and sizes of the entrance; the acquirers added to it.
+/// Where a run keeps its tower; the tokenizer and sizes of the embedding, or all of M-BERT; the acquirers added to it.
 const TOWER: &str = "tower";
 const EMBEDDING: &str = "embedding";
 const ACQUIRERS: &str = "acquirers";
@@ -45,21 +45,41 @@ fn tower_of(config: &Config) -> &Path {
     config.acquire().tower.as_deref().expect("a checked configuration of acquisition has a tower")
 }
 
-/// The model around a tower and an entrance, all else as it starts.
+/// The languages that a run was trained on; those added to it have files of their own.
+fn trained(config: &Config) -> impl Iterator<Item = &String> {
+    config.data().languages.iter().filter(|l| !config.added().contains_key(*l))
+}
+
+/// The folder of a whole M-BERT.
+fn embedding_of(config: &Config) -> &Path {
+    config.acquire().embedding.as_deref().expect("a checked configuration with M-BERT names its folder")
+}
+
+/// The model around a tower and an encoder, all else as it starts.
 fn around(config: &Config, words: Words) -> Result<Mla> {
     let (acquire, folder) = (config.acquire(), tower_of(config));
     let tower = Tower::open(folder)?;
     let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
-    let entering = words.tokenizer.with_context(tower.config.context);
     let mut init = Init::new(derive(config.seed(), "model", 0));
-    let size = (tower.config.width, tower.config.layers);
-    let entrance = Entrance::new(entering, words.table, acquire.train_embedding, size.0, &mut init)
-        .with_rank(acquire.rank, &mut init);
-    let languages = config.data().languages.iter().filter(|l| **l != acquire.own);
-    let acquirers =
-        languages.map(|l| Acquirer::new(l, acquire.shape, size, acquire.hidden, &mut init)).collect();
+    let encoder = match acquire.encoder {
+        AcquireEncoder::Tower => {
+            let entering = words.tokenizer.with_context(tower.config.context);
+            let entrance =
+                Entrance::new(entering, words.table, acquire.train_embedding, tower.config.width, &mut init);
+            Encoder::Tower(Box::new(entrance.with_rank(acquire.rank, &mut init)))
+        }
+        AcquireEncoder::Bert => {
+            let bert = Tower::open(embedding_of(config))?;
+            Encoder::Bert(Box::new(Bert::new(bert, words.tokenizer, tower.outputs(), &mut init)))
+        }
+    };
     let scale = acquire.le.learn_temperature.then(|| vector(vec![-acquire.le.temperature.ln()]));
-    Ok(Mla { tower, tokenizer, own: acquire.own.clone(), entrance, acquirers, scale })
+    let own = acquire.own.clone();
+    let mut mla = Mla { tower, tokenizer, own, encoder, frozen: false, acquirers: Vec::new(), scale };
+    let languages = trained(config).filter(|l| **l != acquire.own);
+    let new = |l: &String| Acquirer::new(l, acquire.shape, mla.size(), acquire.hidden, &mut init);
+    mla.acquirers = languages.map(new).collect();
+    Ok(mla)
 }
 
 impl Trained for Mla {
@@ -69,8 +89,10 @@ impl Trained for Mla {
 
     fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         Mla::visit(self, f);
-        if !self.entrance.train_table {
-            f("entrance.table", Parameter::Table(&mut self.entrance.table));
+        if let (Encoder::Tower(entrance), false) = (&mut self.encoder, self.frozen)
+            && !entrance.train_table
+        {
+            f("entrance.table", Parameter::Table(&mut entrance.table));
         }
     }
 }
@@ -91,6 +113,9 @@ impl MlaRun {
             write_small(&tower, &small_files(tower_of(config))?)?;
             copy_text_tensors(tower_of(config), &tower)?;
             write_small(&embedding, &files)?;
+            if config.acquire().encoder == AcquireEncoder::Bert {
+                copy_text_tensors(embedding_of(config), &embedding)?;
+            }
             let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
             run.save(Which::Latest, &mut mla, Some(first), &TrainState::start())?;
             write_config(run, config)?;
@@ -133,15 +158,19 @@ impl MlaRun {
     pub fn open(path: &Path, set: &[String]) -> Result<MlaRun> {
         let mut run = Self::read(RunFolder::new(path), Which::Best, set)?;
         let files = run.added()?;
-        if files.is_empty() {
-            return Ok(run);
+        if !files.is_empty() {
+            let base = run.mla.base();
+            for file in files {
+                let acquirer = run.read_acquirer(&file, &base)?;
+                run.mla.add(acquirer);
+            }
         }
-        let base = run.mla.base();
-        for file in files {
-            let acquirer = run.read_acquirer(&file, &base)?;
-            run.mla.add(acquirer);
+        match run.config.added().keys().find(|language| run.mla.place(language).is_none()) {
+            Some(language) => Err(Error::data(format!("the acquirer of `{language}` is missing"))
+                .at(path.join(ACQUIRERS))
+                .hint("the run is damaged: copy it again")),
+            None => Ok(run),
         }
-        Ok(run)
     }
 
     fn read(folder: RunFolder, which: Which, set: &[String]) -> Result<MlaRun> {
@@ -176,8 +205,7 @@ impl MlaRun {
     }
 
     fn read_acquirer(&self, file: &Path, base: &str) -> Result<Acquirer> {
-        let tower = &self.mla.tower.config;
-        Acquirer::read(file, (tower.width, tower.layers), base)
+        Acquirer::read(file, self.mla.size(), base)
     }
 
     /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
@@ -194,7 +222,11 @@ impl MlaRun {
 
     /// What an acquirer is, for people: its base, its training, its scores.
     fn card(&self, acquirer: &Acquirer, base: &str) -> Result<String> {
-        let (tower, info, language) = (&self.mla.tower.config, &self.info, &acquirer.language);
+        let (info, language, (width, blocks)) = (&self.info, &acquirer.language, self.mla.size());
+        let stands_in = match self.mla.encoder {
+            Encoder::Tower(_) => format!("an {} text tower read `{language}` (multilingual", self.mla.own),
+            Encoder::Bert(_) => format!("M-BERT take `{language}` to an {} tower (cross-modal", self.mla.own),
+        };
         let stage = |epochs: usize, batch: usize, rate: f32| match epochs {
             0 => "left out".to_string(),
             n => format!("{n} passes, batches of {batch}, learning rate {rate}"),
@@ -202,16 +234,13 @@ impl MlaRun {
         let (nlt, le) = (&self.config.acquire().nlt, &self.config.acquire().le);
         let mut card = format!(
             "# Acquirer of `{language}`\n\n\
-             Lets a frozen {} text tower read `{language}` (multilingual acquisition). tinyglot {}.\n\n\
-             - base: {} blocks of width {}, SHA-256 `{base}`; it fits no other\n\
+             Lets a frozen {stands_in} acquisition). tinyglot {}.\n\n\
+             - base: {blocks} blocks of width {width}, SHA-256 `{base}`; it fits no other\n\
              - parameters: {}\n\
              - languages of its run: {}; training data SHA-256 `{}`, seed {}\n\
              - translations (NLT): {}\n\
              - captions (LE): {}\n",
-            self.mla.own,
             info.tinyglot,
-            tower.layers,
-            tower.width,
             acquirer.parameters(),
             info.languages.join(", "),
             info.data,
@@ -249,14 +278,62 @@ impl MlaRun {
     /// Takes an added language out of the run.
     pub fn remove(&mut self, language: &str) -> Result<()> {
         let file = self.folder.path.join(ACQUIRERS).join(format!("{language}.safetensors"));
-        if !file.exists() {
-            return Err(Error::usage(format!("`{language}` was not added to the run"))
+        if !file.exists() || self.info.languages.iter().any(|l| l == language) {
+            return Err(Error::usage(format!("`{language}` was not added to the run by `acquirer add`"))
                 .at(&self.folder.path)
-                .hint("only languages that came by `tinyglot acquirer add` can be taken out"));
+                .hint("`tinyglot remove-language` makes a run without any other language"));
         }
         fs::remove_file(&file).map_err(|e| Error::writing(&file, e))?;
         self.mla.remove(language);
         Ok(())
+    }
+}
+
+impl MlaRun {
+    /// The languages that it was trained on, the tower's among them; not those that were added.
+    pub fn trained_languages(&self) -> Vec<String> {
+        trained(&self.config).cloned().collect()
+    }
+
+    /// SHA-256 over the base and all that the languages have that the run was trained on: what adding one must leave as it is.
+    pub fn shared_hash(&mut self) -> String {
+        let trained: Vec<String> = trained(&self.config).map(|l| format!("acquirer.{l}.")).collect();
+        let mut hash = Sha256::new();
+        hash.update(self.mla.base());
+        self.mla.visit_stored(&mut |name, x| {
+            if !name.starts_with("acquirer.") || trained.iter().any(|of| name.starts_with(of)) {
+                hash.update(format!("{name} {:?}\n", x.shape()));
+                hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
+            }
+        });
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Writes it to another folder, as a run that has everything but an optimiser; its description comes last.
+    pub fn write(&mut self, to: &RunFolder) -> Result<()> {
+        for part in [TOWER, EMBEDDING] {
+            copy_files(&self.folder.path.join(part), &to.path.join(part))?;
+        }
+        let state = self.folder.read_state(Which::Best)?;
+        let trained: Vec<String> = self.trained_languages();
+        // Those of the checkpoint come first.
+        let kept = self.mla.acquirers.iter().filter(|a| trained.contains(&a.language)).count();
+        let added = self.mla.acquirers.split_off(kept);
+        let saved = to.save(Which::Best, &mut self.mla, None, &state);
+        self.mla.acquirers.extend(added);
+        saved?;
+        let (folder, base) = (to.path.join(ACQUIRERS), self.mla.base());
+        for acquirer in &self.mla.acquirers[kept..] {
+            fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+            acquirer.write(&folder.join(format!("{}.safetensors", acquirer.language)), &base)?;
+        }
+        write_config(to, &self.config)?;
+        let parameters = self.mla.parameters();
+        self.info.parameters = parameters_by_part(&mut self.mla);
+        self.info.parameters_train = parameters.train as usize;
+        self.info.parameters_test = parameters.test as usize;
+        self.info.tinyglot = env!("CARGO_PKG_VERSION").into();
+        to.write_info(&self.info)
     }
 }
 
@@ -378,6 +455,18 @@ fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
 fn write_small(to: &Path, files: &[Vec<u8>; 2]) -> Result<()> {
     fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
     FILES.iter().zip(files).try_for_each(|(name, bytes)| write_whole(&to.join(name), bytes))
+}
+
+/// Copies the files of a folder.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    let entries = fs::read_dir(from).map_err(|e| Error::reading(from, e))?;
+    for entry in entries {
+        let file = entry.map_err(|e| Error::reading(from, e))?.path();
+        let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
+        write_whole(&to.join(file.file_name().expect("a file of the folder")), &bytes)?;
+    }
+    Ok(())
 }
 
 /// Copies the tensors of a checkpoint, those of pictures left out, as they are.

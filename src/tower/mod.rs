@@ -10,6 +10,7 @@ mod read;
 mod tokens;
 mod write;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
@@ -125,9 +126,21 @@ impl Tower {
         x: Matrix<T>,
         sentences: &Arc<Sequences>,
         pass: Pass,
+        between: impl FnMut(usize, Matrix<T>) -> Matrix<T>,
+    ) -> Matrix<T> {
+        self.some_blocks(0..self.blocks.len(), x, sentences, pass, between)
+    }
+
+    /// As [`Self::blocks`], through some of them.
+    pub fn some_blocks<T: Tape<f32, Dev> + 'static>(
+        &self,
+        some: Range<usize>,
+        x: Matrix<T>,
+        sentences: &Arc<Sequences>,
+        pass: Pass,
         mut between: impl FnMut(usize, Matrix<T>) -> Matrix<T>,
     ) -> Matrix<T> {
-        self.blocks.iter().enumerate().fold(x, |x, (n, block)| between(n, block.forward(x, sentences, pass)))
+        some.fold(x, |x, n| between(n, self.blocks[n].forward(x, sentences, pass)))
     }
 
     /// The states in the given rows of x (tokens, width) as vectors (rows, [`Self::outputs`]), not of unit length.

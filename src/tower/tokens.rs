@@ -73,6 +73,11 @@ impl TowerTokenizer {
         self.end
     }
 
+    /// The id of what the tokenizer does not know, if it has one.
+    pub fn unknown(&self) -> Option<u32> {
+        self.tokenizer.id("[UNK]")
+    }
+
     /// The same tokenizer for a tower with another context.
     pub fn with_context(self, context: usize) -> Self {
         TowerTokenizer { context, ..self }

@@ -99,7 +99,7 @@ impl Learner for Smalr<'_> {
         self.ahead = Some((step, self.batch(step)));
     }
 
-    fn evaluate(&mut self) -> Result<Evaluation> {
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let what = Evaluated {
             name: "val",
             split: &self.corpus.val,
@@ -109,6 +109,6 @@ impl Learner for Smalr<'_> {
             distractors: None,
             folds: 1,
         };
-        evaluate(&mut self.model, self.lexicon, self.config, &what)
+        evaluate(&mut self.model, self.lexicon, self.config, &what).map(Some)
     }
 }

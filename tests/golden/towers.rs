@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 use serde_json::Value;
 use tinyglot::config::Precision;
 use tinyglot::device::{Dev, Matrix};
-use tinyglot::mla::{Acquirer, Adapter, Entrance, Mla};
+use tinyglot::mla::{Acquirer, Adapter, Encoder, Entrance, Mla};
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
@@ -95,8 +95,15 @@ fn acquisition_has_the_vectors_and_gradients_of_pytorch() {
             _ => Adapter::Linear(layer(&format!("acquirers.{n}"), 16, 16)),
         };
         let acquirer = Acquirer { language: "xx".into(), adapters: (0..3).map(adapter).collect() };
-        let mut mla =
-            Mla { tower, tokenizer, own: "en".into(), entrance, acquirers: vec![acquirer], scale: None };
+        let mut mla = Mla {
+            tower,
+            tokenizer,
+            own: "en".into(),
+            encoder: Encoder::Tower(Box::new(entrance)),
+            frozen: false,
+            acquirers: vec![acquirer],
+            scale: None,
+        };
         let (all, english) = (texts("sentences"), texts("english"));
         let ids = |language: usize, texts: &[String]| {
             mla.tokens(language, &texts.iter().map(String::as_str).collect::<Vec<_>>()).ids

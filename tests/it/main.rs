@@ -1,6 +1,7 @@
 //! Drives the real command.
 
 mod acquire;
+mod acquire_more;
 #[path = "../shared/acquisition.rs"]
 mod acquisition;
 mod command;

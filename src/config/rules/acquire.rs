@@ -3,7 +3,7 @@
 use super::data::{placeholders, unicode};
 use super::tower::{LEAST_TOKENS, MOST_TOKENS};
 use super::{Fault, Rules, WIDEST};
-use crate::config::sections::{AcquireConfig, DataConfig};
+use crate::config::sections::{AcquireConfig, AcquireEncoder, DataConfig};
 
 pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
     rules.width("acquire.hidden", acquire.hidden);
@@ -38,13 +38,27 @@ pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Ru
     let whole = acquire.embedding.is_some();
     if acquire.tower.is_none() {
         rules.need(!whole, "acquire.embedding", Fault::AcquireUnused);
+        let tower = acquire.encoder == AcquireEncoder::Tower;
+        rules.need(tower, "acquire.encoder", Fault::AcquireUnused);
         return;
     }
+    if acquire.encoder == AcquireEncoder::Bert {
+        rules.need(whole, "acquire.embedding", Fault::BertMissing);
+        rules.need(!acquire.train_embedding, "acquire.train_embedding", Fault::BertTrained);
+        rules.need(rank == 0, "acquire.rank", Fault::BertRank { rank });
+        return stages(acquire, data, rules);
+    }
     rules.need(whole || acquire.train_embedding, "acquire.train_embedding", Fault::UntrainedFresh);
+    stages(acquire, data, rules);
+}
+
+/// What is acquired, and in which stages.
+fn stages(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
+    let nlt = &acquire.nlt;
     let language = &acquire.own;
     let both = data.languages.contains(language) && data.languages.len() > 1;
     rules.need(both, "acquire.own", Fault::NothingToAcquire { language: language.clone() });
-    rules.need(nlt.epochs + le.epochs > 0, "acquire.nlt.epochs", Fault::NoStage);
+    rules.need(nlt.epochs + acquire.le.epochs > 0, "acquire.nlt.epochs", Fault::NoStage);
     if nlt.epochs > 0 {
         rules.need(nlt.source.is_some(), "acquire.nlt.source", Fault::AcquireMissing);
         rules.need(nlt.target.is_some(), "acquire.nlt.target", Fault::AcquireMissing);
@@ -55,7 +69,7 @@ pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Ru
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Fault, Problem, RawConfig};
+    use crate::config::{AcquireEncoder, Fault, Problem, RawConfig};
 
     /// A configuration of acquisition that keeps every rule.
     fn good() -> RawConfig {
@@ -128,6 +142,24 @@ mod tests {
     fn a_rank_is_for_an_embedding_that_stays_as_it_is() {
         assert_eq!(broken(|raw| raw.acquire.rank = 8), one("acquire.rank", Fault::RankUnused { rank: 8 }));
         assert_eq!(broken(|raw| (raw.acquire.rank, raw.acquire.train_embedding) = (8, false)), []);
+    }
+
+    #[test]
+    fn a_whole_m_bert_is_given_and_stays_as_it_is() {
+        let bert = |change: fn(&mut RawConfig)| {
+            broken(|raw| {
+                (raw.acquire.encoder, raw.acquire.train_embedding) = (AcquireEncoder::Bert, false);
+                change(raw);
+            })
+        };
+        assert_eq!(bert(|_| ()), []);
+        assert_eq!(bert(|raw| raw.acquire.embedding = None), one("acquire.embedding", Fault::BertMissing));
+        let trained = bert(|raw| raw.acquire.train_embedding = true);
+        assert_eq!(trained, one("acquire.train_embedding", Fault::BertTrained));
+        assert_eq!(bert(|raw| raw.acquire.rank = 4), one("acquire.rank", Fault::BertRank { rank: 4 }));
+        let unused = bert(|raw| (raw.acquire.tower, raw.acquire.embedding) = (None, None));
+        assert_eq!(unused, one("acquire.encoder", Fault::AcquireUnused));
+        assert_eq!(bert(|raw| raw.data.languages.truncate(1)).len(), 1);
     }
 
     #[test]

@@ -49,11 +49,13 @@ pub struct AcquireConfig {
     /// Folder of the English tower, a CLIP checkpoint in Hugging Face's layout; `data.features` then are the vectors of
     /// pictures in its joint space. Without it, a model of the other sections is trained.
     pub tower: Option<PathBuf>,
-    /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used.
-    /// Without it both begin anew, as `fresh` says.
+    /// What the acquirers stand in: the English tower, or M-BERT.
+    pub encoder: AcquireEncoder,
+    /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used, but
+    /// with `encoder = "bert"`. Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
     pub fresh: FreshConfig,
-    /// Whether that embedding is trained, or stays as it is.
+    /// Whether that embedding is trained, or stays as it is; M-BERT's stays with `encoder = "bert"`.
     pub train_embedding: bool,
     /// Rank of a trained product that is added to an embedding that stays as it is: a small part of its parameters; 0 adds none.
     pub rank: usize,
@@ -77,6 +79,7 @@ impl Default for AcquireConfig {
     fn default() -> Self {
         AcquireConfig {
             tower: None,
+            encoder: AcquireEncoder::Tower,
             embedding: None,
             fresh: FreshConfig::default(),
             train_embedding: true,
@@ -91,6 +94,18 @@ impl Default for AcquireConfig {
             le: LeConfig::default(),
         }
     }
+}
+
+/// What other languages than the tower's go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcquireEncoder {
+    /// The blocks of the English tower (MLA).
+    #[default]
+    Tower,
+    /// Those of the M-BERT in `embedding`, all of which stays as it is, then a trained layer from its `[CLS]` to the tower's
+    /// joint space: cross-modal acquisition (CMA).
+    Bert,
 }
 
 /// An embedding for other languages that begins anew: a byte-level BPE learned from their training captions and translations,

@@ -1,0 +1,47 @@
+//! Cross-modal acquisition (CMA): a frozen multilingual encoder learns the space of an English tower and its pictures from
+//! adapters behind its own blocks (MLA's supplement, section B.4).
+//!
+//! The supplement says no more than that. Here the adapters are each language's own, as in MLA, and the vector is the state at
+//! `[CLS]`, taken into the joint space by a linear layer.
+
+use dfdx::prelude::*;
+
+use crate::device::{Dev, Matrix};
+use crate::image::Init;
+use crate::ops::linear::{LinearWeights, linear};
+use crate::ops::sequences::Sequences;
+use crate::ops::transformer::Pass;
+use crate::optim::Parameter;
+use crate::text::visit_linear;
+use crate::tower::{Tower, TowerTokenizer};
+
+/// M-BERT, which stays as it is, and the layer from it into the joint space.
+pub struct Bert {
+    pub tower: Tower,
+    pub tokenizer: TowerTokenizer,
+    /// (joint, width of the encoder)
+    pub layer: LinearWeights,
+}
+
+impl Bert {
+    /// With a fresh layer to `joint` numbers.
+    pub fn new(tower: Tower, tokenizer: TowerTokenizer, joint: usize, init: &mut Init) -> Self {
+        let layer = init.linear(tower.outputs(), joint);
+        Bert { tower, tokenizer, layer }
+    }
+
+    /// States behind the last block (tokens, width) as vectors of the joint space, not of unit length.
+    pub(super) fn pool<T: Tape<f32, Dev> + 'static>(
+        &self,
+        x: Matrix<T>,
+        sentences: &Sequences,
+        pass: Pass,
+    ) -> Matrix<T> {
+        let x = self.tower.pool(x, &self.tower.pooled_rows(sentences), pass); // (sentences, width)
+        linear(x, &self.layer, pass.precision)
+    }
+
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        visit_linear("bert.layer", &mut self.layer, f);
+    }
+}

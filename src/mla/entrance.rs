@@ -1,0 +1,110 @@
+//! Where sentences of other languages enter an English tower: a multilingual embedding and a layer to the tower's width.
+
+use dfdx::prelude::*;
+
+use crate::device::{Dev, Matrix};
+use crate::image::Init;
+use crate::ops::linear::{LinearWeights, blend, linear};
+use crate::ops::rows::{Table, lookup, select};
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::vector;
+use crate::ops::transformer::Pass;
+use crate::optim::{Adam, Parameter};
+use crate::text::visit_linear;
+use crate::tower::{TowerTokenizer, distinct};
+
+/// Where sentences of other languages than the tower's enter it; all of them share it.
+pub struct Entrance {
+    pub tokenizer: TowerTokenizer,
+    /// (vocabulary, width of the multilingual embedding)
+    pub table: Table,
+    /// Whether the table is trained.
+    pub train_table: bool,
+    /// What is added to a table that stays as it is.
+    pub low_rank: Option<LowRank>,
+    /// To the width of the tower.
+    pub layer: LinearWeights,
+}
+
+/// A · Bᵀ, trained beside a table E: the vectors are those of E + A · Bᵀ (Hu et al. 2022).
+pub struct LowRank {
+    /// A (vocabulary, rank); it starts at 0, so tokens that training never reads keep their vector.
+    pub rows: Table,
+    /// B (width of the embedding, rank); the bias stays 0.
+    pub layer: LinearWeights,
+}
+
+impl Entrance {
+    /// A table and a fresh layer from it to `width`.
+    pub fn new(
+        tokenizer: TowerTokenizer,
+        table: Table,
+        train_table: bool,
+        width: usize,
+        init: &mut Init,
+    ) -> Self {
+        let layer = init.linear(table.width, width);
+        Entrance { tokenizer, table, train_table, low_rank: None, layer }
+    }
+
+    /// With a product of this rank added to the table; 0 adds none.
+    pub fn with_rank(mut self, rank: usize, init: &mut Init) -> Self {
+        let width = self.table.width;
+        self.low_rank = (rank > 0).then(|| LowRank {
+            rows: Table::new(rank, vec![0.0; self.table.rows() * rank]),
+            layer: LinearWeights { bias: vector(vec![0.0; width]), ..init.linear(rank, width) },
+        });
+        self
+    }
+
+    /// Brings all that sentences read up to the optimiser's present step.
+    pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
+        let rows = Self::rows(sentences);
+        if self.train_table {
+            adam.catch_up("entrance.table", &mut self.table, &rows);
+        }
+        if let Some(low) = &mut self.low_rank {
+            adam.catch_up("entrance.low_rank.rows", &mut low.rows, &rows);
+        }
+    }
+
+    /// The rows of the table that sentences need, ascending.
+    pub fn rows(sentences: &Sequences) -> Vec<u32> {
+        distinct(&sentences.rows)
+    }
+
+    /// Token vectors of the tower's width (tokens, width), without positions. Each distinct token is projected once.
+    pub(super) fn forward<T: Tape<f32, Dev> + 'static>(
+        &self,
+        sentences: &Sequences,
+        pass: Pass,
+    ) -> Matrix<T> {
+        let rows = Self::rows(sentences);
+        let vectors = match self.train_table {
+            true => lookup::<T>(&self.table, &rows),
+            false => lookup::<NoneTape>(&self.table, &rows).put_tape(T::default()),
+        };
+        let vectors = match &self.low_rank {
+            Some(low) => {
+                let product = linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision);
+                blend(vectors, 1.0, product, 1.0)
+            }
+            None => vectors,
+        };
+        let vectors = linear(vectors, &self.layer, pass.precision); // (distinct, width)
+        let place = |id: &u32| rows.binary_search(id).expect("a token of the sentences") as u32;
+        let places: Vec<u32> = sentences.rows.iter().map(place).collect();
+        select(vectors, &places)
+    }
+
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        if self.train_table {
+            f("entrance.table", Parameter::Table(&mut self.table));
+        }
+        if let Some(low) = &mut self.low_rank {
+            f("entrance.low_rank.rows", Parameter::Table(&mut low.rows));
+            f("entrance.low_rank.weight", Parameter::Matrix(&mut low.layer.weight));
+        }
+        visit_linear("entrance.layer", &mut self.layer, f);
+    }
+}

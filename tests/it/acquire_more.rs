@@ -1,0 +1,190 @@
+//! Languages added to a run of acquisition and taken out again, and cross-modal acquisition.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::acquisition::{weights, write};
+use crate::corpus::refused;
+use crate::{printed, text};
+
+/// A corpus and a run on English and German.
+static MADE: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path());
+    for split in ["train", "val", "test"] {
+        let data = folder.path().join("data");
+        let french = fs::read_to_string(data.join(format!("{split}.fr"))).expect("read");
+        fs::write(data.join(format!("{split}.xx")), french.to_uppercase()).expect("written");
+    }
+    for code in ["fr", "xx"] {
+        let captions = format!(
+            "[data]\nroot = 'data'\nlanguages = ['{code}']\n[[data.captions]]\nlanguages = ['{code}']\n\
+             files = ['{{split}}.{code}']\n[[grow.translations]]\nlanguage = 'en'\nknown = 'train.en'\n\
+             new = 'train.{code}'\n"
+        );
+        fs::write(folder.path().join(format!("{code}.toml")), captions).expect("written");
+    }
+    train(folder.path(), "base", &[]);
+    folder
+});
+
+fn path(name: &str) -> PathBuf {
+    MADE.path().join(name)
+}
+
+fn train(folder: &Path, out: &str, set: &[&str]) {
+    let (config, out) = (folder.join("config.toml"), folder.join(out));
+    let mut arguments = vec!["train", text(&config), "--out", text(&out), "--quiet"];
+    arguments.extend(["--set", "data.languages=['de','en']"]);
+    set.iter().for_each(|s| arguments.extend(["--set", s]));
+    printed(&arguments);
+}
+
+fn add(from: &str, code: &str, to: &str) -> String {
+    let (from, config, to) = (path(from), path(&format!("{code}.toml")), path(to));
+    printed(&["add-language", text(&from), text(&config), "--out", text(&to), "--quiet"])
+}
+
+fn evaluated(run: &str) -> Value {
+    let json = printed(&["evaluate", text(&path(run)), "--json"]);
+    serde_json::from_str::<Value>(&json).expect("JSON")["languages"].clone()
+}
+
+fn bytes(run: &str, file: &str) -> Vec<u8> {
+    fs::read(path(run).join(file)).expect("read")
+}
+
+const MODEL: &str = "checkpoints/best/model.safetensors";
+
+#[test]
+fn languages_are_added_in_any_order_and_the_old_ones_keep_every_bit() {
+    let table = add("base", "fr", "fr");
+    assert!(
+        table.contains("the same to the last bit: yes") && table.contains("characters a token"),
+        "{table}"
+    );
+    add("base", "xx", "xx");
+    add("fr", "xx", "fr-xx");
+    add("xx", "fr", "xx-fr");
+    for (code, alone) in [("fr", "fr"), ("xx", "xx")] {
+        let file = format!("acquirers/{code}.safetensors");
+        let bytes = |run: &str, file: &str| weights(&path(run).join(file));
+        assert!(
+            bytes("fr-xx", &file) == bytes("xx-fr", &file) && bytes("fr-xx", &file) == bytes(alone, &file)
+        );
+    }
+    assert!(bytes("fr-xx", MODEL) == bytes("base", MODEL), "nothing else has moved");
+    let (before, after) = (evaluated("base"), evaluated("fr-xx"));
+    assert_eq!(after.as_object().expect("languages").len(), 4);
+    assert_eq!((&before["de"], &before["en"]), (&after["de"], &after["en"]));
+    // Of 24 pictures chance finds 22 % on average.
+    assert!(after["fr"]["mR"].as_f64() > Some(35.0), "{after}");
+    let growth: Value =
+        serde_json::from_slice(&bytes("fr-xx", "growth/fr.json")).expect("what the first one gave");
+    assert_eq!(growth["results"][2]["after"][1], after["fr"]["mR"]);
+    assert_eq!(growth["shared"][0], growth["shared"][1]);
+    assert_eq!((&growth["captions"], &growth["translations"]), (&36.into(), &36.into()));
+    let parameters = 3 * (2 * 16 * 12 + 16 + 12);
+    assert_eq!(growth["parameters"][0][1], parameters);
+    let number = |key: &str| growth[key].as_u64().expect("a number");
+    // 50 passes of 3 batches, as in the base, which has acquired one language too.
+    assert_eq!((number("sentences_shown"), number("base_sentences_shown")), (1800, 1800));
+    assert!(number("products") > 0 && number("base_products") > 0);
+    assert!(!path("fr").join("learning").exists() && !path("fr").join("words").exists());
+    let page = String::from_utf8(bytes("fr-xx", "report.html")).expect("text");
+    assert!(page.contains("The added language") && page.contains("acquirer.xx"));
+    let gallery = path("data/features/test.npy");
+    let query =
+        ["search", text(&path("fr")), "--language", "fr", "--gallery", text(&gallery), "rouge maison"]
+            .map(String::from);
+    assert!(printed(&query.iter().map(String::as_str).collect::<Vec<_>>()).lines().count() > 5);
+
+    let remove = |from: &str, code: &str, to: &str| {
+        printed(&["remove-language", text(&path(from)), code, "--out", text(&path(to))]);
+    };
+    remove("fr-xx", "fr", "less-fr");
+    assert_eq!(evaluated("less-fr"), evaluated("xx"));
+    assert!(!path("less-fr/growth/fr.json").exists() && !path("less-fr/acquirers/fr.safetensors").exists());
+    let (run, out) = (path("fr"), path("refused"));
+    refused(
+        &["remove-language", text(&run), "de", "--out", text(&out)],
+        2,
+        &["only language that was acquired"],
+    );
+    refused(&["remove-language", text(&run), "en", "--out", text(&out)], 2, &["language of the tower"]);
+    refused(&["acquirer", "remove", text(&run), "--language", "fr"], 2, &["remove-language"]);
+    let config = path("fr.toml");
+    refused(&["add-language", text(&run), text(&config), "--out", text(&out)], 2, &["knows `fr` already"]);
+    fs::remove_file(path("less-fr/acquirers/xx.safetensors")).expect("removed");
+    refused(&["evaluate", text(&path("less-fr"))], 4, &["the acquirer of `xx` is missing"]);
+}
+
+#[test]
+fn a_language_that_was_trained_can_be_taken_out() {
+    let (config, three) = (path("config.toml"), path("three"));
+    let short = ["--set", "acquire.nlt.epochs=3", "--set", "acquire.le.epochs=1"];
+    printed(&[&["train", text(&config), "--out", text(&three), "--quiet"], &short[..]].concat());
+    printed(&["remove-language", text(&three), "de", "--out", text(&path("without-de"))]);
+    let (before, after) = (evaluated("three"), evaluated("without-de"));
+    assert_eq!((&before["fr"], &before["en"]), (&after["fr"], &after["en"]));
+    assert!(after.get("de").is_none());
+}
+
+#[test]
+fn translations_alone_teach_a_language_and_what_cannot_be_is_refused() {
+    let base = path("base");
+    let only = path("only.toml");
+    let translations = |known: &str| {
+        format!(
+            "[data]\nroot = 'data'\nlanguages = ['fr']\n[[grow.translations]]\nlanguage = '{known}'\n\
+             known = 'train.{known}'\nnew = 'train.fr'\n"
+        )
+    };
+    fs::write(&only, translations("de")).expect("written");
+    let out = path("by-translations");
+    printed(&["add-language", text(&base), text(&only), "--out", text(&out), "--quiet"]);
+    assert!(evaluated("by-translations").get("fr").is_none(), "it has no captions");
+    let none = path("none");
+    let refuse = |content: &str, more: &[&str], status: i32, said: &str| {
+        let file = path("broken.toml");
+        fs::write(&file, content).expect("written");
+        let arguments = ["add-language", text(&base), text(&file), "--out", text(&none), "--quiet"];
+        refused(&[&arguments[..], more].concat(), status, &[said]);
+        assert!(!none.exists(), "nothing is left");
+    };
+    refuse(&translations("fr"), &[], 3, "`fr`, which the run was not trained on");
+    refuse(&translations("en"), &["--curve", "20"], 2, "`--curve 20` is not for runs of acquisition");
+    refuse(&translations("en"), &["--set", "grow.epochs=3"], 3, "`grow.epochs` cannot be set");
+    refuse(&translations("en"), &["--set", "acquire.hidden=3"], 3, "`acquire.hidden` cannot be set");
+    refuse(&translations("en"), &["--resume"], 2, "no language is being added here");
+    let file = path("data/short.fr");
+    fs::write(&file, "rouge\n").expect("written");
+    refuse(&translations("en").replace("train.fr", "short.fr"), &[], 4, "has 1 lines");
+}
+
+#[test]
+fn m_bert_learns_languages_by_cross_modal_acquisition() {
+    train(MADE.path(), "cma", &["acquire.encoder=bert", "acquire.train_embedding=false"]);
+    let e = evaluated("cma");
+    assert!(e["en"]["mR"].as_f64() > Some(99.0), "{e}");
+    assert!(e["de"]["mR"].as_f64() > Some(35.0), "{e}");
+    let metrics = String::from_utf8(bytes("cma", "metrics.jsonl")).expect("text");
+    let losses: Vec<f64> = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).expect("JSON").get("loss")?.as_f64())
+        .collect();
+    assert!(losses.len() > 10 && losses[11] < losses[0] / 2.0, "NLT's loss falls: {losses:?}");
+    add("cma", "fr", "cma-fr");
+    let after = evaluated("cma-fr");
+    assert_eq!((&e["de"], &e["en"]), (&after["de"], &after["en"]));
+    assert!(after["fr"]["mR"].as_f64() > Some(30.0), "{after}");
+    let file = path("cma-fr.safetensors");
+    printed(&["acquirer", "export", text(&path("cma-fr")), "--language", "fr", "--out", text(&file)]);
+    let card = fs::read_to_string(file.with_extension("md")).expect("what it is");
+    assert!(card.contains("cross-modal"), "{card}");
+    refused(&["acquirer", "add", text(&path("base")), text(&file)], 4, &["for another base"]);
+}

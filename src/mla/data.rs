@@ -11,7 +11,9 @@ use super::Mla;
 use crate::batch::derive;
 use crate::config::{Config, Precision};
 use crate::corpus::{Corpus, Features};
+use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
+use crate::ops::tape::{data, matrix};
 use crate::ops::transformer::Pass;
 use crate::{Error, Result};
 
@@ -247,10 +249,9 @@ pub fn check_width(mla: &Mla, features: &Features) -> Result<()> {
 
 /// Every row to unit length; a row shorter than 1e-12 is divided by that.
 pub fn unit(x: &mut [f32], width: usize) {
-    for row in x.chunks_mut(width) {
-        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-        row.iter_mut().for_each(|x| *x /= length);
-    }
+    let rows = x.len() / width.max(1);
+    let unit = unit_rows(matrix(x.to_vec(), rows, width));
+    x.copy_from_slice(&data(&unit));
 }
 
 /// A file of translations; `None` where the stage is left out.

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::keeps;
+use crate::ops::on_gpu;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
 use crate::ops::transformer::Pass;
@@ -235,8 +236,13 @@ fn dropped<T: Tape<f32, Dev> + 'static>(
     add: impl FnOnce(&mut [f32]),
     drop: Option<Drop>,
 ) -> Matrix<T> {
-    let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
+    on_gpu!(|gpu| {
+        let mut constant = vec![0.0; rows * width];
+        add(&mut constant);
+        gpu.shifted(x, &constant, drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens)))
+    });
+    let (x, tape) = x.split_tape();
     let mut out = data(&x).to_vec();
     add(&mut out);
     let drop = drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens.to_vec()));

@@ -42,8 +42,8 @@ impl Default for GrowConfig {
     fn default() -> Self {
         GrowConfig {
             translations: Vec::new(),
-            top_k: 2000,
-            word_width: 160,
+            top_k: 5000,
+            word_width: 50,
             align: AlignConfig::default(),
             epochs: 6,
             least_steps: 100,

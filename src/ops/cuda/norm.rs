@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::{Gpu, args, at, gradient_at, matrix, record_on_gpu};
+use super::{Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, MOMENTUM};
 
@@ -92,6 +92,29 @@ impl Gpu {
         self.each("drop", n, args![at(&out), at(&x), p, seed, n, false]);
         record_on_gpu!(tape, out, |grads, g| {
             self.each("drop", n, args![gradient_at!(grads, &x), g, p, seed, n, true]);
+        })
+    }
+
+    /// x plus a constant (both rows, width), and dropout by probability, seed and each row's number: a row is dropped alike
+    /// wherever it stands.
+    pub fn shifted<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        x: Matrix<T>,
+        constant: &[f32],
+        drop: Option<(f32, u64, &[u32])>,
+    ) -> Matrix<T> {
+        let (x, tape) = x.split_tape();
+        let (rows, width) = *x.shape();
+        let (n, out) = (rows * width, matrix(rows, width));
+        let sum = self.floats(constant);
+        self.add_scaled(at_slice(&sum), at(&x), 1.0, n);
+        // Without dropout nothing is dropped from row number 0.
+        let (p, seed, numbers) = drop.unwrap_or((0.0, 0, &[]));
+        let numbers = if numbers.is_empty() { self.numbers(&vec![0; rows]) } else { self.numbers(numbers) };
+        self.each("drop_rows", n, args![at(&out), &sum, &numbers, p, seed, n, width, false]);
+        record_on_gpu!(tape, out, |grads, g| {
+            let to = gradient_at!(grads, &x);
+            self.each("drop_rows", n, args![to, g, &numbers, p, seed, n, width, true]);
         })
     }
 

@@ -34,6 +34,14 @@ KERNEL drop(float *to, const float *from, float p, ulong64 seed, uint n, uint ad
     to[i] = add ? to[i] + x : x;
 }
 
+// As `drop`, by each row's number instead of its place
+KERNEL drop_rows(float *to, const float *from, const uint *numbers, float p, ulong64 seed, uint n, uint width, uint add) {
+    ELEMENT(i, n);
+    const bool kept = keeps(seed, (ulong64)numbers[i / width] * width + i % width, p);
+    const float x = kept ? from[i] * (1.0f / (1.0f - p)) : 0.0f;
+    to[i] = add ? to[i] + x : x;
+}
+
 // Mean and biased variance of each column: blocks of 32 columns and 8 threads for each
 KERNEL column_statistics(float *mean, float *variance, const float *x, uint n, uint width) {
     __shared__ double sums[8][32], squares[8][32];

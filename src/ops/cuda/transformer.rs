@@ -11,6 +11,7 @@ use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::LinearWeights;
 use crate::ops::sequences::Sequences;
+use crate::ops::tape::Grads;
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection};
 
 /// As many tokens of a sentence, and numbers of a head, as the kernels can remember.
@@ -30,14 +31,7 @@ impl Gpu {
         self.normed(at(&out), at(&x), weights, rows, width);
         let weights = weights.clone();
         record_on_gpu!(tape, out, |grads, g| {
-            let to = gradient_at!(grads, &x);
-            let products = self.norm_back(to, at(&x), g, &weights, rows, width);
-            if let Some(products) = products {
-                let (scale, shift) =
-                    (gradient_at!(grads, &weights.scale), gradient_at!(grads, &weights.shift));
-                self.sum_columns(scale, at_slice(&products), rows, width, width);
-                self.sum_columns(shift, g, rows, width, width);
-            }
+            self.norm_back(grads, &x, g, &weights)?;
         })
     }
 
@@ -46,21 +40,25 @@ impl Gpu {
         self.rows("layer_norm", rows, args);
     }
 
-    /// Adds the gradient of x; gives what the columns of are the scale's, if that is trained.
+    /// Adds the gradients of x and, if they are trained, of scale and shift, given that of the normalised rows.
     fn norm_back(
         &self,
-        to: At,
-        x: At,
+        grads: &mut Grads,
+        x: &Matrix,
         g: At,
         weights: &NormWeights,
-        rows: usize,
-        width: usize,
-    ) -> Option<CudaSlice<f32>> {
+    ) -> Result<(), <Dev as HasErr>::Err> {
+        let (rows, width) = *x.shape();
         let products = weights.trained.then(|| self.alloc(rows * width));
         let place = products.as_ref().map_or(NONE, at_slice);
-        let args = args![to, place, x, g, at(&weights.scale), weights.epsilon, width];
+        let to = gradient_at!(grads, x);
+        let args = args![to, place, at(x), g, at(&weights.scale), weights.epsilon, width];
         self.rows("layer_norm_back", rows, args);
-        products
+        if products.is_some() {
+            self.sum_columns(gradient_at!(grads, &weights.scale), place, rows, width, width);
+            self.sum_columns(gradient_at!(grads, &weights.shift), g, rows, width, width);
+        }
+        Ok(())
     }
 
     /// out = x Wᵀ + b; `out` has room for (rows, outputs).
@@ -175,22 +173,29 @@ impl Gpu {
             }
             let d_input = self.alloc(tokens * width);
             self.pulled(at_slice(&d_input), at_slice(&d_qkv), tokens, input, false, pass.precision);
-            let to = gradient_at!(grads, &x);
-            self.add_scaled(to, g, 1.0, tokens * width);
-            match &weights.norm {
-                Some(norm) => {
-                    let d_input = at_slice(&d_input);
-                    let products = self.norm_back(to, at(&x), d_input, norm, tokens, width);
-                    if let Some(products) = products {
-                        let scale = gradient_at!(grads, &norm.scale);
-                        let shift = gradient_at!(grads, &norm.shift);
-                        self.sum_columns(scale, at_slice(&products), tokens, width, width);
-                        self.sum_columns(shift, d_input, tokens, width, width);
-                    }
-                }
-                None => self.add_scaled(to, at_slice(&d_input), 1.0, tokens * width),
-            }
+            self.residual_back(grads, &x, g, at_slice(&d_input), &weights.norm)?;
         })
+    }
+
+    /// The gradients of x and the norm in x + f(norm(x)), given those of the sum and of what went into f.
+    fn residual_back(
+        &self,
+        grads: &mut Grads,
+        x: &Matrix,
+        g: At,
+        d_input: At,
+        norm: &Option<NormWeights>,
+    ) -> Result<(), <Dev as HasErr>::Err> {
+        let (rows, width) = *x.shape();
+        let to = gradient_at!(grads, x);
+        self.add_scaled(to, g, 1.0, rows * width);
+        match norm {
+            Some(norm) => self.norm_back(grads, x, d_input, norm),
+            None => {
+                self.add_scaled(to, d_input, 1.0, rows * width);
+                Ok(())
+            }
+        }
     }
 
     /// x normalised, where there is a norm.
@@ -271,21 +276,7 @@ impl Gpu {
             }
             let d_input = self.alloc(rows * width);
             self.pulled(at_slice(&d_input), at_slice(&d_hidden), rows, inner, false, pass.precision);
-            let to = gradient_at!(grads, &x);
-            self.add_scaled(to, g, 1.0, rows * width);
-            match &weights.norm {
-                Some(norm) => {
-                    let d_input = at_slice(&d_input);
-                    let products = self.norm_back(to, at(&x), d_input, norm, rows, width);
-                    if let Some(products) = products {
-                        let scale = gradient_at!(grads, &norm.scale);
-                        let shift = gradient_at!(grads, &norm.shift);
-                        self.sum_columns(scale, at_slice(&products), rows, width, width);
-                        self.sum_columns(shift, d_input, rows, width, width);
-                    }
-                }
-                None => self.add_scaled(to, at_slice(&d_input), 1.0, rows * width),
-            }
+            self.residual_back(grads, &x, g, at_slice(&d_input), &weights.norm)?;
         })
     }
 

@@ -143,8 +143,7 @@ mod tests {
     use super::*;
     use crate::clip::{ENDS, sizes};
     use crate::config::RawConfig;
-    use crate::ops::check::noise;
-    use crate::ops::tape::on_host;
+    use crate::ops::check::{by_name, noise};
     use crate::optim::Parameter;
     use crate::tower::TowerTokenizer;
     use crate::words::HuggingFace;
@@ -195,28 +194,6 @@ mod tests {
         (clip, Batch { images, sentences, image_of: vec![0, 0, 1, 2, 3] })
     }
 
-    /// Every gradient by name.
-    fn every(clip: &mut Clip, grads: &mut Grads) -> Vec<(String, Vec<f32>)> {
-        let mut named = Vec::new();
-        clip.visit(&mut |name, parameter| {
-            let g = match parameter {
-                Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
-                Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
-                Parameter::Table(t) => {
-                    let mut whole = vec![0.0; t.data().len()];
-                    for (rows, values) in t.take_grads() {
-                        for (r, g) in rows.iter().zip(values.chunks(t.width)) {
-                            whole[*r as usize * t.width..][..t.width].copy_from_slice(g);
-                        }
-                    }
-                    whole
-                }
-            };
-            named.push((name.to_string(), g));
-        });
-        named
-    }
-
     fn shift(clip: &mut Clip, name: &str, i: usize, by: f32) {
         clip.visit_stored(&mut |other, mut x| {
             if other == name {
@@ -234,7 +211,7 @@ mod tests {
         let (mut clip, batch) = made(&config);
         let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 3);
         assert_eq!(terms.read().1.len(), 2);
-        let all = every(&mut clip, &mut grads);
+        let all = by_name(&mut grads, &mut |f| clip.visit(f));
         for (name, g) in &all {
             let scale = g.iter().fold(0f32, |m, x| m.max(x.abs()));
             // What a batch normalisation follows may have any constant added; queries' common key changes nothing.

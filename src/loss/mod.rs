@@ -74,14 +74,14 @@ pub fn half_square<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix) -> Scal
 
 /// Σ factor · part / divisor
 pub fn combined<T: Tape<f32, Dev> + 'static>(parts: Vec<(Scalar<T>, f32)>, divisor: f32) -> Scalar<T> {
-    on_gpu!(|gpu| gpu.combined(parts.into_iter().map(|(part, factor)| (part, factor / divisor)).collect()));
-    let (mut tape, mut inputs, mut sum) = (T::default(), Vec::new(), 0f32);
+    let (mut tape, mut inputs) = (T::default(), Vec::new());
     for (part, factor) in parts {
         let (part, t) = part.split_tape();
         tape = tape.merge(t);
-        sum += factor * part.array();
         inputs.push((part, factor));
     }
+    on_gpu!(|gpu| gpu.combined(inputs, tape, divisor));
+    let sum: f32 = inputs.iter().map(|(part, factor)| factor * part.array()).sum();
     record!(tape, scalar(sum / divisor), |grads, g| {
         for (part, factor) in &inputs {
             on_host(grads.get_or_alloc_mut(part)?)[0] += factor * g[0] / divisor;

@@ -177,7 +177,7 @@ mod tests {
     use crate::config::{AcquirerShape, Precision};
     use crate::mla::data::Pairs as Sentences;
     use crate::mla::tests::model;
-    use crate::ops::check::{matrix_gradient, noise, vector_gradient};
+    use crate::ops::check::{by_name, matrix_gradient, noise, vector_gradient};
     use crate::ops::tape::vector;
 
     const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
@@ -225,24 +225,7 @@ mod tests {
         let draw = Draw { language: 1, sentences: vec![5, 0, 1, 3, 4, 2] };
         let aim = Aim { micro_batch, dropout, ..aim(objective, objective == Objective::Nce) };
         let (loss, mut grads) = gradients(&mut mla, &stage, &draw, aim, 7);
-        let mut named = Vec::new();
-        mla.visit(&mut |name, parameter| {
-            let g = match parameter {
-                Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
-                Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).unwrap()).to_vec(),
-                Parameter::Table(t) => {
-                    let mut whole = vec![0.0; t.data().len()];
-                    for (rows, values) in t.take_grads() {
-                        for (r, g) in rows.iter().zip(values.chunks(t.width)) {
-                            let to = &mut whole[*r as usize * t.width..][..t.width];
-                            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-                        }
-                    }
-                    whole
-                }
-            };
-            named.push((name.to_string(), g));
-        });
+        let named = by_name(&mut grads, &mut |f| mla.visit(f));
         (loss.array(), named)
     }
 

@@ -1,8 +1,9 @@
 //! Finite differences: the test of every gradient in this crate.
 
-use super::tape::{Grads, data, data1, matrix, vector};
+use super::tape::{Grads, data, data1, matrix, on_host, vector};
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::{Value, on_tape};
+use crate::optim::{Parameter, Visitor};
 use dfdx::prelude::*;
 
 /// Repeatable noise in −0.5..0.5.
@@ -55,6 +56,29 @@ pub fn differences(
             grad[i]
         );
     }
+}
+
+/// Every gradient by its parameter's name; those of tables whole, zeros where no row was read.
+pub fn by_name(grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Vec<(String, Vec<f32>)> {
+    let mut named = Vec::new();
+    visit(&mut |name, parameter| {
+        let g = match parameter {
+            Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
+            Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
+            Parameter::Table(t) => {
+                let mut whole = vec![0.0; t.data().len()];
+                for (rows, values) in t.take_grads() {
+                    for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                        let to = &mut whole[*r as usize * t.width..][..t.width];
+                        to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
+                    }
+                }
+                whole
+            }
+        };
+        named.push((name.to_string(), g));
+    });
+    named
 }
 
 /// Checks the gradient of a scalar function of one matrix.

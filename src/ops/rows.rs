@@ -86,7 +86,6 @@ pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matri
 
 /// Matrices of one width below each other.
 pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
-    on_gpu!(|gpu| gpu.stack(parts));
     let width = parts[0].shape().1;
     let mut tape = T::default();
     let mut inputs = Vec::new();
@@ -96,6 +95,7 @@ pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
         tape = tape.merge(t);
         inputs.push(part);
     }
+    on_gpu!(|gpu| gpu.stack(inputs, tape));
     let rows = inputs.iter().map(|part| part.shape().0).sum();
     let mut out = Vec::with_capacity(rows * width);
     inputs.iter().for_each(|part| out.extend_from_slice(&data(part)));

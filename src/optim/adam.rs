@@ -4,82 +4,22 @@
 //! with a zero gradient these are p −= c·m/(√v + ε), m ← β₁m, v ← β₂v, whose sum has a closed form up to the ε beside
 //! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest. Rows do not decay.
 
-use std::borrow::Cow;
+#[cfg(feature = "cuda")]
+mod gpu;
+
 use std::collections::BTreeMap;
 
-use dfdx::prelude::HasShape;
 use rayon::prelude::*;
 
-use super::LearningRate;
+use super::{LearningRate, Parameter, Visitor};
 use crate::config::{Optimizer, TrainConfig};
-use crate::device::{Matrix, Vector};
 #[cfg(feature = "cuda")]
-use crate::ops::cuda::adam::{Constants, Moments, Norms, Place};
+use crate::ops::cuda::adam::{Norms, Place};
 use crate::ops::mirrored::Mirrored;
 use crate::ops::on_gpu;
 use crate::ops::rows::{RowGradients, Table};
 use crate::ops::simd::{Loop, dot, vectorise};
-#[cfg(feature = "cuda")]
-use crate::ops::tape::Buffer;
-use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut, on_host};
-
-/// A trainable tensor, to be updated in place.
-pub enum Parameter<'a> {
-    Matrix(&'a mut Matrix),
-    Vector(&'a mut Vector),
-    Table(&'a mut Table),
-}
-
-impl Parameter<'_> {
-    pub fn shape(&self) -> Vec<usize> {
-        match self {
-            Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
-            Parameter::Vector(v) => vec![v.shape().0],
-            Parameter::Table(t) => vec![t.rows(), t.width],
-        }
-    }
-
-    /// How many numbers it has.
-    pub fn count(&self) -> usize {
-        self.shape().iter().product()
-    }
-
-    pub fn floats(&self) -> Cow<'_, [f32]> {
-        match self {
-            Parameter::Matrix(m) => data(m),
-            Parameter::Vector(v) => data1(v),
-            Parameter::Table(t) => Cow::Borrowed(t.data()),
-        }
-    }
-
-    /// A copy of its numbers, where they are.
-    pub fn copied(&self) -> Mirrored {
-        self.floats().into_owned().into()
-    }
-
-    /// Where its numbers are on the GPU.
-    #[cfg(feature = "cuda")]
-    pub fn place(&self) -> crate::ops::cuda::adam::Place {
-        use crate::ops::cuda::adam::Place;
-        match self {
-            Parameter::Matrix(m) => Place::of_matrix(m),
-            Parameter::Vector(v) => Place::of_vector(v),
-            Parameter::Table(t) => Place::of(t.values().device()),
-        }
-    }
-
-    /// Takes other values, as many as it has.
-    pub fn set(&mut self, values: &[f32]) {
-        match self {
-            Parameter::Matrix(m) => data_mut(m).copy_from_slice(values),
-            Parameter::Vector(v) => data1_mut(v).copy_from_slice(values),
-            Parameter::Table(t) => t.data_mut().copy_from_slice(values),
-        }
-    }
-}
-
-/// Sees a parameter by name.
-pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
+use crate::ops::tape::{Grads, data_mut, data1_mut, on_host};
 
 /// The moments of one parameter.
 #[derive(Clone, Default)]
@@ -144,7 +84,7 @@ impl Adam {
         if let Some(gpu) = crate::ops::cuda::gpu() {
             let missed = rows.iter().map(|&row| &factors[&(state.last[row as usize] as usize)]);
             let missed: Vec<f32> = missed.flat_map(|k| [k.coefficient, k.m, k.v]).collect();
-            gpu.adam_catch_up(moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
+            gpu.adam_catch_up(gpu::moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
             rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
             self.state.insert(name.to_string(), state);
             return;
@@ -257,69 +197,6 @@ impl Adam {
             }
         });
         Norm::Known(norm)
-    }
-
-    /// As [`Self::update`], by kernels: the gradients and their norm stay on the GPU.
-    #[cfg(feature = "cuda")]
-    fn update_on(
-        &mut self,
-        gpu: &'static crate::ops::cuda::Gpu,
-        grads: &mut Grads,
-        visit: &mut dyn FnMut(Visitor),
-    ) -> Norm {
-        let mut room = 0;
-        visit(&mut |_, _| room += 1);
-        let mut norms = Norms::new(gpu, room);
-        let mut of_tables: BTreeMap<String, (Vec<u32>, Mirrored)> = BTreeMap::new();
-        visit(&mut |name, parameter| {
-            let n = parameter.count();
-            let mut of = |buffer: &Buffer| norms.add(Place::of(buffer), n);
-            match parameter {
-                Parameter::Matrix(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
-                Parameter::Vector(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
-                Parameter::Table(t) => {
-                    let (rows, values) = gpu.merged(t.take_grads(), t.width);
-                    norms.add(Place::of(values.device()), rows.len() * t.width);
-                    of_tables.insert(name.to_string(), (rows, values));
-                }
-            }
-        });
-        let clipped = norms.clip(self.clip, self.bert);
-        self.step += 1;
-        let rule = self.rule(1.0);
-        let constants = rule.constants();
-        let mut tensor = 0;
-        visit(&mut |name, parameter| {
-            let state = self.state.entry(name.to_string()).or_default();
-            let n = parameter.count();
-            if state.m.is_empty() {
-                (state.m, state.v) = (gpu.no_moments(n), gpu.no_moments(n));
-            }
-            let decay = match parameter {
-                Parameter::Vector(_) if self.bert => 1.0,
-                _ => rule.decay,
-            };
-            let p = parameter.place();
-            let g = match parameter {
-                Parameter::Matrix(p) => grads.get_or_alloc_mut(p),
-                Parameter::Vector(p) => grads.get_or_alloc_mut(p),
-                Parameter::Table(table) => {
-                    state.last.resize(table.rows(), 0);
-                    let (rows, values) = &of_tables[name];
-                    let values = Place::of(values.device());
-                    let to = moments_of(table, state);
-                    gpu.adam_rows(to, (rows, values), table.width, constants, (&clipped, tensor));
-                    rows.iter().for_each(|&row| state.last[row as usize] = self.step as u32);
-                    tensor += 1;
-                    return;
-                }
-            };
-            let g = Place::of(g.expect("memory for a gradient"));
-            let (m, v) = (Place::of(state.m.device_mut()), Place::of(state.v.device_mut()));
-            gpu.adam_dense(Moments { p, m, v }, g, constants, decay, (&clipped, tensor), n);
-            tensor += 1;
-        });
-        Norm::OnGpu(clipped)
     }
 
     fn rule(&self, scale: f32) -> Rule {
@@ -443,23 +320,7 @@ impl Loop for Update<'_> {
     }
 }
 
-/// Where a table and its moments are on the GPU, to be changed there.
-#[cfg(feature = "cuda")]
-fn moments_of(table: &mut Table, state: &mut AdamState) -> Moments {
-    Moments {
-        p: Place::of(table.values_mut().device_mut()),
-        m: Place::of(state.m.device_mut()),
-        v: Place::of(state.v.device_mut()),
-    }
-}
-
 impl Rule {
-    #[cfg(feature = "cuda")]
-    fn constants(&self) -> Constants {
-        let Rule { b1, b2, rate, root, epsilon, .. } = *self;
-        Constants { b1, b2, rate, root, epsilon }
-    }
-
     fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) {
         let (m, v) = (state.m.host_mut(), state.v.host_mut());
         m.resize(p.len(), 0.0);
@@ -538,7 +399,7 @@ mod tests {
     use super::*;
     use crate::config::Schedule;
     use crate::ops::check::{get, get1, noise};
-    use crate::ops::tape::matrix;
+    use crate::ops::tape::{data, matrix};
 
     fn config() -> TrainConfig {
         TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }

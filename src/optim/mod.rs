@@ -1,7 +1,9 @@
 //! Adam for dense parameters and, lazily, for the rows of large tables; schedules and clipping.
 
 mod adam;
+mod parameter;
 mod schedule;
 
-pub use adam::{Adam, AdamState, Norm, Parameter, Visitor, parameter_norm};
+pub use adam::{Adam, AdamState, Norm, parameter_norm};
+pub use parameter::{Parameter, Visitor};
 pub use schedule::LearningRate;

@@ -196,14 +196,14 @@ impl Gpu {
     }
 
     /// [`crate::loss::combined`]
-    pub fn combined<T: Tape<f32, Dev> + 'static>(&'static self, parts: Vec<(Scalar<T>, f32)>) -> Scalar<T> {
-        let (mut tape, mut inputs, mut factors) = (T::default(), Vec::new(), Vec::new());
-        for (part, factor) in parts {
-            let (part, t) = part.split_tape();
-            tape = tape.merge(t);
-            inputs.push(part);
-            factors.push(factor);
-        }
+    pub fn combined<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        inputs: Vec<(Scalar, f32)>,
+        tape: T,
+        divisor: f32,
+    ) -> Scalar<T> {
+        let (inputs, factors): (Vec<Scalar>, Vec<f32>) =
+            inputs.into_iter().map(|(part, factor)| (part, factor / divisor)).unzip();
         let (value, n) = (scalar(), inputs.len());
         let factors = self.floats(&factors);
         let addresses = self.addresses(inputs.iter().map(at));

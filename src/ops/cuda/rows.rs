@@ -31,16 +31,8 @@ impl Gpu {
     }
 
     /// [`crate::ops::rows::stack`]
-    pub fn stack<T: Tape<f32, Dev> + 'static>(&'static self, parts: Vec<Matrix<T>>) -> Matrix<T> {
-        let width = parts[0].shape().1;
-        let mut tape = T::default();
-        let mut inputs = Vec::new();
-        for part in parts {
-            let (part, t) = part.split_tape();
-            assert_eq!(part.shape().1, width, "stack: widths differ");
-            tape = tape.merge(t);
-            inputs.push(part);
-        }
+    pub fn stack<T: Tape<f32, Dev> + 'static>(&'static self, inputs: Vec<Matrix>, tape: T) -> Matrix<T> {
+        let width = inputs[0].shape().1;
         let out = matrix(inputs.iter().map(|part| part.shape().0).sum(), width);
         let mut to = at(&out);
         for part in &inputs {

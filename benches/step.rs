@@ -17,7 +17,8 @@ use tinyglot::embedding::lexicon::Collector;
 use tinyglot::embedding::{Slot, TokenRows};
 use tinyglot::loss::{Contrast, combined, contrast};
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
-use tinyglot::ops::recurrent::{RecurrentWeights, gru};
+use tinyglot::ops::recurrent::prefixes::Prefixes;
+use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::scratch;
 use tinyglot::ops::sequences::Sequences;
@@ -138,7 +139,7 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
     for (words, rows) in model.words.iter().zip(&batch.tokens.own) {
         parts.push(linear_of_data(lookup(words, rows), &model.word, precision));
     }
-    let states = gru(stack(parts), &model.gru, &batch.sentences, Pooling::Last, precision);
+    let states = gru(stack(parts), &model.gru, &batch.sentences, Reading::new(Pooling::Last, precision));
     let (text, text_tape) = unit_rows(linear(states, &model.sentence, precision)).split_tape();
     let hidden = linear_of_data::<Taped>(batch.images.clone(), &model.image1, precision).relu();
     let (image, image_tape) = unit_rows(linear(hidden, &model.image2, precision)).split_tape();
@@ -159,14 +160,16 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
 type Scalar = Tensor<(), f32, Dev, Taped>;
 
 /// Operations of the products of one step, in GFLOP: forward, and backward for weights and, where something trains them,
-/// inputs. Every distinct token is projected once, and the first state of a sentence is zero.
+/// inputs. Every distinct token is projected once, and so is the state after every distinct beginning of sentences.
 fn gflop(model: &Model, batch: &Batch) -> f64 {
     let size = |m: &Matrix| (m.shape().0 * m.shape().1) as f64;
     let (distinct, images) = (batch.tokens.len() as f64, batch.images.shape().0 as f64);
-    let (sentences, tokens) = (batch.sentences.len() as f64, batch.sentences.rows.len() as f64);
+    let sentences = batch.sentences.len() as f64;
+    // All but the empty beginning, whose state is zero.
+    let beginnings = Prefixes::deal(&batch.sentences, 1)[0].inner_count() as f64 - 1.0;
     let own = batch.tokens.own.iter().map(Vec::len).sum::<usize>() as f64;
     let all = distinct * size(&model.gru.weight_ih)
-        + (tokens - sentences) * size(&model.gru.weight_hh)
+        + beginnings * size(&model.gru.weight_hh)
         + sentences * size(&model.sentence.weight)
         + images * size(&model.image2.weight);
     let without_inputs = own * size(&model.word.weight) + images * size(&model.image1.weight);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 use tinyglot::config::{Pooling, Precision};
 use tinyglot::image::Init;
-use tinyglot::ops::recurrent::gru;
+use tinyglot::ops::recurrent::{Reading, gru};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::matrix;
 
@@ -19,7 +19,8 @@ fn main() {
     sentences.push([0, 1, 2, 0]);
     sentences.push([2]);
 
-    let states = gru(tokens.leaky_trace(), &weights, &Arc::new(sentences), Pooling::Last, Precision::F32);
+    let reading = Reading::new(Pooling::Last, Precision::F32);
+    let states = gru(tokens.leaky_trace(), &weights, &Arc::new(sentences), reading);
     println!("last state of each sentence: {:?}", states.shape());
     let grads = states.square().sum::<Rank0, _>().backward();
     println!("gradient of the token that both sentences hold: {:?}", &grads.get(&tokens).as_vec()[8..]);

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::batch::Batch;
-use crate::config::{LossConfig, Precision};
+use crate::config::{LossConfig, Pooling, Precision};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, combined, contrast, values};
 use crate::model::{MaskedHeads, Mclm, Model};
 use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
-use crate::ops::recurrent::{lstm, lstm_through};
+use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
 
@@ -271,13 +271,9 @@ impl Views<'_> {
             (&mclm.lstm, self.batch.replaced, &mclm.encoder)
         {
             let sentences = Arc::new(self.batch.with_masked(&compared, shift));
-            let (lstm, linear) = match mclm.frozen {
-                true => (lstm_through as fn(_, &_, &_, _, _) -> _, linear_through as fn(_, &_, _) -> _),
-                false => (lstm as fn(_, &_, &_, _, _) -> _, linear as fn(_, &_, _) -> _),
-            };
-            let states: Matrix<Taped> =
-                lstm(tokens(), cell, &sentences, crate::config::Pooling::Last, precision);
-            let words: Matrix<Taped> = linear(states, layer, precision);
+            let reading = Reading { pooling: Pooling::Last, precision, learns: !mclm.frozen };
+            let linear = if mclm.frozen { linear_through } else { linear };
+            let words: Matrix<Taped> = linear(lstm(tokens(), cell, &sentences, reading), layer, precision);
             let (words, tape) = words.split_tape();
             tapes.push(tape);
             both("mclm_lstm", config.mclm.lstm, heads, shift, words);

@@ -9,7 +9,7 @@ use crate::device::{Dev, Matrix};
 use crate::image::Init;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::{LinearWeights, linear, linear_through, unit_rows};
-use crate::ops::recurrent::{RecurrentWeights, bidirectional_gru, gru, gru_through};
+use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
 use crate::optim::Parameter;
@@ -48,16 +48,11 @@ impl TextEncoder {
         seed: u64,
     ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
-        let (pooling, precision) = (self.config.pooling, self.precision);
-        let (gru, linear) = match self.frozen {
-            true => (gru_through as fn(_, &_, &_, _, _) -> _, linear_through as fn(_, &_, _) -> _),
-            false => (gru as fn(_, &_, &_, _, _) -> _, linear as fn(_, &_, _) -> _),
-        };
+        let precision = self.precision;
+        let reading = Reading { pooling: self.config.pooling, precision, learns: !self.frozen };
         let mut pooled = match (&self.gru, &self.backward) {
-            (Some(one), Some(other)) => {
-                bidirectional_gru(tokens, [one, other], sentences, pooling, precision)
-            }
-            (Some(weights), None) => gru(tokens, weights, sentences, pooling, precision),
+            (Some(one), Some(other)) => bidirectional_gru(tokens, [one, other], sentences, reading),
+            (Some(weights), None) => gru(tokens, weights, sentences, reading),
             (None, _) => mean(tokens, sentences),
         };
         if let Some(bag) = bag {
@@ -65,6 +60,7 @@ impl TextEncoder {
             pooled = beside(pooled, unit_rows(bag));
         }
         let pooled = dropout(pooled, self.config.dropout, seed);
+        let linear = if self.frozen { linear_through } else { linear };
         match &self.output {
             Some(output) => unit_rows(linear(pooled, output, precision)),
             None => unit_rows(pooled),

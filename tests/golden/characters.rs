@@ -7,7 +7,7 @@ use tinyglot::config::{CharactersConfig, EmbeddingConfig, Pooling, Precision};
 use tinyglot::device::Dev;
 use tinyglot::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::image::Init;
-use tinyglot::ops::recurrent::{RecurrentWeights, bidirectional_gru};
+use tinyglot::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data_mut, data1_mut, matrix, on_host, vector};
 use tinyglot::optim::Parameter;
@@ -54,8 +54,8 @@ fn words_from_characters_read_both_ways() {
     READ.iter().for_each(|rows| sentences.push(rows.iter().copied()));
     let tokens = words.forward::<OwnedTape<f32, Dev>>(&rows, Precision::F32);
     near("words", &data(&tokens), &golden.floats("words"), 1e-5);
-    let states =
-        bidirectional_gru(tokens, [&one, &other], &Arc::new(sentences), Pooling::Last, Precision::F32);
+    let reading = Reading::new(Pooling::Last, Precision::F32);
+    let states = bidirectional_gru(tokens, [&one, &other], &Arc::new(sentences), reading);
     near("states", &data(&states), &golden.floats("states"), 1e-5);
     let mut grads = pulled(states, golden.floats("pull")).backward();
     for (way, weights) in [("", &one), ("_reverse", &other)] {

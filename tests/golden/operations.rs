@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 use tinyglot::config::{Pooling, Precision, Schedule, TrainConfig};
 use tinyglot::device::{Dev, Matrix};
 use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
-use tinyglot::ops::recurrent::{RecurrentWeights, gru, lstm};
+use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host, vector};
 use tinyglot::optim::{Adam, Parameter};
@@ -17,7 +17,7 @@ const POOLINGS: [(&str, Pooling); 3] =
     [("last", Pooling::Last), ("mean", Pooling::Mean), ("max", Pooling::Max)];
 
 type Taped = Matrix<OwnedTape<f32, Dev>>;
-type Cell = fn(Taped, &RecurrentWeights, &Arc<Sequences>, Pooling, Precision) -> Taped;
+type Cell = fn(Taped, &RecurrentWeights, &Arc<Sequences>, Reading) -> Taped;
 
 #[test]
 fn recurrent_states_and_gradients() {
@@ -39,7 +39,7 @@ fn recurrent_states_and_gradients() {
         for (pooling, kind) in POOLINGS {
             let want = |of: &str| golden.floats(&format!("{name}.{pooling}.{of}"));
             let tokens = matrix(golden.floats("tokens"), 7, 4);
-            let states = cell(tokens.leaky_trace(), &weights, &sentences, kind, Precision::F32);
+            let states = cell(tokens.leaky_trace(), &weights, &sentences, Reading::new(kind, Precision::F32));
             near(&format!("{name} {pooling}"), &data(&states), &want("states"), 1e-6);
             let grads = pulled(states, want("pull")).backward();
             let what = format!("{name} {pooling}, gradient of");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use super::{RecurrentWeights, gru};
-use crate::config::{Pooling, Precision};
+use super::{Reading, RecurrentWeights, gru};
+use crate::config::Pooling;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::blend;
 use crate::ops::sequences::Sequences;
@@ -19,26 +19,30 @@ pub fn bidirectional_gru<T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     [forward, backward]: [&RecurrentWeights; 2],
     sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
+    reading: Reading,
 ) -> Matrix<T> {
-    assert!(pooling != Pooling::Max, "bidirectional_gru: the maximum of a mean");
+    assert!(reading.pooling != Pooling::Max, "bidirectional_gru: the maximum of a mean");
     let mut reversed = Sequences::new();
     for s in 0..sentences.len() {
-        let count = if pooling == Pooling::Last { 1 } else { usize::MAX };
+        let count = if reading.pooling == Pooling::Last { 1 } else { usize::MAX };
         reversed.push(sentences.get(s).iter().rev().take(count).copied());
     }
-    let back = gru(tokens.with_empty_tape(), backward, &Arc::new(reversed), pooling, precision);
-    blend(gru(tokens, forward, sentences, pooling, precision), 0.5, back, 0.5)
+    let back = gru(tokens.with_empty_tape(), backward, &Arc::new(reversed), reading);
+    blend(gru(tokens, forward, sentences, reading), 0.5, back, 0.5)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Precision;
     use crate::ops::check::{matrix_gradient, noise, probe};
     use crate::ops::tape::{data, matrix, vector};
 
     const HIDDEN: usize = 4;
+
+    fn reading(pooling: Pooling) -> Reading {
+        Reading::new(pooling, Precision::F32)
+    }
 
     fn weights(seed: u64) -> RecurrentWeights {
         let g = 3 * HIDDEN;
@@ -60,11 +64,11 @@ mod tests {
     fn value_is_the_mean_of_both_ways() {
         let (x, w, v) = (matrix(noise(15, 1), 5, 3), weights(2), weights(6));
         let mean = |s: &[&[u32]], pooling| {
-            let both = bidirectional_gru(x.clone(), [&w, &v], &sequences(s), pooling, Precision::F32);
+            let both = bidirectional_gru(x.clone(), [&w, &v], &sequences(s), reading(pooling));
             data(&both).to_vec()
         };
         let one = |w: &RecurrentWeights, s: &[u32], pooling| {
-            data(&gru(x.clone(), w, &sequences(&[s]), pooling, Precision::F32)).to_vec()
+            data(&gru(x.clone(), w, &sequences(&[s]), reading(pooling))).to_vec()
         };
         let half =
             |a: Vec<f32>, b: Vec<f32>| -> Vec<f32> { a.iter().zip(&b).map(|(a, b)| (a + b) * 0.5).collect() };
@@ -83,9 +87,9 @@ mod tests {
         let s = sequences(&[&[0, 1, 0], &[4], &[3, 2]]);
         for pooling in [Pooling::Last, Pooling::Mean] {
             let value = |x: &Matrix, w: &RecurrentWeights, v: &RecurrentWeights| {
-                probe(bidirectional_gru(x.clone(), [w, v], &s, pooling, Precision::F32)).array()
+                probe(bidirectional_gru(x.clone(), [w, v], &s, reading(pooling))).array()
             };
-            let traced = bidirectional_gru(x.leaky_trace(), [&w, &v], &s, pooling, Precision::F32);
+            let traced = bidirectional_gru(x.leaky_trace(), [&w, &v], &s, reading(pooling));
             let grads = probe(traced).backward();
             matrix_gradient("tokens", &x, &grads, 3e-3, 5e-3, |x| value(x, &w, &v));
             let with =

@@ -1,47 +1,48 @@
-//! One time step of one sentence, forward and backward, for the cells of the recurrent operation.
+//! One time step of one prefix, forward and backward, for the cells of the recurrent operation.
 
 use crate::ops::simd::{fma, sigmoid, tanh};
 
-/// What differs between GRU and LSTM. A row of saved values has `SLOTS` parts of `hidden` floats; its first `GATES` parts
-/// receive the recurrent product before `forward` and hold the gradients of its result after `backward`.
+/// What differs between GRU and LSTM. A state is the output and, for the LSTM, the cell's state behind it.
 pub trait Cell: 'static {
     const GATES: usize;
-    const SLOTS: usize;
-    /// Whether a second state runs along (the LSTM's cell state).
-    const CARRY: bool;
-    /// The parts whose gradients belong to the input projection's gates.
-    const INPUT_SLOTS: &'static [usize];
-    /// How many leading gates have the same gradient on both sides, and so the same bias gradient.
+    /// How many vectors a state has.
+    const PARTS: usize;
+    /// How many leading gates add both biases up; those after them keep the recurrent one apart.
     const SHARED: usize;
 
-    /// `input`: the projected token (GATES parts, input bias and the shared gates' recurrent bias included);
     /// `bias`: the recurrent bias of the gates after the shared ones.
     fn forward<const FMA: bool>(step: Forward, bias: &[f32]);
-    fn backward<const FMA: bool>(step: Backward);
+    /// With `ADD` to what the gradients of product and old state hold, otherwise in its place.
+    fn backward<const FMA: bool, const ADD: bool>(step: Backward);
 }
 
-/// Slices of one row; all but `slots` and `input` have `hidden` floats.
+/// Rows of one step: gates have `GATES · hidden` floats, states `PARTS · hidden`.
 pub struct Forward<'a> {
+    /// The projected token, with the input's bias and the shared gates' recurrent one.
     pub input: &'a [f32],
-    pub slots: &'a mut [f32],
+    /// The recurrent product of the old state.
+    pub product: &'a [f32],
     pub state: &'a [f32],
-    pub carry: &'a [f32],
+    pub gates: &'a mut [f32],
     pub new_state: &'a mut [f32],
-    pub new_carry: &'a mut [f32],
 }
 
-/// `grad` comes as the gradient of the new state and leaves as the direct part of the old state's;
-/// `grad_carry` likewise for the second state.
+/// As [`Forward`], back.
 pub struct Backward<'a> {
-    pub slots: &'a mut [f32],
+    /// Come as forward left them, leave as the gradients of the projected token.
+    pub gates: &'a mut [f32],
+    /// The recurrent product of the gates after the shared ones, with its bias.
+    pub product: &'a [f32],
     pub state: &'a [f32],
-    pub carry: &'a [f32],
-    pub grad: &'a mut [f32],
-    pub grad_carry: &'a mut [f32],
+    /// The gradient of the new state.
+    pub grad: &'a [f32],
+    /// The gradient of the recurrent product.
+    pub product_grad: &'a mut [f32],
+    /// The gradient of the old state without what passes through the product.
+    pub state_grad: &'a mut [f32],
 }
 
-fn parts<const N: usize>(row: &mut [f32]) -> [&mut [f32]; N] {
-    let width = row.len() / N;
+fn parts<const N: usize>(row: &mut [f32], width: usize) -> [&mut [f32]; N] {
     let mut rest = row;
     std::array::from_fn(|_| {
         let (part, tail) = std::mem::take(&mut rest).split_at_mut(width);
@@ -50,94 +51,97 @@ fn parts<const N: usize>(row: &mut [f32]) -> [&mut [f32]; N] {
     })
 }
 
-/// r, z = σ(…), n = tanh(W x + b + r ⊙ (U h + c)), h' = n + z ⊙ (h − n). Slots: r, z, U h + c, n.
+/// r, z = σ(…), u = U h + c, n = tanh(W x + b + r ⊙ u), h' = n + z ⊙ (h − n). Gates: r, z, n.
 pub struct GruCell;
 
 impl Cell for GruCell {
     const GATES: usize = 3;
-    const SLOTS: usize = 4;
-    const CARRY: bool = false;
-    const INPUT_SLOTS: &'static [usize] = &[0, 1, 3];
+    const PARTS: usize = 1;
     const SHARED: usize = 2;
 
     #[inline(always)]
     fn forward<const FMA: bool>(step: Forward, bias: &[f32]) {
         let h = step.state.len();
-        let [r, z, u, n] = parts::<4>(step.slots);
+        let [r, z, n] = parts::<3>(step.gates, h);
         let (ir, iz, inn) = (&step.input[..h], &step.input[h..2 * h], &step.input[2 * h..3 * h]);
-        let (r, z, u, n) = (&mut r[..h], &mut z[..h], &mut u[..h], &mut n[..h]);
+        let (ur, uz, un) = (&step.product[..h], &step.product[h..2 * h], &step.product[2 * h..3 * h]);
         let (old, new, bias) = (&step.state[..h], &mut step.new_state[..h], &bias[..h]);
         for j in 0..h {
-            r[j] = sigmoid::<FMA>(ir[j] + r[j]);
-            z[j] = sigmoid::<FMA>(iz[j] + z[j]);
-            u[j] += bias[j];
-            n[j] = tanh::<FMA>(fma::<FMA>(r[j], u[j], inn[j]));
+            r[j] = sigmoid::<FMA>(ir[j] + ur[j]);
+            z[j] = sigmoid::<FMA>(iz[j] + uz[j]);
+            n[j] = tanh::<FMA>(fma::<FMA>(r[j], un[j] + bias[j], inn[j]));
             new[j] = fma::<FMA>(z[j], old[j] - n[j], n[j]);
         }
     }
 
     #[inline(always)]
-    fn backward<const FMA: bool>(step: Backward) {
+    fn backward<const FMA: bool, const ADD: bool>(step: Backward) {
         let h = step.state.len();
-        let [r, z, u, n] = parts::<4>(step.slots);
-        let (r, z, u, n) = (&mut r[..h], &mut z[..h], &mut u[..h], &mut n[..h]);
-        let (old, g) = (&step.state[..h], &mut step.grad[..h]);
+        let [r, z, n] = parts::<3>(step.gates, h);
+        let [dr, dz, du] = parts::<3>(step.product_grad, h);
+        let (u, old, g, d) =
+            (&step.product[..h], &step.state[..h], &step.grad[..h], &mut step.state_grad[..h]);
         for j in 0..h {
             let dn = g[j] * (1.0 - z[j]) * (1.0 - n[j] * n[j]);
-            let dz = g[j] * (old[j] - n[j]) * z[j] * (1.0 - z[j]);
-            let dr = dn * u[j] * r[j] * (1.0 - r[j]);
-            g[j] *= z[j];
-            u[j] = dn * r[j];
+            d[j] = if ADD { fma::<FMA>(g[j], z[j], d[j]) } else { g[j] * z[j] };
+            z[j] *= g[j] * (old[j] - n[j]) * (1.0 - z[j]);
+            du[j] = if ADD { fma::<FMA>(dn, r[j], du[j]) } else { dn * r[j] };
+            r[j] *= dn * u[j] * (1.0 - r[j]);
             n[j] = dn;
-            r[j] = dr;
-            z[j] = dz;
+            dr[j] = if ADD { dr[j] + r[j] } else { r[j] };
+            dz[j] = if ADD { dz[j] + z[j] } else { z[j] };
         }
     }
 }
 
-/// i, f, o = σ(…), g = tanh(…), c' = f ⊙ c + i ⊙ g, h' = o ⊙ tanh(c'). Slots: i, f, g, o.
+/// i, f, o = σ(…), g = tanh(…), c' = f ⊙ c + i ⊙ g, h' = o ⊙ tanh(c'). Gates: i, f, g, o.
 pub struct LstmCell;
 
 impl Cell for LstmCell {
     const GATES: usize = 4;
-    const SLOTS: usize = 4;
-    const CARRY: bool = true;
-    const INPUT_SLOTS: &'static [usize] = &[0, 1, 2, 3];
+    const PARTS: usize = 2;
     const SHARED: usize = 4;
 
     #[inline(always)]
     fn forward<const FMA: bool>(step: Forward, _: &[f32]) {
-        let h = step.state.len();
-        let [i, f, g, o] = parts::<4>(step.slots);
-        let (i, f, g, o) = (&mut i[..h], &mut f[..h], &mut g[..h], &mut o[..h]);
-        let x = &step.input[..4 * h];
-        let (old, c, new) = (&step.carry[..h], &mut step.new_carry[..h], &mut step.new_state[..h]);
+        let h = step.state.len() / 2;
+        let [i, f, g, o] = parts::<4>(step.gates, h);
+        let [new, c] = parts::<2>(step.new_state, h);
+        let (x, u, old) = (&step.input[..4 * h], &step.product[..4 * h], &step.state[h..2 * h]);
         for j in 0..h {
-            i[j] = sigmoid::<FMA>(x[j] + i[j]);
-            f[j] = sigmoid::<FMA>(x[h + j] + f[j]);
-            g[j] = tanh::<FMA>(x[2 * h + j] + g[j]);
-            o[j] = sigmoid::<FMA>(x[3 * h + j] + o[j]);
+            i[j] = sigmoid::<FMA>(x[j] + u[j]);
+            f[j] = sigmoid::<FMA>(x[h + j] + u[h + j]);
+            g[j] = tanh::<FMA>(x[2 * h + j] + u[2 * h + j]);
+            o[j] = sigmoid::<FMA>(x[3 * h + j] + u[3 * h + j]);
             c[j] = fma::<FMA>(f[j], old[j], i[j] * g[j]);
             new[j] = o[j] * tanh::<FMA>(c[j]);
         }
     }
 
     #[inline(always)]
-    fn backward<const FMA: bool>(step: Backward) {
-        let h = step.state.len();
-        let [i, f, g, o] = parts::<4>(step.slots);
-        let (i, f, g, o) = (&mut i[..h], &mut f[..h], &mut g[..h], &mut o[..h]);
-        let (old, dh, dc) = (&step.carry[..h], &mut step.grad[..h], &mut step.grad_carry[..h]);
+    fn backward<const FMA: bool, const ADD: bool>(step: Backward) {
+        let h = step.state.len() / 2;
+        let [i, f, g, o] = parts::<4>(step.gates, h);
+        let [di, df, dg, d_o] = parts::<4>(step.product_grad, h);
+        let [through, d_old] = parts::<2>(step.state_grad, h);
+        if !ADD {
+            through.fill(0.0); // an old output counts through the product alone
+        }
+        let old = &step.state[h..2 * h];
+        let (dh, dc) = (&step.grad[..h], &step.grad[h..2 * h]);
         for j in 0..h {
             let t = tanh::<FMA>(fma::<FMA>(f[j], old[j], i[j] * g[j]));
             let d = fma::<FMA>(dh[j] * o[j], 1.0 - t * t, dc[j]);
-            dc[j] = d * f[j];
-            let (di, dg) = (d * g[j] * i[j] * (1.0 - i[j]), d * i[j] * (1.0 - g[j] * g[j]));
-            o[j] = dh[j] * t * o[j] * (1.0 - o[j]);
-            f[j] = d * old[j] * f[j] * (1.0 - f[j]);
-            i[j] = di;
-            g[j] = dg;
-            dh[j] = 0.0;
+            d_old[j] = if ADD { fma::<FMA>(d, f[j], d_old[j]) } else { d * f[j] };
+            let (gi, gg) = (d * g[j] * i[j] * (1.0 - i[j]), d * i[j] * (1.0 - g[j] * g[j]));
+            o[j] *= dh[j] * t * (1.0 - o[j]);
+            f[j] *= d * old[j] * (1.0 - f[j]);
+            i[j] = gi;
+            g[j] = gg;
+            di[j] = if ADD { di[j] + i[j] } else { i[j] };
+            df[j] = if ADD { df[j] + f[j] } else { f[j] };
+            dg[j] = if ADD { dg[j] + g[j] } else { g[j] };
+            d_o[j] = if ADD { d_o[j] + o[j] } else { o[j] };
         }
     }
 }

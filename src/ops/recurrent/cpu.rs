@@ -1,13 +1,15 @@
 //! The recurrent operation on the CPU.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use dfdx::prelude::{HasErr, HasShape};
 use rayon::prelude::*;
 
-use super::RecurrentWeights;
 use super::cell::{Backward, Cell, Forward};
-use crate::config::{Pooling, Precision};
+use super::prefixes::{LEAF, Prefixes};
+use super::{Reading, RecurrentWeights};
+use crate::config::Pooling;
 use crate::device::{Dev, Matrix};
 use crate::ops::matmul::{Packed, View, add_products, matmul};
 use crate::ops::rows::add_columns;
@@ -16,72 +18,47 @@ use crate::ops::sequences::{Occurrences, Sequences};
 use crate::ops::simd::{Loop, vectorise};
 use crate::ops::tape::{Grads, data, data1, on_host};
 
-/// At most so many chunks, and at least so many sentences in each, as every time step of a chunk reads all weights: numbers that
+/// At most so many trees, and at least so many sentences in each, as every time step of a tree reads all weights: numbers that
 /// do not depend on the machine, so that sums are formed in the same order on any.
-const CHUNKS: usize = 8;
+const TREES: usize = 8;
 const SENTENCES: usize = 64;
 
-/// Sentences that one thread runs through time together, longest first.
-struct Chunk {
-    sentences: Vec<u32>,
-    /// Sentences that are still running at each time step.
-    active: Vec<usize>,
-    /// Row at which each time step begins, counted from the chunk's first row; one more entry for the end.
-    first: Vec<usize>,
-}
-
-fn deal(sentences: &Sequences) -> Vec<Chunk> {
-    let mut order: Vec<u32> = (0..sentences.len() as u32).collect();
-    order.sort_by_key(|&s| std::cmp::Reverse(sentences.length(s as usize)));
-    let chunks = sentences.len().div_ceil(SENTENCES).clamp(1, CHUNKS);
-    (0..chunks)
-        .map(|c| {
-            let mine: Vec<u32> = order.iter().skip(c).step_by(chunks).copied().collect();
-            let longest = mine.first().map_or(0, |&s| sentences.length(s as usize));
-            let active: Vec<usize> =
-                (0..longest).map(|t| mine.partition_point(|&s| sentences.length(s as usize) > t)).collect();
-            let mut first = vec![0];
-            for a in &active {
-                first.push(first[first.len() - 1] + a);
-            }
-            Chunk { sentences: mine, active, first }
-        })
-        .collect()
-}
-
-impl Chunk {
-    fn rows(&self) -> usize {
-        self.first[self.first.len() - 1]
-    }
-
-    /// The token row of each saved row.
-    fn token_rows<'a>(&'a self, sentences: &'a Sequences) -> impl Iterator<Item = u32> + Clone + 'a {
-        self.active
-            .iter()
-            .enumerate()
-            .flat_map(move |(t, &a)| self.sentences[..a].iter().map(move |&s| sentences.get(s as usize)[t]))
-    }
-}
-
-/// What one chunk keeps of its forward run: a row per (time step, running sentence).
-struct ChunkState {
-    slots: Scratch,
-    /// The state before each row's step.
+/// What one tree keeps of its forward run.
+struct Run {
+    /// (prefixes, gates · hidden)
+    gates: Scratch,
+    /// The states of the inner prefixes, behind them what is pooled so far: (inner, width).
     states: Scratch,
-    carries: Scratch,
-    /// (sentences, hidden)
-    pooled: Scratch,
-    /// For max pooling: the time step of each maximum.
-    maxima: Vec<u16>,
+    /// The recurrent products of the inner prefixes' states, after the run back their gradients: (inner, gates · hidden).
+    products: Scratch,
+    /// For max pooling: whether a prefix's own state is the largest so far (prefixes, hidden).
+    own: Vec<bool>,
+}
+
+/// The widths of a run's rows.
+#[derive(Clone, Copy)]
+struct Widths {
+    hidden: usize,
+    gates: usize,
+    /// Of a state without what is pooled.
+    state: usize,
+    /// Of a row of states.
+    row: usize,
+}
+
+impl Widths {
+    fn of<C: Cell>(hidden: usize, pooling: Pooling) -> Self {
+        let state = C::PARTS * hidden;
+        let row = if pooling == Pooling::Last { state } else { state + hidden };
+        Widths { hidden, gates: C::GATES * hidden, state, row }
+    }
 }
 
 /// What backward needs of forward.
 pub struct Saved {
-    sentences: Arc<Sequences>,
-    chunks: Vec<Chunk>,
-    states: Vec<ChunkState>,
-    pooling: Pooling,
-    precision: Precision,
+    trees: Vec<Prefixes>,
+    runs: Vec<Run>,
+    reading: Reading,
 }
 
 pub fn forward<C: Cell>(
@@ -89,12 +66,12 @@ pub fn forward<C: Cell>(
     distinct: usize,
     weights: &RecurrentWeights,
     sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
+    reading: Reading,
     save: bool,
 ) -> (Vec<f32>, Option<Saved>) {
     let hidden = weights.weight_hh.shape().1;
-    let gates = C::GATES * hidden;
+    let widths = Widths::of::<C>(hidden, reading.pooling);
+    let gates = widths.gates;
     let (bias_ih, bias_hh) = (data1(&weights.bias_ih), data1(&weights.bias_hh));
     let mut inputs = Scratch::dirty(distinct * gates); // (distinct, gates · hidden)
     let shared = C::SHARED * hidden;
@@ -105,171 +82,127 @@ pub fn forward<C: Cell>(
     let width = weights.weight_ih.shape().1;
     let weight_ih = data(&weights.weight_ih);
     let weight_ih = View::new(&weight_ih, gates, width);
-    matmul(View::new(x, distinct, width), weight_ih.t(), &mut inputs, true, precision);
+    matmul(View::new(x, distinct, width), weight_ih.t(), &mut inputs, true, reading.precision);
 
-    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden).t(), precision);
-    let chunks = deal(sentences);
-    let states: Vec<ChunkState> = chunks
+    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden).t(), reading.precision);
+    let trees = Prefixes::deal(sentences, sentences.len().div_ceil(SENTENCES).clamp(1, TREES));
+    let (runs, pooled): (Vec<Run>, Vec<Scratch>) = trees
         .par_iter()
-        .map(|chunk| {
-            run_chunk::<C>(chunk, sentences, &inputs, &recurrent, &bias_hh[shared..], hidden, pooling)
-        })
-        .collect();
+        .map(|tree| run::<C>(tree, &inputs, &recurrent, &bias_hh[shared..], widths, reading.pooling))
+        .unzip();
     let mut out = vec![0.0; sentences.len() * hidden];
-    for (chunk, state) in chunks.iter().zip(&states) {
-        for (row, &s) in state.pooled.chunks(hidden).zip(&chunk.sentences) {
+    for (tree, pooled) in trees.iter().zip(&pooled) {
+        for (row, &s) in pooled.chunks(hidden).zip(&tree.sentences) {
             out[s as usize * hidden..][..hidden].copy_from_slice(row);
         }
     }
-    let saved = save.then(|| Saved { sentences: sentences.clone(), chunks, states, pooling, precision });
+    let saved = save.then_some(Saved { trees, runs, reading });
     (out, saved)
 }
 
-fn run_chunk<C: Cell>(
-    chunk: &Chunk,
-    sentences: &Sequences,
+/// Runs a tree; also returns the pooled states of its sentences, (sentences, hidden).
+fn run<C: Cell>(
+    tree: &Prefixes,
     inputs: &[f32],
     recurrent: &Packed,
     bias: &[f32],
-    hidden: usize,
+    widths: Widths,
     pooling: Pooling,
-) -> ChunkState {
-    let (rows, count) = (chunk.rows(), chunk.sentences.len());
-    let carry = if C::CARRY { hidden } else { 0 };
-    let mut state = ChunkState {
-        slots: Scratch::dirty(rows * C::SLOTS * hidden),
-        states: Scratch::dirty(rows * hidden),
-        carries: Scratch::dirty(rows * carry),
-        pooled: Scratch::zeroed(count * hidden),
-        maxima: if pooling == Pooling::Max { vec![0; count * hidden] } else { Vec::new() },
+) -> (Run, Scratch) {
+    let Widths { hidden, gates, state, row } = widths;
+    let own = if pooling == Pooling::Max { tree.count() * hidden } else { 0 };
+    let mut run = Run {
+        gates: Scratch::dirty(tree.count() * gates),
+        states: Scratch::dirty(tree.inner_count() * row),
+        products: Scratch::dirty(tree.inner_count() * gates),
+        own: vec![false; own],
     };
-    let mut new_states = Scratch::dirty(count * hidden);
-    let mut new_carries = Scratch::dirty(count * carry);
-    let width = C::SLOTS * hidden;
-    for (t, &active) in chunk.active.iter().enumerate() {
-        let first = chunk.first[t];
-        let slots = &mut state.slots[first * width..(first + active) * width];
-        let (before, rest) = state.states.split_at_mut((first + active) * hidden);
-        let old = &mut before[first * hidden..];
-        let (carry_before, carry_rest) = state.carries.split_at_mut((first + active) * carry);
-        let old_carries = &mut carry_before[first * carry..];
-        if t == 0 {
-            old.fill(0.0);
-            old_carries.fill(0.0);
-            slots.chunks_mut(width).for_each(|row| row[..C::GATES * hidden].fill(0.0));
-        } else {
-            recurrent.multiply(View::new(old, active, hidden), slots, width, false);
+    let mut pooled = Scratch::zeroed(tree.sentences.len() * hidden);
+    // Before the first token the state is zero, and so is its product.
+    run.states[..state].fill(0.0);
+    run.states[state..row].fill(if pooling == Pooling::Max { f32::NEG_INFINITY } else { 0.0 });
+    run.products[..gates].fill(0.0);
+    for t in 0..tree.longest() {
+        let inner = tree.inner_at(t);
+        if t > 0 {
+            let states = View::strided(&run.states[inner.start * row..], inner.len(), hidden, row);
+            recurrent.multiply(states, &mut run.products[inner.start * gates..], gates, false);
         }
-        vectorise(ForwardStep::<C> {
-            tokens: chunk.sentences[..active].iter().map(|&s| sentences.get(s as usize)[t]).collect(),
+        vectorise(StepForward::<C> {
+            tree,
+            t,
             inputs,
-            slots,
-            old,
-            old_carries,
-            new: &mut new_states,
-            new_carries: &mut new_carries,
+            run: &mut run,
+            pooled: &mut pooled,
             bias,
-            hidden,
-            cell: std::marker::PhantomData,
+            widths,
+            pooling,
+            cell: PhantomData,
         });
-        // The new states go straight into the next step's rows.
-        let next = chunk.active.get(t + 1).copied().unwrap_or(0);
-        rest[..next * hidden].copy_from_slice(&new_states[..next * hidden]);
-        carry_rest[..next * carry].copy_from_slice(&new_carries[..next * carry]);
-        pool(&mut state.pooled, &mut state.maxima, &new_states, pooling, t, next, active, hidden);
     }
-    if pooling == Pooling::Mean {
-        for (row, &s) in state.pooled.chunks_mut(hidden).zip(&chunk.sentences) {
-            let scale = 1.0 / sentences.length(s as usize).max(1) as f32;
-            row.iter_mut().for_each(|x| *x *= scale);
-        }
-    }
-    state
+    (run, pooled)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn pool(
-    pooled: &mut [f32],
-    maxima: &mut [u16],
-    states: &[f32],
-    pooling: Pooling,
+/// All prefixes of `t + 1` tokens.
+struct StepForward<'a, C> {
+    tree: &'a Prefixes,
     t: usize,
-    next: usize,
-    active: usize,
-    hidden: usize,
-) {
-    let all = 0..active * hidden;
-    match pooling {
-        Pooling::Last => {
-            let ended = next * hidden..active * hidden;
-            pooled[ended.clone()].copy_from_slice(&states[ended]);
-        }
-        Pooling::Mean => pooled[all.clone()].iter_mut().zip(&states[all]).for_each(|(p, s)| *p += s),
-        Pooling::Max => {
-            for ((p, m), &s) in pooled.iter_mut().zip(maxima).zip(&states[all]) {
-                if t == 0 || s > *p {
-                    (*p, *m) = (s, t as u16);
+    inputs: &'a [f32],
+    run: &'a mut Run,
+    pooled: &'a mut [f32],
+    bias: &'a [f32],
+    widths: Widths,
+    pooling: Pooling,
+    cell: PhantomData<C>,
+}
+
+impl<C: Cell> Loop for StepForward<'_, C> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let (tree, Widths { hidden, gates, state, row }) = (self.tree, self.widths);
+        let parents = tree.inner_at(self.t);
+        let (states, new_states) = self.run.states.split_at_mut(parents.end * row);
+        let mut new_states = new_states.chunks_exact_mut(row);
+        let mut leaf = vec![0.0; row];
+        let scale = if self.pooling == Pooling::Mean { 1.0 / (self.t + 1) as f32 } else { 1.0 };
+        for p in parents {
+            let old = &states[p * row..(p + 1) * row];
+            let product = &self.run.products[p * gates..(p + 1) * gates];
+            for x in tree.children(p) {
+                let new = match tree.inner[x] {
+                    LEAF => &mut leaf[..],
+                    _ => new_states.next().expect("a row for each inner prefix"),
+                };
+                let input = &self.inputs[tree.tokens[x] as usize * gates..][..gates];
+                let (new, sofar) = new.split_at_mut(state);
+                let gates = &mut self.run.gates[x * gates..(x + 1) * gates];
+                C::forward::<FMA>(
+                    Forward { input, product, state: &old[..state], gates, new_state: new },
+                    self.bias,
+                );
+                let result = match self.pooling {
+                    Pooling::Last => &new[..hidden],
+                    Pooling::Mean => {
+                        for ((sum, old), new) in sofar.iter_mut().zip(&old[state..]).zip(&new[..hidden]) {
+                            *sum = old + new;
+                        }
+                        sofar
+                    }
+                    Pooling::Max => {
+                        let own = &mut self.run.own[x * hidden..(x + 1) * hidden];
+                        for (j, own) in own.iter_mut().enumerate() {
+                            let (old, new) = (old[state + j], new[j]);
+                            *own = new > old || new.is_nan();
+                            sofar[j] = if *own { new } else { old };
+                        }
+                        sofar
+                    }
+                };
+                for s in tree.wholes(x) {
+                    let to = &mut self.pooled[s * hidden..(s + 1) * hidden];
+                    to.iter_mut().zip(result).for_each(|(to, x)| *to = x * scale);
                 }
             }
-        }
-    }
-}
-
-struct ForwardStep<'a, C> {
-    tokens: Vec<u32>,
-    inputs: &'a [f32],
-    slots: &'a mut [f32],
-    old: &'a [f32],
-    old_carries: &'a [f32],
-    new: &'a mut [f32],
-    new_carries: &'a mut [f32],
-    bias: &'a [f32],
-    hidden: usize,
-    cell: std::marker::PhantomData<C>,
-}
-
-impl<C: Cell> Loop for ForwardStep<'_, C> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let (h, carry) = (self.hidden, if C::CARRY { self.hidden } else { 0 });
-        for (i, slots) in self.slots.chunks_exact_mut(C::SLOTS * h).enumerate() {
-            C::forward::<FMA>(
-                Forward {
-                    input: &self.inputs[self.tokens[i] as usize * C::GATES * h..][..C::GATES * h],
-                    slots,
-                    state: &self.old[i * h..(i + 1) * h],
-                    carry: &self.old_carries[i * carry..(i + 1) * carry],
-                    new_state: &mut self.new[i * h..(i + 1) * h],
-                    new_carry: &mut self.new_carries[i * carry..(i + 1) * carry],
-                },
-                self.bias,
-            );
-        }
-    }
-}
-
-struct BackwardStep<'a, C> {
-    slots: &'a mut [f32],
-    old: &'a [f32],
-    old_carries: &'a [f32],
-    grad: &'a mut [f32],
-    grad_carries: &'a mut [f32],
-    hidden: usize,
-    cell: std::marker::PhantomData<C>,
-}
-
-impl<C: Cell> Loop for BackwardStep<'_, C> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let (h, carry) = (self.hidden, if C::CARRY { self.hidden } else { 0 });
-        for (i, slots) in self.slots.chunks_exact_mut(C::SLOTS * h).enumerate() {
-            C::backward::<FMA>(Backward {
-                slots,
-                state: &self.old[i * h..(i + 1) * h],
-                carry: &self.old_carries[i * carry..(i + 1) * carry],
-                grad: &mut self.grad[i * h..(i + 1) * h],
-                grad_carry: &mut self.grad_carries[i * carry..(i + 1) * carry],
-            });
         }
     }
 }
@@ -280,38 +213,37 @@ pub fn backward<C: Cell>(
     x: &Matrix,
     weights: &RecurrentWeights,
     mut saved: Saved,
-    weights_learn: bool,
     grads: &mut Grads,
 ) -> Result<(), <Dev as HasErr>::Err> {
     let distinct = x.shape().0;
     let (hidden, width) = (weights.weight_hh.shape().1, weights.weight_ih.shape().1);
-    let (gates, precision) = (C::GATES * hidden, saved.precision);
+    let Reading { pooling, precision, learns } = saved.reading;
+    let widths = Widths::of::<C>(hidden, pooling);
+    let (gates, shared) = (widths.gates, C::SHARED * hidden);
     let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden), precision);
-    let (sentences, pooling) = (saved.sentences.clone(), saved.pooling);
-    saved.chunks.par_iter().zip(&mut saved.states).for_each(|(chunk, state)| {
-        unroll_chunk::<C>(chunk, state, &sentences, &recurrent, g, hidden, pooling)
+    let bias = data1(&weights.bias_hh);
+    saved.trees.par_iter().zip(&mut saved.runs).for_each(|(tree, run)| {
+        unroll::<C>(tree, run, &recurrent, &bias[shared..], g, widths, pooling);
     });
 
-    let inputs = input_gradient::<C>(&saved, distinct, hidden); // (distinct, gates · hidden)
+    let inputs = input_gradient(&saved, distinct, gates); // (distinct, gates · hidden)
     let d = View::new(&inputs, distinct, gates);
     let weight_ih = data(&weights.weight_ih);
     let weight_ih = View::new(&weight_ih, gates, width);
     matmul(d, weight_ih, &mut on_host(grads.get_or_alloc_mut(x)?), true, precision);
-    if !weights_learn {
+    if !learns {
         return Ok(());
     }
     let products: Vec<(View, View)> = saved
-        .chunks
+        .trees
         .iter()
-        .zip(&saved.states)
-        .filter_map(|(chunk, state)| {
-            // The first step has no state before it.
-            let from = *chunk.first.get(1)?;
-            let rows = chunk.rows() - from;
-            let slots = &state.slots[from * C::SLOTS * hidden..];
-            let states = &state.states[from * hidden..chunk.rows() * hidden];
-            let gates = View::strided(slots, rows, gates, C::SLOTS * hidden);
-            Some((gates.t(), View::new(states, rows, hidden)))
+        .zip(&saved.runs)
+        .filter(|(tree, _)| tree.inner_count() > 1)
+        .map(|(tree, run)| {
+            // The state before the first token is zero.
+            let rows = tree.inner_count() - 1;
+            let states = View::strided(&run.states[widths.row..], rows, hidden, widths.row);
+            (View::new(&run.products[gates..], rows, gates).t(), states)
         })
         .collect();
     add_products(&products, &mut on_host(grads.get_or_alloc_mut(&weights.weight_hh)?), precision);
@@ -321,106 +253,132 @@ pub fn backward<C: Cell>(
     let rows: Vec<&[f32]> = inputs.chunks(gates).collect();
     add_columns(&mut on_host(grads.get_or_alloc_mut(&weights.bias_ih)?), &rows);
     let mut bias_hh = on_host(grads.get_or_alloc_mut(&weights.bias_hh)?);
-    let shared = C::SHARED * hidden;
     let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..shared]).collect();
     add_columns(&mut bias_hh[..shared], &rows);
-    let rows = saved.states.iter().flat_map(|s| s.slots.chunks(C::SLOTS * hidden));
-    let rows: Vec<&[f32]> = rows.map(|row| &row[shared..gates]).collect();
+    let rows = saved.runs.iter().flat_map(|run| run.products.chunks(gates));
+    let rows: Vec<&[f32]> = rows.map(|row| &row[shared..]).collect();
     add_columns(&mut bias_hh[shared..], &rows);
     Ok(())
 }
 
-/// Runs a chunk back through time; its slots then hold the gradients of the gates.
-fn unroll_chunk<C: Cell>(
-    chunk: &Chunk,
-    state: &mut ChunkState,
-    sentences: &Sequences,
+/// Runs a tree back; its gates and products are their gradients then.
+fn unroll<C: Cell>(
+    tree: &Prefixes,
+    run: &mut Run,
     recurrent: &Packed,
+    bias: &[f32],
     g: &[f32],
-    hidden: usize,
+    widths: Widths,
     pooling: Pooling,
 ) {
-    let (count, width) = (chunk.sentences.len(), C::SLOTS * hidden);
-    let carry = if C::CARRY { hidden } else { 0 };
-    let mut grad = Scratch::zeroed(count * hidden);
-    let mut grad_carries = Scratch::zeroed(count * carry);
-    for (t, &active) in chunk.active.iter().enumerate().rev() {
-        let next = chunk.active.get(t + 1).copied().unwrap_or(0);
-        for i in 0..active {
-            let s = chunk.sentences[i] as usize;
-            let (row, from) = (&mut grad[i * hidden..(i + 1) * hidden], &g[s * hidden..(s + 1) * hidden]);
-            match pooling {
-                Pooling::Last if i >= next => row.copy_from_slice(from),
-                Pooling::Last => {}
-                Pooling::Mean => {
-                    let scale = 1.0 / sentences.length(s) as f32;
-                    row.iter_mut().zip(from).for_each(|(r, f)| *r += f * scale);
-                }
-                Pooling::Max => {
-                    let maxima = &state.maxima[i * hidden..(i + 1) * hidden];
-                    for ((r, f), &m) in row.iter_mut().zip(from).zip(maxima) {
-                        if m as usize == t {
-                            *r += f;
-                        }
-                    }
-                }
-            }
-        }
-        let rows = chunk.first[t]..chunk.first[t] + active;
-        let slots = &mut state.slots[rows.start * width..rows.end * width];
-        vectorise(BackwardStep::<C> {
-            slots,
-            old: &state.states[rows.start * hidden..rows.end * hidden],
-            old_carries: &state.carries[rows.start * carry..rows.end * carry],
-            grad: &mut grad,
-            grad_carries: &mut grad_carries,
-            hidden,
-            cell: std::marker::PhantomData,
+    let Widths { gates, row, .. } = widths;
+    let mut grads = Scratch::dirty(tree.inner_count() * row); // of the inner prefixes' states
+    for t in (0..tree.longest()).rev() {
+        vectorise(StepBackward::<C> {
+            tree,
+            t,
+            g,
+            run,
+            grads: &mut grads,
+            bias,
+            widths,
+            pooling,
+            cell: PhantomData,
         });
         if t > 0 {
-            let gates = View::strided(slots, active, C::GATES * hidden, width);
-            recurrent.multiply(gates, &mut grad, hidden, true);
+            let inner = tree.inner_at(t);
+            let products = View::new(&run.products[inner.start * gates..], inner.len(), gates);
+            let to = &mut grads[inner.start * row..inner.end * row];
+            recurrent.multiply(products, to, row, true);
+        }
+    }
+}
+
+/// All prefixes of `t + 1` tokens, back.
+struct StepBackward<'a, C> {
+    tree: &'a Prefixes,
+    t: usize,
+    g: &'a [f32],
+    run: &'a mut Run,
+    grads: &'a mut [f32],
+    bias: &'a [f32],
+    widths: Widths,
+    pooling: Pooling,
+    cell: PhantomData<C>,
+}
+
+impl<C: Cell> Loop for StepBackward<'_, C> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let (tree, Widths { hidden, gates, state, row }) = (self.tree, self.widths);
+        let shared = C::SHARED * hidden;
+        let parents = tree.inner_at(self.t);
+        let (grads, later) = self.grads.split_at_mut(parents.end * row);
+        let mut later = later.chunks_exact(row);
+        let scale = if self.pooling == Pooling::Mean { 1.0 / (self.t + 1) as f32 } else { 1.0 };
+        let mut product = vec![0.0; gates - shared];
+        let mut grad = vec![0.0; row];
+        for p in parents {
+            let product_grad = &mut self.run.products[p * gates..(p + 1) * gates];
+            for ((to, u), b) in product.iter_mut().zip(&product_grad[shared..]).zip(self.bias) {
+                *to = u + b;
+            }
+            let old = &self.run.states[p * row..p * row + state];
+            let (state_grad, sofar_grad) = grads[p * row..(p + 1) * row].split_at_mut(state);
+            sofar_grad.fill(0.0);
+            let first = tree.children(p).start;
+            for x in tree.children(p) {
+                match tree.inner[x] {
+                    LEAF => grad.fill(0.0),
+                    _ => grad.copy_from_slice(later.next().expect("a row for each inner prefix")),
+                }
+                // What is pooled stands behind the state, or is its first part.
+                let pooled = if self.pooling == Pooling::Last { 0 } else { state };
+                for s in tree.wholes(x) {
+                    let from = &self.g[tree.sentences[s] as usize * hidden..][..hidden];
+                    grad[pooled..pooled + hidden].iter_mut().zip(from).for_each(|(to, g)| *to += g * scale);
+                }
+                let (grad, sofar) = grad.split_at_mut(state);
+                for j in 0..sofar.len() {
+                    if self.pooling == Pooling::Mean || self.run.own[x * hidden + j] {
+                        grad[j] += sofar[j];
+                    }
+                    if self.pooling == Pooling::Mean || !self.run.own[x * hidden + j] {
+                        sofar_grad[j] += sofar[j];
+                    }
+                }
+                let gates = &mut self.run.gates[x * gates..(x + 1) * gates];
+                let step = Backward { gates, product: &product, state: old, grad, product_grad, state_grad };
+                if x == first { C::backward::<FMA, false>(step) } else { C::backward::<FMA, true>(step) }
+            }
         }
     }
 }
 
 /// Sums the gate gradients of every distinct token over its occurrences.
-fn input_gradient<C: Cell>(saved: &Saved, distinct: usize, hidden: usize) -> Scratch {
-    let rows = || saved.chunks.iter().flat_map(|c| c.token_rows(&saved.sentences));
-    let occurrences = Occurrences::of(rows(), distinct);
-    let width = C::SLOTS * hidden;
-    let places: Vec<&[f32]> = saved.states.iter().flat_map(|s| s.slots.chunks(width)).collect();
-    let mut out = Scratch::dirty(distinct * C::GATES * hidden);
-    out.par_chunks_mut(C::GATES * hidden).enumerate().for_each(|(token, out)| {
-        vectorise(SumSlots {
-            places: &places,
-            occurrences: occurrences.get(token),
-            slots: C::INPUT_SLOTS,
-            hidden,
-            out,
-        })
+fn input_gradient(saved: &Saved, distinct: usize, gates: usize) -> Scratch {
+    let tokens = || saved.trees.iter().flat_map(|tree| tree.tokens.iter().copied());
+    let occurrences = Occurrences::of(tokens(), distinct);
+    let places: Vec<&[f32]> = saved.runs.iter().flat_map(|run| run.gates.chunks(gates)).collect();
+    let mut out = Scratch::dirty(distinct * gates);
+    out.par_chunks_mut(gates).enumerate().for_each(|(token, out)| {
+        vectorise(Sum { places: &places, occurrences: occurrences.get(token), out })
     });
     out
 }
 
-struct SumSlots<'a> {
+struct Sum<'a> {
     places: &'a [&'a [f32]],
     occurrences: &'a [u32],
-    slots: &'static [usize],
-    hidden: usize,
     out: &'a mut [f32],
 }
 
-impl Loop for SumSlots<'_> {
+impl Loop for Sum<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         self.out.fill(0.0);
         for &place in self.occurrences {
-            let row = self.places[place as usize];
-            for (part, &slot) in self.out.chunks_exact_mut(self.hidden).zip(self.slots) {
-                let from = &row[slot * self.hidden..(slot + 1) * self.hidden];
-                part.iter_mut().zip(from).for_each(|(o, x)| *o += x);
-            }
+            self.out.iter_mut().zip(self.places[place as usize]).for_each(|(o, x)| *o += x);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! GRU and LSTM over sentences of different lengths: value and gradient in one fused operation.
 //!
-//! Inputs are distinct tokens, so the input projection and its gradients are computed once per distinct token of the
-//! batch. Sentences are sorted by length and dealt into a fixed number of chunks; each chunk runs its whole forward and
-//! backward on one thread, so the bits do not depend on the number of threads.
+//! Inputs are distinct tokens, so the input projection and its gradients are computed once per distinct token of the batch; what
+//! sentences begin with alike is run once ([`prefixes`]). The prefixes are dealt to a fixed number of trees; each tree runs its
+//! whole forward and backward on one thread, so the bits do not depend on the number of threads.
 
 mod bidirectional;
 mod cell;
 mod cpu;
+pub mod prefixes;
 
 use std::sync::Arc;
 
@@ -30,6 +31,23 @@ pub struct RecurrentWeights {
     pub bias_hh: Vector,
 }
 
+/// How a recurrent network reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// How the states of a sentence become one.
+    pub pooling: Pooling,
+    pub precision: Precision,
+    /// Whether its weights learn; where they stay, only the gradient of the tokens is computed.
+    pub learns: bool,
+}
+
+impl Reading {
+    /// With weights that learn.
+    pub fn new(pooling: Pooling, precision: Precision) -> Self {
+        Reading { pooling, precision, learns: true }
+    }
+}
+
 /// GRU (Cho et al. 2014, in the form of cuDNN: the reset gate is applied after the recurrent product).
 ///
 /// `tokens` (distinct tokens, inputs); result (sentences, hidden), pooled over each sentence's states.
@@ -38,21 +56,9 @@ pub fn gru<T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,
     sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
+    reading: Reading,
 ) -> Matrix<T> {
-    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision, true)
-}
-
-/// As [`gru`], for weights that stay as they are: only the gradient of the tokens is computed.
-pub fn gru_through<T: Tape<f32, Dev> + 'static>(
-    tokens: Matrix<T>,
-    weights: &RecurrentWeights,
-    sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
-) -> Matrix<T> {
-    recurrent::<GruCell, T>(tokens, weights, sentences, pooling, precision, false)
+    recurrent::<GruCell, T>(tokens, weights, sentences, reading)
 }
 
 /// LSTM (Hochreiter & Schmidhuber 1997) with zero initial state; otherwise as [`gru`].
@@ -60,41 +66,26 @@ pub fn lstm<T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,
     sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
+    reading: Reading,
 ) -> Matrix<T> {
-    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision, true)
-}
-
-/// As [`lstm`], for weights that stay as they are: only the gradient of the tokens is computed.
-pub fn lstm_through<T: Tape<f32, Dev> + 'static>(
-    tokens: Matrix<T>,
-    weights: &RecurrentWeights,
-    sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
-) -> Matrix<T> {
-    recurrent::<LstmCell, T>(tokens, weights, sentences, pooling, precision, false)
+    recurrent::<LstmCell, T>(tokens, weights, sentences, reading)
 }
 
 fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,
     sentences: &Arc<Sequences>,
-    pooling: Pooling,
-    precision: Precision,
-    weights_learn: bool,
+    reading: Reading,
 ) -> Matrix<T> {
-    on_gpu!(|gpu| gpu.recurrent(C::GATES, tokens, weights, sentences, pooling, precision, weights_learn));
+    on_gpu!(|gpu| gpu.recurrent(C::GATES, tokens, weights, sentences, reading));
     let (x, tape) = tokens.split_tape();
     let hidden = weights.weight_hh.shape().1;
-    let (out, saved) =
-        cpu::forward::<C>(&data(&x), x.shape().0, weights, sentences, pooling, precision, T::OWNS_TAPE);
+    let (out, saved) = cpu::forward::<C>(&data(&x), x.shape().0, weights, sentences, reading, T::OWNS_TAPE);
     let out = matrix(out, sentences.len(), hidden);
     let Some(saved) = saved else { return out.put_tape(tape) };
     let weights = weights.clone();
     record!(tape, out, |grads, g| {
-        cpu::backward::<C>(&g, &x, &weights, saved, weights_learn, grads)?;
+        cpu::backward::<C>(&g, &x, &weights, saved, grads)?;
     })
 }
 
@@ -117,22 +108,27 @@ mod tests {
             bias_hh: vector(noise(g, 4)),
         };
         let mut sentences = Sequences::new();
-        // Repeated tokens, one sentence of one token, more sentences than chunks.
+        // Repeated tokens, sentences that begin alike, that end in another, twice the same and without tokens.
         for s in 0..19u32 {
             sentences.push((0..1 + s % 5).map(|t| (s * 3 + t * t) % 7));
+            sentences.push((0..s % 6).map(|t| (s / 6 + t * t) % 7));
         }
         (matrix(noise(7 * INPUTS, 5), 7, INPUTS), weights, Arc::new(sentences))
     }
 
-    type Op<T> = fn(Matrix<T>, &RecurrentWeights, &Arc<Sequences>, Pooling, Precision) -> Matrix<T>;
+    const POOLINGS: [Pooling; 3] = [Pooling::Last, Pooling::Mean, Pooling::Max];
+
+    fn reading(pooling: Pooling) -> Reading {
+        Reading::new(pooling, Precision::F32)
+    }
+
+    type Op<T> = fn(Matrix<T>, &RecurrentWeights, &Arc<Sequences>, Reading) -> Matrix<T>;
 
     fn check(gates: usize, train: Op<OwnedTape<f32, Dev>>, infer: Op<NoneTape>) {
         let (x, w, s) = setup(gates);
-        for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max] {
-            let value = |x: &Matrix, w: &RecurrentWeights| {
-                probe(infer(x.clone(), w, &s, pooling, Precision::F32)).array()
-            };
-            let loss = probe(train(x.leaky_trace(), &w, &s, pooling, Precision::F32));
+        for reading in POOLINGS.map(reading) {
+            let value = |x: &Matrix, w: &RecurrentWeights| probe(infer(x.clone(), w, &s, reading)).array();
+            let loss = probe(train(x.leaky_trace(), &w, &s, reading));
             assert_eq!(loss.array(), value(&x, &w), "training and inference differ");
             let grads = loss.backward();
             matrix_gradient("tokens", &x, &grads, 3e-3, 5e-3, |x| value(x, &w));
@@ -164,12 +160,12 @@ mod tests {
 
     #[test]
     fn weights_that_stay_get_no_gradient_and_tokens_the_same() {
-        type Taped = Op<OwnedTape<f32, Dev>>;
-        for (gates, whole, through) in [(3, gru as Taped, gru_through as Taped), (4, lstm, lstm_through)] {
+        for (gates, op) in [(3, gru as Op<OwnedTape<f32, Dev>>), (4, lstm)] {
             let (x, w, s) = setup(gates);
-            let grads =
-                |op: Taped| probe(op(x.leaky_trace(), &w, &s, Pooling::Max, Precision::F32)).backward();
-            let (whole, mut through) = (grads(whole), grads(through));
+            let grads = |learns| {
+                probe(op(x.leaky_trace(), &w, &s, Reading { learns, ..reading(Pooling::Max) })).backward()
+            };
+            let (whole, mut through) = (grads(true), grads(false));
             assert_eq!(whole.get(&x).as_vec(), through.get(&x).as_vec());
             assert!(whole.get(&w.weight_hh).as_vec().iter().any(|&g| g != 0.0));
             for weight in [&w.weight_ih, &w.weight_hh] {
@@ -180,14 +176,48 @@ mod tests {
     }
 
     #[test]
+    fn sentences_have_the_same_states_alone_and_in_a_tree() {
+        for (gates, op) in [(3, gru as Op<NoneTape>), (4, lstm)] {
+            let (x, w, s) = setup(gates);
+            for reading in POOLINGS.map(reading) {
+                let together = op(x.clone(), &w, &s, reading);
+                for i in 0..s.len() {
+                    let mut alone = Sequences::new();
+                    alone.push(s.get(i).iter().copied());
+                    let alone = op(x.clone(), &w, &Arc::new(alone), reading);
+                    for (a, b) in data(&together)[i * HIDDEN..][..HIDDEN].iter().zip(&*data(&alone)) {
+                        assert!((a - b).abs() < 1e-6, "{reading:?}, sentence {i}: {a}, alone {b}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_not_pooled_away() {
+        let (x, w, s) = setup(3);
+        let mut floats = data(&x).to_vec();
+        floats[0] = f32::NAN; // of token 0
+        let x = matrix(floats, 7, INPUTS);
+        for reading in POOLINGS.map(reading) {
+            let out = gru(x.clone(), &w, &s, reading);
+            for i in 0..s.len() {
+                let nan = data(&out)[i * HIDDEN..][..HIDDEN].iter().any(|x| x.is_nan());
+                assert_eq!(nan, s.get(i).contains(&0), "{reading:?}, sentence {i}");
+            }
+        }
+    }
+
+    #[test]
     fn gru_agrees_with_a_plain_loop() {
         let (x, w, s) = setup(3);
-        let got = gru(x.clone(), &w, &s, Pooling::Last, Precision::F32);
+        let got = POOLINGS.map(|pooling| data(&gru(x.clone(), &w, &s, reading(pooling))).to_vec());
         let (wi, wh) = (data(&w.weight_ih), data(&w.weight_hh));
         let (bi, bh) = (w.bias_ih.as_vec(), w.bias_hh.as_vec());
         let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
         for i in 0..s.len() {
             let mut h = vec![0f32; HIDDEN];
+            let mut pooled = [vec![0f32; HIDDEN], vec![0f32; HIDDEN], vec![f32::MIN; HIDDEN]];
             for &token in s.get(i) {
                 let x = &data(&x)[token as usize * INPUTS..][..INPUTS];
                 let dot = |w: &[f32], v: &[f32]| w.iter().zip(v).map(|(a, b)| a * b).sum::<f32>();
@@ -200,9 +230,16 @@ mod tests {
                         (1.0 - z) * n + z * h[j]
                     })
                     .collect();
+                for (j, &h) in h.iter().enumerate() {
+                    pooled[0][j] = h;
+                    pooled[1][j] += h / s.length(i) as f32;
+                    pooled[2][j] = pooled[2][j].max(h);
+                }
             }
-            for (got, want) in data(&got)[i * HIDDEN..][..HIDDEN].iter().zip(&h) {
-                assert!((got - want).abs() < 1e-6);
+            for (got, want) in got.iter().zip(&pooled).filter(|_| s.length(i) > 0) {
+                for (got, want) in got[i * HIDDEN..][..HIDDEN].iter().zip(want) {
+                    assert!((got - want).abs() < 1e-6);
+                }
             }
         }
     }

@@ -1,116 +1,165 @@
-// One time step of all sentences that still run, forward and backward (ops/recurrent/cell.rs has the equations).
+// One time step of all prefixes of t + 1 tokens, forward and backward (ops/recurrent/cell.rs has the equations, prefixes.rs what
+// the numbers of the tree are).
 //
-// Sentences stand by length, the longest first; `order` has their numbers. `slots` (running, 4 · hidden) holds the recurrent
-// product before a step forward and the gates after it; before a step backward the gates, after it the gates' gradients.
+// `slots` (prefixes, 4 · hidden) holds the gates after a step forward and their gradients after one backward. `states` (inner
+// prefixes, row) holds a state and, behind it, the sum or the maximum of the states so far where one is pooled; `grads` and `direct`
+// likewise. The state before the first token is zero: it has no row that was written.
 
 #define LAST 0
 #define MEAN 1
 #define MAX 2
+#define LEAF 0xffffffffu
 
 static __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-// Puts a new state where the next step and the pooled sentence look for it.
-static __device__ __forceinline__ void place(float state, uint i, uint j, uint hidden, uint next, float *new_states,
-                                             float *pooled, uint *maxima, const uint *order, const uint *lengths, uint t,
-                                             uint pooling) {
-    if (i < next) new_states[(ulong64)i * hidden + j] = state;
-    const ulong64 at = (ulong64)order[i] * hidden + j;
-    if (pooling == LAST) {
-        if (i >= next) pooled[at] = state;
-    } else if (pooling == MEAN) {
-        pooled[at] += state / (float)lengths[i];
-    } else if (t == 0 || state > pooled[at]) {
-        pooled[at] = state;
-        maxima[at] = t;
+// The width of a row of states with `parts` vectors each.
+static __device__ __forceinline__ ulong64 row_of(uint parts, uint hidden, uint pooling) {
+    return (ulong64)(pooling == LAST ? parts : parts + 1) * hidden;
+}
+
+// Pools the new state of prefix x and puts the result where the next step and the sentences look for it.
+static __device__ __forceinline__ void place(float state, uint x, uint j, uint parts, uint hidden, const float *old,
+                                             float *states, float *pooled, uint *own, const uint *inner,
+                                             const uint *wholes, const uint *sentences, uint t, uint pooling) {
+    const ulong64 row = row_of(parts, hidden, pooling), sofar = (ulong64)parts * hidden + j;
+    float result = state;
+    if (pooling == MEAN && t > 0) result += old[sofar];
+    if (pooling == MAX) {
+        const bool largest = t == 0 || state > old[sofar] || state != state;
+        own[(ulong64)x * hidden + j] = largest;
+        if (!largest) result = old[sofar];
     }
+    if (inner[x] != LEAF) {
+        float *to = states + inner[x] * row;
+        to[j] = state;
+        if (pooling != LAST) to[sofar] = result;
+    }
+    if (pooling == MEAN) result /= (float)(t + 1);
+    for (uint s = wholes[2 * x]; s < wholes[2 * x + 1]; s++) pooled[(ulong64)sentences[s] * hidden + j] = result;
 }
 
-// The gradient that pooling gives the state of time t.
-static __device__ __forceinline__ float unpooled(const float *g, const uint *maxima, const uint *order, const uint *lengths,
-                                                 uint i, uint j, uint hidden, uint next, uint t, uint pooling) {
-    const ulong64 at = (ulong64)order[i] * hidden + j;
-    if (pooling == LAST) return i >= next ? g[at] : 0.0f;
-    if (pooling == MEAN) return g[at] / (float)lengths[i];
-    return maxima[at] == t ? g[at] : 0.0f;
+// The gradient of the new state of prefix x: what comes from the prefixes that go on from it and from the sentences that it is the
+// whole of. What pooling hands on to the state before goes to `direct`.
+static __device__ __forceinline__ float arriving(const float *grads, float *direct, const float *g, const uint *own, uint x,
+                                                 uint j, uint parts, uint hidden, const uint *inner, const uint *wholes,
+                                                 const uint *sentences, uint t, uint pooling) {
+    const ulong64 row = row_of(parts, hidden, pooling), sofar = (ulong64)parts * hidden + j;
+    const float *from = grads + inner[x] * row;
+    float d = inner[x] != LEAF ? grads[inner[x] * row + j] : 0.0f;
+    float pull = pooling != LAST && inner[x] != LEAF ? grads[inner[x] * row + sofar] : 0.0f;
+    for (uint s = wholes[2 * x]; s < wholes[2 * x + 1]; s++) {
+        const float of = g[(ulong64)sentences[s] * hidden + j];
+        pull += pooling == MEAN ? of / (float)(t + 1) : of;
+    }
+    if (pooling == LAST) return d + pull;
+    const bool mine = pooling == MEAN || own[(ulong64)x * hidden + j];
+    direct[sofar] = pooling == MEAN || !mine ? pull : 0.0f;
+    return mine ? d + pull : d;
 }
 
-// r, z = σ(…), u = U h + c, n = tanh(W x + b + r u), h' = n + z (h − n)
-KERNEL gru_step(float *slots, const float *inputs, const uint *tokens, const float *bias, const float *states,
-                float *new_states, float *pooled, uint *maxima, const uint *order, const uint *lengths, uint running,
-                uint next, uint hidden, uint t, uint pooling) {
-    ELEMENT(at, running * hidden);
-    const uint i = at / hidden, j = at % hidden;
-    float *slot = slots + (ulong64)i * 4 * hidden + j;
-    const float *input = inputs + (ulong64)tokens[i] * 3 * hidden + j;
+// r, z = σ(…), u = U h + c, n = tanh(W x + b + r u), h' = n + z (h − n). Slots: r, z, u, n.
+KERNEL gru_step(float *slots, const float *inputs, const float *products, const float *bias, float *states, float *pooled,
+                uint *own, const uint *tokens, const uint *parents, const uint *inner, const uint *wholes,
+                const uint *sentences, uint from, uint to, uint first_parent, uint hidden, uint t, uint pooling) {
+    ELEMENT(at, (to - from) * hidden);
+    const uint x = from + at / hidden, j = at % hidden;
     const bool first = t == 0;
-    const float r = sigmoid(input[0] + (first ? 0.0f : slot[0]));
-    const float z = sigmoid(input[hidden] + (first ? 0.0f : slot[hidden]));
-    const float u = (first ? 0.0f : slot[2 * hidden]) + bias[2 * hidden + j];
+    float *slot = slots + (ulong64)x * 4 * hidden + j;
+    const float *input = inputs + (ulong64)tokens[x] * 3 * hidden + j;
+    const float *product = products + (ulong64)(parents[x] - first_parent) * 3 * hidden + j;
+    const float *old = states + parents[x] * row_of(1, hidden, pooling);
+    const float r = sigmoid(input[0] + (first ? 0.0f : product[0]));
+    const float z = sigmoid(input[hidden] + (first ? 0.0f : product[hidden]));
+    const float u = (first ? 0.0f : product[2 * hidden]) + bias[2 * hidden + j];
     const float n = tanhf(fmaf(r, u, input[2 * hidden]));
-    const float old = first ? 0.0f : states[at];
     slot[0] = r;
     slot[hidden] = z;
     slot[2 * hidden] = u;
     slot[3 * hidden] = n;
-    place(fmaf(z, old - n, n), i, j, hidden, next, new_states, pooled, maxima, order, lengths, t, pooling);
+    const float state = fmaf(z, (first ? 0.0f : old[j]) - n, n);
+    place(state, x, j, 1, hidden, old, states, pooled, own, inner, wholes, sentences, t, pooling);
 }
 
-// `grad` (sentences, hidden) comes as the gradient of the new states and leaves as the direct part of the old ones'.
-KERNEL gru_back(float *slots, const float *states, float *grad, const float *g, const uint *maxima, const uint *order,
-                const uint *lengths, uint running, uint next, uint hidden, uint t, uint pooling) {
-    ELEMENT(at, running * hidden);
-    const uint i = at / hidden, j = at % hidden;
-    float *slot = slots + (ulong64)i * 4 * hidden + j;
+// The slots leave as the gradients of r, z, u and n before their functions.
+KERNEL gru_back(float *slots, const float *states, const float *grads, float *direct, const float *g, const uint *own,
+                const uint *parents, const uint *inner, const uint *wholes, const uint *sentences, uint from, uint to,
+                uint hidden, uint t, uint pooling) {
+    ELEMENT(at, (to - from) * hidden);
+    const uint x = from + at / hidden, j = at % hidden;
+    const ulong64 row = row_of(1, hidden, pooling);
+    float *slot = slots + (ulong64)x * 4 * hidden + j, *on = direct + (x - from) * row;
     const float r = slot[0], z = slot[hidden], u = slot[2 * hidden], n = slot[3 * hidden];
-    const float old = t == 0 ? 0.0f : states[at];
-    const float d = (i < next ? grad[at] : 0.0f) + unpooled(g, maxima, order, lengths, i, j, hidden, next, t, pooling);
+    const float old = t == 0 ? 0.0f : states[parents[x] * row + j];
+    const float d = arriving(grads, on, g, own, x, j, 1, hidden, inner, wholes, sentences, t, pooling);
     const float dn = d * (1.0f - z) * (1.0f - n * n);
     slot[0] = dn * u * r * (1.0f - r);
     slot[hidden] = d * (old - n) * z * (1.0f - z);
     slot[2 * hidden] = dn * r;
     slot[3 * hidden] = dn;
-    grad[at] = d * z;
+    on[j] = d * z;
 }
 
-// i, f, o = σ(…), g = tanh(…), c' = f c + i g, h' = o tanh(c')
-KERNEL lstm_step(float *slots, const float *inputs, const uint *tokens, const float *states, float *new_states,
-                 const float *carries, float *new_carries, float *pooled, uint *maxima, const uint *order,
-                 const uint *lengths, uint running, uint next, uint hidden, uint t, uint pooling) {
-    ELEMENT(at, running * hidden);
-    const uint row = at / hidden, j = at % hidden;
-    float *slot = slots + (ulong64)row * 4 * hidden + j;
-    const float *input = inputs + (ulong64)tokens[row] * 4 * hidden + j;
+// i, f, o = σ(…), g = tanh(…), c' = f c + i g, h' = o tanh(c'). Slots: i, f, g, o; states: h, c.
+KERNEL lstm_step(float *slots, const float *inputs, const float *products, const float *, float *states, float *pooled,
+                 uint *own, const uint *tokens, const uint *parents, const uint *inner, const uint *wholes,
+                 const uint *sentences, uint from, uint to, uint first_parent, uint hidden, uint t, uint pooling) {
+    ELEMENT(at, (to - from) * hidden);
+    const uint x = from + at / hidden, j = at % hidden;
+    const ulong64 row = row_of(2, hidden, pooling);
     const bool first = t == 0;
-    const float i = sigmoid(input[0] + (first ? 0.0f : slot[0]));
-    const float f = sigmoid(input[hidden] + (first ? 0.0f : slot[hidden]));
-    const float g = tanhf(input[2 * hidden] + (first ? 0.0f : slot[2 * hidden]));
-    const float o = sigmoid(input[3 * hidden] + (first ? 0.0f : slot[3 * hidden]));
-    const float c = fmaf(f, first ? 0.0f : carries[at], i * g);
+    float *slot = slots + (ulong64)x * 4 * hidden + j;
+    const float *input = inputs + (ulong64)tokens[x] * 4 * hidden + j;
+    const float *product = products + (ulong64)(parents[x] - first_parent) * 4 * hidden + j;
+    const float *old = states + parents[x] * row;
+    const float i = sigmoid(input[0] + (first ? 0.0f : product[0]));
+    const float f = sigmoid(input[hidden] + (first ? 0.0f : product[hidden]));
+    const float g = tanhf(input[2 * hidden] + (first ? 0.0f : product[2 * hidden]));
+    const float o = sigmoid(input[3 * hidden] + (first ? 0.0f : product[3 * hidden]));
+    const float c = fmaf(f, first ? 0.0f : old[hidden + j], i * g);
     slot[0] = i;
     slot[hidden] = f;
     slot[2 * hidden] = g;
     slot[3 * hidden] = o;
-    if (row < next) new_carries[at] = c;
-    place(o * tanhf(c), row, j, hidden, next, new_states, pooled, maxima, order, lengths, t, pooling);
+    if (inner[x] != LEAF) states[inner[x] * row + hidden + j] = c;
+    place(o * tanhf(c), x, j, 2, hidden, old, states, pooled, own, inner, wholes, sentences, t, pooling);
 }
 
-KERNEL lstm_back(float *slots, const float *carries, float *grad, float *grad_carries, const float *pull, const uint *maxima,
-                 const uint *order, const uint *lengths, uint running, uint next, uint hidden, uint t, uint pooling) {
-    ELEMENT(at, running * hidden);
-    const uint row = at / hidden, j = at % hidden;
-    float *slot = slots + (ulong64)row * 4 * hidden + j;
+KERNEL lstm_back(float *slots, const float *states, const float *grads, float *direct, const float *pull, const uint *own,
+                 const uint *parents, const uint *inner, const uint *wholes, const uint *sentences, uint from, uint to,
+                 uint hidden, uint t, uint pooling) {
+    ELEMENT(at, (to - from) * hidden);
+    const uint x = from + at / hidden, j = at % hidden;
+    const ulong64 row = row_of(2, hidden, pooling);
+    float *slot = slots + (ulong64)x * 4 * hidden + j, *on = direct + (x - from) * row;
     const float i = slot[0], f = slot[hidden], g = slot[2 * hidden], o = slot[3 * hidden];
-    const float old = t == 0 ? 0.0f : carries[at];
-    const float dh =
-        (row < next ? grad[at] : 0.0f) + unpooled(pull, maxima, order, lengths, row, j, hidden, next, t, pooling);
+    const float old = t == 0 ? 0.0f : states[parents[x] * row + hidden + j];
+    const float dh = arriving(grads, on, pull, own, x, j, 2, hidden, inner, wholes, sentences, t, pooling);
     const float c = tanhf(fmaf(f, old, i * g));
-    const float d = fmaf(dh * o, 1.0f - c * c, row < next ? grad_carries[at] : 0.0f);
-    grad_carries[at] = d * f;
+    const float dc = inner[x] != LEAF ? grads[inner[x] * row + hidden + j] : 0.0f;
+    const float d = fmaf(dh * o, 1.0f - c * c, dc);
     slot[0] = d * g * i * (1.0f - i);
     slot[hidden] = d * old * f * (1.0f - f);
     slot[2 * hidden] = d * i * (1.0f - g * g);
     slot[3 * hidden] = dh * c * o * (1.0f - o);
-    grad[at] = 0.0f;
+    on[j] = 0.0f;
+    on[hidden + j] = d * f;
+}
+
+// What the prefixes that go on from inner ones hand back to them: the gradients of the product, from the slots, and the direct ones.
+// `from` is the first of `count` inner prefixes, `first` the first prefix of `direct`.
+KERNEL sum_children(float *products, float *grads, const float *slots, const float *direct, const uint *children, uint from,
+                    uint count, uint first, uint all, uint slots_wide, uint row) {
+    ELEMENT(at, count * (all + row));
+    const uint p = from + at / (all + row), j = at % (all + row);
+    const bool product = j < all;
+    const uint column = product ? j : j - all;
+    float sum = 0.0f;
+    for (uint x = children[p]; x < children[p + 1]; x++)
+        sum += product ? slots[(ulong64)x * slots_wide + column] : direct[(ulong64)(x - first) * row + column];
+    if (product)
+        products[(ulong64)p * all + column] = sum;
+    else
+        grads[(ulong64)p * row + column] = sum;
 }
 
 // out (tokens, gates · hidden): the gates' gradients of each token, summed over its places. A GRU's third input gate is its

@@ -9,6 +9,7 @@ pub mod leak;
 
 mod captions;
 mod fingerprint;
+mod layout;
 mod npy;
 mod parallel;
 mod paths;

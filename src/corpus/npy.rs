@@ -5,7 +5,7 @@ use std::path::Path;
 
 use half::f16;
 
-use super::features::{Layout, Number};
+use super::layout::{Layout, Number};
 use crate::write::write_whole_with;
 use crate::{Error, Result};
 

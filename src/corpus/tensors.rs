@@ -4,7 +4,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 
-use super::features::{Layout, Number};
+use super::layout::{Layout, Number};
 use crate::{Error, Result};
 
 /// Reads the header at the start of `bytes`, the whole file.

@@ -133,7 +133,7 @@ drain() {
 "$tinyglot" sweep sweep.toml --out out --slurm --threads 1 --jobs 2
 drain
 count() {
-    grep -c "\"status\":\"$1\"" out/results.jsonl || true
+    grep -c "\"status\":\"$1\"" "${2:-out}/results.jsonl" || true
 }
 [ "$(count done)" = 2 ] || fail "2 trials should be done: $(cat out/slurm/*.txt)"
 [ "$(count failed)" = 2 ] || fail "2 trials should have failed"
@@ -146,4 +146,20 @@ drain
 [ "$(count done)" = 3 ] || fail "3 trials should be done: $(cat out/slurm/*.txt)"
 ! "$tinyglot" sweep sweep.toml --out out --retries 0 --threads 1 || fail "three trials fail"
 [ -s out/report.html ] || fail "there is no report"
-echo "OK: a sweep ran as a Slurm job array"
+
+# With a halving, a job array for each rung, each after the last.
+cat > halving.toml << 'END'
+base = "config.toml"
+[axes]
+"embedding.top_k" = [0, 10, 20, 30]
+[halving]
+rungs = [1, 2]
+keep = 0.5
+END
+"$tinyglot" sweep halving.toml --out halved --slurm --threads 1
+[ "$(squeue --noheader --array --format=%A | wc -l)" -gt 4 ] || fail "one array for each rung: $(squeue)"
+drain
+[ "$(count done halved)" = 1 ] || fail "1 trial should be done: $(cat halved/slurm/*.txt)"
+[ "$(count dropped halved)" = 3 ] || fail "3 trials should be dropped: $(cat halved/slurm/*.txt)"
+"$tinyglot" sweep halving.toml --out halved --threads 1 | grep -q done || fail "all that could is done"
+echo "OK: sweeps ran as Slurm job arrays"

@@ -50,7 +50,7 @@ pub struct Args {
     /// Trials wait until there is enough for them; one that needs more than there is at all is refused.
     #[arg(long, value_name = "GB")]
     pub memory: Option<f64>,
-    /// Run one trial, counted from 0
+    /// Run one trial, counted from 0; with `[halving]` to the rung at which others are waited for
     #[arg(long, value_name = "N", conflicts_with = "jobs")]
     pub index: Option<usize>,
     /// Write DIR/slurm.sh, a job array with a task for each trial, and submit it
@@ -84,11 +84,6 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     if args.slurm || args.kubernetes.is_some() {
         return hand_over(&args, &plan, &folder, terminal);
     }
-    if args.index.is_some() && plan.halving.is_some() {
-        return Err(Error::usage("a sweep with `[halving]` compares its trials, so none can be run alone")
-            .at(&args.sweep)
-            .hint("take `[halving]` out, or leave `--index` out"));
-    }
     let places: Vec<usize> = match args.index {
         None => (0..plan.trials.len()).collect(),
         Some(index) if index < plan.trials.len() => vec![index],
@@ -97,23 +92,23 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
             return Err(Error::usage(what).at(&args.sweep).hint("`--dry-run` lists the trials, from 0 on"));
         }
     };
-    let rows = work(&args, &plan, &places, &folder, terminal)?;
+    let (rows, waits) = work(&args, &plan, &places, &folder, terminal)?;
     let chosen: Vec<&Row> = places.iter().map(|&place| &rows[place]).collect();
     if args.index.is_none() {
         stdout::print(&table(&rows))?;
         terminal.say(&format!("report: {}", report::write_sweep(&path)?.display()));
     }
-    ended(&chosen, &path)
+    ended(&chosen, waits, &path)
 }
 
-/// Runs the trials and tells how they go.
+/// Runs the trials and tells how they go; whether they wait for others at a rung of the halving.
 fn work(
     args: &Args,
     plan: &Plan,
     places: &[usize],
     folder: &SweepFolder,
     terminal: &Terminal,
-) -> Result<Vec<Row>> {
+) -> Result<(Vec<Row>, bool)> {
     let threads = rayon::current_num_threads();
     let local = Local {
         jobs: jobs(args),
@@ -137,6 +132,7 @@ fn work(
         }
     }
     interrupt::watch()?;
+    let mut waits = false;
     let mut bar = Progress::new(terminal, "trials", places.len() as u64).resumed_at(done);
     let rows = local::run(plan, places, folder, &local, interrupt::flag(), &mut |event| match event {
         Event::Began { trial, attempt } => {
@@ -153,20 +149,26 @@ fn work(
             let next = if again { "it is tried again" } else { "it is given up" };
             terminal.warn(&format!("`{}` ({}) failed, {next}: {error}", trial.title(), trial.id));
         }
-        Event::Rung { epoch, kept, of } => {
+        Event::Rung { epoch, kept, of, dropped } => {
             terminal.say(&format!("after epoch {epoch}, {kept} of {of} trials go on"));
-            bar.advance((of - kept) as u64);
+            bar.advance(dropped as u64);
+        }
+        Event::Waits { epoch, trials } => {
+            waits = true;
+            terminal.say(&format!(
+                "{trials} other trials have not come to epoch {epoch}: when they have, the same command goes on"
+            ));
         }
         Event::Elsewhere { trials } => {
             terminal.say(&format!("waiting for {trials} trials that another process works on"));
         }
     })?;
     bar.finish();
-    Ok(rows)
+    Ok((rows, waits))
 }
 
-/// An error where not all is done.
-fn ended(rows: &[&Row], path: &Path) -> Result<()> {
+/// An error where not all is done that could be.
+fn ended(rows: &[&Row], waits: bool, path: &Path) -> Result<()> {
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
     let (done, failed) = (count(Status::Done), count(Status::Failed));
     if failed > 0 {
@@ -175,7 +177,7 @@ fn ended(rows: &[&Row], path: &Path) -> Result<()> {
             "`results.csv` says why, `trials/ID/log.txt` has all they said; the same command tries them again",
         ));
     }
-    if done + count(Status::Dropped) < rows.len() {
+    if done + count(Status::Dropped) < rows.len() && !waits {
         let what = format!("stopped with {done} of {} trials done", rows.len());
         return Err(Error::run(what).at(path).hint("the same command goes on from there"));
     }
@@ -251,13 +253,6 @@ fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> 
 
 /// Writes, and for Slurm submits, what runs the trials elsewhere.
 fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> Result<()> {
-    if plan.halving.is_some() {
-        return Err(Error::usage(
-            "a sweep with `[halving]` compares its trials, so they cannot be tasks of their own",
-        )
-        .at(&args.sweep)
-        .hint("take `[halving]` out, or run the sweep on one machine"));
-    }
     let full = |path: &Path| std::path::absolute(path).map_err(|e| Error::reading(path, e));
     let (file, out) = (full(&args.sweep)?, full(&folder.path)?);
     let mut inside = vec![file.clone(), out.clone()];
@@ -306,12 +301,19 @@ fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal
         out: out.clone(),
     };
     folder.write_results(&plan.trials)?;
+    // From rung to rung, and to the end.
+    let rounds = plan.halving.as_ref().map_or(1, |halving| halving.rungs.len() + 1);
     match &args.kubernetes {
         Some(image) => {
             let here = Path::new(".").canonicalize().map_err(|e| Error::reading(Path::new("."), e))?;
             let job = cluster::kubernetes_job(&tasks, image, &here, &inside)?;
             let path = out.join("job.yaml");
             write_whole(&path, job.as_bytes())?;
+            if rounds > 1 {
+                terminal.say(&format!(
+                    "the job brings trials to the next rung of `[halving]`: apply it {rounds} times, each when the last is complete"
+                ));
+            }
             stdout::print(&format!("{}\n", path.display()))
         }
         None => {
@@ -319,13 +321,26 @@ fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal
             let logs = out.join("slurm");
             std::fs::create_dir_all(&logs).map_err(|e| Error::writing(&logs, e))?;
             write_whole(&path, cluster::slurm_script(&tasks).as_bytes())?;
-            match cluster::submit(&path)? {
-                Some(said) => terminal.say(&said),
-                None => terminal.say("there is no `sbatch` here: submit the script where there is"),
-            }
+            submit(&path, rounds, terminal)?;
             stdout::print(&format!("{}\n", path.display()))
         }
     }
+}
+
+/// Submits a script so many times, each to begin when the last has ended.
+fn submit(script: &Path, rounds: usize, terminal: &Terminal) -> Result<()> {
+    let mut last = None;
+    for _ in 0..rounds {
+        last = cluster::submit(script, last.as_deref())?;
+        let Some(job) = &last else {
+            let times =
+                if rounds > 1 { format!(" {rounds} times, one after the other") } else { String::new() };
+            terminal.say(&format!("there is no `sbatch` here: submit the script where there is{times}"));
+            return Ok(());
+        };
+        terminal.say(&format!("submitted as job {job}"));
+    }
+    Ok(())
 }
 
 /// The results for people.

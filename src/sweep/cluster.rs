@@ -61,19 +61,22 @@ pub fn slurm_script(tasks: &Tasks) -> String {
     )
 }
 
-/// Submits a script. What `sbatch` says; nothing, where there is no `sbatch`.
+/// Submits a script, to begin when the job `after` has ended. The new job's number; nothing, where there is no `sbatch`.
 ///
 /// # Errors
 /// Run, with what `sbatch` says against it.
-pub fn submit(script: &Path) -> Result<Option<String>> {
-    let output = match Command::new("sbatch").arg(script).output() {
+pub fn submit(script: &Path, after: Option<&str>) -> Result<Option<String>> {
+    let mut command = Command::new("sbatch");
+    command.arg("--parsable").args(after.map(|job| format!("--dependency=afterany:{job}")));
+    let output = match command.arg(script).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::run("`sbatch` cannot be started").because(error)),
     };
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
     if output.status.success() {
-        return Ok(Some(said(&output.stdout)));
+        // On a cluster of several its name follows.
+        return Ok(Some(said(&output.stdout).split(';').next().unwrap_or_default().to_string()));
     }
     Err(Error::run(format!("`sbatch` refused the job: {}", said(&output.stderr)))
         .at(script)

@@ -4,22 +4,41 @@ use super::Plan;
 use super::folder::{Status, SweepFolder};
 use crate::Result;
 
-/// Those of `places` that go on from rung `number`, in the plan's order; the others are dropped. Trials that failed before
-/// it neither go on nor count.
+/// What is known at a rung.
+#[derive(Debug, PartialEq)]
+pub(super) enum Decision {
+    /// So many trials are still on their way to it.
+    Waits(usize),
+    /// The places of those that go on, in the plan's order.
+    Kept(Vec<usize>),
+}
+
+/// Which of `places` go on from rung `number`. Trials that failed before it neither go on nor count. Of `mine` the others are
+/// marked as dropped: each process writes the states of the trials that it works on.
 ///
-/// It follows from the scores at the rung alone, so a sweep that was stopped decides as it did before.
-pub(super) fn kept(plan: &Plan, places: &[usize], folder: &SweepFolder, number: usize) -> Result<Vec<usize>> {
+/// It follows from the scores at the rung alone, so a sweep that was stopped, and every machine of several, decides the same.
+pub(super) fn decide(
+    plan: &Plan,
+    places: &[usize],
+    mine: &[usize],
+    folder: &SweepFolder,
+    number: usize,
+) -> Result<Decision> {
     let keep = plan.halving.as_ref().map_or(1.0, |halving| halving.keep);
-    let mut scores = Vec::new();
+    let (mut scores, mut waits) = (Vec::new(), 0);
     for &place in places {
         let trial = &plan.trials[place];
         let state = folder.trial(&trial.id).state(trial)?;
-        if let Some(&score) = state.rungs.get(number) {
-            scores.push((place, score));
+        match state.rungs.get(number) {
+            Some(&score) => scores.push((place, score)),
+            None => waits += usize::from(state.status != Status::Failed),
         }
     }
+    if waits > 0 {
+        return Ok(Decision::Waits(waits));
+    }
     let kept = best(&scores, keep);
-    for &(place, _) in &scores {
+    for &(place, _) in scores.iter().filter(|(place, _)| mine.contains(place)) {
         let trial = &plan.trials[place];
         let trial_folder = folder.trial(&trial.id);
         let mut state = trial_folder.state(trial)?;
@@ -32,7 +51,7 @@ pub(super) fn kept(plan: &Plan, places: &[usize], folder: &SweepFolder, number: 
         state.status = status;
         trial_folder.write_state(&state)?;
     }
-    Ok(kept)
+    Ok(Decision::Kept(kept))
 }
 
 /// The places of the best share, rounded up; of equal scores the first.

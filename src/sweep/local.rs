@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::child::{Ended, Start, Work};
 use super::folder::SweepFolder;
+use super::halving::{self, Decision};
 use super::results::Row;
-use super::{Plan, Trial, halving};
+use super::{Plan, Trial};
 use crate::Result;
 
 /// How trials are run.
@@ -41,11 +42,18 @@ pub enum Event<'a> {
         trial: &'a Trial,
         row: &'a Row,
     },
-    /// The trials that go on from a rung of the halving, after so many epochs, of so many.
+    /// The trials that go on from a rung of the halving, after so many epochs, of so many; of those worked on here, so many do
+    /// not.
     Rung {
         epoch: usize,
         kept: usize,
         of: usize,
+        dropped: usize,
+    },
+    /// Trials that are run elsewhere have not come to the rung yet: nothing more can be done here.
+    Waits {
+        epoch: usize,
+        trials: usize,
     },
     /// A trial failed; `again` when it is tried another time.
     Failed {
@@ -64,7 +72,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Looks between two tries at trials that another process works on.
 const TRY_EVERY: usize = 40;
 
-/// Runs the trials at `places` of the plan that are not done, rung by rung where there is a halving; gives the rows of all.
+/// Runs the trials at `places` of the plan that are not done, rung by rung where there is a halving; gives the rows of all. At a
+/// rung all trials of the plan are compared; where some have not come to it, these here stop.
 ///
 /// When `stop` is raised, trials save and stop, and what is left stays for another time.
 ///
@@ -86,15 +95,22 @@ pub fn run(
         }
     }
     folder.write_results(&plan.trials)?;
-    let mut left = places.to_vec();
+    let (mut left, mut all): (Vec<usize>, Vec<usize>) = (places.to_vec(), (0..plan.trials.len()).collect());
     let rungs = plan.halving.as_ref().map(|halving| halving.rungs.clone()).unwrap_or_default();
     for (number, &epoch) in rungs.iter().enumerate() {
         if !work(plan, &left, folder, local, Some((number, epoch)), stop, tell)? {
             return folder.write_results(&plan.trials);
         }
-        let of = left.len();
-        left = halving::kept(plan, &left, folder, number)?;
-        tell(Event::Rung { epoch, kept: left.len(), of });
+        let (of, here) = (all.len(), left.len());
+        match halving::decide(plan, &all, &left, folder, number)? {
+            Decision::Kept(kept) => all = kept,
+            Decision::Waits(trials) => {
+                tell(Event::Waits { epoch, trials });
+                return folder.write_results(&plan.trials);
+            }
+        }
+        left.retain(|place| all.contains(place));
+        tell(Event::Rung { epoch, kept: all.len(), of, dropped: here - left.len() });
     }
     work(plan, &left, folder, local, None, stop, tell)?;
     folder.write_results(&plan.trials)

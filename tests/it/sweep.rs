@@ -388,8 +388,6 @@ fn halving_drops_the_worse_trials_and_trains_the_best_as_ever() {
     assert_same(&trial(&place, winner).join("run"), &plain);
     went_well(&sweep(&place, &[]));
     assert_eq!(rows(&place), found, "again decides as before and does nothing");
-    let ran = sweep(&place, &["--index", "0"]);
-    assert_eq!(ran.status, Some(2), "{}", ran.stderr);
 
     write(&place, &format!("set = {{ train.epochs = 2 }}\n{axes}{halving}"));
     let ran = sweep(&place, &[]);
@@ -480,4 +478,50 @@ fn a_job_array_and_an_indexed_job_name_the_trials_that_are_left() {
     went_well(&ended(task.expect("the shell starts")));
     let status: Vec<_> = rows(&place).iter().map(|row| row["status"].as_str().unwrap().to_string()).collect();
     assert_eq!(status, ["pending", "done", "done"]);
+}
+
+#[test]
+fn halving_on_several_machines_decides_as_on_one() {
+    let text = "set = { train.epochs = 3 }\n[axes]\n'embedding.top_k' = [0, 10, 20, 30]\n";
+    let text = format!("{text}[halving]\nrungs = [1, 2]\nkeep = 0.5\n");
+    let (one, several) = (place(&text), place(&text));
+    went_well(&sweep(&one, &["--jobs", "2"]));
+    let status = |row: &Value| row["status"].as_str().expect("a status").to_string();
+    for round in 0..3 {
+        for index in 0..4 {
+            let ran = sweep(&several, &["--index", &index.to_string()]);
+            went_well(&ran);
+            if round == 0 && index < 3 {
+                let left = 3 - index;
+                let said = format!("{left} other trials have not come to epoch 1");
+                assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+            }
+        }
+    }
+    let found = rows(&several);
+    assert_eq!(found.iter().filter(|row| status(row) == "done").count(), 1);
+    for (a, b) in rows(&one).iter().zip(&found) {
+        assert_eq!((status(a), &a["rungs"], &a["test"]), (status(b), &b["rungs"], &b["test"]));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn slurm_is_asked_for_a_job_a_rung_each_after_the_last() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = place("seeds = [0, 1]\n[halving]\nrungs = [1]\nkeep = 0.5\n");
+    let (asked, sbatch) = (place.path().join("asked"), place.path().join("sbatch"));
+    // Its jobs have the numbers 1, 2, …
+    let stub = format!("#!/bin/sh\necho \"$@\" >> '{0}'\necho $(wc -l < '{0}')\\;here\n", asked.display());
+    fs::write(&sbatch, stub).expect("written");
+    fs::set_permissions(&sbatch, fs::Permissions::from_mode(0o755)).expect("allowed");
+    let mut command = tinyglot();
+    let path = format!("{}:/usr/bin:/bin", place.path().display());
+    let ran =
+        ended(command.args(arguments(&place, &["--slurm"])).env("PATH", path).output().expect("it starts"));
+    went_well(&ran);
+    let script = ran.stdout.trim();
+    let expected = format!("--parsable {script}\n--parsable --dependency=afterany:1 {script}\n");
+    assert_eq!(fs::read_to_string(&asked).expect("asked"), expected);
+    assert!(ran.stderr.contains("submitted as job 2"), "{}", ran.stderr);
 }

@@ -17,10 +17,11 @@ use crate::config::{
 };
 use crate::device::{Dev, Matrix, Scalar};
 use crate::embedding::Scorer;
-use crate::embedding::kmeans::{spherical, unit};
+use crate::embedding::kmeans::spherical;
 use crate::image::Init;
 use crate::loss::{Contrast, combined, contrast};
 use crate::ops::choose::{Choice, choose, unit_keys};
+use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
@@ -173,7 +174,7 @@ fn first_latents(
     let mut init = Init::new(seed);
     if from == LatentInit::Random {
         let mut start = init.uniform(count * width, 1.0);
-        start.chunks_mut(width).for_each(unit);
+        start.chunks_mut(width).for_each(unit_row);
         return start;
     }
     let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new() };

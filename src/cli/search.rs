@@ -9,25 +9,29 @@ use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::corpus::{Features, read_ids};
-use crate::run::{self, Found};
+use crate::eval::joined;
+use crate::run::{self, Found, Retriever};
 use crate::{Error, Result};
 
 /// Find the pictures that fit a query
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without a query on the command line, queries come from standard input, one a line. The gallery may be larger than memory.
+With several languages each query is given once in each of them, in their order, and their vectors are joined: weighted as the
+run's evaluation found best (`Weighted` of its consistency), or alike where it has none.
 With --json each query gives one line: {\"query\": …, \"language\": …, \"hits\": [{\"id\": …, \"row\": …, \"score\": …}]}.
 
 Examples:
   tinyglot search RUN --language de --gallery features.npy \"ein Hund am Strand\" \"zwei Frauen\"
+  tinyglot search RUN --language en,de --gallery features.npy \"two women\" \"zwei Frauen\"
   tinyglot search RUN --language en --gallery features.npy --ids ids.txt -k 3 < queries.txt")]
 pub struct Args {
     /// Folder of the run
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Language of the queries, e.g. de
-    #[arg(long, value_name = "CODE")]
-    pub language: String,
+    /// Language of the queries, e.g. de; several, e.g. en,de, for queries that are given in each
+    #[arg(long, value_name = "CODE", required = true, value_delimiter = ',')]
+    pub language: Vec<String>,
     /// Features of the pictures to search, .npy or .safetensors
     #[arg(long, value_name = "FILE")]
     pub gallery: PathBuf,
@@ -47,7 +51,7 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let mut run = run::open(&args.run, &[])?;
-    let language = run.language(&args.language)?;
+    let languages = args.language.iter().map(|code| run.language(code)).collect::<Result<Vec<usize>>>()?;
     let gallery = Features::open(std::slice::from_ref(&args.gallery))?;
     run.check_width(&gallery)?;
     let ids = ids(&args, &gallery)?;
@@ -57,20 +61,57 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
             return Err(Error::usage(what).hint("say what the picture shows"));
         }
         None if args.queries.is_empty() => sentences::from_stdin()?,
-        None => args.queries,
+        None => args.queries.clone(),
     };
-    let vectors = sentences::embedded(&*run, language, &queries, terminal);
+    if !queries.len().is_multiple_of(languages.len()) {
+        let what =
+            format!("{} queries are not the same ones in {} languages", queries.len(), languages.len());
+        return Err(
+            Error::usage(what).hint("give each query once in each language, in the order of `--language`")
+        );
+    }
+    let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
+    let vectors = vectors(&*run, &args.language, &languages, &queries, terminal)?;
     let found = run.search(&gallery, &vectors, args.k.get())?;
     let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
     stdout::write(|out| {
         for (query, found) in queries.iter().zip(&found) {
             match args.json {
                 true => writeln!(out, "{}", line(query, &args.language, found, &name))?,
-                false => write!(out, "{}", table(query, found, &name))?,
+                false => write!(out, "{}", table(&query.join(" | "), found, &name))?,
             }
         }
         Ok(())
     })
+}
+
+/// A vector for each query. `queries`: each in every language.
+fn vectors(
+    run: &dyn Retriever,
+    codes: &[String],
+    languages: &[usize],
+    queries: &[&[String]],
+    terminal: &Terminal,
+) -> Result<Vec<f32>> {
+    let by_language: Vec<Vec<f32>> = (0..)
+        .zip(languages)
+        .map(|(n, &language)| {
+            let texts: Vec<String> = queries.iter().map(|query: &&[String]| query[n].clone()).collect();
+            sentences::embedded(run, language, &texts, terminal)
+        })
+        .collect();
+    if let [one] = &by_language[..] {
+        return Ok(one.clone());
+    }
+    let fitted = run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights);
+    let of = |code: &String| fitted.as_ref()?.iter().find(|(language, _)| language == code).map(|(_, w)| *w);
+    let weights: Option<Vec<f32>> = codes.iter().map(of).collect();
+    let weights = weights.unwrap_or_else(|| {
+        terminal.say("no evaluation of the run weighs these languages: they count alike");
+        vec![1.0; codes.len()]
+    });
+    let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
+    Ok(joined(&by_language, &weights, run.joint()))
 }
 
 fn ids(args: &Args, gallery: &Features) -> Result<Option<Vec<String>>> {
@@ -85,9 +126,19 @@ fn ids(args: &Args, gallery: &Features) -> Result<Option<Vec<String>>> {
     }
 }
 
-fn line(query: &str, language: &str, found: &[Found], name: &dyn Fn(u32) -> String) -> serde_json::Value {
+fn line(
+    query: &[String],
+    languages: &[String],
+    found: &[Found],
+    name: &dyn Fn(u32) -> String,
+) -> serde_json::Value {
     let hit = |f: &Found| json!({"id": name(f.row), "row": f.row, "score": f.score});
-    json!({"query": query, "language": language, "hits": found.iter().map(hit).collect::<Vec<_>>()})
+    let plain = |texts: &[String]| match texts {
+        [one] => json!(one),
+        several => json!(several),
+    };
+    let hits: Vec<_> = found.iter().map(hit).collect();
+    json!({"query": plain(query), "language": plain(languages), "hits": hits})
 }
 
 /// The query, then rank, cosine and id of each picture.

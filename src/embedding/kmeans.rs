@@ -1,5 +1,6 @@
 //! Spherical k-means: the start of the latent vocabulary.
 
+use crate::ops::linear::unit_row;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ pub fn spherical(points: &[f32], width: usize, k: usize, iterations: usize, seed
     if k >= n {
         let mut centres = points.to_vec();
         centres.extend((0..(k - n) * width).map(|_| rng.random::<f32>() - 0.5));
-        centres.chunks_mut(width).for_each(unit);
+        centres.chunks_mut(width).for_each(unit_row);
         return centres;
     }
     let mut order: Vec<usize> = (0..n).collect();
@@ -42,7 +43,7 @@ pub fn spherical(points: &[f32], width: usize, k: usize, iterations: usize, seed
             let p = far.next().expect("fewer centres than points");
             sums[c * width..(c + 1) * width].copy_from_slice(&points[p * width..(p + 1) * width]);
         }
-        sums.chunks_mut(width).for_each(unit);
+        sums.chunks_mut(width).for_each(unit_row);
         centres = sums;
     }
     centres
@@ -72,14 +73,6 @@ pub fn nearest(points: &[f32], centres: &[f32], width: usize) -> (Vec<u32>, Vec<
         .unzip()
 }
 
-/// Scales a vector to unit length; a zero vector stays zero.
-pub fn unit(x: &mut [f32]) {
-    let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if length > 0.0 {
-        x.iter_mut().for_each(|x| *x /= length);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +86,7 @@ mod tests {
                 p
             })
             .collect();
-        points.chunks_mut(3).for_each(unit);
+        points.chunks_mut(3).for_each(unit_row);
         points
     }
 

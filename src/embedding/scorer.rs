@@ -1,7 +1,8 @@
 //! Which latent token a word belongs to, predicted from its FastText vector; also for words never seen in training.
 
-use super::kmeans::{nearest, unit};
+use super::kmeans::nearest;
 use crate::config::Precision;
+use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::tape::{data, matrix};
 use dfdx::prelude::*;
@@ -27,7 +28,7 @@ impl Scorer {
     pub fn project(&self, language: usize, vectors: &[f32]) -> Vec<f32> {
         let layer = &self.layers[language];
         let mut y = self.map(language, vectors);
-        y.chunks_mut(layer.weight.shape().0).for_each(unit);
+        y.chunks_mut(layer.weight.shape().0).for_each(unit_row);
         y
     }
 

@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use consistency::{Combiner, Consistency, ParallelScores};
+pub use consistency::{Consistency, ParallelScores, joined};
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
 

@@ -85,7 +85,7 @@ fn start(lessons: &Lessons, words: &NewWords, width: usize) -> Result<LinearWeig
             if target.iter().all(|&t| t == 0.0) {
                 continue;
             }
-            crate::embedding::kmeans::unit(&mut target);
+            crate::ops::linear::unit_row(&mut target);
             let mut sum = vec![0.0; words.width];
             for &w in ids {
                 let row = &words.table[w as usize * words.width..][..words.width];

@@ -7,8 +7,8 @@ use super::Work;
 use crate::batch::{CaptionIndex, Captions, derive};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::Slot;
-use crate::embedding::kmeans::unit;
 use crate::inference::{embed_features, embed_features_with_noise, embed_sentences};
+use crate::ops::linear::unit_row;
 use crate::run::Run;
 use crate::words::{Segmenter, Vocabulary};
 use crate::{Error, Result};
@@ -68,7 +68,7 @@ impl<'a> KnownWords<'a> {
                 out.iter_mut().zip(row).for_each(|(o, x)| *o += x);
             }
         }
-        unit(out);
+        unit_row(out);
     }
 }
 

@@ -7,7 +7,7 @@ use super::Work;
 use crate::Result;
 use crate::config::Precision;
 use crate::embedding::hybrid::OwnWords;
-use crate::embedding::kmeans::unit;
+use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::matmul::{View, matmul};
 use crate::ops::rows::{Table, lookup};
@@ -92,7 +92,7 @@ pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Wor
     let width = tokens.width;
     let count = mapped.len() / width;
     let mut unit_length = mapped.to_vec();
-    unit_length.chunks_mut(width).for_each(unit);
+    unit_length.chunks_mut(width).for_each(unit_row);
     let vectors = tokens.near(&unit_length, work);
     let pca = Pca::fit(count, width, &vectors, to)?;
     let mut words = vec![0.0; count * to];
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn words_start_at_the_vectors_of_their_translations() {
         let mut keys = noise(20 * 8, 1);
-        keys.chunks_mut(8).for_each(unit);
+        keys.chunks_mut(8).for_each(unit_row);
         let tokens = KnownTokens { width: 8, keys: keys.clone(), vectors: noise(20 * 8, 2) };
         let mut work = Work::none();
         let near = tokens.near(&keys, &mut work);

@@ -120,6 +120,14 @@ pub fn similarity<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Ma
     })
 }
 
+/// One row at unit length; zeros stay.
+pub fn unit_row(x: &mut [f32]) {
+    let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if length > 0.0 {
+        x.iter_mut().for_each(|x| *x /= length);
+    }
+}
+
 /// Each row divided by its length (Euclidean norm); a row shorter than 1e-12 is divided by that.
 pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
     on_gpu!(|gpu| gpu.unit_rows(x));

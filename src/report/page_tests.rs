@@ -18,11 +18,12 @@ fn evaluation(names: &[&str]) -> Evaluation {
 }
 
 fn consistency() -> Consistency {
-    let n = 12;
-    let scores = |shift: usize| (0..n * n).map(|at| ((at * 7 + shift) % 13) as f32 / 40.0).collect();
-    let languages = vec!["en".into(), HOSTILE.into()];
-    let data = ParallelScores::from_scores(languages, n, (0..n as u32).collect(), vec![scores(0), scores(5)]);
-    let data = data.unwrap();
+    let (n, width) = (12usize, 5);
+    let rows =
+        |shift: usize| (0..n * width).map(|at| ((at * 7 + shift) % 13) as f32 / 40.0).collect::<Vec<_>>();
+    let sentences = [("en".to_string(), rows(0)), (HOSTILE.to_string(), rows(5))];
+    let image_of: Vec<u32> = (0..n as u32).collect();
+    let data = ParallelScores::new(&sentences, &image_of, &rows(3), width).unwrap();
     Consistency::measure(&ConsistencyConfig::default(), &TripletConfig::default(), &data, &data, 1).unwrap()
 }
 

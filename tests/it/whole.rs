@@ -164,6 +164,30 @@ fn search_takes_queries_as_arguments_and_prints_a_table() {
 }
 
 #[test]
+fn a_query_in_several_languages_is_one_query() {
+    let (made, gallery) = (MADE.run(), MADE.gallery());
+    let ends = ["--gallery", text(&gallery), "-k", "3", "--json"];
+    let search = |languages: &str, queries: &[&str]| -> Vec<Value> {
+        let ran = run(&[&["search", text(&made), "--language", languages], &ends[..], queries].concat());
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let both = search("en,de", &["a red circle", "ein roter Kreis", "two houses", "zwei Häuser"]);
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[1]["query"], serde_json::json!(["two houses", "zwei Häuser"]));
+    assert_eq!(both[1]["language"], serde_json::json!(["en", "de"]));
+    // The same sentence twice is that sentence.
+    let (twice, once) = (search("en,en", &["a red circle", "a red circle"]), search("en", &["a red circle"]));
+    for (a, b) in twice[0]["hits"].as_array().unwrap().iter().zip(once[0]["hits"].as_array().unwrap()) {
+        assert_eq!(a["id"], b["id"]);
+        assert!((a["score"].as_f64().unwrap() - b["score"].as_f64().unwrap()).abs() < 1e-5);
+    }
+    let (first, second) = ("a red circle", "ein roter Kreis");
+    let odd = [&["search", text(&made), "--language", "en,de"], &ends[..], &[first, second, first]].concat();
+    crate::corpus::refused(&odd, 2, &["3 queries are not the same ones in 2 languages"]);
+}
+
+#[test]
 fn a_query_of_unknown_words_is_warned_of() {
     let (made, gallery) = (MADE.run(), MADE.gallery());
     let arguments = ["search", text(&made), "--language", "de", "--gallery", text(&gallery), "-k", "1"];

@@ -100,8 +100,6 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsistencyConfig {
-    /// What joins the languages' scores where a query comes in several; evaluation shows all three side by side.
-    pub method: ConsistencyMethod,
     /// Hidden units of CLC-C.
     pub hidden: usize,
     /// Full-batch iterations.
@@ -112,26 +110,8 @@ pub struct ConsistencyConfig {
 
 impl Default for ConsistencyConfig {
     fn default() -> Self {
-        ConsistencyConfig {
-            method: ConsistencyMethod::Network,
-            hidden: 32,
-            iterations: 30,
-            learning_rate: 0.01,
-            init: ConsistencyInit::Equal,
-        }
+        ConsistencyConfig { hidden: 32, iterations: 30, learning_rate: 0.01, init: ConsistencyInit::Equal }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ConsistencyMethod {
-    /// The mean of the languages' scores (CLC-A).
-    Mean,
-    /// The two-layer network (CLC-C).
-    #[default]
-    Network,
-    /// One weight per language at the best of a convex softmax loss.
-    Weighted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,9 @@
 //! Cross-lingual consistency: one query in several languages, their scores joined into one (Burns et al. 2020, 3.4).
 //!
 //! CLC-A is the mean of the scores. CLC-C is a small network fitted on the validation split ([`network`]). Its equal
-//! start leaves it one weight per language, so [`weighted`] fits such weights directly, to the best of a convex loss.
+//! start leaves it one weight per language, so [`weighted`] fits such weights directly, to the best of a convex loss, and
+//! joins the sentences' vectors instead of their scores: a sum of unit vectors is the shorter the less they agree, which
+//! makes the scores of different queries incomparable where pictures look for theirs.
 
 pub mod network;
 pub mod triplet;
@@ -14,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::ordered;
 use super::recall::{Retrieval, Standing, best_own};
 use super::similarity::{Kernel, check_finite};
-use crate::config::{ConsistencyConfig, ConsistencyMethod, TripletConfig};
+use crate::config::{ConsistencyConfig, TripletConfig};
+use crate::ops::linear::unit_row;
 use crate::{Error, Result};
 use network::Network;
 use weighted::Weighted;
@@ -25,7 +28,10 @@ pub struct ParallelScores {
     languages: Vec<String>,
     images: usize,
     image_of: Vec<u32>,
-    scores: Vec<Vec<f32>>, // for each language (queries, images)
+    scores: Vec<Vec<f32>>,    // for each language (queries, images)
+    sentences: Vec<Vec<f32>>, // for each language (queries, width)
+    pictures: Vec<f32>,       // (images, width)
+    width: usize,
 }
 
 impl ParallelScores {
@@ -44,6 +50,7 @@ impl ParallelScores {
                 images.len()
             )));
         }
+        let images_len = images.len() / width;
         check_finite(images, width, "picture")?;
         let kernel = Kernel::detect();
         let mut scores = Vec::with_capacity(sentences.len());
@@ -58,31 +65,16 @@ impl ParallelScores {
             check_finite(rows, width, &format!("`{language}` query"))?;
             scores.push(kernel.matrix(rows, images, width));
         }
-        let languages = sentences.iter().map(|(language, _)| language.clone()).collect();
-        ParallelScores::from_scores(languages, images.len() / width, image_of.to_vec(), scores)
-    }
-
-    /// From ready scores, for each language (queries, images).
-    pub fn from_scores(
-        languages: Vec<String>,
-        images: usize,
-        image_of: Vec<u32>,
-        scores: Vec<Vec<f32>>,
-    ) -> Result<ParallelScores> {
-        if languages.is_empty() || image_of.is_empty() {
+        if sentences.is_empty() || image_of.is_empty() {
             return Err(Error::data("consistency needs queries in at least one language")
                 .hint("set `data.parallel` to captions that are translations of each other"));
         }
-        if let Some(q) = image_of.iter().position(|&i| i as usize >= images) {
-            return Err(Error::data(format!("query {q} speaks of picture {} of {images}", image_of[q])));
+        if let Some(q) = image_of.iter().position(|&i| i as usize >= images_len) {
+            return Err(Error::data(format!("query {q} speaks of picture {} of {images_len}", image_of[q])));
         }
-        if scores.len() != languages.len() || scores.iter().any(|s| s.len() != image_of.len() * images) {
-            return Err(Error::data("the languages' scores differ in number"));
-        }
-        for (language, scores) in languages.iter().zip(&scores) {
-            check_finite(scores, images, &format!("`{language}` score"))?;
-        }
-        Ok(ParallelScores { languages, images, image_of, scores })
+        let (languages, sentences) = sentences.iter().cloned().unzip();
+        let (image_of, pictures) = (image_of.to_vec(), images.to_vec());
+        Ok(ParallelScores { languages, images: images_len, image_of, scores, sentences, pictures, width })
     }
 
     pub fn languages(&self) -> &[String] {
@@ -92,6 +84,13 @@ impl ParallelScores {
     /// For each language (queries, images).
     pub fn scores(&self) -> Vec<&[f32]> {
         self.scores.iter().map(Vec::as_slice).collect()
+    }
+
+    /// The scores of the joined sentences with all pictures (queries, images); `weights` by language.
+    fn joined(&self, weights: &[f32]) -> Vec<f32> {
+        let sentences: Vec<&[f32]> = self.sentences.iter().map(Vec::as_slice).collect();
+        let joined = joined(&sentences, weights, self.width);
+        Kernel::detect().matrix(&joined, &self.pictures, self.width)
     }
 
     /// Recall of one matrix (queries, images) of scores for these queries.
@@ -119,59 +118,20 @@ impl ParallelScores {
     }
 }
 
-/// What joins the scores of several languages; kept in the run folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "lowercase")]
-pub enum Combiner {
-    /// CLC-A.
-    Mean,
-    /// CLC-C.
-    Network(Network),
-    Weighted(Weighted),
+/// Sentences in several languages as one: the weighted sum of their vectors at unit length, so that its cosine with a picture
+/// says as much as that of a single sentence, whatever the query.
+///
+/// `sentences`: for each language (queries, width); `weights`: one for each. Sentences that cancel each other are zero.
+pub fn joined(sentences: &[&[f32]], weights: &[f32], width: usize) -> Vec<f32> {
+    let mut sum = weighted_sum(weights, sentences);
+    sum.chunks_mut(width).for_each(unit_row);
+    sum
 }
 
-impl Combiner {
-    /// Fits the configured method on the validation split.
-    pub fn fit(
-        config: &ConsistencyConfig,
-        triplet: &TripletConfig,
-        validation: &ParallelScores,
-        seed: u64,
-    ) -> Combiner {
-        match config.method {
-            ConsistencyMethod::Mean => Combiner::Mean,
-            ConsistencyMethod::Network => Combiner::Network(Network::fit(config, triplet, validation, seed)),
-            ConsistencyMethod::Weighted => Combiner::Weighted(Weighted::fit(validation)),
-        }
-    }
-
-    /// Joins scores, for each language in the order of the fit, element by element.
-    pub fn combine(&self, scores: &[&[f32]]) -> Result<Vec<f32>> {
-        let expected = match self {
-            Combiner::Mean => scores.len(),
-            Combiner::Network(network) => network.languages(),
-            Combiner::Weighted(weighted) => weighted.weights.len(),
-        };
-        if scores.is_empty() || scores.len() != expected || scores.iter().any(|s| s.len() != scores[0].len())
-        {
-            return Err(Error::data(format!(
-                "scores in {} languages for a consistency module of {expected}",
-                scores.len()
-            ))
-            .hint("give the query in every language that the module was fitted on"));
-        }
-        Ok(match self {
-            Combiner::Mean => weighted_sum(&vec![1.0 / scores.len() as f32; scores.len()], scores),
-            Combiner::Network(network) => network.forward(scores),
-            Combiner::Weighted(weighted) => weighted_sum(&weighted.weights, scores),
-        })
-    }
-}
-
-fn weighted_sum(weights: &[f32], scores: &[&[f32]]) -> Vec<f32> {
-    let mut sum = vec![0.0; scores[0].len()];
-    for (&weight, scores) in weights.iter().zip(scores) {
-        sum.iter_mut().zip(*scores).for_each(|(sum, s)| *sum += weight * s);
+fn weighted_sum(weights: &[f32], rows: &[&[f32]]) -> Vec<f32> {
+    let mut sum = vec![0.0; rows[0].len()];
+    for (&weight, rows) in weights.iter().zip(rows) {
+        sum.iter_mut().zip(*rows).for_each(|(sum, x)| *sum += weight * x);
     }
     sum
 }
@@ -221,14 +181,14 @@ impl Consistency {
         let shares = weighted.weights.iter().map(|w| w / total);
         let weights = test.languages.iter().cloned().zip(shares).collect();
         let scores = test.scores();
-        let of = |combiner: Combiner| Ok(test.retrieval(&combiner.combine(&scores)?));
+        let mean = weighted_sum(&vec![1.0 / scores.len() as f32; scores.len()], &scores);
         Ok(Consistency {
             queries: test.image_of.len(),
             images: test.images,
             languages: test.languages.iter().cloned().zip(scores.iter().map(|s| test.retrieval(s))).collect(),
-            mean: of(Combiner::Mean)?,
-            network: of(Combiner::Network(network))?,
-            weighted: of(Combiner::Weighted(weighted))?,
+            mean: test.retrieval(&mean),
+            network: test.retrieval(&network.forward(&scores)),
+            weighted: test.retrieval(&test.joined(&weighted.weights)),
             weights,
         })
     }

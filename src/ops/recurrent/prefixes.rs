@@ -3,6 +3,8 @@
 //! A recurrent network's state after a prefix is the same in every sentence that begins with it, so each distinct prefix of a batch
 //! is run once. Captions begin alike ("a man in a …"), masked copies are whole up to the first masked word.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::ops::sequences::Sequences;
@@ -38,80 +40,69 @@ impl Prefixes {
     /// Sorts sentences and deals them to at most `parts` trees of about as many prefixes.
     pub fn deal(sentences: &Sequences, parts: usize) -> Vec<Prefixes> {
         let of = |s: u32| sentences.get(s as usize);
-        let mut order: Vec<u32> = (0..sentences.len() as u32).collect();
-        order.par_sort_by(|&a, &b| of(a).cmp(of(b)));
-        // How many prefixes there are up to each sentence.
-        let mut total = 0;
-        let upto: Vec<usize> = (0..order.len())
-            .map(|k| {
-                let before = k.checked_sub(1).map_or(&[][..], |before| of(order[before]));
-                let alike = before.iter().zip(of(order[k])).take_while(|(a, b)| a == b).count();
-                total += of(order[k]).len() - alike;
-                total
-            })
-            .collect();
-        let mut from = 0;
-        (1..=parts)
-            .map(|part| {
-                let to = match part == parts {
-                    true => order.len(),
-                    false => upto.partition_point(|&n| n * parts <= total * part),
-                };
-                let mine = order[from..to].to_vec();
-                from = to;
-                Prefixes::of(sentences, mine)
-            })
-            .collect()
+        let order = sorted(sentences);
+        // How many tokens each sentence begins with like the one before it, and how many prefixes there are up to it.
+        let (mut alike, mut upto, mut total) = (Vec::new(), Vec::new(), 0);
+        for (k, &s) in order.iter().enumerate() {
+            let before = k.checked_sub(1).map_or(&[][..], |before| of(order[before]));
+            alike.push(before.iter().zip(of(s)).take_while(|(a, b)| a == b).count());
+            total += of(s).len() - alike[k];
+            upto.push(total);
+        }
+        let cut = |part: usize| match part == parts {
+            true => order.len(),
+            false => upto.partition_point(|&n| n * parts <= total * part),
+        };
+        let parts: Vec<_> =
+            (0..parts).map(|part| if part == 0 { 0..cut(1) } else { cut(part)..cut(part + 1) }).collect();
+        let tree = |part: &Range<usize>| Prefixes::of(sentences, &order[part.clone()], &alike[part.clone()]);
+        parts.par_iter().map(tree).collect()
     }
 
-    /// The tree of sorted sentences.
-    fn of(sentences: &Sequences, order: Vec<u32>) -> Prefixes {
-        let token = |k: usize, t: usize| sentences.get(order[k] as usize).get(t).copied();
-        let empty = order.partition_point(|&s| sentences.length(s as usize) == 0);
-        let mut tree = Prefixes {
-            sentences: Vec::new(),
-            tokens: Vec::new(),
-            parents: Vec::new(),
-            inner: Vec::new(),
-            wholes: Vec::new(),
-            children: Vec::new(),
-            firsts: vec![0],
-            first_inner: vec![0, 1],
-        };
-        // The places of the sentences that go on from each inner prefix of t tokens.
-        let mut spans = vec![(empty, order.len())];
-        let mut inner = 1;
-        for t in 0.. {
-            let mut next = Vec::new();
-            for (parent, (mut from, end)) in (tree.first_inner[t] as u32..).zip(spans) {
-                tree.children.push(tree.tokens.len() as u32);
-                while from < end {
-                    let last = token(from, t);
-                    let to = (from..end).find(|&k| token(k, t) != last).unwrap_or(end);
-                    let whole = (from..to).find(|&k| token(k, t + 1).is_some()).unwrap_or(to);
-                    tree.tokens.push(last.expect("the sentence goes on"));
-                    tree.parents.push(parent);
-                    tree.wholes.push((from as u32, whole as u32));
-                    tree.inner.push(if whole < to { inner } else { LEAF });
-                    if whole < to {
-                        inner += 1;
-                        next.push((whole, to));
-                    }
-                    from = to;
+    /// The tree of sorted sentences, each of which begins with so many tokens like the one before.
+    fn of(sentences: &Sequences, order: &[u32], alike: &[usize]) -> Prefixes {
+        let of = |k: usize| sentences.get(order[k] as usize);
+        let fresh = |k: usize| if k == 0 { 0..of(k).len() } else { alike[k]..of(k).len() };
+        let longest = (0..order.len()).map(|k| of(k).len()).max().unwrap_or(0);
+        let mut firsts = vec![0; longest + 1];
+        (0..order.len()).flat_map(fresh).for_each(|t| firsts[t + 1] += 1);
+        (0..longest).for_each(|t| firsts[t + 1] += firsts[t]);
+        let count = firsts[longest];
+        let (mut tokens, mut parents) = (vec![0; count], vec![LEAF; count]);
+        let (mut wholes, mut goes_on) = (vec![(0, 0); count], vec![false; count]);
+        // The next prefix of each number of tokens, and those of the sentence at hand.
+        let (mut next, mut path) = (firsts.clone(), vec![0; longest]);
+        for k in 0..order.len() {
+            for t in fresh(k) {
+                let x = next[t];
+                (next[t], path[t], tokens[x]) = (x + 1, x, of(k)[t]);
+                if t > 0 {
+                    (parents[x], goes_on[path[t - 1]]) = (path[t - 1] as u32, true);
                 }
             }
-            if tree.tokens.len() > tree.firsts[t] {
-                tree.firsts.push(tree.tokens.len());
-                tree.first_inner.push(inner as usize);
+            if let Some(last) = of(k).len().checked_sub(1) {
+                let whole: &mut (u32, u32) = &mut wholes[path[last]];
+                *whole = (if whole.1 == 0 { k as u32 } else { whole.0 }, k as u32 + 1);
             }
-            if next.is_empty() {
-                break;
-            }
-            spans = next;
         }
-        tree.children.push(tree.tokens.len() as u32);
-        tree.sentences = order;
-        tree
+        let (mut inner, mut first_inner) = (vec![LEAF; count], vec![0, 1]);
+        for t in 0..longest {
+            let mut number = first_inner[t + 1];
+            for x in (firsts[t]..firsts[t + 1]).filter(|&x| goes_on[x]) {
+                inner[x] = number as u32;
+                number += 1;
+            }
+            first_inner.push(number);
+        }
+        let mut children = vec![0];
+        for (x, parent) in parents.iter_mut().enumerate() {
+            *parent = inner.get(*parent as usize).copied().unwrap_or(0);
+            if *parent as usize == children.len() {
+                children.push(x as u32);
+            }
+        }
+        children.push(count as u32);
+        Prefixes { sentences: order.to_vec(), tokens, parents, inner, wholes, children, firsts, first_inner }
     }
 
     /// The number of prefixes.
@@ -130,25 +121,39 @@ impl Prefixes {
     }
 
     /// The prefixes of `t + 1` tokens.
-    pub fn at(&self, t: usize) -> std::ops::Range<usize> {
+    pub fn at(&self, t: usize) -> Range<usize> {
         self.firsts[t]..self.firsts[t + 1]
     }
 
     /// The inner prefixes of `t` tokens.
-    pub fn inner_at(&self, t: usize) -> std::ops::Range<usize> {
+    pub fn inner_at(&self, t: usize) -> Range<usize> {
         self.first_inner[t]..self.first_inner[t + 1]
     }
 
     /// The prefixes that go on from an inner one.
-    pub fn children(&self, inner: usize) -> std::ops::Range<usize> {
+    pub fn children(&self, inner: usize) -> Range<usize> {
         self.children[inner] as usize..self.children[inner + 1] as usize
     }
 
     /// The places in `sentences` of those that a prefix is the whole of.
-    pub fn wholes(&self, prefix: usize) -> std::ops::Range<usize> {
+    pub fn wholes(&self, prefix: usize) -> Range<usize> {
         let (first, end) = self.wholes[prefix];
         first as usize..end as usize
     }
+}
+
+/// Sentences in the order of their tokens, equal ones in that of their numbers.
+fn sorted(sentences: &Sequences) -> Vec<u32> {
+    // Most differ within the first tokens, which one number holds; a missing one comes before all.
+    let head =
+        |tokens: &[u32]| (0..4).fold(0, |head, t| head << 32 | tokens.get(t).map_or(0, |&x| x as u128 + 1));
+    let mut order: Vec<(u128, u32)> =
+        (0..sentences.len() as u32).map(|s| (head(sentences.get(s as usize)), s)).collect();
+    order.par_sort_unstable_by(|&(a, s), &(b, other)| {
+        let rest = || sentences.get(s as usize).cmp(sentences.get(other as usize)).then(s.cmp(&other));
+        a.cmp(&b).then_with(rest)
+    });
+    order.into_iter().map(|(_, s)| s).collect()
 }
 
 #[cfg(test)]
@@ -172,7 +177,7 @@ mod tests {
         assert_eq!(tree.tokens, [3, 5, 1, 4, 2]);
         assert_eq!(tree.inner, [1, LEAF, 2, LEAF, LEAF]);
         assert_eq!(tree.parents, [0, 0, 1, 1, 2]);
-        assert_eq!(tree.wholes, [(1, 1), (5, 6), (1, 2), (4, 5), (2, 4)]);
+        assert_eq!((0..5).map(|x| tree.wholes(x)).collect::<Vec<_>>(), [0..0, 5..6, 1..2, 4..5, 2..4]);
         assert_eq!(tree.children, [0, 2, 4, 5]);
         assert_eq!((tree.longest(), tree.at(1), tree.inner_at(1)), (3, 2..4, 1..2));
     }

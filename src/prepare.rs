@@ -1,29 +1,31 @@
 //! From a corpus to what training needs: vocabularies, vectors, the pretrained embedding, and captions as slots.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+mod build;
+mod vectors;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::batch::{CaptionIndex, Captions, derive};
-use crate::cache::{Cache, Entry};
-use crate::config::{Config, EmbeddingConfig, EmbeddingKind, WordsConfig};
+use crate::cache::Cache;
+use crate::config::{Config, EmbeddingKind};
 use crate::corpus::{Caption, Corpus, Split};
 use crate::device::Matrix;
 use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
-use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Translations;
-use crate::embedding::{HybridEmbedding, Lexicon, Scorer, Slot};
+use crate::embedding::{HybridEmbedding, Lexicon, Scorer};
 use crate::image::Init;
-use crate::ops::linear::LinearWeights;
-use crate::ops::matmul::{View, matmul};
 use crate::ops::rows::Table;
-use crate::ops::tape::{data, data1, matrix, vector};
-use crate::pretrain::{Pretrained, Progress, Words, pretrain};
-use crate::words::{Dictionary, Pca, Segmenter, Vocabulary, WordVectors};
+use crate::ops::tape::matrix;
+use crate::pretrain::{Progress, Words, pretrain};
+use crate::words::{Dictionary, Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
+use build::Build;
+pub use vectors::VectorSource;
+use vectors::all_vectors;
 
 /// The start of a run.
 pub struct Prepared {
@@ -183,125 +185,6 @@ fn index(split: &Split, language: usize) -> CaptionIndex {
     CaptionIndex::new(split.captions[language].iter().map(|c| c.image), split.features.rows())
 }
 
-/// The vectors of every language. Those that another process is training are waited for last, so that two that start
-/// together share the work.
-fn all_vectors(
-    config: &Config,
-    corpus: &Corpus,
-    segmenters: &[Segmenter],
-    tokens: &[Vec<Vec<String>>],
-    cache: Option<&Path>,
-    progress: Progress,
-) -> Result<Vec<WordVectors>> {
-    let told = Mutex::new((0, progress));
-    let of = |l: usize, wait: bool| {
-        let texts = corpus.texts[l].as_deref().unwrap_or_default();
-        let from = VectorSource { words: config.words(), base: config.base(), texts, cache };
-        let vectors = from.take(&corpus.languages[l], &segmenters[l], &tokens[l], wait)?;
-        if vectors.is_some() {
-            let (done, progress) = &mut *told.lock().expect("telling of progress does not panic");
-            *done += 1;
-            progress("vectors", *done, tokens.len(), 0.0);
-        }
-        Ok(vectors)
-    };
-    let first: Vec<Option<WordVectors>> =
-        (0..tokens.len()).into_par_iter().map(|l| of(l, false)).collect::<Result<_>>()?;
-    let all = first.into_iter().enumerate().map(|(l, vectors)| match vectors {
-        Some(vectors) => Ok(vectors),
-        None => Ok(of(l, true)?.expect("vectors after waiting")),
-    });
-    all.collect()
-}
-
-/// Where the vectors of a language come from.
-pub struct VectorSource<'a> {
-    pub words: &'a WordsConfig,
-    /// Folder that `words.vectors` starts from.
-    pub base: &'a Path,
-    /// Files of further text.
-    pub texts: &'a [PathBuf],
-    /// Keeps trained vectors by content.
-    pub cache: Option<&'a Path>,
-}
-
-impl VectorSource<'_> {
-    /// Reads the vectors of a language, or trains them on `tokens` and the further text.
-    pub fn vectors(&self, code: &str, segmenter: &Segmenter, tokens: &[Vec<String>]) -> Result<WordVectors> {
-        Ok(self.take(code, segmenter, tokens, true)?.expect("vectors after waiting"))
-    }
-
-    /// Nothing where another process is training them and `wait` is false.
-    fn take(
-        &self,
-        code: &str,
-        segmenter: &Segmenter,
-        tokens: &[Vec<String>],
-        wait: bool,
-    ) -> Result<Option<WordVectors>> {
-        if let Some(pattern) = &self.words.vectors {
-            let path = self.base.join(pattern.replace("{language}", code));
-            let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
-            return WordVectors::open(&path, &|w| needed.contains(w)).map(Some);
-        }
-        let mut text: Vec<Vec<String>> = tokens.to_vec();
-        for file in self.texts {
-            let content = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
-            text.extend(content.par_lines().map(|l| segmenter.segment(l)).collect::<Vec<_>>());
-        }
-        let settings = &self.words.fasttext;
-        let seed = derive(settings.seed, code, 0);
-        let make = || {
-            let vectors = WordVectors::train(text.iter().map(|s| &s[..]), settings, seed)?;
-            refuse_diverged(&vectors, &text, code, settings.learning_rate)?;
-            Ok(vectors)
-        };
-        let Some(cache) = self.cache.map(Cache::new) else { return make().map(Some) };
-        let entry = Entry {
-            name: format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text)),
-            make: &make,
-            save: &|vectors: &WordVectors, path: &Path| vectors.save(path),
-            open: &WordVectors::open_kept,
-        };
-        if wait { cache.get(&entry).map(Some) } else { cache.get_unless_busy(&entry) }
-    }
-}
-
-/// Sound vectors of frequent words are a few units long; a rate that is too high makes them thousands, and useless.
-const LONGEST: f32 = 50.0;
-
-fn refuse_diverged(vectors: &WordVectors, text: &[Vec<String>], language: &str, rate: f64) -> Result<()> {
-    let mut vector = vec![0.0; vectors.width()];
-    let (mut sum, mut count) = (0.0, 0);
-    for word in text.iter().flatten().take(10_000) {
-        if vectors.vector(word, &mut vector) {
-            sum += vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-            count += 1;
-        }
-    }
-    let mean = sum / count.max(1) as f32;
-    if mean <= LONGEST {
-        return Ok(());
-    }
-    let what = format!("FastText diverged for `{language}`: its vectors are {mean:.0} long on average");
-    Err(Error::run(what).hint(format!("set `words.fasttext.learning_rate` below {rate}")))
-}
-
-/// A name for the content that determines a result.
-fn fingerprint(settings: &str, text: &[Vec<String>]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    hash.update(settings);
-    for sentence in text {
-        sentence.iter().for_each(|w| {
-            hash.update(w);
-            hash.update([0]);
-        });
-        hash.update([1]);
-    }
-    hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
-}
-
 /// Dictionaries from every language into one.
 struct Dictionaries {
     into: usize,
@@ -370,117 +253,4 @@ pub fn table(vocabulary: &Vocabulary, vectors: &WordVectors) -> Vec<f32> {
         vectors.vector(word, row);
     }
     table
-}
-
-struct Build<'a> {
-    config: &'a EmbeddingConfig,
-    words: Words<'a>,
-    vocabularies: &'a [Vocabulary],
-}
-
-impl Build<'_> {
-    /// The slots of all words, and which latent tokens are used: those of words outside their language's top K.
-    fn slots(&self, trained: &Pretrained) -> (Vec<Vec<Slot>>, Vec<u32>) {
-        let k = self.config.top_k;
-        if self.config.latents == 0 {
-            let own = |v: &Vocabulary| (0..v.len() as u32).map(Slot::Own).collect();
-            return (self.vocabularies.iter().map(own).collect(), Vec::new());
-        }
-        let assigned: Vec<Vec<u32>> =
-            self.words.vectors.iter().enumerate().map(|(l, v)| trained.scorer.assign(l, v)).collect();
-        let rare = assigned.iter().flat_map(|a| a.iter().skip(k));
-        let mut new: BTreeMap<u32, u32> = rare.map(|&t| (t, 0)).collect();
-        new.values_mut().enumerate().for_each(|(i, n)| *n = i as u32);
-        let slot = |w: usize, t: &u32| if w < k { Slot::Own(w as u32) } else { Slot::Latent(new[t]) };
-        let slots =
-            assigned.iter().map(|a| a.iter().enumerate().map(|(w, t)| slot(w, t)).collect()).collect();
-        (slots, new.into_keys().collect())
-    }
-
-    fn embedding(
-        &self,
-        config: &Config,
-        trained: &Pretrained,
-        slots: &[Vec<Slot>],
-        used: &[u32],
-    ) -> Result<HybridEmbedding> {
-        let width = self.config.width;
-        let mut latents: Vec<f32> =
-            used.iter().flat_map(|&t| &trained.latents[t as usize * width..][..width]).copied().collect();
-        scale_rows(&mut latents, &latent_counts(self.vocabularies, slots, used.len()), self.config.norm);
-        let mut own = Vec::new();
-        if self.config.top_k > 0 {
-            for l in 0..self.words.languages.len() {
-                own.push(self.own_words(l, &trained.scorer.layers[l])?);
-            }
-        }
-        let latents = Table::new(width, latents);
-        let train_words = self.config.train_words;
-        Ok(HybridEmbedding { latents, own, mask: mask(config), train_words, characters: None })
-    }
-
-    /// The language's frequent words, reduced by PCA, and the layer that takes them where the scorer's layer takes their full
-    /// vectors: A (Cᵀ y + mean) + b, so both kinds of words start in one aligned space.
-    fn own_words(&self, language: usize, aligned: &LinearWeights) -> Result<OwnWords> {
-        let (full, vectors) = (self.words.width, &self.words.vectors[language]);
-        let count = self.vocabularies[language].len();
-        let top = self.config.top_k.min(count);
-        let to = if self.config.word_width == 0 { full } else { self.config.word_width };
-        let width = self.config.width;
-        let (words, mut layer) = if to == full {
-            (
-                vectors[..top * full].to_vec(),
-                LinearWeights { weight: aligned.weight.clone(), bias: aligned.bias.clone() },
-            )
-        } else {
-            let pca = Pca::fit(count, full, vectors, to)?;
-            let mut words = vec![0.0; top * to];
-            for (x, y) in vectors.chunks(full).zip(words.chunks_mut(to)) {
-                pca.transform(x, y);
-            }
-            let mut weight = vec![0.0; width * to];
-            let components = View::new(pca.components(), to, full);
-            let a = data(&aligned.weight);
-            let a = View::new(&a, width, full);
-            matmul(a, components.t(), &mut weight, false, crate::config::Precision::F32);
-            let mut bias = data1(&aligned.bias).to_vec();
-            matmul(a, View::new(pca.mean(), full, 1), &mut bias, true, crate::config::Precision::F32);
-            (words, LinearWeights { weight: matrix(weight, width, to), bias: vector(bias) })
-        };
-        let counts: Vec<u64> = (0..top).map(|w| self.vocabularies[language].count(w as u32)).collect();
-        let x = matrix(words.clone(), top, to);
-        let y: Matrix = crate::ops::linear::linear(x, &layer, crate::config::Precision::F32);
-        let factor = self.config.norm / mean_length(&data(&y), width, &counts).max(1e-12);
-        crate::ops::tape::data_mut(&mut layer.weight).iter_mut().for_each(|w| *w *= factor);
-        crate::ops::tape::data1_mut(&mut layer.bias).iter_mut().for_each(|b| *b *= factor);
-        Ok(OwnWords { words: Table::new(to, words), layer })
-    }
-}
-
-/// How often each latent token occurs in the training captions.
-fn latent_counts(vocabularies: &[Vocabulary], slots: &[Vec<Slot>], latents: usize) -> Vec<u64> {
-    let mut counts = vec![0; latents];
-    for (vocabulary, slots) in vocabularies.iter().zip(slots) {
-        for (w, slot) in slots.iter().enumerate() {
-            if let Slot::Latent(t) = slot {
-                counts[*t as usize] += vocabulary.count(w as u32);
-            }
-        }
-    }
-    counts
-}
-
-/// Scales all rows by one factor, so that their mean length, weighted by counts, is `norm`.
-fn scale_rows(rows: &mut [f32], counts: &[u64], norm: f32) {
-    if counts.is_empty() {
-        return;
-    }
-    let factor = norm / mean_length(rows, rows.len() / counts.len(), counts).max(1e-12);
-    rows.iter_mut().for_each(|x| *x *= factor);
-}
-
-fn mean_length(rows: &[f32], width: usize, counts: &[u64]) -> f32 {
-    let total: u64 = counts.iter().sum();
-    let lengths = rows.chunks(width).map(|r| r.iter().map(|x| (x * x) as f64).sum::<f64>().sqrt());
-    (lengths.zip(counts).map(|(l, &c)| l * c as f64).sum::<f64>() / total.max(1) as f64) as f32
 }

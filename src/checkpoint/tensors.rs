@@ -1,12 +1,13 @@
 //! Whole files and named tensors: what run folders are made of.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde_json::{Map, Value, json};
 
 use super::{DAMAGED, VERSION};
 use crate::write::write_whole;
@@ -66,11 +67,26 @@ pub fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
 /// As `write_tensors`, with keys and values about the file.
 pub fn write_tensors_with(path: &Path, tensors: Vec<Stored>, about: &[(&str, &str)]) -> Result<()> {
     let views = tensors.iter().map(|t| (t.name.clone(), t));
-    let mut meta = HashMap::from([("tinyglot".to_string(), VERSION.to_string())]);
-    meta.extend(about.iter().map(|(key, value)| (key.to_string(), value.to_string())));
-    let bytes = safetensors::serialize(views, Some(meta))
+    let mut bytes = safetensors::serialize(views, None)
         .map_err(|e| Error::run("cannot be written").at(path).because(e))?;
+    let version = VERSION.to_string();
+    let about: BTreeMap<&str, &str> = about.iter().copied().chain([("tinyglot", &version[..])]).collect();
+    describe(&mut bytes, &about);
     write_whole(path, &bytes)
+}
+
+/// Puts metadata into a file without any, in the order of their keys: `safetensors` would write them in that of a `HashMap`,
+/// another one every time.
+fn describe(file: &mut Vec<u8>, about: &BTreeMap<&str, &str>) {
+    let (length, rest) = file.split_first_chunk().expect("a file begins with the length of its header");
+    let end = u64::from_le_bytes(*length) as usize;
+    let tensors: Map<String, Value> = serde_json::from_slice(&rest[..end]).expect("a header is JSON");
+    let mut header = Map::from_iter([("__metadata__".to_string(), json!(about))]);
+    header.extend(tensors);
+    let mut header = serde_json::to_vec(&header).expect("plain data");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let length = header.len() as u64;
+    file.splice(..8 + end, length.to_le_bytes().into_iter().chain(header));
 }
 
 /// A safetensors file, mapped.
@@ -130,5 +146,35 @@ impl TensorFile {
 
     pub fn words(&self, name: &str) -> Result<Vec<u32>> {
         Ok(bytemuck::pod_collect_to_vec(&self.bytes(name, Dtype::U32)?.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_tensors_make_the_same_bytes_and_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.safetensors");
+        let about = [("kind", "acquirer"), ("language", "de"), ("base", "\"a\\b"), ("and", "more")];
+        let write = |about: &[(&str, &str)]| {
+            let tensors = vec![Stored::floats("b", &[2, 1], vec![1.5, -2.0]), Stored::words("a", &[7, 8, 9])];
+            write_tensors_with(&file, tensors, about).expect("written");
+            std::fs::read(&file).expect("read")
+        };
+        let bytes = write(&about);
+        assert!((0..20).all(|_| write(&about) == bytes));
+        let turned: Vec<_> = about.into_iter().rev().collect();
+        assert!(write(&turned) == bytes, "whatever order they are given in");
+        let read = TensorFile::open(&file).expect("read");
+        assert!(about.iter().all(|(key, value)| read.about(key).as_deref() == Some(value)));
+        assert_eq!(read.about("tinyglot"), Some(VERSION.to_string()));
+        assert_eq!(read.floats("b").expect("floats"), (vec![1.5, -2.0], vec![2, 1]));
+        assert_eq!(read.words("a").expect("words"), [7, 8, 9]);
+        let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
+        assert_eq!(header % 8, 0, "what follows the header is aligned");
+        write(&[]);
+        assert_eq!(TensorFile::open(&file).expect("read").words("a").expect("words"), [7, 8, 9]);
     }
 }

@@ -40,13 +40,6 @@ fn captions(language: usize) -> Vec<String> {
     (0..36).map(name).collect()
 }
 
-/// The weights in a safetensors file, which begins with the length of a header; what the header says of the file has no order.
-pub fn weights(file: &Path) -> Vec<u8> {
-    let bytes = fs::read(file).expect("read");
-    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
-    bytes[8 + length as usize..].to_vec()
-}
-
 /// Writes captions, translations, features, and a configuration; returns its path.
 pub fn write(folder: &Path) -> PathBuf {
     let data = folder.join("data");

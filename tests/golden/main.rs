@@ -1,6 +1,8 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
-//! and the parameters by name. `make.py` wrote the files. Beside transformers: text towers (`towers/make.py`).
+//! and the parameters by name. `make.py` wrote the files. Beside transformers: text towers
+//! (`towers/make.py`) and languages acquired on them (`towers/acquire.py`).
 
+mod acquired;
 mod characters;
 mod operations;
 mod parameters;

@@ -2,8 +2,7 @@
 
 Each folder beside this file is a checkpoint as `save_pretrained` writes it; expected.safetensors holds, for each, the token
 ids of SENTENCES, the state after the embedding and after every block at the real tokens of a padded batch, and the final
-vectors. `mla.*` is a multilingual acquisition model (facts of AIM3-RUC/MLA: M-BERT word embedding, linear, CLIP blocks each
-followed by an acquirer, the state at [SEP]) with the gradients of the squared distance to the English teacher.
+vectors. Run acquire.py afterwards: it reads the checkpoints.
 """
 
 import json
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from torch import nn
 from transformers import (
     BertConfig,
     BertModel,
@@ -125,35 +123,6 @@ def save(model, tokenizer, name, **options):
     return folder
 
 
-class Mla(nn.Module):
-    """Multilingual acquisition as AIM3-RUC/MLA computes it."""
-
-    def __init__(self, clip, bert, linear_acquirers):
-        super().__init__()
-        self.clip, self.frozen = clip, list(clip.parameters())
-        self.embedding = nn.Embedding.from_pretrained(bert.embeddings.word_embeddings.weight.detach().clone(), freeze=False)
-        self.linear = nn.Linear(WIDTH, WIDTH)
-        shape = (lambda: nn.Linear(WIDTH, WIDTH)) if linear_acquirers else (
-            lambda: nn.Sequential(nn.Linear(WIDTH, WIDTH // 2), nn.ReLU(), nn.Linear(WIDTH // 2, WIDTH)))
-        self.acquirers = nn.ModuleList(shape() for _ in range(LAYERS))
-        random_(self.linear, 11)
-        random_(self.acquirers, 12)
-        for p in self.frozen:
-            p.requires_grad = False
-
-    def forward(self, batch):
-        text = self.clip.text_model
-        ids, n = batch["input_ids"], batch["input_ids"].shape[1]
-        x = self.linear(self.embedding(ids)) + text.embeddings.position_embedding.weight[:n]
-        mask = torch.full((n, n), float("-inf")).triu(1)[None, None]
-        for block, acquirer in zip(text.encoder.layers, self.acquirers):
-            x = block(x, mask)
-            x = x[0] if isinstance(x, tuple) else x
-            x = x + acquirer(x)
-        last = batch["attention_mask"].sum(1) - 1
-        return self.clip.text_projection(text.final_layer_norm(x)[torch.arange(len(ids)), last])
-
-
 def main():
     out = {}
     clip_tok, clip_size = clip_tokenizer()
@@ -185,19 +154,6 @@ def main():
     record(out, "mbert", bert_tok, bert.encoder.layer, lambda b: bert(**b).last_hidden_state[:, 0])
 
     english = ["a dog runs over the street", "a man on a bicycle", "a woman in a red dress"]
-    batch = encoded(bert_tok, SENTENCES[3:6])
-    with torch.no_grad():
-        teacher = both(clip)(encoded(clip_tok, english))
-    out["mla.teacher"] = teacher.numpy()
-    for kind in ("mlp", "linear"):
-        model = Mla(clip, bert, kind == "linear")
-        vectors = model(batch)
-        ((vectors - teacher) ** 2).mean().backward()
-        out[f"mla.{kind}.vectors"] = vectors.detach().numpy()
-        for name, p in model.named_parameters():
-            if p.grad is not None:
-                out[f"mla.{kind}.grad.{name}"] = p.grad.numpy()
-                out[f"mla.{kind}.weight.{name}"] = p.detach().numpy()
     save_file({k: np.ascontiguousarray(v) for k, v in out.items()}, HERE / "expected.safetensors")
     (HERE / "sentences.json").write_text(json.dumps({"sentences": SENTENCES, "english": english}, ensure_ascii=False, indent=1) + "\n")
 

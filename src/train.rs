@@ -78,6 +78,10 @@ pub trait Learner {
     /// # Errors
     /// The step's data hold nothing to learn from.
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
+    /// The scale 1/τ of a contrast, where it is trained.
+    fn scale(&self) -> Option<f32> {
+        None
+    }
     /// Prepares what a step to come will see, while the device is busy with the present one.
     fn look_ahead(&mut self, _step: usize) {}
     /// On the validation split; nothing, where it has no captions: then the last weights count as the best.
@@ -328,6 +332,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             grad_norm: found.norm as f64,
             param_norm: self.parameter_norm()? as f64,
             learning_rate: self.adam.rate.at(self.adam.step) as f64,
+            scale: self.learner.scale().map(f64::from),
             tokens_per_s,
             seconds: self.state.seconds,
         };

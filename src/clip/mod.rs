@@ -11,10 +11,11 @@ use dfdx::prelude::*;
 
 use crate::config::{Config, Precision};
 use crate::corpus::Corpus;
-use crate::device::{Dev, Matrix};
+use crate::device::{Dev, Matrix, Vector};
 use crate::eval::{Evaluation, Parameters};
 use crate::image::{ImageBranch, Init};
 use crate::inference::{Retrieval, Scope, embed_features};
+use crate::loss::scale::log_scale;
 use crate::model::Trained;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::unit_rows;
@@ -33,6 +34,8 @@ pub struct Clip {
     pub tower: Tower,
     pub tokenizer: TowerTokenizer,
     pub image: ImageBranch,
+    /// log 1/τ of the contrast, where it is trained: (1)
+    pub scale: Option<Vector>,
     /// Width of the picture features.
     pub features: usize,
     /// Dropout on the vectors that enter the tower, and on the pooled state.
@@ -73,6 +76,7 @@ impl Clip {
             tower: Tower::new(sizes, &mut init),
             tokenizer,
             image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
+            scale: config.tower().learn_temperature.then(|| log_scale(config.loss().info_nce.temperature)),
             features,
             dropout: [config.tower().dropout, config.text().dropout],
             precision,
@@ -124,7 +128,7 @@ impl Clip {
         self.visit(&mut |name, parameter| {
             let n = parameter.count() as u64;
             train += n;
-            test += if name == "tower.tokens" { 0 } else { n };
+            test += if ["tower.tokens", "scale"].contains(&name) { 0 } else { n };
         });
         Parameters { train, test }
     }
@@ -134,6 +138,9 @@ impl Trained for Clip {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         self.tower.visit_trained(f);
         self.image.visit(f);
+        if let Some(scale) = &mut self.scale {
+            f("scale", Parameter::Vector(scale));
+        }
     }
 
     fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {

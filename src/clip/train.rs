@@ -12,6 +12,7 @@ use crate::corpus::Corpus;
 use crate::device::Matrix;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
+use crate::loss::scale::{self, scaled_info_nce};
 use crate::loss::{Contrast, contrast};
 use crate::model::Trained;
 use crate::objective::Taped;
@@ -97,9 +98,14 @@ impl Learner for TowerTraining<'_> {
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
         let batch = self.batch(at.step);
         self.clip.tower.catch_up(adam, &batch.sentences);
+        self.clip.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), seed);
         Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
+    }
+
+    fn scale(&self) -> Option<f32> {
+        self.clip.scale.as_ref().map(scale::scale)
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
@@ -121,16 +127,19 @@ fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, seed: u64) -> 
     let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
     let (similar, tape) = similarity(image, text).split_tape();
     let (triplet, nce) = (&config.triplet, &config.info_nce);
-    let by_nce = Contrast::InfoNce { temperature: nce.temperature, smoothing: nce.label_smoothing };
+    let by = |by: Contrast| contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
     let mut total = Total::default();
     total.stand_on(tape);
-    for (name, weight, by) in
-        [("triplet", triplet.weight, Contrast::Triplet(triplet)), ("info_nce", nce.weight, by_nce)]
-    {
-        if weight > 0.0 {
-            let loss = contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
-            total.add(name, weight, vec![loss]);
-        }
+    if triplet.weight > 0.0 {
+        total.add("triplet", triplet.weight, vec![by(Contrast::Triplet(triplet))]);
+    }
+    if nce.weight > 0.0 {
+        let smoothing = nce.label_smoothing;
+        let loss = match &clip.scale {
+            Some(scale) => scaled_info_nce(similar.leaky_trace(), scale, &rows, &batch.image_of, smoothing),
+            None => by(Contrast::InfoNce { temperature: nce.temperature, smoothing }),
+        };
+        total.add("info_nce", nce.weight, vec![loss]);
     }
     let (sum, terms) = total.finish();
     (sum.expect("a loss with weight: the rules see to it").backward(), terms)
@@ -150,7 +159,7 @@ mod tests {
 
     const TEXTS: [&str; 5] = ["a red dog", "a dog runs", "two men", "blue", "a man and a red house"];
 
-    fn config() -> Config {
+    fn config(learn_temperature: bool) -> Config {
         let mut raw = RawConfig::default();
         raw.data.languages = vec!["en".into()];
         raw.data.captions = vec![crate::config::CaptionSource {
@@ -162,6 +171,7 @@ mod tests {
         (raw.tower.hidden, raw.tower.context, raw.tower.dropout) = (12, 20, 0.2);
         (raw.text.joint, raw.text.dropout, raw.image.hidden, raw.image.dropout) = (6, 0.1, 10, 0.2);
         (raw.loss.info_nce.weight, raw.loss.triplet.margin) = (0.5, 0.6);
+        raw.tower.learn_temperature = learn_temperature;
         raw.check("/base".into()).expect("a good configuration")
     }
 
@@ -207,11 +217,20 @@ mod tests {
     /// Finite differences through both branches, at the largest gradients of every parameter; dropout keeps its draw.
     #[test]
     fn gradients_of_all_parameters_are_slopes() {
-        let config = config();
-        let (mut clip, batch) = made(&config);
+        slopes(&config(false));
+    }
+
+    #[test]
+    fn the_gradient_of_a_trained_scale_is_one_too() {
+        slopes(&config(true));
+    }
+
+    fn slopes(config: &Config) {
+        let (mut clip, batch) = made(config);
         let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 3);
         assert_eq!(terms.read().1.len(), 2);
         let all = by_name(&mut grads, &mut |f| clip.visit(f));
+        assert_eq!(all.iter().any(|(name, _)| name == "scale"), config.tower().learn_temperature);
         for (name, g) in &all {
             let scale = g.iter().fold(0f32, |m, x| m.max(x.abs()));
             // What a batch normalisation follows may have any constant added; queries' common key changes nothing.

@@ -149,6 +149,10 @@ pub enum Fault {
     TowerTwice { layers: usize },
     #[error("is {width}; it must divide into `tower.heads` = {heads}")]
     HeadsUnequal { width: usize, heads: usize },
+    #[error("is {value}; a temperature that is trained is at least 0.01")]
+    TooCold { value: f32 },
+    #[error("is true, but no temperature is used: {reason}")]
+    NoTemperature { reason: &'static str },
     #[error("is {value}; a new tower is trained by `loss.triplet` and `loss.info_nce` alone")]
     LossOfWords { value: f32 },
     #[error(

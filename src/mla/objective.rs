@@ -9,10 +9,11 @@ use super::{Drop, Mla};
 use crate::config::Objective;
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::info_nce::info_nce;
+use crate::loss::scale::scaled_info_nce;
 use crate::loss::{Pairs, Value, on_tape};
 use crate::ops::linear::{similarity, unit_rows};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{Grads, data, data1, matrix, on_host, record, scalar};
+use crate::ops::tape::{Grads, data, matrix, on_host};
 use crate::ops::transformer::Pass;
 use crate::optim::Parameter;
 
@@ -138,7 +139,7 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> 
             let s = similarity(unit_rows(targets).put_tape(Taped::default()), unit_rows(y));
             let places: Vec<u32> = (0..n).collect();
             match scale.filter(|_| aim.unit) {
-                Some(scale) => scaled_nce(s, scale, &places),
+                Some(scale) => scaled_info_nce(s, scale, &places, &places, 0.0),
                 None => on_tape(s, |s| {
                     info_nce(Pairs { similarity: s, rows: &places, columns: &places }, aim.temperature, 0.0)
                 }),
@@ -153,22 +154,6 @@ fn mean_square(x: &[f32], targets: &[f32]) -> Value {
     let differences: Vec<f32> = x.iter().zip(targets).map(|(x, t)| x - t).collect();
     let value = differences.iter().map(|&d| d as f64 * d as f64).sum::<f64>() as f32 / n;
     Value { value, grad: differences.iter().map(|d| 2.0 * d / n).collect() }
-}
-
-/// InfoNCE whose scale 1/τ = exp(`log_scale`) is trained too: its gradient is Σ similarity · gradient of similarity.
-fn scaled_nce(s: Matrix<Taped>, log_scale: &Vector, places: &[u32]) -> Scalar<Taped> {
-    let (s, tape) = s.split_tape();
-    let temperature = (-data1(log_scale)[0]).exp();
-    let Value { value, grad } =
-        info_nce(Pairs { similarity: &data(&s), rows: places, columns: places }, temperature, 0.0);
-    let log_scale = log_scale.clone();
-    record!(tape, scalar(value), |grads, g| {
-        let mut to = on_host(grads.get_or_alloc_mut(&s)?);
-        to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
-        drop(to);
-        let along: f32 = grad.iter().zip(&data(&s)[..]).map(|(d, s)| d * s).sum();
-        on_host(grads.get_or_alloc_mut(&log_scale)?)[0] += g[0] * along;
-    })
 }
 
 #[cfg(test)]

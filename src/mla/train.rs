@@ -9,6 +9,7 @@ use crate::config::{Config, TrainConfig};
 use crate::corpus::Corpus;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
+use crate::loss::scale;
 use crate::model::Trained;
 use crate::objective::Terms;
 use crate::ops::transformer::Pass;
@@ -127,9 +128,14 @@ impl Learner for Acquisition<'_> {
         let draw = data.draw(at.within, *batch, derive(self.seed, name, 0));
         let sentences = data.sentences(&draw);
         self.mla.catch_up(adam, &sentences);
+        self.mla.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.seed, "dropout", at.step as u64);
         let (loss, grads) = gradients(&mut self.mla, data, &draw, *aim, seed);
         Ok(Found { terms: Terms::one(name, loss), grads, tokens: sentences.rows.len() })
+    }
+
+    fn scale(&self) -> Option<f32> {
+        self.mla.scale.as_ref().filter(|_| !self.mla.frozen).map(scale::scale)
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

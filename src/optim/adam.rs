@@ -9,6 +9,7 @@ mod gpu;
 
 use std::collections::BTreeMap;
 
+use dfdx::prelude::HasShape;
 use rayon::prelude::*;
 
 use super::{LearningRate, Parameter, Visitor};
@@ -177,7 +178,7 @@ impl Adam {
             let clipped = if self.bert { own } else { norm };
             let scale = if self.clip > 0.0 && clipped > self.clip { self.clip / clipped } else { 1.0 };
             let mut rule = self.rule(scale);
-            if self.bert && matches!(parameter, Parameter::Vector(_)) {
+            if !self.decays(&parameter) {
                 rule.decay = 1.0;
             }
             let state = self.state.entry(name.to_string()).or_default();
@@ -197,6 +198,14 @@ impl Adam {
             }
         });
         Norm::Known(norm)
+    }
+
+    /// A single number is a scale, which no decay should take to 1 (Radford et al. 2021); BertAdam spares all biases.
+    fn decays(&self, parameter: &Parameter) -> bool {
+        match parameter {
+            Parameter::Vector(v) => !self.bert && v.shape().0 > 1,
+            _ => true,
+        }
     }
 
     fn rule(&self, scale: f32) -> Rule {

@@ -34,6 +34,9 @@ pub struct Step {
     pub grad_norm: f64,
     pub param_norm: f64,
     pub learning_rate: f64,
+    /// 1/τ of a contrast whose temperature is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     pub tokens_per_s: f64,
     /// Since the start of the run, in all its parts.
     pub seconds: f64,

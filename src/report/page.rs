@@ -217,6 +217,12 @@ fn curves(metrics: &[MetricsLine]) -> Markup {
         step_plot(&steps, "Length of the parameters", "norm", |s| s.param_norm),
         step_plot(&steps, "Speed", "tokens/s", |s| s.tokens_per_s),
     ]);
+    let scaled = steps.iter().any(|s| s.scale.is_some());
+    let plots =
+        plots
+            .chain(scaled.then(|| {
+                step_plot(&steps, "Scale of the contrast", "1/τ", |s| s.scale.unwrap_or(f64::NAN))
+            }));
     html! {
         @if !metrics.is_empty() {
             h2 { "Training" }

@@ -37,6 +37,7 @@ fn metrics(names: &[&str]) -> Vec<MetricsLine> {
             grad_norm: 1.0,
             param_norm: 50.0,
             learning_rate: 1e-3,
+            scale: Some(14.3),
             tokens_per_s: 52_000.0,
             seconds: step as f64,
         })
@@ -148,7 +149,7 @@ fn text_runs_in_its_own_direction_and_figures_have_names() {
     assert!(page.contains(r#"<bdi dir="auto" lang="ar">ar</bdi>"#));
     assert_eq!(page.matches("<table").count(), page.matches("<caption>").count());
     assert_eq!(page.matches(r#"role="img""#).count(), page.matches(r#"role="img" aria-label=""#).count());
-    assert_eq!(page.matches("<figure").count(), 7);
+    assert_eq!(page.matches("<figure").count(), 8);
     assert_eq!(page.matches(r#"<li class="right">"#).count(), 1);
 }
 

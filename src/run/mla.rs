@@ -16,11 +16,11 @@ use crate::corpus::{Corpus, Features, SplitName, fingerprint};
 use crate::eval::Evaluation;
 use crate::image::Init;
 use crate::inference::Scope;
+use crate::loss::scale::log_scale;
 use crate::mla::data::{check_width, lines, nlt_file, unit};
 use crate::mla::words::{FILES, Words, small_files};
 use crate::mla::{Acquirer, Bert, Encoder, Entrance, Mla};
 use crate::model::{Trained, parameters_by_part};
-use crate::ops::tape::vector;
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Tensors, Tower, TowerTokenizer};
@@ -73,7 +73,7 @@ fn around(config: &Config, words: Words) -> Result<Mla> {
             Encoder::Bert(Box::new(Bert::new(bert, words.tokenizer, tower.outputs(), &mut init)))
         }
     };
-    let scale = acquire.le.learn_temperature.then(|| vector(vec![-acquire.le.temperature.ln()]));
+    let scale = acquire.le.learn_temperature.then(|| log_scale(acquire.le.temperature));
     let own = acquire.own.clone();
     let mut mla = Mla { tower, tokenizer, own, encoder, frozen: false, acquirers: Vec::new(), scale };
     let languages = trained(config).filter(|l| **l != acquire.own);

@@ -9,6 +9,7 @@ use tinyglot::Result;
 use tinyglot::clip::train::TowerTraining;
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
+use tinyglot::report::metrics::{self, MetricsLine};
 use tinyglot::run::ClipRun;
 use tinyglot::run::start::{Earlier, Place};
 use tinyglot::train::Trainer;
@@ -19,11 +20,15 @@ use crate::assert_same;
 
 /// 8 passes of 3 steps each.
 const SHORT: &str = "train.epochs=8";
+/// With a temperature that is trained.
+const SCALED: &str = "tower.learn_temperature=true";
 const STEPS: usize = 24;
 
 /// Begins a run, or goes on with it, as a new process would.
 fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
-    let config = Config::load(&folder.join("tower.toml"), &[SHORT.to_string()])?;
+    let scaled = name.ends_with("-scaled").then_some(SCALED);
+    let settings: Vec<String> = [SHORT].into_iter().chain(scaled).map(String::from).collect();
+    let config = Config::load(&folder.join("tower.toml"), &settings)?;
     let corpus = Corpus::load(config.data(), config.base())?;
     let path = folder.join(name);
     let resumed = path.exists();
@@ -47,6 +52,24 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
         ClipRun::open(&path, &[])?.hand_over(&corpus)?;
     }
     Ok(end)
+}
+
+#[test]
+fn a_trained_scale_goes_on_to_the_same_bits_and_is_logged() {
+    let folder = made();
+    let path = |name: &str| folder.path().join(name);
+    train(folder.path(), "straight-scaled", None).unwrap();
+    train(folder.path(), "broken-scaled", Some(10)).unwrap();
+    train(folder.path(), "broken-scaled", None).unwrap();
+    assert_same(&path("straight-scaled"), &path("broken-scaled"));
+    let logged = metrics::read(&path("straight-scaled").join("metrics.jsonl")).unwrap();
+    let scales: Vec<f64> = logged
+        .iter()
+        .filter_map(|line| if let MetricsLine::Step(step) = line { step.scale } else { None })
+        .collect();
+    assert!(scales.len() > 2 && scales.iter().all(|s| *s != 10.0), "it moves from 1/0.1: {scales:?}");
+    train(folder.path(), "fixed", None).unwrap();
+    assert!(!fs::read_to_string(path("fixed").join("metrics.jsonl")).unwrap().contains("\"scale\""));
 }
 
 fn made() -> TempDir {

@@ -1,9 +1,9 @@
 //! The rules of multilingual acquisition.
 
 use super::data::{placeholders, unicode};
-use super::tower::{LEAST_TOKENS, MOST_TOKENS};
+use super::tower::{LEAST_TOKENS, MOST_TOKENS, trained_temperature};
 use super::{Fault, Rules, WIDEST};
-use crate::config::sections::{AcquireConfig, AcquireEncoder, DataConfig};
+use crate::config::sections::{AcquireConfig, AcquireEncoder, DataConfig, Objective};
 
 pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
     rules.width("acquire.hidden", acquire.hidden);
@@ -59,6 +59,12 @@ fn stages(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
     let both = data.languages.contains(language) && data.languages.len() > 1;
     rules.need(both, "acquire.own", Fault::NothingToAcquire { language: language.clone() });
     rules.need(nlt.epochs + acquire.le.epochs > 0, "acquire.nlt.epochs", Fault::NoStage);
+    let le = &acquire.le;
+    let used = match le.objective {
+        Objective::Mse => Err("`acquire.le.objective` is \"mse\""),
+        Objective::Nce => Ok("acquire.le.temperature"),
+    };
+    trained_temperature(le.learn_temperature, "acquire.le.learn_temperature", (le.temperature, used), rules);
     if nlt.epochs > 0 {
         rules.need(nlt.source.is_some(), "acquire.nlt.source", Fault::AcquireMissing);
         rules.need(nlt.target.is_some(), "acquire.nlt.target", Fault::AcquireMissing);
@@ -69,7 +75,7 @@ fn stages(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{AcquireEncoder, Fault, Problem, RawConfig};
+    use crate::config::{AcquireEncoder, Fault, Objective, Problem, RawConfig};
 
     /// A configuration of acquisition that keeps every rule.
     fn good() -> RawConfig {
@@ -136,6 +142,22 @@ mod tests {
         let one_file = broken(|raw| raw.acquire.nlt.target = Some("train.de".into()));
         assert_eq!(one_file, one("acquire.nlt.target", Fault::OneTarget));
         assert_eq!(broken(|raw| (raw.acquire.nlt.target, raw.acquire.nlt.epochs) = (None, 0)), []);
+    }
+
+    #[test]
+    fn a_trained_temperature_is_used_and_at_least_a_hundredth() {
+        let learn = |change: fn(&mut RawConfig)| {
+            broken(|raw| {
+                raw.acquire.le.learn_temperature = true;
+                change(raw);
+            })
+        };
+        assert_eq!(learn(|_| ()), []);
+        let cold = learn(|raw| raw.acquire.le.temperature = 0.001);
+        assert_eq!(cold, one("acquire.le.temperature", Fault::TooCold { value: 0.001 }));
+        let mse = learn(|raw| raw.acquire.le.objective = Objective::Mse);
+        let reason = "`acquire.le.objective` is \"mse\"";
+        assert_eq!(mse, one("acquire.le.learn_temperature", Fault::NoTemperature { reason }));
     }
 
     #[test]

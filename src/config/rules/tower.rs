@@ -1,7 +1,7 @@
 //! The rules of a tower that is trained here.
 
 use super::{Fault, Rules};
-use crate::config::sections::RawConfig;
+use crate::config::sections::{MOST_SCALE, RawConfig};
 
 /// A byte-level vocabulary holds every byte and four special tokens; it must fit into a table.
 pub(super) const LEAST_TOKENS: usize = 260;
@@ -27,6 +27,9 @@ pub(super) fn tower(raw: &RawConfig, rules: &mut Rules) {
     let layers = tower.layers;
     rules.need(raw.acquire.tower.is_none(), "tower.layers", Fault::TowerTwice { layers });
     let (loss, mclm) = (&raw.loss, &raw.loss.mclm);
+    let used = (loss.info_nce.weight > 0.0).then_some("loss.info_nce.temperature");
+    let temperature = (loss.info_nce.temperature, used.ok_or("`loss.info_nce.weight` is 0"));
+    trained_temperature(tower.learn_temperature, "tower.learn_temperature", temperature, rules);
     for (key, value) in [
         ("loss.info_nce.text_weight", loss.info_nce.text_weight),
         ("loss.neighbourhood.words", loss.neighbourhood.words),
@@ -40,6 +43,21 @@ pub(super) fn tower(raw: &RawConfig, rules: &mut Rules) {
     ] {
         rules.need(value == 0.0, key, Fault::LossOfWords { value });
     }
+}
+
+/// A temperature that is to be trained must be used (its key, or the reason why it is not), and not be too low.
+pub(super) fn trained_temperature(
+    trained: bool,
+    key: &str,
+    (value, used): (f32, Result<&str, &'static str>),
+    rules: &mut Rules,
+) {
+    match used {
+        Ok(temperature) => {
+            rules.need(!trained || value >= 1.0 / MOST_SCALE, temperature, Fault::TooCold { value })
+        }
+        Err(reason) => rules.need(!trained, key, Fault::NoTemperature { reason }),
+    };
 }
 
 #[cfg(test)]
@@ -76,6 +94,22 @@ mod tests {
         assert_eq!(short, one("tower.context", Fault::TooSmall { value: 2, least: 3 }));
         let few = broken(|raw| raw.tower.vocabulary = 259);
         assert_eq!(few, one("tower.vocabulary", Fault::TooSmall { value: 259, least: 260 }));
+    }
+
+    #[test]
+    fn a_trained_temperature_is_used_and_at_least_a_hundredth() {
+        let learn = |change: fn(&mut RawConfig)| {
+            broken(|raw| {
+                (raw.tower.learn_temperature, raw.loss.info_nce.weight) = (true, 1.0);
+                change(raw);
+            })
+        };
+        assert_eq!(learn(|raw| raw.loss.info_nce.temperature = 0.01), []);
+        let cold = learn(|raw| raw.loss.info_nce.temperature = 0.005);
+        assert_eq!(cold, one("loss.info_nce.temperature", Fault::TooCold { value: 0.005 }));
+        let reason = "`loss.info_nce.weight` is 0";
+        let unused = learn(|raw| raw.loss.info_nce.weight = 0.0);
+        assert_eq!(unused, one("tower.learn_temperature", Fault::NoTemperature { reason }));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct NewTowerConfig {
     pub vocabulary: usize,
     /// Dropout on the vectors that enter the tower.
     pub dropout: f32,
+    /// Whether the temperature of `loss.info_nce` is trained from there, at least to 0.01. CLIP's begins at 0.07.
+    pub learn_temperature: bool,
 }
 
 impl Default for NewTowerConfig {
@@ -37,6 +39,7 @@ impl Default for NewTowerConfig {
             context: 64,
             vocabulary: 6000,
             dropout: 0.0,
+            learn_temperature: false,
         }
     }
 }
@@ -187,7 +190,7 @@ pub struct LeConfig {
     pub objective: Objective,
     /// For `nce`; 0.01 is CLIP's scale of 100.
     pub temperature: f32,
-    /// Whether the temperature is trained from there.
+    /// Whether the temperature is trained from there, at least to 0.01.
     pub learn_temperature: bool,
 }
 

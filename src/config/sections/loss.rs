@@ -55,6 +55,9 @@ pub enum Distance {
     Euclidean,
 }
 
+/// The largest scale 1/τ that a trained temperature may reach: beyond it training becomes unstable (Radford et al. 2021).
+pub const MOST_SCALE: f32 = 100.0;
+
 /// Symmetric softmax loss over the batch with a temperature (van den Oord et al. 2018).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -41,15 +41,12 @@ impl Adam {
         let constants = rule.constants();
         let mut tensor = 0;
         visit(&mut |name, parameter| {
+            let decay = if self.decays(&parameter) { rule.decay } else { 1.0 };
             let state = self.state.entry(name.to_string()).or_default();
             let n = parameter.count();
             if state.m.is_empty() {
                 (state.m, state.v) = (gpu.no_moments(n), gpu.no_moments(n));
             }
-            let decay = match parameter {
-                Parameter::Vector(_) if self.bert => 1.0,
-                _ => rule.decay,
-            };
             let p = parameter.place();
             let g = match parameter {
                 Parameter::Matrix(p) => grads.get_or_alloc_mut(p),

@@ -1,0 +1,81 @@
+//! InfoNCE at a trained temperature τ: the parameter is the logarithm of the scale 1/τ (Radford et al. 2021, section 2.5).
+
+use dfdx::prelude::*;
+
+use super::info_nce::info_nce;
+use super::{Pairs, Value};
+use crate::config::MOST_SCALE;
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::ops::tape::{data, data1, data1_mut, on_host, record, scalar, vector};
+
+/// The parameter for a temperature: log 1/τ (1).
+pub fn log_scale(temperature: f32) -> Vector {
+    vector(vec![-temperature.ln()])
+}
+
+/// 1/τ.
+pub fn scale(log_scale: &Vector) -> f32 {
+    data1(log_scale)[0].exp()
+}
+
+/// Takes a scale that a step has made larger than [`MOST_SCALE`] back to it; before a step reads it.
+pub fn clip(log_scale: &mut Vector) {
+    if data1(log_scale)[0] > MOST_SCALE.ln() {
+        data1_mut(log_scale)[0] = MOST_SCALE.ln();
+    }
+}
+
+/// As [`super::contrast`] by InfoNCE. The gradient of the logarithm of the scale is Σ similarity · gradient of similarity.
+pub fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
+    similarity: Matrix<T>,
+    log_scale: &Vector,
+    rows: &[u32],
+    columns: &[u32],
+    smoothing: f32,
+) -> Scalar<T> {
+    let (s, tape) = similarity.split_tape();
+    let pairs = Pairs { similarity: &data(&s), rows, columns };
+    let Value { value, grad } = info_nce(pairs, 1.0 / scale(log_scale), smoothing);
+    let log_scale = log_scale.clone();
+    record!(tape, scalar(value), |grads, g| {
+        let mut to = on_host(grads.get_or_alloc_mut(&s)?);
+        to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
+        drop(to);
+        let along: f32 = grad.iter().zip(&data(&s)[..]).map(|(d, s)| d * s).sum();
+        on_host(grads.get_or_alloc_mut(&log_scale)?)[0] += g[0] * along;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::{Contrast, contrast};
+    use crate::ops::check::{matrix_gradient, noise, vector_gradient};
+    use crate::ops::tape::matrix;
+
+    #[test]
+    fn gradients_are_slopes_and_the_value_is_that_of_the_temperature() {
+        let s = matrix(noise(12, 1), 3, 4);
+        let (rows, columns) = ([0, 1, 2], [0, 1, 1, 2]);
+        for smoothing in [0.0, 0.1] {
+            let loss =
+                |s: &Matrix, l: &Vector| scaled_info_nce(s.leaky_trace(), l, &rows, &columns, smoothing);
+            let l = log_scale(0.2);
+            let by = Contrast::InfoNce { temperature: 0.2, smoothing };
+            let fixed = contrast(s.clone(), &rows, &columns, by).array();
+            assert!((loss(&s, &l).array() - fixed).abs() < 1e-6);
+            let grads = loss(&s, &l).backward();
+            matrix_gradient("similarity", &s, &grads, 1e-3, 1e-2, |s| loss(s, &l).array());
+            vector_gradient("scale", &l, &grads, 1e-3, 1e-2, |l| loss(&s, l).array());
+        }
+    }
+
+    #[test]
+    fn a_scale_stays_at_most_at_100() {
+        for (temperature, kept) in [(0.07, 1.0 / 0.07), (0.01, 100.0), (0.005, 100.0)] {
+            let mut l = log_scale(temperature);
+            clip(&mut l);
+            assert!((scale(&l) - kept).abs() < 1e-3, "{}", scale(&l));
+        }
+    }
+}

@@ -15,6 +15,7 @@ use crate::config::{Config, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Evaluation;
 use crate::mla::train::Acquisition;
+use crate::ops::scratch::give_back_freed_memory;
 use crate::run::start::{Earlier, Place, Start, begin};
 use crate::run::{ClipRun, MlaRun, Run, open};
 use crate::train::smalr::Smalr;
@@ -260,6 +261,7 @@ fn ended(
 
 /// Evaluates the best checkpoint on validation and writes the report.
 fn finish(folder: &RunFolder, corpus: &Corpus, best: usize, log: &Log, terminal: &Terminal) -> Result<()> {
+    give_back_freed_memory();
     let evaluation = open(&folder.path, &[])?.evaluate(corpus, SplitName::Val, false, 1)?;
     folder.write_evaluation(&evaluation)?;
     log.say(&format!("the best checkpoint, after step {best}:\n{evaluation}"))?;

@@ -16,6 +16,17 @@ pub fn keep_freed_memory() {
     }
 }
 
+/// Gives freed memory back to the system, buffers that wait for their next use among it: after a training, whose steps it was
+/// kept for.
+pub fn give_back_freed_memory() {
+    FREE.lock().expect("no user of the pool panics while it holds the lock").clear();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim only returns pages that nothing holds.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
@@ -41,6 +52,10 @@ impl Scratch {
         let lines = match best {
             Some(i) => free.swap_remove(i),
             None => {
+                // Batches vary in size: one that was large enough until now makes room, or all sizes so far would wait.
+                let small = |v: &Vec<Line>| v.len() < needed && needed <= 2 * v.len() + 64;
+                let outgrown = (0..free.len()).filter(|&i| small(&free[i])).max_by_key(|&i| free[i].len());
+                outgrown.map(|i| free.swap_remove(i));
                 drop(free);
                 vec![Line([0.0; 16]); needed]
             }

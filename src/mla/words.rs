@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub struct Words {
     /// `config.json` and `tokenizer.json`, as the run keeps them.
     pub files: [Vec<u8>; 2],
+    /// Those of the checkpoint, or of the smallest M-BERT with such an embedding.
+    pub sizes: TowerConfig,
     pub tokenizer: TowerTokenizer,
     /// (vocabulary, width)
     pub table: Table,
@@ -31,7 +33,8 @@ impl Words {
             Some(folder) => {
                 let (sizes, table) = token_embedding(folder)?;
                 let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &sizes)?;
-                Ok(Words { files: small_files(folder)?, tokenizer, table: Table::new(sizes.width, table) })
+                let table = Table::new(sizes.width, table);
+                Ok(Words { files: small_files(folder)?, sizes, tokenizer, table })
             }
             None => Self::fresh(config, &texts()?),
         }
@@ -41,7 +44,7 @@ impl Words {
         let fresh = &config.acquire().fresh;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let words = HuggingFace::train(&texts, fresh.vocabulary, ENDS)?;
-        // The sizes of the smallest M-BERT with such an embedding: nothing else of it is read.
+        // Nothing but the embedding is read of it.
         let sizes = TowerConfig {
             architecture: Architecture::Bert,
             vocabulary: words.size(),
@@ -59,7 +62,7 @@ impl Words {
         let mut init = Init::new(derive(config.seed(), "embedding", 0));
         let table = Table::new(fresh.width, init.uniform(sizes.vocabulary * fresh.width, START));
         let tokenizer = TowerTokenizer::new(words, Path::new("tokenizer.json"), &sizes)?;
-        Ok(Words { files, tokenizer, table })
+        Ok(Words { files, sizes, tokenizer, table })
     }
 
     /// Those that a run keeps; the table is still empty.
@@ -67,7 +70,7 @@ impl Words {
         let sizes = TowerConfig::read(&folder.join("config.json"))?;
         let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &sizes)?;
         let table = Table::new(sizes.width, vec![0.0; sizes.vocabulary * sizes.width]);
-        Ok(Words { files: [Vec::new(), Vec::new()], tokenizer, table })
+        Ok(Words { files: [Vec::new(), Vec::new()], sizes, tokenizer, table })
     }
 }
 

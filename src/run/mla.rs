@@ -100,9 +100,10 @@ impl Trained for Mla {
 impl MlaRun {
     /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
     pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<MlaRun> {
-        let translations = translations(config, corpus);
-        refuse_test_leak(&translations, &|_, text| text.split_whitespace().map(String::from).collect())?;
-        let words = Words::new(config, || foreign_texts(config, &translations))?;
+        refuse_test_leak(&translations(config, corpus), &|_, text| {
+            text.split_whitespace().map(String::from).collect()
+        })?;
+        let words = Words::new(config, || foreign_texts(config, corpus))?;
         let files = words.files.clone();
         let mut mla = around(config, words)?;
         check_width(&mla, &corpus.train.features)?;
@@ -419,8 +420,8 @@ fn translations(config: &Config, corpus: &Corpus) -> Corpus {
 }
 
 /// The training captions and translations in the languages that are acquired.
-fn foreign_texts(config: &Config, translations: &Corpus) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
+pub(crate) fn foreign_texts(config: &Config, corpus: &Corpus) -> Result<Vec<String>> {
+    let (mut texts, translations) = (Vec::new(), translations(config, corpus));
     for (l, _) in translations.languages.iter().enumerate().filter(|(_, l)| **l != config.acquire().own) {
         texts.extend(translations.train.captions[l].iter().map(|c| c.text.clone()));
         for file in translations.texts[l].iter().flatten() {

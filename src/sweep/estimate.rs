@@ -1,5 +1,7 @@
 //! What a trial will need, before it is run: parameters, memory, time.
 
+mod towers;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use super::folder::{Status, SweepFolder};
 use super::{Plan, Trial};
 use crate::checkpoint::empty_embedding;
 use crate::config::{Config, EmbeddingKind, Kind};
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Features};
 use crate::embedding::characters::Spellings;
 use crate::embedding::{Lexicon, Slot};
 use crate::model::Model;
@@ -33,6 +35,36 @@ const MARGIN: f64 = 1.5;
 /// A process that has done nothing.
 const EMPTY: u64 = 50_000_000;
 
+/// What is counted of a corpus for trials of one kind.
+enum Counted {
+    Words(Counts),
+    Towers(towers::Counts),
+}
+
+impl Counted {
+    /// What trials must have in common to share it.
+    fn key(config: &Config) -> String {
+        match config.kind() {
+            Kind::Words => format!("{:?}{:?}", config.data(), config.words()),
+            _ => towers::Counts::key(config),
+        }
+    }
+
+    fn of(config: &Config) -> Result<Counted> {
+        match config.kind() {
+            Kind::Words => Counts::of(config).map(Counted::Words),
+            _ => towers::Counts::of(config).map(Counted::Towers),
+        }
+    }
+
+    fn estimate(&self, config: &Config) -> Estimate {
+        match self {
+            Counted::Words(counts) => counts.estimate(config),
+            Counted::Towers(counts) => counts.estimate(config),
+        }
+    }
+}
+
 /// Estimates for the trials at `places` of a plan; in the plan's order, and nothing for the others. The words of the corpus
 /// are counted, which takes seconds; `notes` gets what could not be.
 ///
@@ -44,22 +76,21 @@ pub fn of(
     folder: &SweepFolder,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Estimate>> {
-    let mut counted: Vec<(String, Option<Counts>)> = Vec::new();
+    let mut counted: Vec<(String, Option<Counted>)> = Vec::new();
     let mut estimates = vec![Estimate::default(); plan.trials.len()];
     for &n in places {
         let trial = &plan.trials[n];
         let known = known(plan, folder, trial)?;
         let whole = known.parameters.is_some() && known.memory.is_some();
-        // Only what models of words need is counted here.
-        if whole || trial.config.kind() != Kind::Words {
+        if whole {
             estimates[n] = known;
             continue;
         }
-        let key = format!("{:?}{:?}", trial.config.data(), trial.config.words());
+        let key = Counted::key(&trial.config);
         let place = match counted.iter().position(|(other, _)| *other == key) {
             Some(place) => place,
             None => {
-                let counts = Counts::of(&trial.config).map_err(|e| notes.push(e.to_string())).ok();
+                let counts = Counted::of(&trial.config).map_err(|e| notes.push(e.to_string())).ok();
                 counted.push((key, counts));
                 counted.len() - 1
             }
@@ -95,7 +126,12 @@ fn known(plan: &Plan, folder: &SweepFolder, trial: &Trial) -> Result<Estimate> {
     Ok(estimate)
 }
 
-/// What is counted of a corpus.
+/// Bytes of the files of some features.
+fn bytes(features: &Features) -> u64 {
+    features.files().map(|file| fs::metadata(file).map_or(0, |m| m.len())).sum()
+}
+
+/// What is counted of a corpus for models of words.
 struct Counts {
     vocabularies: Vec<Vocabulary>,
     /// Mean tokens of a training caption, by language.
@@ -120,8 +156,7 @@ impl Counts {
             vocabularies.push(Vocabulary::build(cut.iter().map(|t| &t[..]), config.words().min_count));
         }
         let features = &corpus.train.features;
-        let bytes = features.files().map(|file| fs::metadata(file).map_or(0, |m| m.len()));
-        let feature_bytes = bytes.sum();
+        let feature_bytes = bytes(features);
         Ok(Counts { vocabularies, tokens, features: features.width(), feature_bytes, caption_bytes })
     }
 

@@ -83,17 +83,29 @@ pub struct Packed {
     rounded: bool,
 }
 
+/// Floats of the columns of k rows that a kernel takes at once; two bf16 numbers stand in one where it multiplies them.
+fn panel(k: usize, precision: Precision, kernel: &Kernel) -> usize {
+    let pairs = precision == Precision::Bf16 && kernel.bf16.is_some();
+    (if pairs { k.div_ceil(2) } else { k }) * kernel.nr
+}
+
 impl Packed {
     /// Packs `b` (k × n).
     pub fn new(b: View, precision: Precision) -> Self {
         Self::with(b, precision, kernel())
     }
 
+    /// Floats that a packed matrix (k × n) takes on this machine.
+    pub fn floats(k: usize, n: usize, precision: Precision) -> usize {
+        let kernel = kernel();
+        panel(k, precision, &kernel) * n.div_ceil(kernel.nr)
+    }
+
     fn with(b: View, precision: Precision, kernel: Kernel) -> Self {
         let bf16 = precision == Precision::Bf16;
         let pairs = bf16 && kernel.bf16.is_some();
-        let depth = if pairs { b.rows.div_ceil(2) } else { b.rows };
-        let panel = depth * kernel.nr;
+        let panel = panel(b.rows, precision, &kernel);
+        let depth = panel / kernel.nr;
         let mut panels = Scratch::dirty(panel * b.cols.div_ceil(kernel.nr));
         let rounded = bf16 && !pairs;
         let per_line = if pairs { 2 } else { 1 };

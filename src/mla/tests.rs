@@ -209,7 +209,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
 }
 
 /// The tiny CLIP beside the whole tiny M-BERT.
-fn cross_modal(language: &str) -> Mla {
+pub fn cross_modal(language: &str) -> Mla {
     let mla = model(&[], AcquirerShape::Mlp);
     let tower = Tower::open(&golden("mbert")).expect("an encoder");
     let tokenizer =

@@ -232,13 +232,21 @@ name = 'LE only'
 set = { acquire.nlt.epochs = 0 }
 ";
     fs::write(&file, sweep).expect("written");
+    let listed = run(&["sweep", text(&file), "--out", text(&out), "--dry-run"]).stdout;
     let ran = run(&["sweep", text(&file), "--out", text(&out)]);
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     let rows = fs::read_to_string(out.join("results.jsonl")).expect("results");
     let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(rows.len(), 2);
-    for row in &rows {
+    for (row, before) in rows.iter().zip(listed.lines().skip(1)) {
         assert_eq!(row["status"], "done", "{row}");
+        // Before it was trained: its parameters, those at test time, and the memory that it would need.
+        let [_, id, _, train, test, _, "GB", ..] = before.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{before}")
+        };
+        assert_eq!(row["id"], id);
+        assert_eq!(row["parameters_train"].to_string(), train);
+        assert_eq!(row["parameters_test"].to_string(), test);
         assert!(row["test"]["languages"]["de"]["mR"].as_f64().is_some(), "{row}");
         // The tower is the same in both.
         assert_eq!(row["test"]["languages"]["en"], rows[0]["test"]["languages"]["en"]);

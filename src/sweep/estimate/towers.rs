@@ -14,8 +14,8 @@ use crate::run::mla::foreign_texts;
 use crate::tower::{Architecture, TowerConfig, TowerTokenizer};
 use crate::words::HuggingFace;
 
-/// Of memory that can be counted: so many times as much is reserved. What is counted here is nearly all.
-const MARGIN: f64 = 1.1;
+/// Of memory that can be counted: so many times as much is reserved, for what cannot.
+const MARGIN: f64 = 1.25;
 /// Floats that the allocator keeps of what was freed (`ops::scratch::keep_freed_memory`).
 const KEPT_FREE: usize = 64 << 20;
 
@@ -43,18 +43,22 @@ enum Towers {
 struct Sentences {
     count: usize,
     tokens: usize,
+    /// Tokens of a sentence in the mean, in the language that has most.
+    length: f64,
     /// Vectors that they are compared with.
     targets: usize,
 }
 
 impl Sentences {
-    fn of(ids: &[Sequences], targets: usize) -> Self {
-        let tokens = ids.iter().map(|ids| ids.rows.len()).sum();
-        Sentences { count: ids.iter().map(Sequences::len).sum(), tokens, targets }
-    }
-
-    fn mean(&self) -> f64 {
-        self.tokens as f64 / self.count.max(1) as f64
+    /// Those of each language; a batch has one language's, or all of them come as one.
+    fn of(languages: &[Sequences], targets: usize) -> Self {
+        let length = |ids: &Sequences| ids.rows.len() as f64 / ids.len().max(1) as f64;
+        Sentences {
+            count: languages.iter().map(Sequences::len).sum(),
+            tokens: languages.iter().map(|ids| ids.rows.len()).sum(),
+            length: languages.iter().map(length).fold(0.0, f64::max),
+            targets,
+        }
     }
 
     /// Floats that are held of them: ids, places and groups, and the vectors.
@@ -115,7 +119,7 @@ impl Counts {
         let captions = config.data().languages.iter();
         let captions: usize = captions.map(|l| train.captions.get(l).copied().unwrap_or(1)).sum();
         let stage = &self.stages[0];
-        let tokens = (train.images * captions) as f64 * stage.mean();
+        let tokens = (train.images * captions) as f64 * stage.length;
         // Vectors on their way into the tower, and gradients; the parts of which weights' gradients are made.
         let mut kept = block(tower, false).times(tower.layers);
         kept.tape += 6 * width;
@@ -130,7 +134,7 @@ impl Counts {
             step: Kept { tape: kept.of(tokens).tape + pictures, ..kept.of(tokens) },
             start: 0,
         };
-        ((parameters, parameters - tower.vocabulary * width), need)
+        ((parameters, parameters - tower.vocabulary * width - scale), need)
     }
 
     fn acquisition(
@@ -167,7 +171,7 @@ impl Counts {
         let batches = [acquire.nlt.batch, acquire.le.batch];
         let micro =
             |batch: usize| if acquire.micro_batch == 0 { batch } else { batch.min(acquire.micro_batch) };
-        let tokens = self.stages.iter().zip(batches).map(|(stage, batch)| micro(batch) as f64 * stage.mean());
+        let tokens = self.stages.iter().zip(batches).map(|(stage, batch)| micro(batch) as f64 * stage.length);
         let need = Need {
             trained,
             tables,
@@ -344,3 +348,7 @@ impl Need {
         training.max(self.start) as u64
     }
 }
+
+#[cfg(test)]
+#[path = "towers_tests.rs"]
+mod tests;

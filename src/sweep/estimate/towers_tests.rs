@@ -1,0 +1,136 @@
+use super::*;
+use crate::clip::Clip;
+use crate::config::{CaptionSource, RawConfig};
+use crate::mla::tests::{cross_modal, model};
+use crate::mla::{Encoder, Mla};
+use crate::model::Trained;
+use crate::tower::Tower;
+
+fn raw(languages: &[&str]) -> RawConfig {
+    let mut raw = RawConfig::default();
+    raw.data.languages = languages.iter().map(|l| l.to_string()).collect();
+    let languages = raw.data.languages.clone();
+    raw.data.captions =
+        vec![CaptionSource { languages, files: vec!["{split}.{language}".into()], ..Default::default() }];
+    raw
+}
+
+fn counts(towers: Towers, features: usize) -> Counts {
+    let stage = || Sentences { count: 100, tokens: 1000, length: 10.0, targets: 50 };
+    Counts { towers, stages: vec![stage(), stage()], features, feature_bytes: 7, caption_bytes: 9 }
+}
+
+/// What the model of a configuration is estimated to have, beside the numbers that it is counted to have.
+fn beside(mut mla: Mla, change: impl FnOnce(&mut RawConfig)) {
+    let languages: Vec<&str> = mla.languages();
+    let mut raw = raw(&languages);
+    let acquire = &mut raw.acquire;
+    (acquire.tower, acquire.embedding) = (Some("clip".into()), Some("mbert".into()));
+    (acquire.hidden, acquire.nlt.epochs) = (5, 0);
+    acquire.le.learn_temperature = mla.scale.is_some();
+    change(&mut raw);
+    let config = raw.check("/base".into()).expect("a good configuration");
+    let words = match &mla.encoder {
+        Encoder::Tower(entrance) => {
+            TowerConfig { vocabulary: entrance.table.rows(), width: entrance.table.width, ..bert() }
+        }
+        Encoder::Bert(bert) => bert.tower.config.clone(),
+    };
+    let tower = mla.tower.config.clone();
+    let counts = counts(Towers::Acquired { tower: tower.clone(), words: words.clone() }, 12);
+    let ((train, test), need) = counts.acquisition(&config, &tower, &words);
+    let counted = mla.parameters();
+    assert_eq!((train as u64, test as u64), (counted.train, counted.test));
+    let mut stored = 0;
+    mla.visit_stored(&mut |_, x| stored += x.count());
+    assert_eq!(need.stored, stored);
+    let whole = |t: &Tower| {
+        let mut numbers = 0;
+        t.visit(&mut |_, x| numbers += x.len());
+        numbers
+    };
+    let mut frozen = whole(&mla.tower) + packed(&tower, config.train().precision, true);
+    if let Encoder::Bert(bert) = &mla.encoder {
+        let forward = packed(&tower, config.train().precision, false);
+        frozen = whole(&mla.tower) + forward + whole(&bert.tower);
+        frozen += packed(&words, config.train().precision, true);
+    }
+    assert_eq!(need.frozen, frozen);
+}
+
+fn bert() -> TowerConfig {
+    cross_modal("de").body().config.clone()
+}
+
+#[test]
+fn acquisitions_have_as_many_numbers_as_their_models() {
+    for (shape, languages) in [(AcquirerShape::Mlp, &["de"][..]), (AcquirerShape::Linear, &["de", "cs"])] {
+        beside(model(languages, shape), |raw| raw.acquire.shape = shape);
+    }
+    beside(cross_modal("de"), |raw| {
+        (raw.acquire.encoder, raw.acquire.train_embedding) = (AcquireEncoder::Bert, false);
+    });
+    let mut low = model(&["de"], AcquirerShape::Mlp);
+    let Encoder::Tower(entrance) = low.encoder else { panic!("no entrance") };
+    let mut entrance = entrance.with_rank(3, &mut crate::image::Init::new(1));
+    entrance.train_table = false;
+    low.encoder = Encoder::Tower(Box::new(entrance));
+    low.scale = Some(crate::loss::scale::log_scale(0.1));
+    beside(low, |raw| (raw.acquire.rank, raw.acquire.train_embedding) = (3, false));
+}
+
+#[test]
+fn a_new_tower_has_as_many_numbers_as_its_model() {
+    let texts = ["a red dog", "two men in a blue house"];
+    let words = HuggingFace::train(&texts, 270, ENDS).expect("a tokenizer");
+    for learn_temperature in [false, true] {
+        let mut raw = raw(&["en"]);
+        (raw.tower.layers, raw.tower.width, raw.tower.heads, raw.tower.hidden) = (2, 8, 2, 12);
+        (raw.tower.learn_temperature, raw.loss.info_nce.weight) = (learn_temperature, 1.0);
+        let config = raw.check("/base".into()).expect("a good configuration");
+        let (size, end) = (words.size(), words.id(ENDS[1]).expect("the end"));
+        let sizes = sizes(&config, size, end);
+        let again = HuggingFace::train(&texts, 270, ENDS).expect("a tokenizer");
+        let tokenizer = TowerTokenizer::new(again, "t".as_ref(), &sizes).expect("it fits");
+        let mut clip = Clip::new(&config, sizes.clone(), tokenizer, 7, 1);
+        let counts = counts(Towers::New { size, end }, 7);
+        let ((train, test), need) = counts.new_tower(&config, &sizes);
+        let counted = clip.parameters();
+        assert_eq!((train as u64, test as u64), (counted.train, counted.test));
+        let mut stored = 0;
+        clip.visit_stored(&mut |_, x| stored += x.count());
+        assert_eq!(need.stored, stored);
+    }
+}
+
+#[test]
+fn memory_grows_with_what_is_kept_and_is_what_the_parts_say() {
+    let memory = |change: fn(&mut RawConfig)| {
+        let mut raw = raw(&["en", "de"]);
+        (raw.acquire.tower, raw.acquire.embedding) = (Some("clip".into()), Some("mbert".into()));
+        (raw.acquire.nlt.epochs, raw.acquire.le.batch) = (0, 4096);
+        change(&mut raw);
+        let config = raw.check("/base".into()).expect("a good configuration");
+        let clip = model(&[], AcquirerShape::Mlp).tower.config;
+        counts(Towers::Acquired { tower: clip, words: bert() }, 12).estimate(&config).memory.expect("memory")
+    };
+    let plain = memory(|_| ());
+    assert!(plain > EMPTY);
+    for less in [
+        (|raw| raw.acquire.recompute = true) as fn(&mut RawConfig),
+        |raw| raw.acquire.micro_batch = 64,
+        |raw| raw.acquire.le.batch = 64,
+        |raw| raw.acquire.hidden = 8,
+    ] {
+        assert!(memory(less) < plain);
+    }
+    assert!(memory(|raw| raw.train.average = 0.9) > plain);
+    let need = |average| {
+        let step = Kept { tape: 1000, buffers: 100 };
+        let need = Need { trained: 50, tables: 20, stored: 60, frozen: 7, data: 3, step, start: 0 };
+        need.floats(average)
+    };
+    // Values, moments, and a step with dense gradients; with an average its own values, and a copy that is validated.
+    assert_eq!(need(false), 60 + 7 + 3 + 100 + 100 + (120 + 20 + 1000));
+    assert_eq!(need(true), 60 + 7 + 3 + 100 + 60 + 100 + (160 + 60 + 1000));
+}

@@ -17,7 +17,8 @@ use crate::train::Event;
 CONFIG names the new language in `data.languages`, its captions of pictures in `data.captions`, translations of known
 sentences in `grow.translations`, and its word vectors in `words.vectors` (without them FastText is trained on its text).
 How it is taught stands in `grow`; everything else is as the run has it. On a run of acquisition its acquirer is trained in
-the run's own stages, and an addition that was interrupted goes on with `--resume`. The old languages' results do not change
+the run's own stages, with what `grow.nlt` and `grow.le` set over them, and an addition that was interrupted goes on with
+`--resume`. The old languages' results do not change
 by a bit. NEWRUN is a run like any other, and more languages can be added to it, in any order.
 
 Examples:
@@ -56,12 +57,19 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         stop: interrupt::flag(),
     };
     let mut stages = Stages::new(terminal);
-    let mut bar: Option<Progress> = None;
+    let (mut bar, mut last): (Option<Progress>, usize) = (None, 0);
     let growth = add_language(
         &addition,
         &mut |stage, done, total, loss| stages.at(name(stage), done, total, loss),
         &mut |event| match event {
             Event::Step { step, steps, loss } => {
+                if step <= last
+                    && let Some(done) = bar.take()
+                {
+                    // A training on more sentences begins.
+                    done.finish();
+                }
+                last = step;
                 let before = step.saturating_sub(1) as u64;
                 let new = || Progress::new(terminal, "training", steps as u64).resumed_at(before);
                 let bar = bar.get_or_insert_with(new);

@@ -90,7 +90,8 @@ fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event
         run.drop_language(language);
     }
     let mut growth = growing.teach(&mut run, None, progress)?;
-    let own = AddedConfig { words: growth.own_words, word_width: growth.word_width };
+    let (words, word_width) = (growth.own_words, growth.word_width);
+    let own = AddedConfig { words, word_width, ..AddedConfig::default() };
     let config = merged(&run.config, given, code, same, own)?;
     run.config = config;
     run.info.languages.push(code.to_string());
@@ -140,6 +141,8 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let mut read =
         RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
     read.words.vectors = given.words().vectors.clone();
+    // The stages of an acquisition.
+    (read.grow.nlt, read.grow.le) = Default::default();
     let hint = "only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it";
     refuse_other_keys(given, read, hint)?;
     let mut run = Run::open(addition.run, &[])?;
@@ -173,11 +176,7 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
             .at(&given.data().root)
             .hint(format!("give {LEAST} captions or translations at least; a few hundred teach something")));
     }
-    if let Some(n) = addition.curve.iter().find(|&&n| n < LEAST || n >= sentences) {
-        return Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
-            format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
-        ));
-    }
+    refuse_points(addition.curve, sentences)?;
     let moved = |e: Error| {
         e.hint("the run's old languages are needed; `data.root` in its `config.toml` says where they are")
     };
@@ -192,6 +191,16 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
             .hint("that needs captions of the run's own pictures; set it to 0"));
     }
     Ok(Checked { run, code, trained_on, new, translations, same, before })
+}
+
+/// The points of a learning curve have fewer sentences than there are, and enough to teach something.
+pub(super) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
+    match curve.iter().find(|&&n| n < LEAST || n >= sentences) {
+        Some(n) => Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
+            format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Some kinds of models have no place for the words of another language.

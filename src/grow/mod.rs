@@ -158,6 +158,17 @@ struct Words {
     table: Vec<f32>,
 }
 
+/// A share of so many groups of sentences, one at least, chosen by the seed; ascending.
+fn some_groups(count: usize, share: f64, seed: u64) -> Vec<u32> {
+    let mut groups: Vec<u32> = (0..count as u32).collect();
+    if share < 1.0 {
+        groups.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+        groups.truncate((count as f64 * share).round().max(1.0) as usize);
+        groups.sort_unstable();
+    }
+    groups
+}
+
 /// The languages of a run that were not added, in order.
 pub fn base_languages(run: &Run) -> Vec<usize> {
     let added = run.config.added();
@@ -276,15 +287,7 @@ impl<'a> Growing<'a> {
         let all: usize = self.sentences();
         let share = sentences.map_or(1.0, |n| n as f64 / all as f64);
         let some = |(n, lesson): (usize, &Lesson)| {
-            let mut groups: Vec<u32> = (0..lesson.known.groups as u32).collect();
-            if share >= 1.0 {
-                return lesson.select(&groups);
-            }
-            let seed = derive(self.seed, "curve", n as u64);
-            groups.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
-            groups.truncate((lesson.known.groups as f64 * share).round().max(1.0) as usize);
-            groups.sort_unstable();
-            lesson.select(&groups)
+            lesson.select(&some_groups(lesson.known.groups, share, derive(self.seed, "curve", n as u64)))
         };
         let all: Vec<Lesson> = self.lessons.iter().enumerate().map(some).collect();
         let id = |w: &String| self.words.vocabulary.id(w);

@@ -39,8 +39,21 @@ impl Pairs {
     }
 
     /// The number of distinct rows.
-    fn distinct(&self) -> usize {
+    pub fn distinct(&self) -> usize {
         self.groups.len() - 1
+    }
+
+    /// The sentences of some rows, given by their places among the distinct ones.
+    pub fn some(&self, places: &[u32]) -> Pairs {
+        let (mut sentences, mut rows) = (Sequences::new(), Vec::new());
+        for &place in places {
+            let [from, to] = [0, 1].map(|n| self.groups[place as usize + n] as usize);
+            for &sentence in &self.by_row[from..to] {
+                sentences.push(self.sentences.get(sentence as usize).iter().copied());
+                rows.push(self.rows[sentence as usize]);
+            }
+        }
+        Pairs::new(sentences, rows)
     }
 }
 
@@ -316,6 +329,15 @@ mod tests {
             assert_eq!(rows.len(), 6, "no row twice in a pass");
         }
         assert_ne!(draws, (0..12).map(|step| data.draw(step, 2, 6)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn some_rows_come_with_all_their_sentences() {
+        let mut sentences = Sequences::new();
+        [[1, 2], [3, 4], [5, 6], [7, 8]].into_iter().for_each(|ids| sentences.push(ids));
+        let some = Pairs::new(sentences, vec![9, 4, 9, 6]).some(&[0, 2]);
+        assert_eq!((some.rows.clone(), some.distinct()), (vec![4, 9, 9], 2));
+        assert_eq!(some.sentences.rows, [3, 4, 1, 2, 5, 6]);
     }
 
     #[test]

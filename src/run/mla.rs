@@ -232,7 +232,9 @@ impl MlaRun {
             0 => "left out".to_string(),
             n => format!("{n} passes, batches of {batch}, learning rate {rate}"),
         };
-        let (nlt, le) = (&self.config.acquire().nlt, &self.config.acquire().le);
+        let own = self.config.added().get(language).cloned().unwrap_or_default();
+        let acquire = own.over(self.config.acquire());
+        let (nlt, le) = (&acquire.nlt, &acquire.le);
         let mut card = format!(
             "# Acquirer of `{language}`\n\n\
              Lets a frozen {stands_in} acquisition). tinyglot {}.\n\n\

@@ -156,13 +156,55 @@ fn translations_alone_teach_a_language_and_what_cannot_be_is_refused() {
         assert!(!none.exists(), "nothing is left");
     };
     refuse(&translations("fr"), &[], 3, "`fr`, which the run was not trained on");
-    refuse(&translations("en"), &["--curve", "20"], 2, "`--curve 20` is not for runs of acquisition");
+    refuse(&translations("en"), &["--curve", "20,36"], 2, "`--curve` has 36; there are 36 sentences");
+    refuse(
+        &translations("en"),
+        &["--set", "grow.nlt.epochs=0"],
+        3,
+        "`fr` has translations, and no stage for them",
+    );
     refuse(&translations("en"), &["--set", "grow.epochs=3"], 3, "`grow.epochs` cannot be set");
     refuse(&translations("en"), &["--set", "acquire.hidden=3"], 3, "`acquire.hidden` cannot be set");
     refuse(&translations("en"), &["--resume"], 2, "no language is being added here");
     let file = path("data/short.fr");
     fs::write(&file, "rouge\n").expect("written");
     refuse(&translations("en").replace("train.fr", "short.fr"), &[], 4, "has 1 lines");
+}
+
+/// Its own stages, and what fewer sentences teach: an acquirer that is no other than without the curve.
+#[test]
+fn a_language_is_added_in_stages_of_its_own_with_a_learning_curve() {
+    add("base", "fr", "runs-stages");
+    let (base, config) = (path("base"), path("fr.toml"));
+    let add = |out: &str, more: &[&str]| {
+        let out = path(out);
+        let own = ["--set", "grow.nlt.epochs=4", "--set", "grow.le.epochs=2", "--set", "grow.le.batch=18"];
+        let all = ["add-language", text(&base), text(&config), "--out", text(&out), "--quiet"];
+        printed(&[&all[..], &own, more].concat())
+    };
+    add("own-stages", &[]);
+    let table = add("curve", &["--curve", "24,48"]);
+    assert!(table.contains("24 sentences: val ") && table.contains("48 sentences: val "), "{table}");
+    let file = "acquirers/fr.safetensors";
+    assert!(
+        bytes("curve", file) == bytes("own-stages", file)
+            && bytes("curve", file) != bytes("runs-stages", file)
+    );
+    let growth: Value = serde_json::from_slice(&bytes("curve", "growth/fr.json")).expect("JSON");
+    // 4 passes of 3 batches of 12 translations, 2 of 2 batches of 18 captions.
+    assert_eq!(growth["sentences_shown"], 4 * 36 + 2 * 36);
+    let curve = growth["curve"].as_array().expect("a curve");
+    assert_eq!(curve.iter().map(|p| p["sentences"].as_u64()).collect::<Vec<_>>(), [Some(24), Some(48)]);
+    assert!(curve.iter().all(|p| p["mr"][0].is_f64() && p["mr"][1].is_f64()), "{curve:?}");
+    assert_ne!(curve[0]["mr"], curve[1]["mr"]);
+    assert!(!path("curve/learning").exists());
+    let kept = String::from_utf8(bytes("curve", "config.toml")).expect("text");
+    assert!(kept.contains("[added.fr.le]\nepochs = 2\nbatch = 18\n"), "{kept}");
+    let exported = path("own.safetensors");
+    printed(&["acquirer", "export", text(&path("curve")), "--language", "fr", "--out", text(&exported)]);
+    let card = fs::read_to_string(exported.with_extension("md")).expect("what it is");
+    assert!(card.contains("(LE): 2 passes, batches of 18"), "{card}");
+    assert_eq!(evaluated("curve")["fr"], evaluated("own-stages")["fr"]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn add(folder: &Path, out: &str, stop: Option<usize>, resume: bool) -> Result<()
         run: &folder.join("base"),
         given: &given,
         cache: None,
-        curve: &[],
+        curve: if out.ends_with("-curve") { &[30] } else { &[] },
         out: &folder.join(out),
         resume,
         stop: &flag,
@@ -130,6 +130,18 @@ fn an_addition_goes_on_to_the_same_bits_and_refuses_other_data() {
     let acquirer = |run: &str| fs::read(path(run).join("acquirers/fr.safetensors")).expect("read");
     assert!(acquirer("straight") == acquirer("broken"));
     assert!(!path("broken/learning").exists());
+    // Stopped within the training on fewer sentences, too.
+    add(folder.path(), "straight-curve", None, false).unwrap();
+    let stopped = add(folder.path(), "broken-curve", Some(3), false).unwrap_err().to_string();
+    assert!(stopped.contains(", with 30 sentences"), "{stopped}");
+    add(folder.path(), "broken-curve", None, true).unwrap();
+    assert!(acquirer("straight") == acquirer("broken-curve"));
+    let curve = |run: &str| {
+        let text = fs::read(path(run).join("growth/fr.json")).expect("read");
+        serde_json::from_slice::<serde_json::Value>(&text).expect("JSON")["curve"].clone()
+    };
+    assert!(curve("straight-curve")[0]["mr"][1].is_f64());
+    assert_eq!(curve("straight-curve"), curve("broken-curve"));
 }
 
 #[test]

@@ -311,4 +311,10 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
     rules.need(taught, "grow.neighbourhood", Fault::TranslationsUnused);
     rules.at_least("grow.captions", grow.captions, 1);
     rules.positive("grow.unfrozen_learning_rate", grow.unfrozen_learning_rate);
+    for (stage, own) in [("nlt", &grow.nlt), ("le", &grow.le)] {
+        let key = |of: &str| format!("grow.{stage}.{of}");
+        own.batch.iter().for_each(|&batch| rules.at_least(&key("batch"), batch, 2));
+        own.learning_rate.iter().for_each(|&rate| rules.positive(&key("learning_rate"), rate));
+        own.warmup.iter().for_each(|&warmup| rules.share(&key("warmup"), warmup));
+    }
 }

@@ -616,6 +616,22 @@ rule!(
     "`grow.top_k` is 2147483648; it must be at most 2147483647"
 );
 
+rule!(
+    an_own_stage_compares_two_sentences,
+    |c| c.grow.nlt.batch = Some(1),
+    "`grow.nlt.batch` is 1; it must be at least 2"
+);
+rule!(
+    an_own_stage_learns_at_a_positive_rate,
+    |c| c.grow.le.learning_rate = Some(0.0),
+    "`grow.le.learning_rate` is 0; it must be greater than 0"
+);
+rule!(
+    an_own_stage_warms_up_for_a_share,
+    |c| c.grow.le.warmup = Some(1.0),
+    "`grow.le.warmup` is 1; it must be at least 0 and less than 1"
+);
+
 fn translations() -> TranslationSource {
     TranslationSource { language: "en".into(), known: "a.en".into(), new: "a.cs".into() }
 }

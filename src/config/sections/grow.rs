@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AlignConfig;
+use super::{AcquireConfig, AlignConfig};
 
 /// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
-/// `data` and `words.vectors`; everything else is as the run has it.
+/// `data` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
+/// speak.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrowConfig {
@@ -36,6 +37,9 @@ pub struct GrowConfig {
     pub unfrozen_epochs: usize,
     /// Learning rate of those passes.
     pub unfrozen_learning_rate: f32,
+    /// The stages of a run of acquisition, as this language has them: translations first, then captions.
+    pub nlt: OwnStage,
+    pub le: OwnStage,
 }
 
 impl Default for GrowConfig {
@@ -54,7 +58,28 @@ impl Default for GrowConfig {
             captions: 1,
             unfrozen_epochs: 0,
             unfrozen_learning_rate: 1e-4,
+            nlt: OwnStage::default(),
+            le: OwnStage::default(),
         }
+    }
+}
+
+/// A stage of acquisition for one language; what is left out is as the run has it in `acquire`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnStage {
+    /// Passes over its sentences; 0 leaves the stage out.
+    pub epochs: Option<usize>,
+    /// Sentences per batch.
+    pub batch: Option<usize>,
+    pub learning_rate: Option<f32>,
+    /// Share of the steps over which the rate grows from 0.
+    pub warmup: Option<f32>,
+}
+
+impl OwnStage {
+    fn is_the_runs(&self) -> bool {
+        *self == OwnStage::default()
     }
 }
 
@@ -78,4 +103,27 @@ pub struct AddedConfig {
     pub words: usize,
     /// Width of those vectors.
     pub word_width: usize,
+    /// Its stages of acquisition, where they were not the run's.
+    #[serde(skip_serializing_if = "OwnStage::is_the_runs")]
+    pub nlt: OwnStage,
+    #[serde(skip_serializing_if = "OwnStage::is_the_runs")]
+    pub le: OwnStage,
+}
+
+impl AddedConfig {
+    /// A run's settings with the language's own stages.
+    pub fn over(&self, acquire: &AcquireConfig) -> AcquireConfig {
+        let mut acquire = acquire.clone();
+        let (nlt, le) = (&mut acquire.nlt, &mut acquire.le);
+        for (own, epochs, batch, rate, warmup) in [
+            (&self.nlt, &mut nlt.epochs, &mut nlt.batch, &mut nlt.learning_rate, &mut nlt.warmup),
+            (&self.le, &mut le.epochs, &mut le.batch, &mut le.learning_rate, &mut le.warmup),
+        ] {
+            *epochs = own.epochs.unwrap_or(*epochs);
+            *batch = own.batch.unwrap_or(*batch);
+            *rate = own.learning_rate.unwrap_or(*rate);
+            *warmup = own.warmup.unwrap_or(*warmup);
+        }
+        acquire
+    }
 }

@@ -1,10 +1,11 @@
 //! Adding a language to a run of acquisition: its acquirer is trained in the run's own stages, and nothing else.
 //!
-//! Until it is done, the training stands in NEWRUN's `learning/`, from where an interrupted one goes on. The seed comes from the
-//! run's and the language's code, and only what the run was trained on is known to it: several languages can be added in any
-//! order.
+//! Until it is done, the training stands in NEWRUN's `learning/`, from where an interrupted one goes on; so do those on fewer
+//! sentences, for a learning curve. The seed comes from the run's and the language's code, and only what the run was trained on
+//! is known to it: several languages can be added in any order.
 
 mod remove;
+mod school;
 mod work;
 
 use std::fs;
@@ -12,28 +13,23 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::LEAST;
-use super::add::{self, Addition, REPORTED, Results, code, refuse_other_keys};
+use super::add::{self, Addition, REPORTED, Results, code, refuse_other_keys, refuse_points};
 use super::lesson::same_pictures;
-use crate::batch::derive;
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::config::{AddedConfig, Config, RawConfig, changes};
+use crate::checkpoint::{RunFolder, Which};
+use crate::config::{Config, RawConfig};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName, fingerprint};
-use crate::eval::growth::Pieces;
+use crate::eval::growth::{Pieces, Point};
 use crate::eval::{Growth, Retrieval};
-use crate::image::Init;
 use crate::inference::Scope;
 use crate::mla::data::{Source, StageData, Translations, check_width, lines};
-use crate::mla::train::Acquisition;
-use crate::mla::{Acquirer, Mla};
-use crate::optim::Adam;
 use crate::run::MlaRun;
 use crate::run::start::Place;
-use crate::train::{End, Event, Trainer};
+use crate::train::Event;
 use crate::{Error, Result};
 
 pub(super) use remove::remove;
+use school::{Lessons, School, begin, go_on, own};
 use work::Work;
 
 /// Where NEWRUN keeps the training until it is done.
@@ -57,10 +53,6 @@ struct Checked<'a> {
 /// # Errors
 /// As `add_language` says; run, where it was interrupted.
 pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    if let [first, ..] = addition.curve {
-        return Err(Error::usage(format!("`--curve {first}` is not for runs of acquisition"))
-            .hint("add the language from files with fewer lines"));
-    }
     let place = if addition.resume { None } else { Some(Place::new(addition.out)?) };
     let checked = check(addition)?;
     let data = data_hash(&checked)?;
@@ -70,11 +62,24 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     growth.pieces = pieces(&run, &trained_on, new.as_ref(), &sources, code)?;
     count_base(&mut growth, &run, &trained_on)?;
     let lessons = Lessons::new(&run, new.as_ref(), &sources, &mut growth)?;
+    refuse_points(addition.curve, growth.captions + growth.translations)?;
     let learning = RunFolder::new(&addition.out.join(LEARNING));
-    let acquirer = lessons.teach(addition, &mut growth, run, new.as_ref(), (place, &learning, data), tell)?;
+    match place {
+        Some(place) => begin(place, &learning, addition.given, &run.info, data)?,
+        None => go_on(addition, &learning, &data)?,
+    }
+    let school = School::new(addition, &run.config, new.as_ref(), &learning)?;
+    let mut mla = run.mla;
+    for &sentences in addition.curve {
+        let share = sentences as f64 / (growth.captions + growth.translations) as f64;
+        let taught = school.teach(lessons.some(share), mla, Some(sentences), tell)?;
+        mla = taught.mla;
+        growth.curve.push(Point { sentences, mr: school.recalls(&mut mla)? });
+    }
+    let acquirer = school.teach(lessons, mla, None, tell)?.record(&mut growth);
     // As it was, to be written with the new language.
     let mut run = MlaRun::open(addition.run, &[])?;
-    run.config = add::merged(&run.config, addition.given, code, same, AddedConfig::default())?;
+    run.config = add::merged(&run.config, addition.given, code, same, own(addition.given))?;
     run.info.languages.push(code.to_string());
     run.info.human.push(new.as_ref().is_some_and(|c| c.human[0]));
     run.info.shared = Some(before.clone());
@@ -94,12 +99,11 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let given = addition.given;
     let code = code(given)?;
     let mut allowed = RawConfig { data: given.data().clone(), ..RawConfig::default() };
-    allowed.grow.translations = given.grow().translations.clone();
-    refuse_other_keys(
-        given,
-        allowed,
-        "only keys of `data`, and `grow.translations`; the stages are those of the run",
-    )?;
+    let grow = given.grow().clone();
+    (allowed.grow.translations, allowed.grow.nlt, allowed.grow.le) = (grow.translations, grow.nlt, grow.le);
+    let hint =
+        "only keys of `data`, `grow.translations`, `grow.nlt` and `grow.le`; the rest is as the run has it";
+    refuse_other_keys(given, allowed, hint)?;
     let mut run = MlaRun::open(addition.run, &[])?;
     if run.mla.place(code).is_some() {
         return Err(Error::usage(format!("the run knows `{code}` already"))
@@ -120,16 +124,15 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     if let Some(corpus) = &new {
         check_width(&run.mla, &corpus.train.features)?;
     }
-    let acquire = run.config.acquire();
+    let (acquire, grow) = (run.config.acquire(), given.grow());
     for (given, epochs, what, stage) in [
-        (!sources.is_empty(), acquire.nlt.epochs, "translations", "nlt"),
-        (new.is_some(), acquire.le.epochs, "captions", "le"),
+        (!sources.is_empty(), grow.nlt.epochs.unwrap_or(acquire.nlt.epochs), "translations", "nlt"),
+        (new.is_some(), grow.le.epochs.unwrap_or(acquire.le.epochs), "captions", "le"),
     ] {
         if given && epochs == 0 {
-            let what = format!("`{code}` has {what}, and the run no stage for them");
-            return Err(Error::config(what).at(addition.run).hint(format!(
-                "leave them out, or add the language to a run with `acquire.{stage}.epochs` above 0"
-            )));
+            let what = format!("`{code}` has {what}, and no stage for them");
+            let hint = format!("leave them out, or set `grow.{stage}.epochs` above 0");
+            return Err(Error::config(what).at(addition.run).hint(hint));
         }
     }
     if sources.is_empty() && new.is_none() {
@@ -199,121 +202,6 @@ fn data_hash(checked: &Checked) -> Result<String> {
         hash.update(&bytes);
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// What the new language is taught, stage by stage, and where its dice come from.
-struct Lessons {
-    /// NLT and LE.
-    data: [Option<StageData>; 2],
-    seed: u64,
-}
-
-impl Lessons {
-    /// Reads sentences and computes the teachers' vectors.
-    fn new(run: &MlaRun, new: Option<&Corpus>, sources: &[Source], growth: &mut Growth) -> Result<Lessons> {
-        let seed = derive(run.config.seed(), &format!("grow {}", growth.language), 0);
-        let translations = match sources {
-            [] => None,
-            _ => Some(Translations::read(&run.mla, &[sources.to_vec()])?),
-        };
-        growth.translations = translations.as_ref().map_or(0, |t| t.languages[0].rows.len());
-        growth.captions = new.map_or(0, |corpus| corpus.train.captions[0].len());
-        let sentences = growth.captions + growth.translations;
-        if sentences < LEAST {
-            return Err(Error::data(format!("`{}` has {sentences} training sentences", growth.language))
-                .hint(format!("give {LEAST} captions or translations at least")));
-        }
-        if let Some(translations) = &translations {
-            growth.products += Work::of_teachers(&run.mla, translations).products;
-        }
-        let nlt = translations.map(|t| t.taught(&run.mla, run.config.train().precision));
-        let le = match new {
-            Some(corpus) => Some(StageData::captions(&run.mla, corpus, &[&growth.language])?),
-            None => None,
-        };
-        Ok(Lessons { data: [nlt, le], seed })
-    }
-
-    /// Trains the acquirer in `learning`, from the beginning or on.
-    fn teach(
-        self,
-        addition: &Addition,
-        growth: &mut Growth,
-        run: MlaRun,
-        new: Option<&Corpus>,
-        (place, learning, data): (Option<Place>, &RunFolder, String),
-        tell: &mut dyn FnMut(Event),
-    ) -> Result<Acquirer> {
-        let MlaRun { config, info, mut mla, .. } = run;
-        let (acquire, code) = (config.acquire(), &growth.language);
-        let mut init = Init::new(derive(self.seed, "model", 0));
-        let acquirer = Acquirer::new(code, acquire.shape, mla.size(), acquire.hidden, &mut init);
-        growth.parameters = vec![("acquirer".into(), acquirer.parameters() as u64)];
-        (mla.acquirers, mla.frozen) = (vec![acquirer], true);
-        let resumed = place.is_none();
-        match place {
-            Some(place) => {
-                let info = RunInfo { data, languages: vec![code.clone()], shared: None, ..info };
-                begin(place, learning, addition.given, &info, &mut mla)?;
-            }
-            None => go_on(addition, learning, &data)?,
-        }
-        let validated = new.filter(|corpus| !corpus.val.captions[0].is_empty());
-        let learner = Acquisition::of(&config, self.seed, validated, mla, self.data);
-        growth.truncated = learner.truncated;
-        let mut trainer = Trainer::new(&config, learning, learner);
-        if resumed {
-            trainer.resume()?;
-        }
-        let end = trainer.run(addition.stop, tell)?;
-        if end == End::Interrupted {
-            let what = format!("stopped after step {} of {}", trainer.state.step, trainer.steps());
-            return Err(Error::run(what).at(addition.out).hint("`--resume` goes on from there"));
-        }
-        let work = Work::of_stages(&trainer.learner.mla, trainer.learner.lessons(), trainer.state.step);
-        growth.products += work.products;
-        growth.sentences_shown = work.sentences;
-        growth.seconds = vec![("training".into(), trainer.state.seconds)];
-        growth.best_epoch = trainer.epochs_at(trainer.state.best_step) as usize;
-        learning.read_model(Which::Best, &mut trainer.learner.mla)?;
-        Ok(trainer.learner.mla.acquirers.remove(0))
-    }
-}
-
-/// Makes the folder of the training.
-fn begin(place: Place, learning: &RunFolder, given: &Config, info: &RunInfo, mla: &mut Mla) -> Result<()> {
-    place.fill(|_| {
-        fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
-        let (fresh, nothing) = (Adam::new(given.train(), 1), Default::default());
-        learning.save(Which::Latest, mla, Some((&fresh, &nothing)), &TrainState::start())?;
-        learning.write_config(given)?;
-        learning.write_info(info)
-    })?;
-    Ok(())
-}
-
-/// Refuses to go on with other data or another configuration.
-fn go_on(addition: &Addition, learning: &RunFolder, data: &str) -> Result<()> {
-    if !learning.path.join("run.json").exists() {
-        return Err(Error::usage("no language is being added here")
-            .at(addition.out)
-            .hint("`--resume` goes on with a training that was interrupted; leave it out to begin"));
-    }
-    let free = |key: &str| ["data.root", "data.images", "data.parallel", "data.text"].contains(&key);
-    let differing: Vec<String> =
-        changes(&learning.config()?, addition.given).into_iter().filter(|key| !free(key)).collect();
-    if !differing.is_empty() {
-        let what = format!("the training was begun with other values of `{}`", differing.join("`, `"));
-        return Err(Error::config(what)
-            .at(addition.out)
-            .hint("give the configuration it was begun with, or another `--out`"));
-    }
-    if learning.info()?.data != data {
-        return Err(Error::data("the run or the new language's data are not those it was begun with")
-            .at(addition.out)
-            .hint("give the same again, or another `--out`"));
-    }
-    Ok(())
 }
 
 /// Retrieval of every language on the reported splits.

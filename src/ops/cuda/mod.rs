@@ -1,6 +1,6 @@
 //! The operations as CUDA kernels, on the device and in the stream of dfdx.
 //!
-//! `kernels.cu` and the files beside it hold the kernels; each file here makes operations of them, for the one of `ops/` or
+//! The files of `kernels/` hold the kernels; each file here makes operations of them, for the one of `ops/` or
 //! `optim/` with the same name. Nothing here sums floats in an order that may change: the same GPU gives the same bits.
 //! An operation without kernels runs on the host ([`super::tape`]); so do all within [`on_the_host`], for comparison.
 
@@ -10,6 +10,7 @@ pub mod features;
 pub mod linear;
 pub mod loss;
 pub mod norm;
+mod pinned;
 pub mod recurrent;
 pub mod rows;
 pub mod transformer;
@@ -23,11 +24,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use cudarc::cublas::{
     CudaBlas, result as blas, sys::cublasComputeType_t as Compute, sys::cublasOperation_t as Operation,
 };
-use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceSlice, result, sys};
+use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceRepr, DeviceSlice, result, sys};
 use dfdx::prelude::*;
 
 pub use failure::guarded;
 use failure::{Failure, NO_GPU, must};
+use pinned::Uploads;
 
 use super::tape::Buffer;
 use crate::config::Precision;
@@ -42,6 +44,7 @@ pub struct Gpu {
     blas: Mutex<CudaBlas>,
     module: sys::CUmodule,
     functions: Mutex<HashMap<&'static str, Function>>,
+    uploads: Mutex<Option<Uploads>>,
 }
 
 #[derive(Clone, Copy)]
@@ -119,7 +122,14 @@ impl Gpu {
         let blas = CudaBlas::new(cuda.clone()).map_err(|e| say(&e))?;
         // SAFETY: the image is the fat binary that nvcc wrote.
         let module = unsafe { result::module::load_data(KERNELS.as_ptr().cast()) }.map_err(|e| say(&e))?;
-        Ok(Gpu { dev, cuda, blas: Mutex::new(blas), module, functions: Mutex::default() })
+        Ok(Gpu {
+            dev,
+            cuda,
+            blas: Mutex::new(blas),
+            module,
+            functions: Mutex::default(),
+            uploads: Mutex::default(),
+        })
     }
 
     /// Makes the GPU this thread's.
@@ -176,17 +186,22 @@ impl Gpu {
 
     /// Numbers of rows, and the like.
     fn numbers(&self, x: &[u32]) -> CudaSlice<u32> {
-        must(match x.is_empty() {
-            true => self.cuda.alloc_zeros(1),
-            false => self.cuda.htod_copy(x.to_vec()),
-        })
+        self.sent(x)
     }
 
     fn floats(&self, x: &[f32]) -> CudaSlice<f32> {
-        must(match x.is_empty() {
-            true => self.cuda.alloc_zeros(1),
-            false => self.cuda.htod_copy(x.to_vec()),
-        })
+        self.sent(x)
+    }
+
+    /// A copy on the GPU; neither the host waits nor does the GPU.
+    fn sent<T: bytemuck::Pod + DeviceRepr>(&self, x: &[T]) -> CudaSlice<T> {
+        // SAFETY: all of it is written to before anything reads it.
+        let there = must(unsafe { self.cuda.alloc(x.len().max(1)) });
+        self.bind();
+        let mut uploads = self.uploads.lock().expect("no thread panics with it");
+        let uploads = uploads.get_or_insert_with(Uploads::new);
+        uploads.send(bytemuck::cast_slice(x), at_slice(&there), *self.cuda.cu_stream());
+        there
     }
 
     /// c (m, n) = a · b, added to what c holds if `accumulate`. Where inputs are rounded, sums are f32 all the same.

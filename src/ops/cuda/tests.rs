@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use super::{at, on_the_host};
-use crate::config::{Distance, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig};
+use super::{at, gpu, must, on_the_host};
+use crate::config::{
+    Distance, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
+};
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::adversary::classification;
 use crate::loss::mclm::masked_pair;
@@ -70,6 +72,19 @@ fn dfdx_still_shows_where_a_tensor_is() {
     let copy = x.clone();
     assert!(at(&x) == at(&copy) && at(&x) != at(&random(3, 5, 1)));
     assert_eq!(at(&x).plus(2).0, at(&x).0 + 8);
+}
+
+/// The GPU of the tests looks at what waits only when it must: a place used again too early would show.
+#[test]
+fn numbers_go_up_in_order_however_many_there_are() {
+    let gpu = gpu().expect("not on the host");
+    let sizes = [1usize, 0, 300_000, 5, 1_048_576, 1, 2_500_000, 700_000, 900_000, 64];
+    let numbers =
+        |n: usize| (0..n as u32).map(|i| i.wrapping_mul(2_654_435_761) ^ n as u32).collect::<Vec<_>>();
+    let there: Vec<_> = sizes.iter().map(|&n| gpu.numbers(&numbers(n))).collect();
+    for (&n, there) in sizes.iter().zip(&there) {
+        assert!(must(gpu.cuda.dtoh_sync_copy(there))[..n] == numbers(n), "{n}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::{Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use super::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, Wanted};
@@ -38,9 +38,20 @@ impl Gpu {
         })
     }
 
-    /// Adds the sums of columns that lie in rows `stride` floats apart.
-    pub(super) fn sum_columns(&self, to: super::At, x: super::At, rows: usize, width: usize, stride: usize) {
-        self.launch("sum_columns", (width.div_ceil(32), 1), (32, 8), args![to, x, rows, width, stride]);
+    /// Adds the sums of columns that lie in rows `stride` floats apart. Many rows are summed in parts, and those again: a
+    /// wide matrix alone does not fill a GPU.
+    pub(super) fn sum_columns(&self, to: At, x: At, rows: usize, width: usize, stride: usize) {
+        const PART: usize = 512;
+        let columns = width.div_ceil(32);
+        let parts = rows.div_ceil(PART);
+        if parts <= 1 {
+            let args = args![to, x, rows, width, stride, PART, true];
+            return self.launch("sum_columns", (columns, 1), (32, 8), args);
+        }
+        let sums = self.alloc(parts * width);
+        let args = args![&sums, x, rows, width, stride, PART, false];
+        self.launch("sum_columns", (columns, parts), (32, 8), args);
+        self.sum_columns(to, at_slice(&sums), parts, width, width);
     }
 
     /// [`crate::ops::linear::similarity`]
@@ -108,7 +119,7 @@ impl Gpu {
     }
 
     /// to += factor · from
-    pub(super) fn add_scaled(&self, to: super::At, from: super::At, factor: f32, n: usize) {
+    pub(super) fn add_scaled(&self, to: At, from: At, factor: f32, n: usize) {
         self.each("add_scaled", n, args![to, from, factor, n]);
     }
 }

@@ -205,16 +205,19 @@ impl Gpu {
         let (inputs, factors): (Vec<Scalar>, Vec<f32>) =
             inputs.into_iter().map(|(part, factor)| (part, factor / divisor)).unzip();
         let (value, n) = (scalar(), inputs.len());
-        let factors = self.floats(&factors);
+        let there = self.floats(&factors);
         let addresses = self.addresses(inputs.iter().map(at));
-        self.launch("weighted_sum", (1, 1), (1, 1), args![at(&value), &addresses, &factors, n]);
+        self.launch("weighted_sum", (1, 1), (128, 1), args![at(&value), &addresses, &there, n]);
         record_on_gpu!(tape, value, |grads, g| {
-            let mut places = Vec::new();
-            for part in &inputs {
-                places.push(gradient_at!(grads, part));
+            // A part may stand here twice.
+            let mut by_place: BTreeMap<u64, f32> = BTreeMap::new();
+            for (part, factor) in inputs.iter().zip(&factors) {
+                *by_place.entry(gradient_at!(grads, part).0).or_default() += factor;
             }
-            let addresses = self.addresses(places.into_iter());
-            self.launch("spread", (1, 1), (1, 1), args![&addresses, &factors, g, n]);
+            let addresses = self.addresses(by_place.keys().map(|&place| At(place)));
+            let n = by_place.len();
+            let factors = self.floats(&by_place.into_values().collect::<Vec<_>>());
+            self.each("spread", n, args![&addresses, &factors, g, n]);
         })
     }
 
@@ -225,7 +228,7 @@ impl Gpu {
         }
         let (n, out) = (losses.len(), self.alloc(losses.len()));
         let addresses = self.addresses(losses.iter().map(|loss| at(*loss)));
-        self.launch("gather_scalars", (1, 1), (1, 1), args![&out, &addresses, n]);
+        self.each("gather_scalars", n, args![&out, &addresses, n]);
         super::must(self.cuda.dtoh_sync_copy(&out))
     }
 

@@ -101,6 +101,12 @@ fn products() {
             results(linear_of_data::<Taped>(x.clone(), &l, precision), &all, &[&l.bias])
         });
     }
+    // More rows than one sum of columns takes.
+    let (x, l) = (random(1300, 5, 5), layer(37, 5, 6));
+    twins("tall", 1e-5, || {
+        let y = linear(x.leaky_trace(), &l, Precision::F32);
+        results(y, &[&x, &l.weight], &[&l.bias])
+    });
     let (a, b) = (random(40, 33, 3), random(65, 33, 4));
     twins("similarity", 1e-5, || {
         results(similarity(a.leaky_trace(), b.clone().put_tape(Taped::default())), &[&a, &b], &[])
@@ -265,7 +271,11 @@ fn losses() {
             (half_square(tape(&c), d.clone()), 2.0),
             (half_square(tape(&a), c.clone()), 1.0),
         ];
-        let sum = combined(parts, 3.0);
+        let (twice, tape) = combined(parts, 3.0).split_tape();
+        let sum = combined(
+            vec![(twice.clone().put_tape(tape), 0.25), (twice.put_tape(Taped::default()), 1.5)],
+            1.0,
+        );
         let value = values(vec![&sum.retaped(), &sum.retaped()]);
         assert_eq!(value[0], value[1]);
         [vec![value], gradients(sum, &[&a, &c], &[])].concat()

@@ -33,18 +33,19 @@ KERNEL copy_columns(float *to, uint to_stride, uint first_to, const float *from,
     *place = add ? *place + x : x;
 }
 
-// to[j] += Σ x[i, j]: blocks of 32 columns and 8 threads for each
-KERNEL sum_columns(float *to, const float *x, uint n, uint width, uint stride) {
+// to[y, j] (+)= Σ x[i, j] over the `per` rows of block y: blocks of 32 columns and 8 threads for each
+KERNEL sum_columns(float *to, const float *x, uint n, uint width, uint stride, uint per, uint add) {
     __shared__ float part[8][32];
-    const uint j = blockIdx.x * 32 + threadIdx.x;
+    const uint j = blockIdx.x * 32 + threadIdx.x, first = blockIdx.y * per, end = n - first < per ? n : first + per;
     float sum = 0.0f;
     if (j < width)
-        for (uint i = threadIdx.y; i < n; i += 8) sum += x[(ulong64)i * stride + j];
+        for (uint i = first + threadIdx.y; i < end; i += 8) sum += x[(ulong64)i * stride + j];
     part[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y == 0 && j < width) {
         for (int y = 1; y < 8; y++) sum += part[y][threadIdx.x];
-        to[j] += sum;
+        float *place = to + (ulong64)blockIdx.y * width + j;
+        *place = add ? *place + sum : sum;
     }
 }
 
@@ -60,21 +61,24 @@ KERNEL add_scaled_by(float *to, const float *from, const float *factor, uint n) 
     to[i] += *factor * from[i];
 }
 
-// *out = Σ factors[k] · *parts[k]
+// *out = Σ factors[k] · *parts[k]. One block.
 KERNEL weighted_sum(float *out, const float *const *parts, const float *factors, uint n) {
     float sum = 0.0f;
-    for (uint k = 0; k < n; k++) sum += factors[k] * *parts[k];
-    *out = sum;
+    for (uint k = threadIdx.x; k < n; k += BLOCK) sum += factors[k] * *parts[k];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *out = sum;
 }
 
 // out[k] = *parts[k]
 KERNEL gather_scalars(float *out, const float *const *parts, uint n) {
-    for (uint k = 0; k < n; k++) out[k] = *parts[k];
+    ELEMENT(k, n);
+    out[k] = *parts[k];
 }
 
-// *parts[k] += factors[k] · *g
+// *parts[k] += factors[k] · *g; the parts are distinct
 KERNEL spread(float *const *parts, const float *factors, const float *g, uint n) {
-    for (uint k = 0; k < n; k++) *parts[k] += factors[k] * *g; // one after another: a part may stand here twice
+    ELEMENT(k, n);
+    *parts[k] += factors[k] * *g;
 }
 
 // x = sign(x) · √|x|

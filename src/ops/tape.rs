@@ -154,6 +154,9 @@ impl DerefMut for Changing<'_> {
 /// A matrix that takes over `data`, which must hold rows × cols floats.
 pub fn matrix(data: Vec<f32>, rows: usize, cols: usize) -> Matrix {
     assert_eq!(data.len(), rows * cols, "matrix of {rows} × {cols}");
+    if data.is_empty() {
+        return device().zeros_like(&(rows, cols)); // nothing to copy: a driver may refuse it
+    }
     device().tensor_from_vec(data, (rows, cols))
 }
 

@@ -143,6 +143,10 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice) {
         {75, 9},     {76, 0},     {78, 1},                  // compute capability 9.0, priorities
         {81, 233472}, {82, 65536}, {83, 1},     {97, 232448}, {99, 1}, {106, 32}, {115, 1}, // the last: memory pools
     };
+    if (attribute == 115 && setting("EMULATED_POOLS", 1) == 0) {
+        *value = 0;
+        return CUDA_SUCCESS;
+    }
     for (auto &answer : answers)
         if (answer[0] == attribute) {
             *value = answer[1];

@@ -9,6 +9,7 @@
 #   EMULATED_ORDER=N      another order in which threads and blocks run; results must not depend on it
 #   EMULATED_MEMORY=N     bytes of device memory (8 GiB)
 #   EMULATED_DEVICES=0    no device: cuDeviceGet fails; `none`: cuInit fails
+#   EMULATED_POOLS=0      a device without memory pools
 #   EMULATED_DEFER=0      work is done at the call, not when somebody waits for it
 #   EMULATED_CHECK=N      looks at all red zones after each N-th launch (100), 0: only when memory is freed, and at the end
 set -euo pipefail

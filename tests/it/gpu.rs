@@ -30,6 +30,16 @@ fn a_driver_that_does_not_start_is_an_error() {
 }
 
 #[test]
+fn a_gpu_without_memory_pools_is_named_as_one() {
+    let ran = train(&[("EMULATED_POOLS", "0")]);
+    if ran.status == Some(0) {
+        return println!("skipped: only the emulated GPU can be without them");
+    }
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: no GPU can be used: it has no memory pools"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_full_memory_is_an_error_with_advice() {
     let ran = train(&[("EMULATED_MEMORY", "300000")]);
     if ran.status == Some(0) {

@@ -114,6 +114,12 @@ impl Gpu {
         if result::device::get_count().map_err(|e| say(&e))? == 0 {
             return Err("the driver sees none".into());
         }
+        // Dfdx begins with memory of no bytes, which only a pool gives.
+        if !pools().map_err(|e| say(&e))? {
+            return Err(
+                "it has no memory pools; GPUs since Turing (2018) have them, but not all virtual ones".into(),
+            );
+        }
         let dev = Cuda::try_build(0, 0).map_err(|e| say(&e))?;
         // The only way to dfdx's own device is through something that lives on it.
         let one = <Cuda as Storage<f32>>::try_alloc_len(&dev, 1).map_err(|e| say(&e))?;
@@ -160,6 +166,9 @@ impl Gpu {
         self.bind();
         let function = self.function(kernel);
         let mut pointers: Vec<*mut c_void> = args.iter().map(|a| a as *const Arg as *mut c_void).collect();
+        let fits =
+            grid.0 <= i32::MAX as usize && grid.1 <= u16::MAX.into() && block.0 * block.1 <= MOST_THREADS;
+        assert!(fits, "`{kernel}`: a grid of {grid:?} blocks of {block:?} threads");
         let grid = (grid.0 as u32, grid.1 as u32, 1);
         let stream = *self.cuda.cu_stream();
         // SAFETY: the pointers lead to arguments that outlive the call, which copies them.
@@ -170,6 +179,7 @@ impl Gpu {
 
     /// One thread for each of `n` elements.
     fn each(&self, kernel: &'static str, n: usize, args: &[Arg]) {
+        assert!(n <= MOST_ELEMENTS, "`{kernel}` for {n} elements: a kernel counts to 2³²");
         self.launch(kernel, (n.div_ceil(256), 1), (256, 1), args);
     }
 
@@ -249,12 +259,21 @@ impl Gpu {
     }
 }
 
+/// Threads of a block: tests/cuda/limits.sh makes sure of registers for so many.
+const MOST_THREADS: u32 = 256;
+/// As many elements as a kernel can count: the last block must not pass 2³².
+const MOST_ELEMENTS: usize = (1 << 32) - 256;
+
+/// Whether the first GPU hands out memory in the order of a stream.
+fn pools() -> std::result::Result<bool, result::DriverError> {
+    let device = result::device::get(0)?;
+    let pools = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+    // SAFETY: the device is the driver's.
+    Ok(unsafe { result::device::get_attribute(device, pools) }? != 0)
+}
+
 /// Freed memory stays with the process: every step asks for the same again.
 fn keep_memory(cuda: &Arc<CudaDevice>) -> std::result::Result<(), result::DriverError> {
-    use sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED as POOLS;
-    if cuda.attribute(POOLS)? == 0 {
-        return Ok(());
-    }
     let mut pool = std::ptr::null_mut();
     let mut all = u64::MAX;
     // SAFETY: both calls write or read the one value that is given.

@@ -11,7 +11,7 @@ Memory &emulated_device = *new Memory("device"), &emulated_host = *new Memory("p
 
 namespace {
 
-bool initialised = false;
+bool initialised = false, broken = false;
 int users = 0; // of the primary context
 Context primary;
 thread_local CUcontext bound = nullptr;
@@ -50,11 +50,18 @@ size_t memory_size() { return setting("EMULATED_MEMORY", uint64_t(8) << 30); }
 CUresult usable() {
     if (!initialised)
         return CUDA_ERROR_NOT_INITIALIZED;
+    if (broken)
+        return CUDA_ERROR_ILLEGAL_ADDRESS;
     if (!bound) {
         emulated_note("no context is current in this thread");
         return CUDA_ERROR_INVALID_CONTEXT;
     }
     return users > 0 ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}
+
+void break_device() {
+    forget_all();
+    broken = true;
 }
 
 extern "C" {

@@ -24,7 +24,7 @@ namespace {
 std::set<CUstream> streams;
 std::set<CUevent> events;
 std::set<CUmodule> modules;
-uint64_t launches = 0;
+uint64_t launches = 0, asked = 0; // done, and asked for
 
 bool known(CUevent event) { return events.count(event) > 0; }
 bool known(CUmodule module) { return modules.count(module) > 0; }
@@ -223,6 +223,12 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
          "kernel %s: a grid of (%u, %u, %u) blocks", name, grid_x, grid_y, grid_z);
     NEED(shared_bytes == 0 && !extra, "kernel %s: dynamic shared memory and `extra` are not emulated", name);
     NEED(parameters || kernel.count == 0, "kernel %s: no parameters", name);
+
+    static const uint64_t last = setting("EMULATED_BREAK", 0);
+    if (last && ++asked >= last) {
+        break_device();
+        return CUDA_ERROR_ILLEGAL_ADDRESS;
+    }
 
     // A launch keeps the parameters as they are now, each at 16 bytes.
     std::vector<size_t> offsets;

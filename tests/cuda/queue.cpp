@@ -95,3 +95,8 @@ void forget_stream(void *stream) {
     finish(last_in_stream(stream));
     queues.erase(stream);
 }
+
+void forget_all() {
+    queues.clear();
+    waiting = 0;
+}

@@ -13,6 +13,7 @@
     X(ERROR_INVALID_CONTEXT, 201, "invalid device context") X(ERROR_FILE_NOT_FOUND, 301, "file not found") \
     X(ERROR_INVALID_HANDLE, 400, "invalid resource handle") X(ERROR_NOT_FOUND, 500, "named symbol not found") \
     X(ERROR_NOT_READY, 600, "device not ready") \
+    X(ERROR_ILLEGAL_ADDRESS, 700, "an illegal memory access was encountered") \
     X(ERROR_CONTEXT_IS_DESTROYED, 709, "context is destroyed")
 enum CUresult {
 #define X(name, number, text) CUDA_##name = number,
@@ -47,10 +48,14 @@ Submitted last_in_stream(void *stream);
 // What the stream is given from now on comes after `earlier`.
 void wait_in_stream(void *stream, Submitted earlier);
 void forget_stream(void *stream);
+// What waits is never done.
+void forget_all();
 // A number from the environment.
 uint64_t setting(const char *name, uint64_t otherwise);
 size_t memory_size();
 CUresult usable();
+// From now on no call succeeds, as after a kernel that went astray.
+void break_device();
 bool known(CUstream stream);
 
 // A device address as a place in host memory.

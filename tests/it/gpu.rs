@@ -53,3 +53,15 @@ fn a_full_memory_is_an_error_with_advice() {
     );
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_gpu_that_breaks_is_an_error_and_no_abort() {
+    let ran = train(&[("EMULATED_BREAK", "2000")]);
+    if ran.status == Some(0) {
+        return println!("skipped: only the emulated GPU can be broken");
+    }
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("CUDA_ERROR_ILLEGAL_ADDRESS"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: the driver's log (`dmesg`) may say more"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}

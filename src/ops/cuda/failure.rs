@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Result};
 
@@ -46,14 +47,24 @@ impl Failure {
     }
 }
 
+/// Whether the GPU has failed within the present [`guarded`].
+static FAILED: AtomicBool = AtomicBool::new(false);
+
 /// [`crate::device::guarded`]
 pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
     let usual = std::panic::take_hook();
+    FAILED.store(false, Ordering::Relaxed);
     std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload().downcast_ref::<String>();
-        let ours = panic.payload().is::<Failure>() || text.is_some_and(|text| text.contains("CUDA_ERROR_"));
-        if !ours {
-            usual(panic);
+        let text = panic.payload().downcast_ref::<String>().filter(|text| text.contains("CUDA_ERROR_"));
+        let failure = panic.payload().downcast_ref::<Failure>();
+        if failure.is_none() && text.is_none() {
+            return usual(panic);
+        }
+        // A GPU that is broken refuses to free memory, too: that panic, on the way of the first one, would abort.
+        if FAILED.swap(true, Ordering::Relaxed) {
+            let why = text.map_or("", String::as_str);
+            eprintln!("error: the GPU failed and stays so: {why}\nhint: {BROKEN}");
+            std::process::exit(1);
         }
     }));
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(command));

@@ -381,9 +381,7 @@ fn move_towards(average: &mut Mirrored, settled: Option<&Mirrored>, now: &Parame
 fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, Mirrored>) {
     model.visit_stored(&mut |name, mut x| {
         if let Some(other) = values.get_mut(name) {
-            let had = x.floats().into_owned();
-            x.set(other.host());
-            *other = had.into();
+            x.swap(other);
         }
     });
 }

@@ -47,7 +47,6 @@ impl Table {
     }
 
     /// (rows, width), on a GPU if need be.
-    #[cfg(feature = "cuda")]
     pub fn values(&self) -> &Mirrored {
         &self.values
     }
@@ -55,6 +54,11 @@ impl Table {
     #[cfg(feature = "cuda")]
     pub fn values_mut(&mut self) -> &mut Mirrored {
         &mut self.values
+    }
+
+    /// Changes all values for others, as many.
+    pub fn swap(&mut self, values: &mut Mirrored) {
+        std::mem::swap(&mut self.values, values);
     }
 
     pub fn row(&self, row: usize) -> &[f32] {

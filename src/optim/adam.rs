@@ -103,7 +103,7 @@ impl Adam {
 
     /// The table as it would be if every row were brought up to the present step; the state stays as it is.
     pub fn settled(&self, name: &str, table: &Table) -> Mirrored {
-        let Some(state) = self.state.get(name) else { return table.data().to_vec().into() };
+        let Some(state) = self.state.get(name) else { return table.values().clone() };
         let mut factors = BTreeMap::new();
         for &last in &state.last {
             if last != 0 && last as usize != self.step {

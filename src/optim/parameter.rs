@@ -63,7 +63,50 @@ impl Parameter<'_> {
             Parameter::Table(t) => t.data_mut().copy_from_slice(values),
         }
     }
+
+    /// Changes its numbers for others, as many. On a GPU neither pass through the host.
+    pub fn swap(&mut self, values: &mut Mirrored) {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = crate::ops::cuda::gpu() {
+            return match self {
+                Parameter::Matrix(m) => gpu.swap(m, values),
+                Parameter::Vector(v) => gpu.swap(v, values),
+                Parameter::Table(t) => t.swap(values),
+            };
+        }
+        match self {
+            Parameter::Matrix(m) => data_mut(m).swap_with_slice(values.host_mut()),
+            Parameter::Vector(v) => data1_mut(v).swap_with_slice(values.host_mut()),
+            Parameter::Table(t) => t.swap(values),
+        }
+    }
 }
 
 /// Sees a parameter by name.
 pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tape::{matrix, vector};
+
+    #[test]
+    fn swapping_twice_gives_back_every_bit() {
+        let own = [1.5, -0.0, f32::MIN_POSITIVE / 8.0, -7.0, 0.1, 3.0];
+        let other = [9.0, 8.0, -0.0, 6.0, 5.0, 4.0];
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let (mut m, mut v) = (matrix(own.to_vec(), 2, 3), vector(own.to_vec()));
+        let (shared, mut t) = (m.clone(), Table::new(2, own.to_vec()));
+        for mut parameter in [Parameter::Matrix(&mut m), Parameter::Vector(&mut v), Parameter::Table(&mut t)]
+        {
+            let mut values = Mirrored::new(other.to_vec());
+            for (inside, outside) in [(other, own), (own, other)] {
+                parameter.swap(&mut values);
+                assert_eq!(bits(&parameter.floats()), bits(&inside));
+                assert_eq!(bits(values.host()), bits(&outside));
+            }
+        }
+        Parameter::Matrix(&mut m).swap(&mut other.to_vec().into());
+        assert_eq!(bits(&data(&shared)), bits(&own), "a copy is another matrix");
+    }
+}

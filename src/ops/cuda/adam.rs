@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use cudarc::driver::CudaSlice;
+use dfdx::prelude::*;
 
-use super::{At, Gpu, args, at_buffer, at_slice, zeroed};
+use super::{At, Gpu, args, at, at_buffer, at_slice, must, zeroed};
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::{RowGradients, Table};
 use crate::ops::tape::Buffer;
@@ -66,7 +67,7 @@ pub struct Clipped {
 impl Clipped {
     /// The norm of all; waits for the GPU.
     pub fn norm(&self) -> f32 {
-        super::must(self.gpu.cuda.dtoh_sync_copy(&self.norm))[0]
+        must(self.gpu.cuda.dtoh_sync_copy(&self.norm))[0]
     }
 
     fn scale(&self, tensor: usize) -> At {
@@ -151,7 +152,7 @@ impl Gpu {
         let n = table.rows() * table.width;
         let settled = zeroed(n);
         let to = at_buffer(&settled);
-        self.add_scaled(to, at_buffer(table.values().device()), 1.0, n);
+        self.copy(to, at_buffer(table.values().device()), n);
         let coefficients = self.floats(coefficients);
         self.each("adam_settle", n, args![to, m.0, v.0, &coefficients, epsilon, n as u64, table.width]);
         settled
@@ -179,6 +180,15 @@ impl Gpu {
             self.each("add_rows", n * width, args);
         }
         (rows, Mirrored::on_device(sum))
+    }
+
+    /// Changes the numbers of a tensor for others, as many; copies of the tensor keep theirs.
+    pub fn swap<S: Shape>(&self, tensor: &mut Tensor<S, f32, Cuda>, values: &mut Mirrored) {
+        let n = tensor.shape().num_elements();
+        let (had, new) = (zeroed(n), must(self.dev.try_zeros_like(tensor)));
+        self.copy(at_buffer(&had), at(tensor), n);
+        self.copy(at(&new), at_buffer(values.device()), n);
+        (*tensor, *values) = (new, Mirrored::on_device(had));
     }
 
     /// Moments before the first step.

@@ -214,6 +214,16 @@ impl Gpu {
         there
     }
 
+    /// Copies floats on the GPU.
+    fn copy(&self, to: At, from: At, floats: usize) {
+        if floats == 0 {
+            return;
+        }
+        self.bind();
+        // SAFETY: both places have so many floats, as the callers make them from tensors.
+        must(unsafe { result::memcpy_dtod_async(to.0, from.0, 4 * floats, *self.cuda.cu_stream()) });
+    }
+
     /// c (m, n) = a · b, added to what c holds if `accumulate`. Where inputs are rounded, sums are f32 all the same.
     fn gemm(&self, a: Operand, b: Operand, c: Target, accumulate: bool, precision: Precision) {
         let (m, k, n) = (a.rows, a.cols, b.cols);

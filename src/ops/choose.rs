@@ -33,15 +33,15 @@ pub struct Choice {
 pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, choice: Choice) -> Matrix<T> {
     let (q, tape) = query.split_tape();
     let (words, width) = *q.shape();
+    let choice = Choice { top: choice.top.min(latents.rows()), ..choice };
+    let picks = picks(words, choice);
+    #[cfg(feature = "cuda")]
+    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.chooses(choice.top)) {
+        return gpu.choose(q, tape, latents, &picks, choice);
+    }
     let keys = unit_keys(latents);
-    let top = nearest_few(&data(&q), &keys, width, choice.top.min(latents.rows()));
-    let picks: Vec<usize> = (0..words)
-        .map(|w| {
-            let random = choice.exploration > 0.0 && !keeps(choice.seed, 2 * w, choice.exploration);
-            if random { pick(choice.seed, 2 * w + 1, top[w].len()) } else { 0 }
-        })
-        .collect();
-    let chosen: Vec<u32> = picks.iter().zip(&top).map(|(&p, t)| t[p].0).collect();
+    let top = nearest_few(&data(&q), &keys, width, choice.top);
+    let chosen: Vec<u32> = picks.iter().zip(&top).map(|(&p, t)| t[p as usize].0).collect();
     let out: Vec<f32> = chosen.iter().flat_map(|&c| latents.row(c as usize)).copied().collect();
     let (sink, values) = (latents.grads.clone(), latents.data().to_vec());
     record!(tape, matrix(out, words, width), |grads, g| {
@@ -49,7 +49,9 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, ch
         if choice.estimator != Estimator::None {
             to.par_chunks_mut(width).enumerate().for_each(|(w, to)| {
                 let g = &g[w * width..(w + 1) * width];
-                for (slope, &(row, _)) in slopes(g, &top[w], picks[w], &values, choice).iter().zip(&top[w]) {
+                for (slope, &(row, _)) in
+                    slopes(g, &top[w], picks[w] as usize, &values, choice).iter().zip(&top[w])
+                {
                     let key = &keys[row as usize * width..][..width];
                     to.iter_mut().zip(key).for_each(|(t, k)| *t += slope * k);
                 }
@@ -64,6 +66,15 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, ch
         let sums: Vec<f32> = sums.into_values().flatten().collect();
         sink.lock().expect("gradients are taken without panicking").push((rows, sums.into()));
     })
+}
+
+/// Which of its nearest each word takes.
+fn picks(words: usize, choice: Choice) -> Vec<u32> {
+    let of = |w: usize| {
+        let random = choice.exploration > 0.0 && !keeps(choice.seed, 2 * w, choice.exploration);
+        if random { pick(choice.seed, 2 * w + 1, choice.top) as u32 } else { 0 }
+    };
+    (0..words).map(of).collect()
 }
 
 /// The gradient with respect to each of the top scores.

@@ -2,6 +2,7 @@
 
 use dfdx::prelude::*;
 
+use super::on_gpu;
 use super::tape::{data, data1, matrix, on_host, record};
 use crate::device::{Dev, Matrix, Vector};
 
@@ -11,6 +12,7 @@ pub fn weight_norm<T: Tape<f32, Dev> + 'static>(directions: Matrix<T>, gains: &V
     let (v, tape) = directions.split_tape();
     let (outputs, inputs) = *v.shape();
     assert_eq!(gains.shape().0, outputs, "weight_norm: one gain a row");
+    on_gpu!(|gpu| gpu.weight_norm(v, tape, gains));
     let mut out = data(&v).to_vec();
     let lengths: Vec<f32> =
         out.chunks(inputs).map(|v| v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12)).collect();

@@ -5,6 +5,7 @@
 //! An operation without kernels runs on the host ([`super::tape`]); so do all within [`on_the_host`], for comparison.
 
 pub mod adam;
+pub mod choose;
 mod failure;
 pub mod features;
 pub mod linear;

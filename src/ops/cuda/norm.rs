@@ -84,6 +84,24 @@ impl Gpu {
         super::must(self.dev.try_zeros_like(&(n,)))
     }
 
+    /// [`crate::ops::weight_norm::weight_norm`]
+    pub fn weight_norm<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        directions: Matrix,
+        tape: T,
+        gains: &Vector,
+    ) -> Matrix<T> {
+        let (rows, width) = *directions.shape();
+        let (out, lengths) = (matrix(rows, width), self.alloc(rows));
+        self.rows("weight_norm", rows, args![at(&out), &lengths, at(&directions), at(gains), width]);
+        let gains = gains.clone();
+        record_on_gpu!(tape, out, |grads, g| {
+            let (to, to_gains) = (gradient_at!(grads, &directions), gradient_at!(grads, &gains));
+            let args = args![to, to_gains, g, at(&directions), &lengths, at(&gains), width];
+            self.rows("weight_norm_back", rows, args);
+        })
+    }
+
     /// [`crate::ops::batch_norm::dropout`], with a tape
     pub fn dropout<T: Tape<f32, Dev> + 'static>(&'static self, x: Matrix<T>, p: f32, seed: u64) -> Matrix<T> {
         let (x, tape) = x.split_tape();

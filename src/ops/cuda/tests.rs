@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 
 use super::{at, gpu, must, on_the_host};
 use crate::config::{
-    Distance, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
+    Distance, Estimator, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
 };
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::adversary::classification;
@@ -14,6 +14,7 @@ use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::check::{noise, probe};
+use crate::ops::choose::{Choice, choose};
 use crate::ops::linear::{
     LinearWeights, blend, linear, linear_of_data, linear_through, reverse_gradient, similarity, unit_rows,
 };
@@ -27,6 +28,7 @@ use crate::ops::transformer::{
     Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, attend, feed_forward,
     layer_norm, project,
 };
+use crate::ops::weight_norm::weight_norm;
 use crate::optim::{Adam, Parameter, parameter_norm};
 
 type Taped = OwnedTape<f32, Dev>;
@@ -219,7 +221,31 @@ fn normalisation_and_dropout() {
             all
         });
     }
+    let gains = vector(noise(67, 5));
+    twins("weight_norm", 1e-5, || results(weight_norm(x.leaky_trace(), &gains), &[&x], &[&gains]));
     twins("dropout", 1e-6, || results(dropout(x.leaky_trace(), 0.4, 11), &[&x], &[]));
+}
+
+#[test]
+fn the_choice_of_latent_vectors() {
+    // One latent vector stands there twice: the first one counts.
+    let (mut values, width) = (noise(150 * 40, 1), 40);
+    values.copy_within(3 * width..4 * width, 90 * width);
+    let latents = Table::new(width, values);
+    let mut queries = noise(90 * width, 2);
+    queries[..width].copy_from_slice(latents.row(3));
+    let q = unit_rows(matrix(queries, 90, width));
+    for estimator in [Estimator::None, Estimator::StraightThrough, Estimator::Gate] {
+        for (exploration, top) in [(0.0, 1), (0.4, 20), (0.9, 1000)] {
+            let choice = Choice { exploration, top, temperature: 0.3, estimator, seed: 7 };
+            twins(&format!("choose {estimator:?} {top}"), 3e-5, || {
+                let mut all = results(choose(q.leaky_trace(), &latents, choice), &[&q], &[]);
+                let [(rows, grads)] = &latents.take_grads()[..] else { panic!("one entry") };
+                all.extend([rows.iter().map(|&r| r as f32).collect(), grads.to_vec()]);
+                all
+            });
+        }
+    }
 }
 
 #[test]

@@ -7,5 +7,6 @@
 #include "norm.cu"
 #include "recurrent.cu"
 #include "loss.cu"
+#include "choose.cu"
 #include "transformer.cu"
 #include "adam.cu"

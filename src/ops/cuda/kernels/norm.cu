@@ -19,6 +19,27 @@ KERNEL unit_rows_back(float *to, const float *g, const float *unit, const float 
     for (uint j = threadIdx.x; j < width; j += BLOCK) to[first + j] += (g[first + j] - along * unit[first + j]) / length;
 }
 
+// out[i, :] = gains[i] · x[i, :] / |x[i, :]|
+KERNEL weight_norm(float *out, float *lengths, const float *x, const float *gains, uint width) {
+    const ulong64 first = (ulong64)blockIdx.x * width;
+    float sum = 0.0f;
+    for (uint j = threadIdx.x; j < width; j += BLOCK) sum += x[first + j] * x[first + j];
+    const float length = fmaxf(sqrtf(block_sum(sum)), 1e-12f), factor = gains[blockIdx.x] / length;
+    for (uint j = threadIdx.x; j < width; j += BLOCK) out[first + j] = x[first + j] * factor;
+    if (threadIdx.x == 0) lengths[blockIdx.x] = length;
+}
+
+// to += gain / length · (g − along · x / length), the gain's gradient += along, where along = (g · x) / length
+KERNEL weight_norm_back(float *to, float *to_gains, const float *g, const float *x, const float *lengths, const float *gains,
+                        uint width) {
+    const ulong64 first = (ulong64)blockIdx.x * width;
+    float sum = 0.0f;
+    for (uint j = threadIdx.x; j < width; j += BLOCK) sum += g[first + j] * x[first + j];
+    const float length = lengths[blockIdx.x], along = block_sum(sum) / length, factor = gains[blockIdx.x] / length;
+    for (uint j = threadIdx.x; j < width; j += BLOCK) to[first + j] += factor * (g[first + j] - along * x[first + j] / length);
+    if (threadIdx.x == 0) to_gains[blockIdx.x] += along;
+}
+
 // Whether dropout keeps a place: the hash of the CPU (ops/batch_norm.rs).
 static __device__ __forceinline__ bool keeps(ulong64 seed, ulong64 index, float p) {
     ulong64 x = seed + index * 0x9e3779b97f4a7c15ull;

@@ -25,7 +25,6 @@ use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::matrix;
 use crate::optim::{Adam, Parameter};
 use crate::text::visit_linear;
 use crate::{Error, Result};
@@ -150,9 +149,10 @@ fn align(
     let sampler = sampler(words, train, derive(seed, "align", 1));
     let steps = config.epochs * sampler.steps_per_epoch();
     let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
+    let mut vectors = Vectors::new(words);
     for step in 0..steps {
         let batch = WordBatch::new(words, &sampler.draw(step));
-        let tokens = batch.project(words, &layers);
+        let tokens = batch.project(&mut vectors, &layers);
         let Some(sum) = batch.near(tokens, loss) else { break };
         progress("align", step + 1, steps, finite(sum.array(), "align", step)?);
         let mut grads = sum.backward();
@@ -201,6 +201,7 @@ fn latent_vocabulary(
     let sampler = sampler(words, train, derive(seed, "pretrain", 1));
     let steps = config.epochs * sampler.steps_per_epoch();
     let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
+    let mut vectors = Vectors::new(words);
     for step in 0..steps {
         // Every latent vector is read: the scores are cosines with all of them.
         adam.catch_up("latents", &mut latents, &every);
@@ -212,7 +213,7 @@ fn latent_vocabulary(
             estimator: config.estimator,
             seed: derive(seed, "exploration", step as u64),
         };
-        let tokens = choose(unit_rows(batch.project(words, layers)), &latents, choice);
+        let tokens = choose(unit_rows(batch.project(&mut vectors, layers)), &latents, choice);
         let Some(sum) = batch.near(tokens, loss) else { break };
         progress("pretrain", step + 1, steps, finite(sum.array(), "pretrain", step)?);
         let mut grads = sum.backward();
@@ -248,6 +249,48 @@ fn optimiser(learning_rate: f32) -> TrainConfig {
     TrainConfig { learning_rate, schedule: Schedule::Constant, ..TrainConfig::default() }
 }
 
+/// The words' FastText vectors. On a GPU they stay there, up to the default of `train.gpu_features`.
+struct Vectors<'a> {
+    words: &'a Words<'a>,
+    #[cfg(feature = "cuda")]
+    sources: Vec<crate::ops::cuda::features::Source>,
+}
+
+impl<'a> Vectors<'a> {
+    fn new(words: &'a Words) -> Self {
+        #[cfg(feature = "cuda")]
+        let sources = {
+            let bytes = words.vectors.iter().map(|v| 4 * v.len()).sum::<usize>();
+            let fits = bytes <= TrainConfig::default().gpu_features << 20;
+            let source = |vectors: &Vec<f32>| {
+                let (rows, limit) = (vectors.len() / words.width, if fits { bytes } else { 0 });
+                let copy = |row, to: &mut [f32]| copy_row(vectors, row, to);
+                crate::ops::cuda::features::Source::new(rows, words.width, limit, copy)
+            };
+            words.vectors.iter().map(source).collect()
+        };
+        Vectors {
+            words,
+            #[cfg(feature = "cuda")]
+            sources,
+        }
+    }
+
+    /// Those of some words of a language: (words, FastText width).
+    fn take(&mut self, language: usize, ids: &[u32]) -> Matrix {
+        let (vectors, width) = (&self.words.vectors[language], self.words.width);
+        let copy = |row, to: &mut [f32]| copy_row(vectors, row, to);
+        #[cfg(feature = "cuda")]
+        return self.sources[language].take(ids, width, copy);
+        #[cfg(not(feature = "cuda"))]
+        crate::batch::gathered(ids, width, copy)
+    }
+}
+
+fn copy_row(vectors: &[f32], row: usize, to: &mut [f32]) {
+    to.copy_from_slice(&vectors[row * to.len()..][..to.len()]);
+}
+
 /// Sentences of a batch in terms of its distinct words, language by language.
 struct WordBatch {
     /// By language: distinct word ids.
@@ -280,12 +323,9 @@ impl WordBatch {
     }
 
     /// The distinct words in the universal space: (distinct, width).
-    fn project(&self, words: &Words, layers: &[LinearWeights]) -> Matrix<Taped> {
-        let parts = self.distinct.iter().enumerate().filter(|(_, ids)| !ids.is_empty()).map(|(l, ids)| {
-            let rows = ids.iter().flat_map(|&w| &words.vectors[l][w as usize * words.width..][..words.width]);
-            let x = matrix(rows.copied().collect(), ids.len(), words.width);
-            linear_of_data(x, &layers[l], Precision::F32)
-        });
+    fn project(&self, vectors: &mut Vectors, layers: &[LinearWeights]) -> Matrix<Taped> {
+        let parts = self.distinct.iter().enumerate().filter(|(_, ids)| !ids.is_empty());
+        let parts = parts.map(|(l, ids)| linear_of_data(vectors.take(l, ids), &layers[l], Precision::F32));
         stack(parts.collect())
     }
 

@@ -23,6 +23,7 @@ use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::scratch;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, matrix, vector};
+use tinyglot::ops::transformer::{Activation, activate};
 use tinyglot::optim::{Adam, Parameter};
 
 type Taped = OwnedTape<f32, Dev>;
@@ -141,7 +142,8 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
     }
     let states = gru(stack(parts), &model.gru, &batch.sentences, Reading::new(Pooling::Last, precision));
     let (text, text_tape) = unit_rows(linear(states, &model.sentence, precision)).split_tape();
-    let hidden = linear_of_data::<Taped>(batch.images.clone(), &model.image1, precision).relu();
+    let hidden = linear_of_data::<Taped>(batch.images.clone(), &model.image1, precision);
+    let hidden = activate(hidden, Activation::Relu);
     let (image, image_tape) = unit_rows(linear(hidden, &model.image2, precision)).split_tape();
     let rows: Vec<u32> = (0..image.shape().0 as u32).collect();
     let mut tape = text_tape.merge(image_tape);

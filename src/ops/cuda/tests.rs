@@ -25,8 +25,8 @@ use crate::ops::rows::{
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, data, matrix, on_host, vector};
 use crate::ops::transformer::{
-    Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, attend, feed_forward,
-    layer_norm, project,
+    Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, activate, attend,
+    feed_forward, layer_norm, project,
 };
 use crate::ops::weight_norm::weight_norm;
 use crate::optim::{Adam, Parameter, parameter_norm};
@@ -369,6 +369,7 @@ fn transformer_layers() {
             vec![data(&attend(x.clone(), &w, &sentences, pass)).to_vec()]
         });
         for activation in [Activation::Relu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
+            twins("activate", 1e-6, || results(activate(x.leaky_trace(), activation), &[&x], &[]));
             let w = FeedForwardWeights {
                 norm: with_norm.then(|| norm(4, trained)),
                 inner: projection(layer(hidden, width, 12), trained),

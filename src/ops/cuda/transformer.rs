@@ -12,7 +12,9 @@ use crate::device::{Dev, Matrix};
 use crate::ops::linear::LinearWeights;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::Grads;
-use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection};
+use crate::ops::transformer::{
+    Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection,
+};
 
 /// As many tokens of a sentence, and numbers of a head, as the kernels can remember.
 const MOST_TOKENS: usize = 1024;
@@ -231,6 +233,24 @@ impl Gpu {
         let args = args![&context, &lse, qkv, bounds, width, heads, weights.causal];
         self.launch("attention", (tokens, heads), (128, 1), args);
         (context, lse)
+    }
+
+    /// [`crate::ops::transformer::activate`]
+    pub fn activate<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        x: Matrix<T>,
+        activation: Activation,
+    ) -> Matrix<T> {
+        let (x, tape) = x.split_tape();
+        let ((rows, width), kind) = (*x.shape(), activation as usize);
+        let (n, out) = (rows * width, matrix(rows, width));
+        self.each("activate", n, args![at(&out), at(&x), kind, n]);
+        record_on_gpu!(tape, out, |grads, g| {
+            let slopes = self.alloc(n);
+            self.copy(at_slice(&slopes), g, n);
+            self.each("activate_back", n, args![&slopes, at(&x), kind, n]);
+            self.add_scaled(gradient_at!(grads, &x), at_slice(&slopes), 1.0, n);
+        })
     }
 
     /// [`crate::ops::transformer::feed_forward`]

@@ -1,6 +1,11 @@
-//! The activations of transformers, in place, and their slopes.
+//! The activations of transformers, in place, and their slopes; and as an operation of their own.
 
+use dfdx::prelude::*;
+
+use crate::device::{Dev, Matrix};
+use crate::ops::on_gpu;
 use crate::ops::simd::{Loop, exp, fma, sigmoid, tanh, vectorise};
+use crate::ops::tape::{data, matrix, on_host, record};
 
 /// What stands between the two layers of a feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,20 @@ impl Activation {
         assert_eq!(x.len(), g.len(), "a gradient for every value");
         vectorise(Pull { activation: self, x, g });
     }
+}
+
+/// f(x) of every element.
+pub fn activate<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, activation: Activation) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.activate(x, activation));
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let mut out = data(&x).into_owned();
+    activation.apply(&mut out);
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let mut slopes = g;
+        activation.pull(&data(&x), &mut slopes);
+        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&slopes).for_each(|(t, d)| *t += d);
+    })
 }
 
 struct Apply<'a> {

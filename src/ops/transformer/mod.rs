@@ -21,7 +21,7 @@ use crate::config::Precision;
 use crate::ops::matmul::{View, matmul};
 use crate::ops::rows::add_columns;
 
-pub use activation::Activation;
+pub use activation::{Activation, activate};
 pub use attention::{AttentionWeights, attend};
 pub use feed_forward::{FeedForwardWeights, feed_forward};
 pub use norm::{NormWeights, layer_norm};

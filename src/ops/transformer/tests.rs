@@ -61,6 +61,15 @@ fn sentences(lengths: &[usize]) -> Arc<Sequences> {
 }
 
 #[test]
+fn an_activation_alone_has_its_slope_as_gradient() {
+    let x = random(5, WIDTH, 1);
+    for activation in ACTIVATIONS {
+        let grads = probe(activate(x.leaky_trace(), activation)).backward();
+        matrix_gradient("x", &x, &grads, 1e-3, 5e-3, |x| probe(activate(x.clone(), activation)).array());
+    }
+}
+
+#[test]
 fn activations_have_the_values_of_their_formulas_and_slopes_as_gradients() {
     let x: Vec<f32> = (-60..=60).map(|i| i as f32 / 10.0 + 0.03).collect();
     for activation in ACTIVATIONS {

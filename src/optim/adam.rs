@@ -45,12 +45,12 @@ pub struct Adam {
     /// Steps taken.
     pub step: usize,
     pub state: BTreeMap<String, AdamState>,
+    /// What [`Self::missed`] gave in a step: all tables ask for it.
+    known: (usize, Vec<Missed>),
 }
 
 const EPSILON: f32 = 1e-8;
 const BERT_EPSILON: f32 = 1e-6;
-/// β₁^k is below f32's resolution after so many missed steps (0.9^200 = 7e-10).
-const MEMORY: usize = 200;
 const BLOCK: usize = 1 << 14;
 
 impl Adam {
@@ -65,6 +65,7 @@ impl Adam {
             bert: config.optimizer == Optimizer::BertAdam,
             step: 0,
             state: BTreeMap::new(),
+            known: (0, Vec::new()),
         }
     }
 
@@ -72,19 +73,19 @@ impl Adam {
     pub fn catch_up(&mut self, name: &str, table: &mut Table, rows: &[u32]) {
         let step = self.step;
         let Some(mut state) = self.state.remove(name) else { return };
-        let mut factors = BTreeMap::new();
         let behind = |row: &u32| ![0, step as u32].contains(&state.last[*row as usize]);
         let mut rows: Vec<u32> = rows.iter().copied().filter(behind).collect();
         rows.sort_unstable();
-        for &row in &rows {
-            let last = state.last[row as usize] as usize;
-            factors.entry(last).or_insert_with(|| self.missed(last, step));
+        let steps = |row: u32| step - state.last[row as usize] as usize;
+        let most = rows.iter().map(|&row| steps(row)).max().unwrap_or(0);
+        if self.known.0 != step || self.known.1.len() <= most {
+            self.known = (step, self.missed(most));
         }
+        let missed: Vec<&Missed> = rows.iter().map(|&row| &self.known.1[steps(row)]).collect();
         let width = table.width;
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::ops::cuda::gpu() {
-            let missed = rows.iter().map(|&row| &factors[&(state.last[row as usize] as usize)]);
-            let missed: Vec<f32> = missed.flat_map(|k| [k.coefficient, k.m, k.v]).collect();
+            let missed: Vec<f32> = missed.iter().flat_map(|k| [k.coefficient, k.m, k.v]).collect();
             gpu.adam_catch_up(gpu::moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
             rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
             self.state.insert(name.to_string(), state);
@@ -93,8 +94,7 @@ impl Adam {
         let parts = rows_mut(table.data_mut(), width, &rows).into_par_iter();
         let moments = rows_mut(state.m.host_mut(), width, &rows).into_par_iter();
         let moments = moments.zip(rows_mut(state.v.host_mut(), width, &rows));
-        parts.zip(moments).zip(&rows).for_each(|((p, (m, v)), &row)| {
-            let missed = &factors[&(state.last[row as usize] as usize)];
+        parts.zip(moments).zip(&missed).for_each(|((p, (m, v)), missed)| {
             vectorise(CatchUp { missed, p, m, v });
         });
         rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
@@ -104,17 +104,13 @@ impl Adam {
     /// The table as it would be if every row were brought up to the present step; the state stays as it is.
     pub fn settled(&self, name: &str, table: &Table) -> Mirrored {
         let Some(state) = self.state.get(name) else { return table.values().clone() };
-        let mut factors = BTreeMap::new();
-        for &last in &state.last {
-            if last != 0 && last as usize != self.step {
-                factors.entry(last).or_insert_with(|| self.missed(last as usize, self.step));
-            }
-        }
+        let steps = |last: u32| if last == 0 { 0 } else { self.step - last as usize };
+        let missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
         let width = table.width;
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::ops::cuda::gpu() {
-            let coefficient = |last: &u32| factors.get(last).map_or(0.0, |missed| missed.coefficient);
-            let coefficients: Vec<f32> = state.last.iter().map(coefficient).collect();
+            let coefficients: Vec<f32> =
+                state.last.iter().map(|&last| missed[steps(last)].coefficient).collect();
             let (m, v) = (Place::of(state.m.device()), Place::of(state.v.device()));
             let settled = gpu.adam_settled(table, [m, v], &coefficients, self.epsilon);
             return Mirrored::on_device(settled);
@@ -122,27 +118,35 @@ impl Adam {
         let mut data = table.data().to_vec();
         let (m, v) = (state.m.host(), state.v.host());
         data.par_chunks_mut(width).enumerate().for_each(|(row, p)| {
-            if let Some(missed) = factors.get(&state.last[row]) {
+            let steps = steps(state.last[row]);
+            if steps > 0 {
                 let range = row * width..(row + 1) * width;
                 for ((p, m), v) in p.iter_mut().zip(&m[range.clone()]).zip(&v[range]) {
-                    *p -= missed.coefficient * m / (v.sqrt() + self.epsilon);
+                    *p -= missed[steps].coefficient * m / (v.sqrt() + self.epsilon);
                 }
             }
         });
         data.into()
     }
 
-    fn missed(&self, last: usize, now: usize) -> Missed {
+    /// What a row has missed by how many steps it has, up to `most`.
+    ///
+    /// The coefficient of k steps is cₖ = Σ a(s) rᵏ⁻ⁿ⁺ˢ over the steps s from n − k + 1 to the present one, n, where a is the rate
+    /// by its corrections and r = β₁/√β₂; so cₖ = r (a(n − k + 1) + cₖ₋₁).
+    fn missed(&self, most: usize) -> Vec<Missed> {
         let (b1, b2) = (self.beta1 as f64, self.beta2 as f64);
         let mut coefficient = 0.0;
-        for step in last + 1..=now.min(last + MEMORY) {
-            let k = (step - last) as i32;
-            let (one, two) = self.corrections(step);
-            coefficient += self.rate.at(step) as f64 * b1.powi(k) / one * (two / b2.powi(k)).sqrt();
-        }
-        let k = (now - last) as i32;
-        let (m, v) = (b1.powi(k) as f32, b2.powi(k) as f32);
-        Missed { coefficient: coefficient as f32, m, v, epsilon: self.epsilon }
+        let of = |k: usize| {
+            if k > 0 {
+                let step = self.step + 1 - k;
+                let (one, two) = self.corrections(step);
+                let rate = self.rate.at(step) as f64 / one * two.sqrt();
+                coefficient = b1 / b2.sqrt() * (rate + coefficient);
+            }
+            let (m, v) = (b1.powi(k as i32) as f32, b2.powi(k as i32) as f32);
+            Missed { coefficient: coefficient as f32, m, v, epsilon: self.epsilon }
+        };
+        (0..=most).map(of).collect()
     }
 
     /// What the moments of a step are divided by: they start at 0 and are too small at first.
@@ -257,7 +261,10 @@ pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
     square.sqrt() as f32
 }
 
+/// Steps without a gradient.
+#[derive(Clone)]
 struct Missed {
+    /// Of m / (√v + ε)
     coefficient: f32,
     m: f32,
     v: f32,
@@ -452,6 +459,29 @@ mod tests {
         let settled = lazy.settled("t", &table);
         lazy.catch_up("t", &mut table, &all);
         assert_eq!(table.data(), settled.host());
+    }
+
+    /// Against the sum that its recurrence stands for.
+    #[test]
+    fn what_a_row_has_missed_is_the_sum_of_its_steps() {
+        let mut adam = Adam::new(&config(), 900);
+        adam.step = 700;
+        let missed = adam.missed(699);
+        for k in [0usize, 1, 2, 30, 500, 699] {
+            let term = |i: i32| {
+                let step = 700 - k + i as usize;
+                let (one, two) = adam.corrections(step);
+                let decayed = (adam.beta1 as f64).powi(i) / (adam.beta2 as f64).powi(i).sqrt();
+                adam.rate.at(step) as f64 * decayed / one * two.sqrt()
+            };
+            let sum = (1..=k as i32).map(term).sum::<f64>() as f32;
+            assert!(
+                (missed[k].coefficient - sum).abs() <= 2e-7 * sum,
+                "{k}: {} {sum}",
+                missed[k].coefficient
+            );
+            assert_eq!(missed[k].m, (adam.beta1 as f64).powi(k as i32) as f32);
+        }
     }
 
     /// BertAdam's first step, by its formula: m = 0.1 g, v = 0.001 g², no correction, each tensor clipped to norm 1.

@@ -36,6 +36,11 @@ const KEPT: usize = 96;
 
 static FREE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 
+/// Up to an eighth more, so that batches whose sizes vary a little ask for the same.
+fn rounded(lines: usize) -> usize {
+    lines.next_multiple_of((lines.next_power_of_two() / 16).max(1))
+}
+
 /// A buffer of `len` floats that goes back to the pool when dropped.
 pub struct Scratch {
     lines: Vec<Line>,
@@ -45,7 +50,7 @@ pub struct Scratch {
 impl Scratch {
     /// A buffer whose contents are whatever its last user left.
     pub fn dirty(len: usize) -> Self {
-        let needed = len.div_ceil(16).max(1);
+        let needed = rounded(len.div_ceil(16).max(1));
         let mut free = FREE.lock().expect("no user of the pool panics while it holds the lock");
         let fits = |v: &Vec<Line>| v.len() >= needed && v.len() <= 2 * needed + 64;
         let best = (0..free.len()).filter(|&i| fits(&free[i])).min_by_key(|&i| free[i].len());

@@ -44,7 +44,6 @@ static __device__ __forceinline__ float arriving(const float *grads, float *dire
                                                  uint j, uint parts, uint hidden, const uint *inner, const uint *wholes,
                                                  const uint *sentences, uint t, uint pooling) {
     const ulong64 row = row_of(parts, hidden, pooling), sofar = (ulong64)parts * hidden + j;
-    const float *from = grads + inner[x] * row;
     float d = inner[x] != LEAF ? grads[inner[x] * row + j] : 0.0f;
     float pull = pooling != LAST && inner[x] != LEAF ? grads[inner[x] * row + sofar] : 0.0f;
     for (uint s = wholes[2 * x]; s < wholes[2 * x + 1]; s++) {

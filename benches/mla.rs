@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConfig};
-use tinyglot::image::Init;
+use tinyglot::init::Init;
 use tinyglot::mla::data::{Draw, Pairs, StageData};
 use tinyglot::mla::objective::{Aim, gradients};
 use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla};

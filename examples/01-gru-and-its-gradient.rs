@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 use tinyglot::config::{Pooling, Precision};
-use tinyglot::image::Init;
+use tinyglot::init::Init;
 use tinyglot::ops::recurrent::{Reading, gru};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::matrix;

@@ -1,48 +1,15 @@
-//! The image branch: features → joint space; and how layers start.
+//! The image branch: features → joint space.
 
 use dfdx::prelude::*;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::config::{ImageConfig, ImageInput, Precision};
 use crate::device::{Dev, Matrix, Vector};
+use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
-use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{signed_root, standardise};
-use crate::ops::tape::{matrix, vector};
-use crate::optim::Parameter;
-
-/// Seeded starting values: uniform in ±1/√(fan-in), as PyTorch's layers start.
-pub struct Init(ChaCha8Rng);
-
-impl Init {
-    pub fn new(seed: u64) -> Self {
-        Init(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    pub fn uniform(&mut self, n: usize, bound: f32) -> Vec<f32> {
-        (0..n).map(|_| (2.0 * self.0.random::<f32>() - 1.0) * bound).collect()
-    }
-
-    pub fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
-        let bound = (inputs as f32).powf(-0.5);
-        LinearWeights {
-            weight: matrix(self.uniform(outputs * inputs, bound), outputs, inputs),
-            bias: vector(self.uniform(outputs, bound)),
-        }
-    }
-
-    pub fn recurrent(&mut self, gates: usize, inputs: usize, hidden: usize) -> RecurrentWeights {
-        let (n, bound) = (gates * hidden, (hidden as f32).powf(-0.5));
-        RecurrentWeights {
-            weight_ih: matrix(self.uniform(n * inputs, bound), n, inputs),
-            weight_hh: matrix(self.uniform(n * hidden, bound), n, hidden),
-            bias_ih: vector(self.uniform(n, bound)),
-            bias_hh: vector(self.uniform(n, bound)),
-        }
-    }
-}
+use crate::ops::tape::vector;
+use crate::optim::{Parameter, visit_linear};
 
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
 #[derive(Clone)]
@@ -120,10 +87,10 @@ impl ImageBranch {
     }
 
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        crate::text::visit_linear("image.hidden", &mut self.hidden, f);
+        visit_linear("image.hidden", &mut self.hidden, f);
         f("image.norm.scale", Parameter::Vector(&mut self.norm.scale));
         f("image.norm.shift", Parameter::Vector(&mut self.norm.shift));
-        crate::text::visit_linear("image.output", &mut self.output, f);
+        visit_linear("image.output", &mut self.output, f);
     }
 
     /// What is stored with the parameters but not trained by gradients.

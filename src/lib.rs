@@ -26,6 +26,7 @@ pub mod optim;
 // The model and its losses.
 pub mod embedding;
 pub mod image;
+pub mod init;
 pub mod loss;
 pub mod model;
 pub mod text;

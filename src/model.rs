@@ -5,13 +5,15 @@ use dfdx::prelude::*;
 use crate::config::{Config, MclmConfig};
 use crate::device::{Dev, Scalar, Vector};
 use crate::embedding::{HybridEmbedding, TokenRows};
-use crate::image::{ImageBranch, Init};
+use crate::image::ImageBranch;
+use crate::init::Init;
 use crate::loss::half_square;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{Table, lookup};
 use crate::optim::Parameter;
-use crate::text::{TextEncoder, visit_linear, visit_recurrent};
+use crate::optim::{visit_linear, visit_recurrent};
+use crate::text::TextEncoder;
 
 /// What optimisers update and checkpoints hold.
 pub trait Trained {

@@ -17,7 +17,7 @@ use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
 use crate::embedding::lexicon::Translations;
 use crate::embedding::{HybridEmbedding, Lexicon, Scorer};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::rows::Table;
 use crate::ops::tape::matrix;
 use crate::pretrain::{Progress, Words, pretrain};

@@ -18,15 +18,15 @@ use crate::config::{
 use crate::device::{Dev, Matrix, Scalar};
 use crate::embedding::Scorer;
 use crate::embedding::kmeans::spherical;
-use crate::image::Init;
+use crate::init::Init;
 use crate::loss::{Contrast, combined, contrast};
 use crate::ops::choose::{Choice, choose, unit_keys};
 use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
+use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
-use crate::text::visit_linear;
 use crate::{Error, Result};
 
 type Taped = OwnedTape<f32, Dev>;

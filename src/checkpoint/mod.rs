@@ -23,7 +23,7 @@ use crate::embedding::encoder::Encoder;
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::{HybridEmbedding, Lexicon};
 use crate::eval::{Evaluation, Growth};
-use crate::image::Init;
+use crate::init::Init;
 use crate::model::{Model, Trained};
 use crate::ops::linear::LinearWeights;
 use crate::ops::mirrored::Mirrored;

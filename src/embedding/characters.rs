@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 
 use crate::config::{EmbeddingConfig, Precision};
 use crate::device::{Dev, Matrix, Vector};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky};
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::rows::spell;

@@ -17,8 +17,8 @@ use crate::ops::rows::mean;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{matrix, vector};
 use crate::optim::Adam;
+use crate::optim::visit_linear;
 use crate::pretrain::Progress;
-use crate::text::visit_linear;
 use crate::words::procrustes;
 use crate::{Error, Result};
 

@@ -19,9 +19,9 @@ use crate::ops::linear::linear;
 use crate::ops::rows::{lookup, select, stack};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data_mut, data1, data1_mut, matrix};
+use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
 use crate::pretrain::Progress;
-use crate::text::visit_linear;
 use crate::{Error, Result};
 
 /// A training of one language of a model.

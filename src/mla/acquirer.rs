@@ -7,12 +7,12 @@ use dfdx::prelude::*;
 use crate::checkpoint::{Stored, TensorFile, write_tensors_with};
 use crate::config::AcquirerShape;
 use crate::device::{Dev, Matrix};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
 use crate::optim::Parameter;
-use crate::text::visit_linear;
+use crate::optim::visit_linear;
 use crate::{Error, Result};
 
 /// What stands behind one block.

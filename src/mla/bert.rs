@@ -7,12 +7,12 @@
 use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::sequences::Sequences;
 use crate::ops::transformer::Pass;
 use crate::optim::Parameter;
-use crate::text::visit_linear;
+use crate::optim::visit_linear;
 use crate::tower::{Tower, TowerTokenizer};
 
 /// M-BERT, which stays as it is, and the layer from it into the joint space.

@@ -3,14 +3,14 @@
 use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::vector;
 use crate::ops::transformer::Pass;
+use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
-use crate::text::visit_linear;
 use crate::tower::{TowerTokenizer, distinct};
 
 /// Where sentences of other languages than the tower's enter it; all of them share it.

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{AcquirerShape, Precision};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::check::probe;
 use crate::ops::rows::Table;
 use crate::tower::token_embedding;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::batch::derive;
 use crate::config::Config;
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::rows::Table;
 use crate::ops::transformer::Activation;
 use crate::tower::{Architecture, Pooled, TowerConfig, TowerTokenizer, token_embedding};

@@ -5,5 +5,5 @@ mod parameter;
 mod schedule;
 
 pub use adam::{Adam, AdamState, Norm, parameter_norm};
-pub use parameter::{Parameter, Visitor};
+pub use parameter::{Parameter, Visitor, visit_linear, visit_recurrent};
 pub use schedule::LearningRate;

@@ -7,7 +7,9 @@ use dfdx::prelude::HasShape;
 use crate::device::{Matrix, Vector};
 #[cfg(feature = "cuda")]
 use crate::ops::cuda::adam::Place;
+use crate::ops::linear::LinearWeights;
 use crate::ops::mirrored::Mirrored;
+use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data_mut, data1, data1_mut};
 
@@ -84,6 +86,20 @@ impl Parameter<'_> {
 
 /// Sees a parameter by name.
 pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
+
+/// The parameters of a recurrent network, by name.
+pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&str, Parameter)) {
+    f(&format!("{name}.weight_ih"), Parameter::Matrix(&mut w.weight_ih));
+    f(&format!("{name}.weight_hh"), Parameter::Matrix(&mut w.weight_hh));
+    f(&format!("{name}.bias_ih"), Parameter::Vector(&mut w.bias_ih));
+    f(&format!("{name}.bias_hh"), Parameter::Vector(&mut w.bias_hh));
+}
+
+/// The parameters of a layer, by name.
+pub fn visit_linear(name: &str, w: &mut LinearWeights, f: &mut dyn FnMut(&str, Parameter)) {
+    f(&format!("{name}.weight"), Parameter::Matrix(&mut w.weight));
+    f(&format!("{name}.bias"), Parameter::Vector(&mut w.bias));
+}
 
 #[cfg(test)]
 mod tests {

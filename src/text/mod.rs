@@ -6,13 +6,13 @@ use dfdx::prelude::*;
 
 use crate::config::{Encoder, Precision, TextConfig};
 use crate::device::{Dev, Matrix};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::batch_norm::dropout;
 use crate::ops::linear::{LinearWeights, linear, linear_through, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
-use crate::optim::Parameter;
+use crate::optim::{Parameter, visit_linear, visit_recurrent};
 
 /// GRU (one or both ways, or an average) → linear → unit length; shared by all languages.
 pub struct TextEncoder {
@@ -21,7 +21,7 @@ pub struct TextEncoder {
     pub backward: Option<RecurrentWeights>,
     /// Into the joint space; without it the pooled sentence is in it.
     pub output: Option<LinearWeights>,
-    /// Whether it stays as it is: then gradients pass through it, and it gets none itself (but for a second GRU).
+    /// Whether it stays as it is: then gradients pass through it, and it gets none itself.
     pub frozen: bool,
     config: TextConfig,
     precision: Precision,
@@ -78,16 +78,4 @@ impl TextEncoder {
             visit_linear("text.output", output, f);
         }
     }
-}
-
-pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&str, Parameter)) {
-    f(&format!("{name}.weight_ih"), Parameter::Matrix(&mut w.weight_ih));
-    f(&format!("{name}.weight_hh"), Parameter::Matrix(&mut w.weight_hh));
-    f(&format!("{name}.bias_ih"), Parameter::Vector(&mut w.bias_ih));
-    f(&format!("{name}.bias_hh"), Parameter::Vector(&mut w.bias_hh));
-}
-
-pub fn visit_linear(name: &str, w: &mut LinearWeights, f: &mut dyn FnMut(&str, Parameter)) {
-    f(&format!("{name}.weight"), Parameter::Matrix(&mut w.weight));
-    f(&format!("{name}.bias"), Parameter::Vector(&mut w.bias));
 }

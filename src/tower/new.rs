@@ -1,14 +1,14 @@
 //! A new CLIP text tower, to be trained.
 
 use super::{Architecture, Block, Tower, TowerConfig};
-use crate::image::Init;
+use crate::init::Init;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
+use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
-use crate::text::visit_linear;
 
 /// Standard deviations of token and position embeddings at the start (Radford et al. 2021).
 const TOKENS: f32 = 0.02;

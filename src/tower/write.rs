@@ -126,7 +126,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::image::Init;
+    use crate::init::Init;
     use crate::tower::Tensors as Files;
 
     fn golden(name: &str) -> std::path::PathBuf {

@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 use tinyglot::config::{CharactersConfig, EmbeddingConfig, Pooling, Precision};
 use tinyglot::device::Dev;
 use tinyglot::embedding::characters::{CharacterWords, Spellings};
-use tinyglot::image::Init;
+use tinyglot::init::Init;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data_mut, data1_mut, matrix, on_host, vector};

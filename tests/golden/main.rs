@@ -20,7 +20,7 @@ use tinyglot::device::{Matrix, Scalar};
 use tinyglot::embedding::HybridEmbedding;
 use tinyglot::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::embedding::hybrid::OwnWords;
-use tinyglot::image::Init;
+use tinyglot::init::Init;
 use tinyglot::loss::{Value, on_tape};
 use tinyglot::model::Model;
 use tinyglot::objective::Taped;

@@ -72,7 +72,7 @@ fn acquisitions_have_as_many_numbers_as_their_models() {
     });
     let mut low = model(&["de"], AcquirerShape::Mlp);
     let Encoder::Tower(entrance) = low.encoder else { panic!("no entrance") };
-    let mut entrance = entrance.with_rank(3, &mut crate::image::Init::new(1));
+    let mut entrance = entrance.with_rank(3, &mut crate::init::Init::new(1));
     entrance.train_table = false;
     low.encoder = Encoder::Tower(Box::new(entrance));
     low.scale = Some(crate::loss::scale::log_scale(0.1));

@@ -1,0 +1,39 @@
+//! How layers start.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::ops::linear::LinearWeights;
+use crate::ops::recurrent::RecurrentWeights;
+use crate::ops::tape::{matrix, vector};
+
+/// Seeded starting values: uniform in ±1/√(fan-in), as PyTorch's layers start.
+pub struct Init(ChaCha8Rng);
+
+impl Init {
+    pub fn new(seed: u64) -> Self {
+        Init(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub fn uniform(&mut self, n: usize, bound: f32) -> Vec<f32> {
+        (0..n).map(|_| (2.0 * self.0.random::<f32>() - 1.0) * bound).collect()
+    }
+
+    pub fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
+        let bound = (inputs as f32).powf(-0.5);
+        LinearWeights {
+            weight: matrix(self.uniform(outputs * inputs, bound), outputs, inputs),
+            bias: vector(self.uniform(outputs, bound)),
+        }
+    }
+
+    pub fn recurrent(&mut self, gates: usize, inputs: usize, hidden: usize) -> RecurrentWeights {
+        let (n, bound) = (gates * hidden, (hidden as f32).powf(-0.5));
+        RecurrentWeights {
+            weight_ih: matrix(self.uniform(n * inputs, bound), n, inputs),
+            weight_hh: matrix(self.uniform(n * hidden, bound), n, hidden),
+            bias_ih: vector(self.uniform(n, bound)),
+            bias_hh: vector(self.uniform(n, bound)),
+        }
+    }
+}

@@ -1,14 +1,17 @@
 //! Adding a language to a trained run: all checks first, then the teaching, then a new run folder that is whole or
 //! not there.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 
+use super::addition::{
+    Addition, REPORTED, Results, bytes, changed, code, known_base, merged, mr, old_ones_changed,
+    refuse_other_keys, refuse_points,
+};
 use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
 use super::{Growing, LEAST, Material, Translated, Work, base_languages};
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::{AddedConfig, CaptionSource, Config, Kind, RawConfig, changes};
+use crate::config::{AddedConfig, Config, Kind, RawConfig};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::growth::{Change, Point};
@@ -22,27 +25,6 @@ use crate::train::smalr::Smalr;
 use crate::train::{Event, Trainer};
 use crate::words::Segmenter;
 use crate::{Error, Result};
-
-/// A language to be added to a run.
-pub struct Addition<'a> {
-    /// Folder of the run.
-    pub run: &'a Path,
-    /// The new language's configuration.
-    pub given: &'a Config,
-    /// Keeps trained word vectors.
-    pub cache: Option<&'a Path>,
-    /// Numbers of sentences at which the language is measured too.
-    pub curve: &'a [usize],
-    /// Folder of the run to be made.
-    pub out: &'a Path,
-    /// Go on with what was interrupted there.
-    pub resume: bool,
-    /// Raised to stop.
-    pub stop: &'a AtomicBool,
-}
-
-/// The two splits that are reported.
-pub(super) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -119,22 +101,6 @@ fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event
     Ok(growth)
 }
 
-/// What must not happen.
-pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
-    Error::run("the old languages would not stay as they are")
-        .at(&folder.path)
-        .hint("this is a fault of tinyglot: please report it")
-}
-
-/// The language that is to be added.
-pub(super) fn code(given: &Config) -> Result<&String> {
-    match &given.data().languages[..] {
-        [code] => Ok(code),
-        languages => Err(Error::config(format!("`data.languages` has {} languages", languages.len()))
-            .hint("name the one that is to be added")),
-    }
-}
-
 fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let given = addition.given;
     let code = code(given)?;
@@ -193,16 +159,6 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     Ok(Checked { run, code, trained_on, new, translations, same, before })
 }
 
-/// The points of a learning curve have fewer sentences than there are, and enough to teach something.
-pub(super) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
-    match curve.iter().find(|&&n| n < LEAST || n >= sentences) {
-        Some(n) => Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
-            format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
-        )),
-        None => Ok(()),
-    }
-}
-
 /// Some kinds of models have no place for the words of another language.
 fn refuse_kind(run: &Run, path: &Path) -> Result<()> {
     let lexicon = &run.encoder.lexicon;
@@ -219,19 +175,6 @@ fn refuse_kind(run: &Run, path: &Path) -> Result<()> {
     Err(Error::usage(format!("{what}: no language can be added")).at(path).hint(hint))
 }
 
-/// What adding a language does not read must be left out, or it would be passed over in silence. `read` is what it does, and
-/// the defaults of the rest.
-pub(super) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> Result<()> {
-    let read = read.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
-    match &changes(&read, given)[..] {
-        [] => Ok(()),
-        keys => {
-            let what = format!("`{}` cannot be set for an added language", keys.join("`, `"));
-            Err(Error::config(what).hint(hint))
-        }
-    }
-}
-
 /// The pairs of each source, by the number of its known language among those of the base.
 fn translations(run: &Run, given: &Config, base: &[usize]) -> Result<Vec<Translated>> {
     let root = given.base().join(&given.data().root);
@@ -246,37 +189,6 @@ fn translations(run: &Run, given: &Config, base: &[usize]) -> Result<Vec<Transla
     given.grow().translations.iter().map(read).collect()
 }
 
-/// The run's configuration with the language in it. Its captions are in it where they speak of the same pictures.
-pub(super) fn merged(
-    run: &Config,
-    given: &Config,
-    code: &str,
-    captions: bool,
-    own: AddedConfig,
-) -> Result<Config> {
-    let mut raw = run.raw().clone();
-    super::remove::forget(&mut raw, code);
-    raw.data.languages.push(code.to_string());
-    raw.added.insert(code.to_string(), own);
-    let root = given.base().join(&given.data().root);
-    let full = |file: &String| match root == run.base().join(&raw.data.root) {
-        true => file.clone(),
-        false => root.join(file).display().to_string(),
-    };
-    if captions {
-        for source in &given.data().captions {
-            let languages = if source.languages.is_empty() { Vec::new() } else { vec![code.to_string()] };
-            let files = source.files.iter().map(full).collect();
-            raw.data.captions.push(CaptionSource { languages, files, ..source.clone() });
-        }
-    }
-    let grow = given.grow();
-    if grow.unfrozen_epochs > 0 {
-        (raw.train.epochs, raw.train.learning_rate) = (grow.unfrozen_epochs, grow.unfrozen_learning_rate);
-    }
-    raw.check(run.base().to_path_buf()).map_err(|problems| problems.into_error())
-}
-
 /// Writes a run that has everything but an optimiser.
 pub(super) fn write(folder: &RunFolder, run: &mut Run, state: &TrainState) -> Result<()> {
     folder.write_words(&run.encoder)?;
@@ -287,8 +199,6 @@ pub(super) fn write(folder: &RunFolder, run: &mut Run, state: &TrainState) -> Re
     run.info.tinyglot = env!("CARGO_PKG_VERSION").into();
     folder.write_info(&run.info)
 }
-
-pub(super) type Results = [Vec<(String, Retrieval)>; 2];
 
 /// Retrieval of every language on the reported splits.
 fn results(run: &mut Run, corpus: &Corpus) -> Result<Results> {
@@ -337,10 +247,6 @@ fn recalls(run: &mut Run, new: Option<&Corpus>, language: usize) -> Result<[Opti
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
 }
 
-pub(super) fn mr(of: Option<Retrieval>) -> Option<f64> {
-    of.map(|r| r.mr)
-}
-
 /// Every language before and after. The old ones are evaluated again, by the run as it was written.
 fn compared(
     grown: &mut Run,
@@ -353,31 +259,6 @@ fn compared(
     let language = grown.language(code)?;
     let after = recalls(grown, new, language)?.map(mr);
     Ok(changed(&trained_on.languages, old, &now, code, after))
-}
-
-/// The old languages, then the new one with its mean recalls.
-pub(super) fn changed(
-    languages: &[String],
-    old: &Results,
-    now: &Results,
-    code: &str,
-    new: [Option<f64>; 2],
-) -> Vec<Change> {
-    let of = |all: &Results, l: &String| [0, 1].map(|i| all[i].iter().find(|r| r.0 == *l).map(|r| r.1.mr));
-    let change = |l: &String| Change { language: l.clone(), before: of(old, l), after: of(now, l) };
-    let mut changes: Vec<Change> = languages.iter().map(change).collect();
-    changes.push(Change { language: code.to_string(), before: [None, None], after: new });
-    changes
-}
-
-/// Takes the cost of the base's training from the record of a language added before; whether there is one.
-pub(super) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[String]) -> Result<bool> {
-    let growths = base.growths(languages)?;
-    let Some(earlier) = growths.first() else { return Ok(false) };
-    growth.base_products = earlier.base_products;
-    growth.base_sentences_shown = earlier.base_sentences_shown;
-    growth.base_seconds = earlier.base_seconds;
-    Ok(true)
 }
 
 /// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
@@ -393,15 +274,6 @@ fn count_base(growth: &mut Growth, run: &Run, base: &RunFolder, corpus: &Corpus)
     growth.base_sentences_shown = work.sentences;
     growth.base_seconds = state.seconds;
     Ok(())
-}
-
-/// Bytes of what a run needs: its words, best checkpoint and acquirers.
-pub(super) fn bytes(run: &Path) -> u64 {
-    let files = |folder: PathBuf| -> u64 {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
-    };
-    ["words", "checkpoints/best", "acquirers"].map(|folder| files(run.join(folder))).iter().sum()
 }
 
 /// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.

@@ -8,6 +8,7 @@
 
 mod acquire;
 pub mod add;
+mod addition;
 pub mod align;
 pub mod lesson;
 mod remove;
@@ -38,7 +39,8 @@ use crate::run::Run;
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
 
-pub use add::{Addition, add_language};
+pub use add::add_language;
+pub use addition::Addition;
 pub use lesson::Lesson;
 pub use remove::remove_language;
 pub use shared::shared_hash;

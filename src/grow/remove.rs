@@ -5,9 +5,10 @@ use std::path::Path;
 use dfdx::prelude::*;
 
 use super::add::write;
+use super::addition::forget;
 use super::shared::shared_hash;
 use crate::checkpoint::{RunFolder, Which};
-use crate::config::{Kind, RawConfig};
+use crate::config::Kind;
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::run::Run;
@@ -62,18 +63,6 @@ pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolde
         write(folder, &mut run, &state)?;
         growths.iter().try_for_each(|g| folder.write_growth(g))
     })
-}
-
-/// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
-pub(super) fn forget(raw: &mut RawConfig, code: &str) {
-    raw.data.languages.retain(|l| l != code);
-    raw.added.remove(code);
-    raw.train.captions.remove(code);
-    raw.data.captions.retain_mut(|source| {
-        let named = !source.languages.is_empty();
-        source.languages.retain(|l| l != code);
-        !(named && source.languages.is_empty())
-    });
 }
 
 /// The language classifier without the row of one language.

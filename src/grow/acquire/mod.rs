@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::add::{self, Addition, REPORTED, Results, code, refuse_other_keys, refuse_points};
+use super::addition::{self, Addition, REPORTED, Results, code, refuse_other_keys, refuse_points};
 use super::lesson::same_pictures;
 use crate::checkpoint::{RunFolder, Which};
 use crate::config::{Config, RawConfig};
@@ -79,7 +79,7 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     let acquirer = school.teach(lessons, mla, None, tell)?.record(&mut growth);
     // As it was, to be written with the new language.
     let mut run = MlaRun::open(addition.run, &[])?;
-    run.config = add::merged(&run.config, addition.given, code, same, own(addition.given))?;
+    run.config = addition::merged(&run.config, addition.given, code, same, own(addition.given))?;
     run.info.languages.push(code.to_string());
     run.info.human.push(new.as_ref().is_some_and(|c| c.human[0]));
     run.info.shared = Some(before.clone());
@@ -256,7 +256,7 @@ fn pieces(
 
 /// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
 fn count_base(growth: &mut Growth, run: &MlaRun, corpus: &Corpus) -> Result<()> {
-    if add::known_base(growth, &run.folder, &corpus.languages)? {
+    if addition::known_base(growth, &run.folder, &corpus.languages)? {
         return Ok(());
     }
     let which = if run.folder.has(Which::Latest) { Which::Latest } else { Which::Best };
@@ -295,7 +295,7 @@ fn finish(
     trained_on: &Corpus,
     new: Option<&Corpus>,
 ) -> Result<()> {
-    let before = add::bytes(&run.folder.path);
+    let before = addition::bytes(&run.folder.path);
     let kept = run.folder.growths(&run.info.languages)?;
     run.write(folder)?;
     let mut grown = MlaRun::open(&folder.path, &[])?;
@@ -307,11 +307,11 @@ fn finish(
         }
         None => [None, None],
     };
-    growth.results = add::changed(&trained_on.languages, old, &now, &growth.language, after);
-    growth.file_bytes = add::bytes(&folder.path).saturating_sub(before);
+    growth.results = addition::changed(&trained_on.languages, old, &now, &growth.language, after);
+    growth.file_bytes = addition::bytes(&folder.path).saturating_sub(before);
     growth.shared[1] = grown.shared_hash();
     if growth.shared[0] != growth.shared[1] || !growth.unchanged() {
-        return Err(add::old_ones_changed(folder));
+        return Err(addition::old_ones_changed(folder));
     }
     kept.iter().chain([&*growth]).try_for_each(|g| folder.write_growth(g))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::checkpoint::RunFolder;
-use crate::grow::remove::forget;
+use crate::grow::addition::forget;
 use crate::run::MlaRun;
 use crate::run::start::Place;
 use crate::{Error, Result};

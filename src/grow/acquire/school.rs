@@ -7,7 +7,7 @@ use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, Config, Problems, changes};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Growth;
-use crate::grow::add::{Addition, REPORTED, code};
+use crate::grow::addition::{Addition, REPORTED, code};
 use crate::grow::{LEAST, some_groups};
 use crate::inference::Scope;
 use crate::init::Init;

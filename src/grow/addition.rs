@@ -1,0 +1,155 @@
+//! What adding a language to a run has in common, whatever the run's kind: what is asked for, refused, and told.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::LEAST;
+use crate::checkpoint::RunFolder;
+use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes};
+use crate::corpus::SplitName;
+use crate::eval::growth::Change;
+use crate::eval::{Growth, Retrieval};
+use crate::{Error, Result};
+
+/// A language to be added to a run.
+pub struct Addition<'a> {
+    /// Folder of the run.
+    pub run: &'a Path,
+    /// The new language's configuration.
+    pub given: &'a Config,
+    /// Keeps trained word vectors.
+    pub cache: Option<&'a Path>,
+    /// Numbers of sentences at which the language is measured too.
+    pub curve: &'a [usize],
+    /// Folder of the run to be made.
+    pub out: &'a Path,
+    /// Go on with what was interrupted there.
+    pub resume: bool,
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// The two splits that are reported.
+pub(super) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
+
+pub(super) type Results = [Vec<(String, Retrieval)>; 2];
+
+/// The language that is to be added.
+pub(super) fn code(given: &Config) -> Result<&String> {
+    match &given.data().languages[..] {
+        [code] => Ok(code),
+        languages => Err(Error::config(format!("`data.languages` has {} languages", languages.len()))
+            .hint("name the one that is to be added")),
+    }
+}
+
+/// The points of a learning curve have fewer sentences than there are, and enough to teach something.
+pub(super) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
+    match curve.iter().find(|&&n| n < LEAST || n >= sentences) {
+        Some(n) => Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
+            format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What adding a language does not read must be left out, or it would be passed over in silence. `read` is what it does, and
+/// the defaults of the rest.
+pub(super) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> Result<()> {
+    let read = read.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    match &changes(&read, given)[..] {
+        [] => Ok(()),
+        keys => {
+            let what = format!("`{}` cannot be set for an added language", keys.join("`, `"));
+            Err(Error::config(what).hint(hint))
+        }
+    }
+}
+
+/// The run's configuration with the language in it. Its captions are in it where they speak of the same pictures.
+pub(super) fn merged(
+    run: &Config,
+    given: &Config,
+    code: &str,
+    captions: bool,
+    own: AddedConfig,
+) -> Result<Config> {
+    let mut raw = run.raw().clone();
+    forget(&mut raw, code);
+    raw.data.languages.push(code.to_string());
+    raw.added.insert(code.to_string(), own);
+    let root = given.base().join(&given.data().root);
+    let full = |file: &String| match root == run.base().join(&raw.data.root) {
+        true => file.clone(),
+        false => root.join(file).display().to_string(),
+    };
+    if captions {
+        for source in &given.data().captions {
+            let languages = if source.languages.is_empty() { Vec::new() } else { vec![code.to_string()] };
+            let files = source.files.iter().map(full).collect();
+            raw.data.captions.push(CaptionSource { languages, files, ..source.clone() });
+        }
+    }
+    let grow = given.grow();
+    if grow.unfrozen_epochs > 0 {
+        (raw.train.epochs, raw.train.learning_rate) = (grow.unfrozen_epochs, grow.unfrozen_learning_rate);
+    }
+    raw.check(run.base().to_path_buf()).map_err(|problems| problems.into_error())
+}
+
+/// The old languages, then the new one with its mean recalls.
+pub(super) fn changed(
+    languages: &[String],
+    old: &Results,
+    now: &Results,
+    code: &str,
+    new: [Option<f64>; 2],
+) -> Vec<Change> {
+    let of = |all: &Results, l: &String| [0, 1].map(|i| all[i].iter().find(|r| r.0 == *l).map(|r| r.1.mr));
+    let change = |l: &String| Change { language: l.clone(), before: of(old, l), after: of(now, l) };
+    let mut changes: Vec<Change> = languages.iter().map(change).collect();
+    changes.push(Change { language: code.to_string(), before: [None, None], after: new });
+    changes
+}
+
+pub(super) fn mr(of: Option<Retrieval>) -> Option<f64> {
+    of.map(|r| r.mr)
+}
+
+/// Takes the cost of the base's training from the record of a language added before; whether there is one.
+pub(super) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[String]) -> Result<bool> {
+    let growths = base.growths(languages)?;
+    let Some(earlier) = growths.first() else { return Ok(false) };
+    growth.base_products = earlier.base_products;
+    growth.base_sentences_shown = earlier.base_sentences_shown;
+    growth.base_seconds = earlier.base_seconds;
+    Ok(true)
+}
+
+/// Bytes of what a run needs: its words, best checkpoint and acquirers.
+pub(super) fn bytes(run: &Path) -> u64 {
+    let files = |folder: PathBuf| -> u64 {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+    };
+    ["words", "checkpoints/best", "acquirers"].map(|folder| files(run.join(folder))).iter().sum()
+}
+
+/// What must not happen.
+pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
+    Error::run("the old languages would not stay as they are")
+        .at(&folder.path)
+        .hint("this is a fault of tinyglot: please report it")
+}
+
+/// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
+pub(super) fn forget(raw: &mut RawConfig, code: &str) {
+    raw.data.languages.retain(|l| l != code);
+    raw.added.remove(code);
+    raw.train.captions.remove(code);
+    raw.data.captions.retain_mut(|source| {
+        let named = !source.languages.is_empty();
+        source.languages.retain(|l| l != code);
+        !(named && source.languages.is_empty())
+    });
+}

@@ -47,6 +47,8 @@ pub struct Adam {
     pub state: BTreeMap<String, AdamState>,
     /// What [`Self::missed`] gave in a step: all tables ask for it.
     known: (usize, Vec<Missed>),
+    /// [`Self::corrected_rate`] of the steps up to now, from 1: long trainings look far back in every step.
+    rates: Vec<f64>,
 }
 
 const EPSILON: f32 = 1e-8;
@@ -66,6 +68,7 @@ impl Adam {
             step: 0,
             state: BTreeMap::new(),
             known: (0, Vec::new()),
+            rates: Vec::new(),
         }
     }
 
@@ -79,6 +82,8 @@ impl Adam {
         let steps = |row: u32| step - state.last[row as usize] as usize;
         let most = rows.iter().map(|&row| steps(row)).max().unwrap_or(0);
         if self.known.0 != step || self.known.1.len() <= most {
+            let new: Vec<f64> = (self.rates.len() + 1..=step).map(|s| self.corrected_rate(s)).collect();
+            self.rates.extend(new);
             self.known = (step, self.missed(most));
         }
         let missed: Vec<&Missed> = rows.iter().map(|&row| &self.known.1[steps(row)]).collect();
@@ -135,18 +140,23 @@ impl Adam {
     /// by its corrections and r = β₁/√β₂; so cₖ = r (a(n − k + 1) + cₖ₋₁).
     fn missed(&self, most: usize) -> Vec<Missed> {
         let (b1, b2) = (self.beta1 as f64, self.beta2 as f64);
-        let mut coefficient = 0.0;
+        let ratio = b1 / b2.sqrt();
+        let (mut coefficient, mut m, mut v) = (0.0, 1.0, 1.0);
         let of = |k: usize| {
             if k > 0 {
                 let step = self.step + 1 - k;
-                let (one, two) = self.corrections(step);
-                let rate = self.rate.at(step) as f64 / one * two.sqrt();
-                coefficient = b1 / b2.sqrt() * (rate + coefficient);
+                let rate = self.rates.get(step - 1).copied().unwrap_or_else(|| self.corrected_rate(step));
+                (coefficient, m, v) = (ratio * (rate + coefficient), m * b1, v * b2);
             }
-            let (m, v) = (b1.powi(k as i32) as f32, b2.powi(k as i32) as f32);
-            Missed { coefficient: coefficient as f32, m, v, epsilon: self.epsilon }
+            Missed { coefficient: coefficient as f32, m: m as f32, v: v as f32, epsilon: self.epsilon }
         };
         (0..=most).map(of).collect()
+    }
+
+    /// The learning rate of a step by its corrections.
+    fn corrected_rate(&self, step: usize) -> f64 {
+        let (one, two) = self.corrections(step);
+        self.rate.at(step) as f64 / one * two.sqrt()
     }
 
     /// What the moments of a step are divided by: they start at 0 and are too small at first.

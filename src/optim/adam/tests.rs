@@ -1,0 +1,128 @@
+use super::*;
+use crate::config::Schedule;
+use crate::ops::check::{get, get1, noise};
+use crate::ops::tape::{data, matrix};
+
+fn config() -> TrainConfig {
+    TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }
+}
+
+#[test]
+fn lazy_rows_follow_dense_adam() {
+    lazy_follows_dense(&config());
+}
+
+/// The same gradients through a table and through a dense matrix.
+fn lazy_follows_dense(config: &TrainConfig) {
+    let (rows, width, steps) = (6, 3, 40);
+    let start = noise(rows * width, 1);
+    let (mut table, mut dense) = (Table::new(width, start.clone()), matrix(start, rows, width));
+    let (mut lazy, mut adam) = (Adam::new(config, steps), Adam::new(config, steps));
+    for step in 0..steps {
+        // Row 0 in every step, row 5 once, the others now and then.
+        let used: Vec<u32> = (0..5)
+            .filter(|r| step % (r * r + 1) == 0)
+            .chain((step == 3).then_some(5))
+            .map(|r| r as u32)
+            .collect();
+        let g = noise(used.len() * width, 100 + step as u64);
+        lazy.catch_up("t", &mut table, &used);
+        table.grads.lock().unwrap().push((used.clone(), g.clone().into()));
+        let mut none = Grads::leaky();
+        lazy.update(&mut none, &mut |f| f("t", Parameter::Table(&mut table)));
+        let mut grads = Grads::leaky();
+        let mut full = on_host(grads.get_or_alloc_mut(&dense).unwrap());
+        for (&r, g) in used.iter().zip(g.chunks(width)) {
+            full[r as usize * width..][..width].copy_from_slice(g);
+        }
+        drop(full);
+        adam.update(&mut grads, &mut |f| f("t", Parameter::Matrix(&mut dense)));
+    }
+    for (a, b) in lazy.settled("t", &table).iter().zip(&data(&dense)[..]) {
+        assert!((a - b).abs() < 2e-6, "{a} {b}");
+    }
+    let all: Vec<u32> = (0..rows as u32).collect();
+    let settled = lazy.settled("t", &table);
+    lazy.catch_up("t", &mut table, &all);
+    assert_eq!(table.data(), settled.host());
+}
+
+/// Against the sum that its recurrence stands for.
+#[test]
+fn what_a_row_has_missed_is_the_sum_of_its_steps() {
+    let mut adam = Adam::new(&config(), 900);
+    adam.step = 700;
+    let missed = adam.missed(699);
+    for k in [0usize, 1, 2, 30, 500, 699] {
+        let term = |i: i32| {
+            let step = 700 - k + i as usize;
+            let (one, two) = adam.corrections(step);
+            let decayed = (adam.beta1 as f64).powi(i) / (adam.beta2 as f64).powi(i).sqrt();
+            adam.rate.at(step) as f64 * decayed / one * two.sqrt()
+        };
+        let sum = (1..=k as i32).map(term).sum::<f64>() as f32;
+        assert!((missed[k].coefficient - sum).abs() <= 2e-7 * sum, "{k}: {} {sum}", missed[k].coefficient);
+        assert_eq!(missed[k].m, (adam.beta1 as f64).powi(k as i32) as f32);
+    }
+}
+
+/// BertAdam's first step, by its formula: m = 0.1 g, v = 0.001 g², no correction, each tensor clipped to norm 1.
+#[test]
+fn bert_adam_corrects_nothing_and_clips_each_tensor() {
+    let config = TrainConfig {
+        optimizer: Optimizer::BertAdam,
+        clip: 1.0,
+        weight_decay: 0.5,
+        schedule: Schedule::Constant,
+        ..config()
+    };
+    let (mut p, mut b) = (matrix(vec![1.0, 1.0], 1, 2), crate::ops::tape::vector(vec![1.0]));
+    let mut adam = Adam::new(&config, 10);
+    let mut grads = Grads::leaky();
+    on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
+    on_host(grads.get_or_alloc_mut(&b).unwrap()).copy_from_slice(&[0.5]);
+    adam.update(&mut grads, &mut |f| {
+        f("p", Parameter::Matrix(&mut p));
+        f("b", Parameter::Vector(&mut b));
+    });
+    let step = |g: f32| 0.01 * 0.1 * g / ((0.001 * g * g).sqrt() + 1e-6);
+    for (got, g) in [(get(&p, 0, 0), 0.6), (get(&p, 0, 1), -0.8)] {
+        assert!((got - (1.0 - 0.01 * 0.5 - step(g))).abs() < 1e-6, "{got}");
+    }
+    assert!((get1(&b, 0) - (1.0 - step(0.5))).abs() < 1e-6, "biases do not decay");
+}
+
+#[test]
+fn lazy_rows_follow_dense_bert_adam() {
+    lazy_follows_dense(&TrainConfig { optimizer: Optimizer::BertAdam, ..config() });
+}
+
+#[test]
+fn first_step_moves_by_the_learning_rate() {
+    let mut p = matrix(vec![1.0, 1.0], 1, 2);
+    let mut adam = Adam::new(&config(), 10);
+    let mut grads = Grads::leaky();
+    on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
+    let norm = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+    assert_eq!(norm.read(), 5.0);
+    assert!((get(&p, 0, 0) - 0.99).abs() < 1e-6 && (get(&p, 0, 1) - 1.01).abs() < 1e-6);
+    let size = parameter_norm(&mut |f| f("p", Parameter::Matrix(&mut p)));
+    assert!((size - (0.99f32 * 0.99 + 1.01 * 1.01).sqrt()).abs() < 1e-6);
+}
+
+#[test]
+fn clipping_scales_the_whole_gradient() {
+    let mut p = matrix(vec![0.0, 0.0], 1, 2);
+    let mut adam = Adam::new(&TrainConfig { clip: 1.0, ..config() }, 10);
+    let mut grads = Grads::leaky();
+    on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
+    adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+    let m = adam.state["p"].m.host();
+    assert!((m[0] - 0.06).abs() < 1e-6 && (m[1] + 0.08).abs() < 1e-6);
+}
+
+#[test]
+fn several_lookups_of_one_row_add_up() {
+    let merged = merge(vec![(vec![2, 1], vec![1.0, 2.0].into()), (vec![1, 0], vec![10.0, 5.0].into())], 1);
+    assert_eq!(merged, (vec![2, 1, 0], vec![1.0, 12.0, 5.0]));
+}

@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::frame::{Axis, Frame, range};
+
 /// Lines over a common x axis.
 #[derive(Debug, Clone, Default)]
 pub struct Plot {
@@ -27,10 +29,6 @@ pub const COLOURS: usize = 8;
 // The drawing in its own units; the page scales it.
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 230.0;
-const LEFT: f64 = 54.0;
-const RIGHT: f64 = 408.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = 192.0;
 /// Longer lines are drawn as means of so many buckets.
 const BUCKETS: usize = 240;
 /// Lines up to this long show their points, with values on hovering.
@@ -65,10 +63,8 @@ impl Plot {
     }
 
     fn drawing(&self, series: &[Vec<(f64, f64)>], x: (f64, f64), y: (f64, f64)) -> Markup {
-        let x_axis = Axis::linear(x, 6);
         let y_axis = if self.log_y { Axis::log(y) } else { Axis::linear(y, 5) };
-        let at_x = |v: f64| LEFT + (RIGHT - LEFT) * x_axis.place(v);
-        let at_y = |v: f64| BOTTOM - (BOTTOM - TOP) * y_axis.place(v);
+        let frame = Frame::new(WIDTH, HEIGHT, Axis::linear(x, 6), y_axis);
         let names: Vec<&str> = self.series.iter().map(|s| s.name.as_str()).collect();
         let label = format!(
             "{}: {} from {} to {} over {} from {} to {}",
@@ -81,27 +77,16 @@ impl Plot {
             number(x.1)
         );
         html! {
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
-                g.grid {
-                    @for tick in &y_axis.ticks {
-                        line x1=(LEFT) x2=(RIGHT) y1=(digits(at_y(*tick))) y2=(digits(at_y(*tick))) {}
-                        text x=(LEFT - 6.0) y=(digits(at_y(*tick) + 4.0)) text-anchor="end" { (number(*tick)) }
-                    }
-                    @for tick in &x_axis.ticks {
-                        line x1=(digits(at_x(*tick))) x2=(digits(at_x(*tick))) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
-                        text x=(digits(at_x(*tick))) y=(BOTTOM + 17.0) text-anchor="middle" { (number(*tick)) }
-                    }
-                }
-                line.axis x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
-                text.label x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (self.x) }
-                text.label x=(-(TOP + BOTTOM) / 2.0) y="11" text-anchor="middle" transform="rotate(-90)" { (self.y) }
+            svg viewBox=(frame.view_box()) role="img" aria-label=(label) {
+                (frame.axes(&self.x, &self.y))
                 @for index in self.painting_order() {
                     @let (points, series) = (&series[index], &self.series[index]);
                     g class=(class(index, series.important)) {
-                        polyline points=(path(points, at_x, at_y)) {}
+                        polyline points=(frame.path(points.iter().copied())) {}
                         @if points.len() <= MARKED {
                             @for (px, py) in points {
-                                circle cx=(digits(at_x(*px))) cy=(digits(at_y(*py))) r="2.5" {
+                                @let (x, y) = frame.at((*px, *py));
+                                circle cx=(x) cy=(y) r="2.5" {
                                     title { (series.name) ": " (number(*py)) " at " (number(*px)) }
                                 }
                             }
@@ -145,76 +130,6 @@ fn class(index: usize, important: bool) -> String {
     format!("line c{}{dashed}{thick}", index % COLOURS)
 }
 
-fn path(points: &[(f64, f64)], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> String {
-    let points: Vec<String> =
-        points.iter().map(|p| format!("{},{}", digits(x(p.0)), digits(y(p.1)))).collect();
-    points.join(" ")
-}
-
-pub(super) fn digits(place: f64) -> String {
-    format!("{place:.1}")
-}
-
-pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values.fold(None, |range, v| match range {
-        None => Some((v, v)),
-        Some((low, high)) => Some((v.min(low), v.max(high))),
-    })
-}
-
-/// Ticks, and where a value lies between the first end (0) and the last (1).
-pub(super) struct Axis {
-    low: f64,
-    high: f64,
-    log: bool,
-    pub ticks: Vec<f64>,
-}
-
-impl Axis {
-    /// About `count` ticks at 1, 2 or 5 times a power of ten; the ends are ticks.
-    pub fn linear((low, high): (f64, f64), count: usize) -> Axis {
-        let span = if high > low { high - low } else { low.abs().max(1.0) };
-        let rough = span / count as f64;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|s| s * power >= rough).unwrap_or(10.0);
-        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
-        let last = last.max(first + 1.0);
-        let ticks: Vec<f64> = (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect();
-        Axis { low: first * step, high: last * step, log: false, ticks }
-    }
-
-    /// Powers of ten; over less than two of them also 2 and 5 times.
-    pub fn log((low, high): (f64, f64)) -> Axis {
-        let (first, last) = ((low.log10() + 1e-9).floor() as i32, (high.log10() - 1e-9).ceil() as i32);
-        let last = last.max(first + 1);
-        let every = (last - first + 5) / 6;
-        let powers = (first..=last).filter(|p| (p - first) % every == 0).map(|p| 10f64.powi(p));
-        if last - first > 2 {
-            return Axis {
-                low: 10f64.powi(first),
-                high: 10f64.powi(last),
-                log: true,
-                ticks: powers.collect(),
-            };
-        }
-        let ticks: Vec<f64> = powers.flat_map(|p| [p, 2.0 * p, 5.0 * p]).collect();
-        // The ends are the ticks next outside the values.
-        let start = ticks.iter().rposition(|&t| t <= low * (1.0 + 1e-9)).unwrap_or(0);
-        let end =
-            ticks.iter().position(|&t| t >= high * (1.0 - 1e-9)).unwrap_or(ticks.len() - 1).max(start + 1);
-        let ticks = ticks[start..=end].to_vec();
-        Axis { low: ticks[0], high: ticks[ticks.len() - 1], log: true, ticks }
-    }
-
-    pub fn place(&self, value: f64) -> f64 {
-        if self.log {
-            (value / self.low).ln() / (self.high / self.low).ln()
-        } else {
-            (value - self.low) / (self.high - self.low)
-        }
-    }
-}
-
 /// A number for people: four digits at most, thousands as k, M, G, very small ones with an exponent.
 pub fn number(value: f64) -> String {
     let size = value.abs();
@@ -253,21 +168,6 @@ mod tests {
         Plot { title: "T & T".into(), x: "step".into(), y: "loss".into(), log_y, series }
             .figure()
             .into_string()
-    }
-
-    #[test]
-    fn ticks_are_round() {
-        assert_eq!(Axis::linear((0.0, 10.0), 5).ticks, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(Axis::linear((37.2, 41.9), 5).ticks, [37.0, 38.0, 39.0, 40.0, 41.0, 42.0]);
-        assert_eq!(Axis::linear((-0.3, 0.4), 3).ticks, [-0.5, 0.0, 0.5]);
-        assert_eq!(Axis::linear((7.0, 7.0), 5).ticks, [6.0, 8.0]);
-        assert_eq!(Axis::linear((0.0, 0.0), 5).ticks.first(), Some(&0.0));
-        assert_eq!(Axis::log((0.5, 2000.0)).ticks, [0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0]);
-        assert_eq!(Axis::log((0.12, 0.9)).ticks, [0.1, 0.2, 0.5, 1.0]);
-        let one = Axis::log((1.0, 1.0));
-        assert_eq!((one.low, one.high), (1.0, 2.0));
-        let wide = Axis::log((1e-12, 1e3));
-        assert!(wide.ticks.len() <= 7 && wide.place(1e-12) == 0.0 && wide.place(1e3) <= 1.0);
     }
 
     #[test]

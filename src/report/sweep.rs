@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::frame::{Axis, Frame, range};
 use super::page::{count, thousands};
-use super::plot::{Axis, COLOURS, digits, number, range};
+use super::plot::{COLOURS, number};
 use crate::eval::Evaluation;
 use crate::sweep::{Row, Status};
 
@@ -202,10 +203,6 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
 // The drawing in its own units; the page scales it.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 400.0;
-const LEFT: f64 = 54.0;
-const RIGHT: f64 = 738.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 356.0;
 
 /// Mean A on test against parameters, a point for each group, its ends over seeds, and the front.
 fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[usize]) -> Markup {
@@ -215,44 +212,24 @@ fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[
     let (Some(x), Some(y)) = (range(all().map(|p| p.0)), range(ends())) else {
         return html! { p.nothing { "No values." } };
     };
-    let (x_axis, y_axis) = (Axis::log(x), Axis::linear(y, 6));
-    let at_x = |v: f64| LEFT + (RIGHT - LEFT) * x_axis.place(v);
-    let at_y = |v: f64| BOTTOM - (BOTTOM - TOP) * y_axis.place(v);
-    let place = |n: usize| points[n].map(|(x, y)| (at_x(x), at_y(y.mean)));
-    let line: Vec<String> =
-        front.iter().filter_map(|&n| place(n)).map(|(x, y)| format!("{},{}", digits(x), digits(y))).collect();
+    let frame = Frame::new(WIDTH, HEIGHT, Axis::log(x), Axis::linear(y, 6));
+    let line = frame.path(front.iter().filter_map(|&n| points[n]).map(|(x, y)| (x, y.mean)));
     let title = format!("Mean recall on test against parameters {}", parameters.name());
     html! {
         figure.plot {
             figcaption { (title) }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(title) {
-                g.grid {
-                    @for tick in &y_axis.ticks {
-                        line x1=(LEFT) x2=(RIGHT) y1=(digits(at_y(*tick))) y2=(digits(at_y(*tick))) {}
-                        text x=(LEFT - 6.0) y=(digits(at_y(*tick) + 4.0)) text-anchor="end" { (number(*tick)) }
-                    }
-                    @for tick in &x_axis.ticks {
-                        line x1=(digits(at_x(*tick))) x2=(digits(at_x(*tick))) y1=(BOTTOM) y2=(BOTTOM + 4.0) {}
-                        text x=(digits(at_x(*tick))) y=(BOTTOM + 17.0) text-anchor="middle" { (number(*tick)) }
-                    }
-                }
-                line.axis x1=(LEFT) x2=(RIGHT) y1=(BOTTOM) y2=(BOTTOM) {}
-                text.label x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 6.0) text-anchor="middle" {
-                    "parameters " (parameters.name())
-                }
-                text.label x=(-(TOP + BOTTOM) / 2.0) y="12" text-anchor="middle" transform="rotate(-90)" {
-                    "mean recall A, %"
-                }
-                polyline.front points=(line.join(" ")) {}
+            svg viewBox=(frame.view_box()) role="img" aria-label=(title) {
+                (frame.axes(&format!("parameters {}", parameters.name()), "mean recall A, %"))
+                polyline.front points=(line) {}
                 @for (n, group) in groups.iter().enumerate() {
                     @if let Some((x, y)) = points[n] {
+                        @let (at, mean) = frame.at((x, y.mean));
                         a href={ "#" (group.id) } class={ "line " (colour(group.family, families)) } {
                             title { (group.label(parameters)) }
                             @if y.n > 1 {
-                                line.spread x1=(digits(at_x(x))) x2=(digits(at_x(x)))
-                                    y1=(digits(at_y(y.low))) y2=(digits(at_y(y.high))) {}
+                                line.spread x1=(at) x2=(at) y1=(frame.at((x, y.low)).1) y2=(frame.at((x, y.high)).1) {}
                             }
-                            circle.inside[!front.contains(&n)] cx=(digits(at_x(x))) cy=(digits(at_y(y.mean))) r="5.5" {}
+                            circle.inside[!front.contains(&n)] cx=(at) cy=(mean) r="5.5" {}
                         }
                     }
                 }

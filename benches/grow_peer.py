@@ -3,8 +3,8 @@
     python benches/grow_peer.py CAPTIONS [--threads 2] [--steps 100]
 
 CAPTIONS: the new language's captions, one a line, one per picture. Sizes are those of configs/multi30k-8k.toml and
-configs/grow/multi30k-8k-cs.toml: 128 pictures a batch, 5,000 own words of width 50 and a layer into 512, other words frozen latent tokens;
-frozen GRU 512, mean of the words beside its state, frozen layer into 512; pictures and one caption of each of three known languages are
+configs/grow/multi30k-8k-cs.toml: 128 pictures a batch and 768 further ones, 1,800 own words of width 160 and a layer into 512, other words frozen latent tokens;
+frozen GRU 512, mean of the words beside its state, frozen layer into 512 and a product of rank 32 beside it; pictures and one caption of each of three known languages are
 vectors that were computed before; bidirectional triplet with the ten hardest negatives, neighbourhood of weight 1. Weights are random: only the time counts.
 Frozen parameters ask for no gradient; the GRU runs on packed sequences; Adam is fused. Prints one JSON line.
 """
@@ -19,7 +19,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_sequence
 
-BATCH, OWN, WIDTH, SPACE, MARGIN, HARDEST, KNOWN = 128, 5000, 50, 512, 0.1, 10, 3
+BATCH, NEGATIVES, OWN, WIDTH, RANK, SPACE, MARGIN, HARDEST, KNOWN = 128, 768, 1800, 160, 32, 512, 0.1, 10, 3
 
 
 class Model(nn.Module):
@@ -28,6 +28,7 @@ class Model(nn.Module):
         self.words, self.layer = nn.Embedding(OWN, WIDTH), nn.Linear(WIDTH, SPACE)
         self.latent, self.gru = nn.Embedding(5000, SPACE), nn.GRU(SPACE, SPACE)
         self.output = nn.Linear(2 * SPACE, SPACE)
+        self.down, self.up = nn.Linear(2 * SPACE, RANK), nn.Linear(RANK, SPACE)
         for frozen in (self.latent, self.gru, self.output):
             frozen.requires_grad_(False)
 
@@ -41,15 +42,15 @@ class Model(nn.Module):
         state = self.gru(packed)[1][0]
         mean = torch.zeros_like(state).index_add(0, owner, tokens) / lengths[:, None]
         x = torch.cat([state, F.normalize(mean)], 1)
-        return F.normalize(self.output(x))[unsort]
+        return F.normalize(self.output(x) + self.up(self.down(x)))[unsort]
 
 
 def triplet(s):
-    """Both ways, the ten hardest negatives of each row; row n belongs to column n."""
-    positive, eye = s.diagonal(), torch.eye(len(s), dtype=torch.bool)
+    """Both ways, the ten hardest negatives; row n belongs to column n, and rows may be left over."""
+    positive, eye = s.diagonal(), torch.eye(*s.shape, dtype=torch.bool)
     total = 0
-    for scores in (s, s.t()):
-        violation = (MARGIN + scores - positive[:, None]).clamp(min=0).masked_fill(eye, 0)
+    for scores, own in ((s[: len(positive)], eye[: len(positive)]), (s.t(), eye.t())):
+        violation = (MARGIN + scores - positive[:, None]).clamp(min=0).masked_fill(own, 0)
         total = total + violation.topk(HARDEST, 1).values.mean()
     return total
 
@@ -80,9 +81,10 @@ def main():
         owner = torch.cat([torch.arange(int(n)) for n in packed.batch_sizes])
         lengths = torch.tensor([float(len(ids[rows[i]])) for i in some])
         batch = (packed.data, packed.batch_sizes, torch.tensor(some).argsort(), owner, lengths)
+        shown = torch.cat([rows, torch.randint(len(ids), (NEGATIVES,))])
         start = time.perf_counter()
         y = model(batch)
-        loss = triplet(images[rows] @ y.t()) + sum(triplet(x[rows] @ y.t()) for x in known) / KNOWN
+        loss = triplet(images[shown] @ y.t()) + sum(triplet(x[rows] @ y.t()) for x in known) / KNOWN
         loss.backward()
         adam.step()
         adam.zero_grad()

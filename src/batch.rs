@@ -163,6 +163,15 @@ impl Batch {
         both
     }
 
+    /// Languages with the places of their sentences, masked versions included.
+    pub fn spoken(&self) -> Vec<(usize, Range<usize>)> {
+        let versions = (0..self.sentences.len()).step_by(self.count().max(1));
+        let of = |first: usize| {
+            self.groups.iter().enumerate().map(move |(l, g)| (l, first + g.start..first + g.end))
+        };
+        versions.flat_map(of).collect()
+    }
+
     /// The language of each unmasked sentence.
     pub fn languages(&self) -> Vec<u32> {
         self.groups.iter().enumerate().flat_map(|(l, g)| g.clone().map(move |_| l as u32)).collect()

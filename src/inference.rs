@@ -37,7 +37,8 @@ pub fn embed_sentences(
         let slots = some.iter().map(|&s| (language, &sentences[s][..]));
         let (rows, sequences) = collector.collect(slots, false);
         let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
-        let vectors = model.text.forward(tokens, &Arc::new(sequences), 0); // (some, joint)
+        let spoken = [(language, 0..some.len())];
+        let vectors = model.text.forward(tokens, &Arc::new(sequences), &spoken, 0); // (some, joint)
         place(&mut out, &mut width, &data(&vectors), some, sentences.len());
     }
     out

@@ -13,7 +13,7 @@ use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{Table, lookup};
 use crate::optim::Parameter;
 use crate::optim::{visit_linear, visit_recurrent};
-use crate::text::TextEncoder;
+use crate::text::{Adapter, TextEncoder};
 
 /// What optimisers update and checkpoints hold.
 pub trait Trained {
@@ -107,10 +107,18 @@ impl Model {
                 .collect(),
             false => Vec::new(),
         };
+        let mut text = TextEncoder::new(config.text(), width, precision, &mut init);
+        let adapter = |language: &String| {
+            let rank = config.added().get(language).map_or(0, |added| added.rank);
+            let inputs = TextEncoder::pooled(config.text(), width);
+            // What it starts at is read from a checkpoint.
+            (rank > 0).then(|| Adapter::new(inputs, joint, rank, &mut Init::new(0)))
+        };
+        text.adapters = config.data().languages.iter().map(adapter).collect();
         Model {
             languages: config.data().languages.clone(),
             embedding,
-            text: TextEncoder::new(config.text(), width, precision, &mut init),
+            text,
             image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
             mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
             adversary,
@@ -131,7 +139,7 @@ impl Model {
     /// Every trainable parameter by name, always in the same order.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         self.embedding.visit(&self.languages, f);
-        self.text.visit(f);
+        self.text.visit(&self.languages, f);
         self.image.visit(f);
         self.mclm.visit(f);
         if let Some(adversary) = &mut self.adversary {

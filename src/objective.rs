@@ -114,7 +114,7 @@ pub fn objective(
 ) -> (Option<Scalar<Taped>>, Terms) {
     let tokens: Matrix<Taped> = model.embedding.forward(&batch.tokens, precision);
     let (tokens, token_tape) = tokens.split_tape();
-    let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, seed);
+    let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, &batch.spoken(), seed);
     let (text, text_tape) = text.split_tape();
     let (image, image_tape) = model.image.forward::<Taped>(batch.images.clone(), seed ^ 2).split_tape();
     let views = Views { batch, text, image, tokens, frozen: 0 };

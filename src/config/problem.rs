@@ -160,6 +160,10 @@ pub enum Fault {
     )]
     RankUnused { rank: usize },
     #[error(
+        "is {rank}, but it learns with the language's own words (`grow.top_k`, `grow.epochs`), and these do not; leave this out"
+    )]
+    AdapterUntaught { rank: usize },
+    #[error(
         "is false, but vectors that begin anew must be trained; set `acquire.embedding`, or leave this out"
     )]
     UntrainedFresh,

@@ -73,7 +73,7 @@ fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event
     }
     let mut growth = growing.teach(&mut run, None, progress)?;
     let (words, word_width) = (growth.own_words, growth.word_width);
-    let own = AddedConfig { words, word_width, ..AddedConfig::default() };
+    let own = AddedConfig { words, word_width, rank: given.grow().rank, ..AddedConfig::default() };
     let config = merged(&run.config, given, code, same, own)?;
     run.config = config;
     run.info.languages.push(code.to_string());

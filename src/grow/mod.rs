@@ -2,7 +2,7 @@
 //!
 //! The language gets a map from its FastText space into the scorer's ([`align`]), by which its rare words become latent
 //! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
-//! and training of these alone, through the frozen encoder ([`train`]), with what the frozen model says of pictures and
+//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen encoder ([`train`]), with what the frozen model says of pictures and
 //! known captions, computed once ([`lesson`]). Seeds come from the run's seed and the language's code, and only the
 //! languages that the run was trained on are known to it: so several languages can be added in any order.
 
@@ -10,6 +10,7 @@ mod acquire;
 pub mod add;
 mod addition;
 pub mod align;
+mod learnt;
 pub mod lesson;
 mod remove;
 mod shared;
@@ -31,11 +32,13 @@ use crate::embedding::Slot;
 use crate::embedding::hybrid::OwnWords;
 use crate::eval::{Growth, retrieval};
 use crate::inference::{embed_features, embed_sentences};
+use crate::init::Init;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::prepare::{VectorSource, encode_captions, table, with_vectors};
 use crate::pretrain::Progress;
 use crate::run::Run;
+use crate::text::{Adapter, TextEncoder};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
 
@@ -248,6 +251,11 @@ impl<'a> Growing<'a> {
         let language = self.attach(run, layer, grow.top_k, &mut work)?;
         let slots = lessons.all.iter().map(|l| run.encoder.slots(language, &l.words)).collect();
         let mut best_epoch = 0;
+        if grow.rank > 0 {
+            let (text, inputs) = (run.config.text(), TextEncoder::pooled(run.config.text(), width));
+            let mut init = Init::new(derive(self.seed, "adapter", 0));
+            run.model.text.adapters[language] = Some(Adapter::new(inputs, text.joint, grow.rank, &mut init));
+        }
         if grow.top_k > 0 {
             let mut judge = Judge::new(run, self.material.corpus, language)?;
             let (config, base) = (run.config.clone(), &self.base);
@@ -264,6 +272,13 @@ impl<'a> Growing<'a> {
         let own = run.model.embedding.own.get(language).filter(|own| own.words.rows() > 0);
         let (own_words, word_width) = own.map_or((0, 0), |own| (own.words.rows(), own.words.width));
         let layer = if own_words > 0 { width * (word_width + 1) } else { 0 };
+        let mut parameters = vec![
+            ("own words".into(), (own_words * word_width) as u64),
+            ("layer into the universal space".into(), layer as u64),
+            ("layer of the scorer".into(), (width * (new_words.width + 1)) as u64),
+        ];
+        let adapter = run.model.text.adapters[language].as_ref();
+        parameters.extend(adapter.map(|a| ("adapter of the encoder".to_string(), a.count() as u64)));
         Ok(Growth {
             language: self.material.code.to_string(),
             captions,
@@ -271,11 +286,7 @@ impl<'a> Growing<'a> {
             vocabulary: self.words.vocabulary.len(),
             own_words,
             word_width,
-            parameters: vec![
-                ("own words".into(), (own_words * word_width) as u64),
-                ("layer into the universal space".into(), layer as u64),
-                ("layer of the scorer".into(), (width * (new_words.width + 1)) as u64),
-            ],
+            parameters,
             best_epoch,
             products: work.products,
             sentences_shown: work.sentences,
@@ -341,6 +352,7 @@ impl<'a> Growing<'a> {
             let new = own[starts.len()..].iter().map(|o| Table::new(o.words.width, o.words.data().to_vec()));
             starts.extend(new.collect::<Vec<_>>());
         }
+        run.model.text.adapters.push(None);
         run.model.languages.push(self.material.code.to_string());
         Ok(language)
     }

@@ -86,6 +86,7 @@ impl Run {
         encoder.vectors.remove(language);
         encoder.scorer.layers.remove(language);
         self.model.languages.remove(language);
+        self.model.text.adapters.remove(language);
         if language < self.model.embedding.own.len() {
             self.model.embedding.own.remove(language);
         }

@@ -11,7 +11,8 @@ use crate::run::Run;
 /// what belongs to languages that were added. Languages that were not come by their codes, in order.
 pub fn shared_hash(run: &mut Run) -> String {
     let added = run.config.added();
-    let own: Vec<String> = added.keys().map(|l| format!("embedding.{l}.")).collect();
+    let own: Vec<String> =
+        added.keys().flat_map(|l| [format!("embedding.{l}."), format!("text.adapter.{l}.")]).collect();
     let mut hash = Sha256::new();
     run.model.visit_stored(&mut |name, x| {
         if !own.iter().any(|own| name.starts_with(own)) {

@@ -1,11 +1,15 @@
-//! Trains the new language's own words and their layer. Nothing frozen is differentiated: gradients pass through the
+//! Trains the new language's own words, their layer, and its adapter of the encoder. Nothing frozen is differentiated: gradients pass through the
 //! encoder to its inputs alone, and pictures and known captions are vectors that were computed before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dfdx::prelude::*;
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
 
+use super::learnt::Learnt;
 use super::{Lessons, Work};
 use crate::batch::{Assembler, Batch, Captions, derive, gathered};
 use crate::config::{Config, LossConfig, Schedule, TrainConfig};
@@ -18,10 +22,11 @@ use crate::objective::{Taped, Views};
 use crate::ops::linear::linear;
 use crate::ops::rows::{lookup, select, stack};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data_mut, data1, data1_mut, matrix};
+use crate::ops::tape::matrix;
 use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
 use crate::pretrain::Progress;
+use crate::text::Adapter;
 use crate::{Error, Result};
 
 /// A training of one language of a model.
@@ -69,8 +74,8 @@ impl Pupil<'_> {
         let mut assembler = self.assembler();
         let prepared = self.prepared();
         (self.model.text.frozen, self.model.mclm.frozen) = (true, true);
-        let mut best = (0, score(self.model)?, self.own().clone());
-        let mut average = self.own().clone();
+        let mut best = (0, score(self.model)?, self.learnt());
+        let mut average = self.learnt();
         for step in 0..steps {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Error::run("stopped").hint("nothing was written; the same command begins again"));
@@ -88,7 +93,11 @@ impl Pupil<'_> {
                 None => out.fill(0.0),
             };
             let seed = derive(self.seed, "batch", step as u64);
-            let images = gathered(&draw.images, joint, picture);
+            let shown = match images {
+                Some(_) => with_others(&draw.images, known.groups, grow.negatives, seed),
+                None => draw.images.clone(),
+            };
+            let images = gathered(&shown, joint, picture);
             let batch = assembler.assemble(&draw, &prepared[lesson].captions, images, seed);
             let (language, rows) = (self.language, &batch.tokens.own[self.base.len()]);
             adam.catch_up("words", &mut self.model.embedding.own[language].words, rows);
@@ -96,6 +105,8 @@ impl Pupil<'_> {
             let versions = batch.sentences.len() / batch.image_of.len().max(1);
             let tokens = learning.clone().map(|s| batch.sentences.length(s)).sum::<usize>();
             work.step(learning.len() * versions, tokens * versions);
+            work.adapter(learning.len() * versions, self.adapter().map_or(0, Adapter::products));
+            work.negatives(learning.len() * (shown.len() - draw.images.len()), joint);
             let Some(sum) = self.compare(lesson, &draw.captions, &batch, seed) else { continue };
             let loss = sum.array();
             if !loss.is_finite() {
@@ -105,29 +116,45 @@ impl Pupil<'_> {
             progress("grow", step + 1, steps, loss);
             let mut grads = sum.backward();
             let own = &mut self.model.embedding.own[language];
+            let adapter = &mut self.model.text.adapters[language];
             adam.update(&mut grads, &mut |f| {
                 f("words", Parameter::Table(&mut own.words));
                 visit_linear("layer", &mut own.layer, f);
+                adapter.iter_mut().for_each(|adapter| adapter.visit("adapter", f));
             });
-            average_in(&mut average, self.own(), self.config.train().average, step);
+            average.follow(self.own(), self.adapter(), self.config.train().average, step);
             if (step + 1).is_multiple_of(schedule.steps_per_epoch()) {
                 let every: Vec<u32> = (0..self.own().words.rows() as u32).collect();
                 adam.catch_up("words", &mut self.model.embedding.own[language].words, &every);
-                let learning = std::mem::replace(&mut self.model.embedding.own[language], average.clone());
+                let learning = self.learnt();
+                self.take(average.clone());
                 let now = score(self.model)?;
                 if now.is_none() || now > best.1 {
-                    best = ((step + 1) / schedule.steps_per_epoch(), now, self.own().clone());
+                    best = ((step + 1) / schedule.steps_per_epoch(), now, average.clone());
                 }
-                self.model.embedding.own[language] = learning;
+                self.take(learning);
             }
         }
-        self.model.embedding.own[self.language] = best.2;
+        self.take(best.2);
         (self.model.text.frozen, self.model.mclm.frozen) = (false, false);
         Ok((best.0, best.1))
     }
 
     fn own(&self) -> &OwnWords {
         &self.model.embedding.own[self.language]
+    }
+
+    fn adapter(&self) -> Option<&Adapter> {
+        self.model.text.adapters[self.language].as_ref()
+    }
+
+    fn learnt(&self) -> Learnt {
+        Learnt { own: self.own().clone(), adapter: self.adapter().cloned() }
+    }
+
+    fn take(&mut self, learnt: Learnt) {
+        self.model.embedding.own[self.language] = learnt.own;
+        self.model.text.adapters[self.language] = learnt.adapter;
     }
 
     /// Languages are counted as the lessons count them: those of the base, then the new one.
@@ -242,11 +269,14 @@ impl Pupil<'_> {
             }
             Arc::new(some)
         };
-        let new = self.model.text.forward(tokens.leaky_trace(), &some(0..versions, learning.clone()), seed);
+        let sentences = some(0..versions, learning.clone());
+        let spoken = [(self.language, 0..sentences.len())];
+        let new = self.model.text.forward(tokens.leaky_trace(), &sentences, &spoken, seed);
         let taped = |m: Matrix| m.put_tape(OwnedTape::default());
         let mut parts = vec![taped(matrix(whole, known, joint)), new];
         if versions > 1 && known > 0 {
-            parts.push(taped(self.model.text.forward(tokens.clone(), &some(1..versions, 0..known), 0)));
+            // None of them has an adapter.
+            parts.push(taped(self.model.text.forward(tokens.clone(), &some(1..versions, 0..known), &[], 0)));
         }
         // Known whole, new whole and masked, known masked → version by version, known before new.
         let mut order = Vec::with_capacity(versions * count);
@@ -259,18 +289,14 @@ impl Pupil<'_> {
     }
 }
 
-/// Moves the average towards what is learnt; at first faster, so that it forgets the start. Without averaging it follows.
-fn average_in(average: &mut OwnWords, now: &OwnWords, decay: f32, step: usize) {
-    if decay == 0.0 {
-        return average.clone_from(now);
-    }
-    let decay = decay.min((1.0 + step as f32) / (10.0 + step as f32));
-    let towards = |average: &mut [f32], now: &[f32]| {
-        average.iter_mut().zip(now).for_each(|(a, x)| *a += (1.0 - decay) * (x - *a));
-    };
-    towards(average.words.data_mut(), now.words.data());
-    towards(&mut data_mut(&mut average.layer.weight), &data(&now.layer.weight));
-    towards(&mut data1_mut(&mut average.layer.bias), &data1(&now.layer.bias));
+/// The groups of a batch, and `count` of the others, or all, drawn by the seed.
+fn with_others(batch: &[u32], groups: usize, count: usize, seed: u64) -> Vec<u32> {
+    let mut in_batch = vec![false; groups];
+    batch.iter().for_each(|&group| in_batch[group as usize] = true);
+    let others: Vec<u32> = (0..groups as u32).filter(|&group| !in_batch[group as usize]).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(derive(seed, "negatives", 0));
+    let drawn = index::sample(&mut rng, others.len(), count.min(others.len()));
+    batch.iter().copied().chain(drawn.iter().map(|n| others[n])).collect()
 }
 
 #[cfg(test)]
@@ -283,7 +309,7 @@ mod tests {
     use crate::embedding::HybridEmbedding;
     use crate::grow::Lesson;
     use crate::grow::lesson::Known;
-    use crate::ops::check::{differences, noise, vector_gradient};
+    use crate::ops::check::{differences, matrix_gradient, noise, vector_gradient};
     use crate::ops::linear::{LinearWeights, unit_rows};
     use crate::ops::rows::Table;
     use crate::ops::tape::on_host;
@@ -322,7 +348,13 @@ mod tests {
             train_words: true,
             characters: None,
         };
-        Model::new(config, embedding, 3, 1)
+        let mut model = Model::new(config, embedding, 3, 1);
+        let weights = |rows: usize, columns: usize, seed| LinearWeights {
+            weight: matrix(noise(rows * columns, seed), rows, columns),
+            bias: vector(noise(rows, seed + 1)),
+        };
+        model.text.adapters[2] = Some(Adapter { down: weights(2, 5, 50), up: weights(4, 2, 60) });
+        model
     }
 
     /// A caption for each group: an own word, a latent token, and another own word.
@@ -338,7 +370,7 @@ mod tests {
             let (captions, mut collector) = (captions(l as u32), Collector::with_sizes(5, &[4, 4, 4]));
             let (rows, sentences) = collector.collect(captions.slots.iter().map(|s| (l, &s[..])), false);
             let tokens = model.embedding.forward::<NoneTape>(&rows, crate::config::Precision::F32);
-            let vectors = data(&model.text.forward(tokens, &Arc::new(sentences), 0)).to_vec();
+            let vectors = data(&model.text.forward(tokens, &Arc::new(sentences), &[], 0)).to_vec();
             (captions, vectors)
         };
         let images = data(&unit_rows(matrix(noise(16, 40), 4, 4))).to_vec();
@@ -382,19 +414,14 @@ mod tests {
     }
 
     #[test]
-    fn the_average_forgets_its_start_and_without_averaging_follows() {
-        let config = config();
-        let (start, now) = (model(&config).embedding.own[0].clone(), model(&config).embedding.own[1].clone());
-        let mut average = start.clone();
-        (0..2000).for_each(|step| average_in(&mut average, &now, 0.99, step));
-        let off = average.words.data().iter().zip(now.words.data()).map(|(a, b)| (a - b).abs());
-        assert!(off.fold(0.0, f32::max) < 1e-5);
-        let mut one = start.clone();
-        average_in(&mut one, &now, 0.99, 0);
-        let expected = 0.1 * start.words.data()[0] + 0.9 * now.words.data()[0];
-        assert!((one.words.data()[0] - expected).abs() < 1e-6, "a tenth of the start is left");
-        average_in(&mut one, &now, 0.0, 7);
-        assert_eq!(one.words.data(), now.words.data());
+    fn further_pictures_are_others_and_come_from_the_seed() {
+        let all = with_others(&[3, 1], 10, 5, 7);
+        assert_eq!(all[..2], [3, 1]);
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "none comes twice");
+        assert_eq!(all, with_others(&[3, 1], 10, 5, 7));
+        assert_ne!(all, with_others(&[3, 1], 10, 5, 8));
+        assert_eq!(with_others(&[3, 1], 4, 100, 7).len(), 4, "there are no more");
+        assert_eq!(with_others(&[3, 1], 10, 0, 7), [3, 1]);
     }
 
     #[test]
@@ -405,7 +432,7 @@ mod tests {
                 pupil.model.embedding.forward::<NoneTape>(&batch.tokens, crate::config::Precision::F32);
             assert_eq!(tokens[..], data(&whole)[..]);
             let text = pupil.text(0, draws, batch, &whole, 7);
-            let expected = pupil.model.text.forward(whole, &batch.sentences, 7);
+            let expected = pupil.model.text.forward(whole, &batch.sentences, &batch.spoken(), 7);
             assert_eq!(text.shape().0, 3 * 12, "three languages, whole and masked in two ways");
             for (a, b) in data(&text).iter().zip(&data(&expected)[..]) {
                 assert!((a - b).abs() < 1e-6, "{a} {b}");
@@ -414,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_new_words_and_their_layer_get_gradients_and_these_are_slopes() {
+    fn only_the_new_words_their_layer_and_adapter_get_gradients_and_these_are_slopes() {
         with_batch(|pupil, draws, batch| {
             let sum = pupil.compare(0, draws, batch, 7).expect("a loss");
             let mut grads = sum.backward();
@@ -442,6 +469,17 @@ mod tests {
             };
             vector_gradient("bias", &bias, &grads, 1e-2, 2e-2, |b| value(&|own| own.layer.bias = b.clone()));
             value(&|own| own.layer.bias = bias.clone());
+            let adapter = pupil.borrow().adapter().expect("an adapter").clone();
+            let with = |change: &dyn Fn(&mut Adapter)| {
+                let mut changed = adapter.clone();
+                change(&mut changed);
+                pupil.borrow_mut().model.text.adapters[2] = Some(changed);
+                pupil.borrow().compare(0, draws, batch, 7).expect("a loss").array()
+            };
+            let (down, up) = (&adapter.down.weight, &adapter.up.weight);
+            matrix_gradient("down", down, &grads, 1e-2, 2e-2, |m| with(&|a| a.down.weight = m.clone()));
+            matrix_gradient("up", up, &grads, 1e-2, 2e-2, |m| with(&|a| a.up.weight = m.clone()));
+            with(&|_| {});
             differences("words", &start, &words, 1e-2, 2e-2, |x| {
                 value(&|own| own.words.data_mut().copy_from_slice(x))
             });

@@ -65,6 +65,16 @@ impl Work {
         self.sentences += sentences as u64;
     }
 
+    /// Sentences through an adapter of so many weights, whose gradient is computed.
+    pub fn adapter(&mut self, sentences: usize, weights: usize) {
+        self.products += 3 * (sentences * weights) as u64;
+    }
+
+    /// So many similarities with further pictures, and the gradient of the sentences.
+    pub fn negatives(&mut self, similarities: usize, joint: usize) {
+        self.products += 2 * (similarities * joint) as u64;
+    }
+
     /// Words through a layer of so many weights, and back to them.
     pub fn words(&mut self, count: usize, weights: usize) {
         self.products += 2 * (count * weights) as u64;

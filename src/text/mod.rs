@@ -1,5 +1,7 @@
 //! Sentence encoders: token vectors → sentence vectors of unit length in the joint space.
 
+mod adapter;
+
 use std::sync::Arc;
 
 use dfdx::prelude::*;
@@ -8,7 +10,9 @@ use crate::config::{Encoder, Precision, TextConfig};
 use crate::device::{Dev, Matrix};
 use crate::init::Init;
 use crate::ops::batch_norm::dropout;
-use crate::ops::linear::{LinearWeights, linear, linear_through, unit_rows};
+pub use adapter::{Adapter, Spoken};
+
+use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{beside, mean};
 use crate::ops::sequences::Sequences;
@@ -21,7 +25,9 @@ pub struct TextEncoder {
     pub backward: Option<RecurrentWeights>,
     /// Into the joint space; without it the pooled sentence is in it.
     pub output: Option<LinearWeights>,
-    /// Whether it stays as it is: then gradients pass through it, and it gets none itself.
+    /// By language; only added ones have one.
+    pub adapters: Vec<Option<Adapter>>,
+    /// Whether all but the adapters stays as it is: then gradients pass through it, and it gets none itself.
     pub frozen: bool,
     config: TextConfig,
     precision: Precision,
@@ -30,21 +36,27 @@ pub struct TextEncoder {
 impl TextEncoder {
     /// `width` is that of the token vectors.
     pub fn new(config: &TextConfig, width: usize, precision: Precision, init: &mut Init) -> Self {
-        let (gru, hidden) = match config.encoder {
-            Encoder::Gru => (Some(init.recurrent(3, width, config.hidden)), config.hidden),
-            Encoder::Average => (None, width),
-        };
-        let inputs = hidden + if config.bag { width } else { 0 };
+        let gru = (config.encoder == Encoder::Gru).then(|| init.recurrent(3, width, config.hidden));
         let backward = config.bidirectional.then(|| init.recurrent(3, width, config.hidden));
-        let output = config.projection.then(|| init.linear(inputs, config.joint));
-        TextEncoder { gru, backward, output, frozen: false, config: config.clone(), precision }
+        let output = config.projection.then(|| init.linear(Self::pooled(config, width), config.joint));
+        TextEncoder {
+            gru,
+            backward,
+            output,
+            adapters: Vec::new(),
+            frozen: false,
+            config: config.clone(),
+            precision,
+        }
     }
 
-    /// tokens (distinct, width) → (sentences, joint), unit length. `seed` is for dropout, which only a tape turns on.
+    /// tokens (distinct, width) → (sentences, joint), unit length. `spoken` says which language a sentence is in; `seed` is
+    /// for dropout, which only a tape turns on.
     pub fn forward<T: Tape<f32, Dev> + 'static>(
         &self,
         tokens: Matrix<T>,
         sentences: &Arc<Sequences>,
+        spoken: Spoken,
         seed: u64,
     ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
@@ -60,14 +72,29 @@ impl TextEncoder {
             pooled = beside(pooled, unit_rows(bag));
         }
         let pooled = dropout(pooled, self.config.dropout, seed);
+        let own = adapter::adapt(&self.adapters, pooled.with_empty_tape(), spoken, precision);
         let linear = if self.frozen { linear_through } else { linear };
-        match &self.output {
-            Some(output) => unit_rows(linear(pooled, output, precision)),
-            None => unit_rows(pooled),
-        }
+        let shared = match &self.output {
+            Some(output) => linear(pooled, output, precision),
+            None => pooled,
+        };
+        unit_rows(match own {
+            Some(own) => blend(shared, 1.0, own, 1.0),
+            None => shared,
+        })
     }
 
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+    /// Width of a pooled sentence.
+    pub fn pooled(config: &TextConfig, width: usize) -> usize {
+        let state = match config.encoder {
+            Encoder::Gru => config.hidden,
+            Encoder::Average => width,
+        };
+        state + if config.bag { width } else { 0 }
+    }
+
+    /// Languages are named by `languages`.
+    pub fn visit(&mut self, languages: &[String], f: &mut dyn FnMut(&str, Parameter)) {
         if let Some(gru) = &mut self.gru {
             visit_recurrent("text.gru", gru, f);
         }
@@ -76,6 +103,11 @@ impl TextEncoder {
         }
         if let Some(output) = &mut self.output {
             visit_linear("text.output", output, f);
+        }
+        for (adapter, language) in self.adapters.iter_mut().zip(languages) {
+            if let Some(adapter) = adapter {
+                adapter.visit(&format!("text.adapter.{language}"), f);
+            }
         }
     }
 }

@@ -140,7 +140,7 @@ fn catch_up(adam: &mut Adam, model: &mut Model, batch: &Batch) {
 /// Sentences, and pictures in training, of the first step.
 fn check_vectors(model: &mut Model, batch: &Batch, golden: &Golden) {
     let tokens = model.embedding.forward::<NoneTape>(&batch.tokens, Default::default());
-    let text = model.text.forward(tokens, &Arc::new(batch.whole()), 0);
+    let text = model.text.forward(tokens, &Arc::new(batch.whole()), &[], 0);
     near("sentences", &data(&text), &golden.floats("text"), 1e-5);
     let norm = model.image.norm.clone();
     let images = model.image.forward::<OwnedTape<f32, _>>(batch.images.clone(), 0);

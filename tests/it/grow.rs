@@ -46,6 +46,8 @@ word_width = 8
 epochs = 2
 least_steps = 10
 images = 12
+negatives = 20
+rank = 3
 align = { epochs = 2 }
 ";
 
@@ -98,7 +100,8 @@ fn old_languages_keep_every_bit_and_the_new_run_is_whole() {
     assert_eq!(growth["shared"][0], growth["shared"][1]);
     assert_eq!(growth["shared"][0], json(&grown.join("run.json"))["shared"]);
     assert_eq!(growth["results"][2]["after"][1], after["qu"]["mR"], "the record has what evaluate says");
-    let added = [20 * 8, 16 * 8 + 16, 16 * 12 + 16];
+    let added = [20 * 8, 16 * 8 + 16, 16 * 12 + 16, 3 * (16 + 1) + 16 * (3 + 1)];
+    assert_eq!(growth["parameters"].as_array().map(Vec::len), Some(added.len()));
     for (part, n) in growth["parameters"].as_array().expect("parts").iter().zip(added) {
         assert_eq!(part[1], n, "{part}");
     }
@@ -163,15 +166,15 @@ fn bases_without_own_words_and_with_every_loss_grow_too() {
     add_refused(&liwe, &PLACE.path("qu.toml"), &[], 2, &["makes words of characters", "hint: "]);
     for (base, top_k) in [("la", 0), ("la", 20), ("base", 0), ("smalr", 20)] {
         let out = format!("{base}-{top_k}");
-        let set = format!("grow.top_k={top_k}");
-        let table = PLACE.add(base, "qu", &out, &["--set", &set]);
+        let set = [format!("grow.top_k={top_k}"), format!("grow.rank={}", top_k.min(3))];
+        let table = PLACE.add(base, "qu", &out, &["--set", &set[0], "--set", &set[1]]);
         assert!(table.contains("the same to the last bit: yes"), "{table}");
         let (before, after) = (evaluated(&PLACE.path(base)), evaluated(&PLACE.path(&out)));
         assert_eq!((&before["en"], &before["de"]), (&after["en"], &after["de"]), "{out}");
         assert_eq!(PLACE.growth(&out, "qu")["own_words"], top_k);
     }
     // A language of each kind beside the other.
-    PLACE.add("la-20", "fr", "la-20-fr", &["--set", "grow.top_k=0"]);
+    PLACE.add("la-20", "fr", "la-20-fr", &["--set", "grow.top_k=0", "--set", "grow.rank=0"]);
     assert_eq!(evaluated(&PLACE.path("la-20-fr"))["qu"], evaluated(&PLACE.path("la-20"))["qu"]);
     let removed = PLACE.path("smalr-less");
     printed(&["remove-language", text(&PLACE.path("smalr-20")), "de", "--out", text(&removed)]);

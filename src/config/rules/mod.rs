@@ -302,6 +302,10 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
     }
     rules.at_most("grow.top_k", grow.top_k, MOST_ROWS);
     rules.width("grow.word_width", grow.word_width);
+    rules.at_most("grow.rank", grow.rank, WIDEST);
+    let taught = grow.rank == 0 || (grow.top_k > 0 && grow.epochs > 0);
+    rules.need(taught, "grow.rank", Fault::AdapterUntaught { rank: grow.rank });
+    rules.at_most("grow.negatives", grow.negatives, MOST_ROWS);
     rules.positive("grow.align.learning_rate", grow.align.learning_rate);
     // A triplet, or a softmax over the batch, needs a wrong picture.
     rules.at_least("grow.images", grow.images, 2);

@@ -584,6 +584,11 @@ fn all_broken_rules_are_found_at_once() {
 
 // [grow]
 rule!(adding_needs_a_batch_of_two, |c| c.grow.images = 1, "`grow.images` is 1; it must be at least 2");
+rule!(
+    an_adapter_learns_with_own_words,
+    |c| (c.grow.rank, c.grow.top_k) = (8, 0),
+    "`grow.rank` is 8, but it learns with the language's own words (`grow.top_k`, `grow.epochs`), and these do not; leave this out"
+);
 rule!(own_words_have_a_width, |c| c.grow.word_width = 0, "`grow.word_width` is 0; it must be at least 1");
 rule!(
     the_new_language_learns_at_a_positive_rate,

@@ -17,6 +17,8 @@ pub struct GrowConfig {
     pub top_k: usize,
     /// Width of those vectors.
     pub word_width: usize,
+    /// Rank of a product that is added to the encoder's last layer for this language alone; 0 adds none.
+    pub rank: usize,
     /// The map from the language's FastText space into that of the run: an orthogonal one, trained further.
     pub align: AlignConfig,
     /// Passes over the language's captions and translations; 0 leaves words as the alignment places them.
@@ -25,6 +27,8 @@ pub struct GrowConfig {
     pub least_steps: usize,
     /// Pictures, or translations, per batch.
     pub images: usize,
+    /// Further training pictures, drawn anew for each batch, that its sentences are compared with; their vectors are computed once.
+    pub negatives: usize,
     pub learning_rate: f32,
     /// Weight of the neighbourhood constraint between the new sentences and the captions of each known language.
     pub neighbourhood: f32,
@@ -48,10 +52,12 @@ impl Default for GrowConfig {
             translations: Vec::new(),
             top_k: 5000,
             word_width: 50,
+            rank: 0,
             align: AlignConfig::default(),
             epochs: 6,
             least_steps: 100,
             images: 128,
+            negatives: 768,
             learning_rate: 5e-3,
             neighbourhood: 1.0,
             views: 6,
@@ -103,6 +109,8 @@ pub struct AddedConfig {
     pub words: usize,
     /// Width of those vectors.
     pub word_width: usize,
+    /// Rank of its adapter of the encoder; 0 is none.
+    pub rank: usize,
     /// Its stages of acquisition, where they were not the run's.
     #[serde(skip_serializing_if = "OwnStage::is_the_runs")]
     pub nlt: OwnStage,

@@ -2,9 +2,10 @@
 //!
 //! The language gets a map from its FastText space into the scorer's ([`align`]), by which its rare words become latent
 //! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
-//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen encoder ([`train`]), with what the frozen model says of pictures and
-//! known captions, computed once ([`lesson`]). Seeds come from the run's seed and the language's code, and only the
-//! languages that the run was trained on are known to it: so several languages can be added in any order.
+//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen
+//! encoder ([`train`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
+//! come from the run's seed and the language's code, and only the languages that the run was trained on are known to it:
+//! so several languages can be added in any order.
 
 mod acquire;
 pub mod add;

@@ -1,5 +1,6 @@
-//! Trains the new language's own words, their layer, and its adapter of the encoder. Nothing frozen is differentiated: gradients pass through the
-//! encoder to its inputs alone, and pictures and known captions are vectors that were computed before.
+//! Trains the new language's own words, their layer, and its adapter of the encoder. Nothing frozen is differentiated:
+//! gradients pass through the encoder to its inputs alone, and pictures and known captions are vectors that were computed
+//! before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

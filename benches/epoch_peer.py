@@ -1,13 +1,13 @@
 """An epoch of HEM on real captions, in PyTorch as its best users would write it: the peer of `tinyglot train` at the parity settings.
 
-    python benches/epoch_peer.py ROOT [--threads 1] [--steps 46]
+    python benches/epoch_peer.py ROOT [--threads 1] [--steps 46] [--packed]
 
 ROOT is the folder of multi30k-8k. Sizes are those of HEM in configs/sweeps/parity-multi30k-8k.toml: 128 pictures a batch with 2 English, 2
 German, 1 French and 1 Czech caption each; 5,000 own words a language of width 50 and a layer into 512, other words latent tokens;
 GRU 512, layer into 512; features into 2,048, batch normalisation, ReLU, dropout, into 512; bidirectional triplet with the ten hardest
 negatives per language. Weights are random, and rare words latent tokens in turn: only the time counts.
 The GRU is a loop over time steps, one product for all inputs and one a step over the sentences that are left: nn.GRU on packed sequences takes
-twice as long on a CPU, nearly all of the difference for filling the gradients of its slices with zeros. Adam is dense and fused, which is the faster one for tables of this size. Making the batch is the
+twice as long on a CPU, nearly all of the difference for filling the gradients of its slices with zeros; --packed takes it all the same. Adam is dense and fused, which is the faster one for tables of this size. Making the batch is the
 loader's work and not timed. Prints one JSON line; on AMD processors MKL takes AVX2, see benches/RESULTS.md for AVX-512.
 """
 import argparse
@@ -22,6 +22,7 @@ import numpy
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 BATCH, OWN, LATENT, WIDTH, SPACE, MARGIN, HARDEST = 128, 5000, 5000, 50, 512, 0.05, 10
 FILES = {
@@ -82,8 +83,9 @@ def gru(x, weights, sizes):
 
 
 class Model(nn.Module):
-    def __init__(self, features):
+    def __init__(self, features, packed):
         super().__init__()
+        self.packed = packed
         self.words = nn.ModuleList([nn.Embedding(OWN, WIDTH) for _ in FILES])
         self.layers = nn.ModuleList([nn.Linear(WIDTH, SPACE) for _ in FILES])
         self.latent, self.gru, self.text = nn.Embedding(LATENT, SPACE), nn.GRU(SPACE, SPACE), nn.Linear(SPACE, SPACE)
@@ -95,7 +97,7 @@ class Model(nn.Module):
         own = [layer(words(rows)) for words, layer, rows in zip(self.words, self.layers, batch.rows)]
         x = torch.cat(own + [self.latent(batch.rows[-1])])
         x = x.index_select(0, torch.cat(batch.places).argsort())
-        state = gru(x, self.gru, batch.sizes)
+        state = self.gru(PackedSequence(x, batch.sizes))[1][0] if self.packed else gru(x, self.gru, batch.sizes)
         return F.normalize(self.image(batch.images)), F.normalize(self.text(state.index_select(0, batch.unsort)))
 
 
@@ -114,12 +116,13 @@ def main():
     cli.add_argument("root", type=pathlib.Path)
     cli.add_argument("--threads", type=int, default=1)
     cli.add_argument("--steps", type=int, default=46)
+    cli.add_argument("--packed", action="store_true")
     args = cli.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     tokens = ids(args.root)
     features = torch.from_numpy(numpy.load(args.root / "features/train.npy").astype("f4"))
-    model = Model(features.shape[1])
+    model = Model(features.shape[1], args.packed)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     order, seen, times = torch.randperm(len(features)), [], []
     per_epoch = len(features) // BATCH

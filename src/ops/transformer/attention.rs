@@ -8,7 +8,7 @@ use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::norm::NormOnHost;
-use super::{NormWeights, Pass, Projection, ROWS, cut, sum_rows, weight_gradient};
+use super::{NormWeights, Pass, Projection, ROWS, cut, floats};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::matmul::{Packed, View};
@@ -63,15 +63,8 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
         weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, &groups, pass.precision);
         drop(to);
         if trained {
-            let (input, output) = (&weights.input.weights, &weights.output.weights);
-            let mut to = on_host(grads.get_or_alloc_mut(&input.weight)?);
-            weight_gradient(&parts.d_qkv, &parts.input, (3 * width, width), &mut to, pass.precision);
-            drop(to);
-            sum_rows(&parts.d_qkv, &mut on_host(grads.get_or_alloc_mut(&input.bias)?));
-            let mut to = on_host(grads.get_or_alloc_mut(&output.weight)?);
-            weight_gradient(&g, &parts.context, (width, width), &mut to, pass.precision);
-            drop(to);
-            sum_rows(&g, &mut on_host(grads.get_or_alloc_mut(&output.bias)?));
+            weights.input.weight_gradients(&parts.input, &parts.d_qkv, pass.precision, grads)?;
+            weights.output.weight_gradients(&parts.context, &g, pass.precision, grads)?;
             if let Some(norm) = &weights.norm {
                 norm.weight_gradients(&data(&x), &parts.d_input, grads)?;
             }
@@ -144,8 +137,7 @@ impl Shared<'_> {
     fn projected(&self, x: &[f32], input: &Packed) -> Scratch {
         let (width, rows) = (self.width, x.len() / self.width);
         let mut normed = Scratch::dirty(0);
-        let mut qkv = Scratch::dirty(3 * x.len());
-        qkv.chunks_mut(3 * width).for_each(|row| row.copy_from_slice(&self.input_bias));
+        let mut qkv = Projection::biases(&self.input_bias, rows);
         let x = NormOnHost::of(&self.norm, x, &mut normed);
         input.multiply(View::new(x, rows, width), &mut qkv, 3 * width, true);
         qkv
@@ -154,8 +146,8 @@ impl Shared<'_> {
     fn contexts(&self, qkv: &[f32], sentences: &[Range<usize>], context: &mut [f32]) {
         let (width, heads, causal) = (self.width, self.heads, self.causal);
         for sentence in sentences {
-            let qkv = &qkv[of(sentence, 3 * width)];
-            let context = &mut context[of(sentence, width)];
+            let qkv = &qkv[floats(sentence, 3 * width)];
+            let context = &mut context[floats(sentence, width)];
             vectorise(Forward { qkv, context, width, heads, causal });
         }
     }
@@ -187,7 +179,7 @@ impl AttentionWeights {
         let (input, output) = (self.input.forward(precision), self.output.forward(precision));
         let tasks = cut(out, width, &groups.rows).into_par_iter().zip(cut(kept, keep, &groups.rows));
         tasks.zip(&groups.rows).zip(&groups.sentences).for_each(|(((out, kept), rows), sentences)| {
-            let qkv = shared.projected(&x[of(rows, width)], &input);
+            let qkv = shared.projected(&x[floats(rows, width)], &input);
             if keep > 0 {
                 kept.copy_from_slice(&qkv);
             }
@@ -225,25 +217,21 @@ impl AttentionWeights {
             .zip(cut(&mut parts.d_qkv, wide(3 * width), &groups.rows))
             .zip(cut(&mut parts.d_input, wide(width), &groups.rows));
         tasks.for_each(|((((((to, rows), sentences), part_in), part_context), part_dqkv), part_di)| {
-            let (count, x, g) = (rows.len(), &x[of(rows, width)], &g[of(rows, width)]);
+            let (count, x, g) = (rows.len(), &x[floats(rows, width)], &g[floats(rows, width)]);
             let computed = again.as_ref().map(|input| shared.projected(x, input));
-            let qkv = computed.as_deref().unwrap_or_else(|| &kept[of(rows, 3 * width)]);
+            let qkv = computed.as_deref().unwrap_or_else(|| &kept[floats(rows, 3 * width)]);
             let mut d_context = Scratch::dirty(count * width);
             output.multiply(View::new(g, count, width), &mut d_context, width, false);
             let mut d_qkv = Scratch::zeroed(count * 3 * width);
             for sentence in sentences {
-                let (three, one) = (of(sentence, 3 * width), of(sentence, width));
+                let (three, one) = (floats(sentence, 3 * width), floats(sentence, width));
                 let (heads, causal) = (shared.heads, shared.causal);
                 let (qkv, g, d_qkv) = (&qkv[three.clone()], &d_context[one], &mut d_qkv[three]);
                 vectorise(Backward { qkv, g, d_qkv, width, heads, causal });
             }
             let mut d_input = Scratch::dirty(count * width);
             input.multiply(View::new(&d_qkv, count, 3 * width), &mut d_input, width, false);
-            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-            match &shared.norm {
-                Some(norm) => norm.pull(x, &d_input, to),
-                None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
-            }
+            NormOnHost::pull_both(&shared.norm, x, g, &d_input, to);
             if trained {
                 let mut normed = Scratch::dirty(0);
                 part_in.copy_from_slice(NormOnHost::of(&shared.norm, x, &mut normed));
@@ -253,11 +241,6 @@ impl AttentionWeights {
             }
         });
     }
-}
-
-/// The floats of some rows.
-fn of(rows: &Range<usize>, width: usize) -> Range<usize> {
-    rows.start * width..rows.end * width
 }
 
 /// softmax(q kᵀ / √d) v of one sentence, head by head.

@@ -1,13 +1,12 @@
 //! x + outer(activation(inner(x))): the second half of a transformer block, and a language acquirer.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::norm::NormOnHost;
-use super::{Activation, NormWeights, Pass, Projection, cut, row_groups, sum_rows, weight_gradient};
+use super::{Activation, NormWeights, Pass, Projection, cut, floats, row_groups};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::matmul::{Packed, View};
@@ -51,16 +50,8 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
         weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, pass.precision);
         drop(to);
         if trained {
-            let (inner, outer) = (&weights.inner.weights, &weights.outer.weights);
-            let size = (hidden, width);
-            let mut to = on_host(grads.get_or_alloc_mut(&inner.weight)?);
-            weight_gradient(&parts.d_hidden, &parts.input, size, &mut to, pass.precision);
-            drop(to);
-            sum_rows(&parts.d_hidden, &mut on_host(grads.get_or_alloc_mut(&inner.bias)?));
-            let mut to = on_host(grads.get_or_alloc_mut(&outer.weight)?);
-            weight_gradient(&g, &parts.hidden, (width, hidden), &mut to, pass.precision);
-            drop(to);
-            sum_rows(&g, &mut on_host(grads.get_or_alloc_mut(&outer.bias)?));
+            weights.inner.weight_gradients(&parts.input, &parts.d_hidden, pass.precision, grads)?;
+            weights.outer.weight_gradients(&parts.hidden, &g, pass.precision, grads)?;
             if let Some(norm) = &weights.norm {
                 norm.weight_gradients(&data(&x), &parts.d_input, grads)?;
             }
@@ -104,8 +95,7 @@ impl Shared<'_> {
     fn before(&self, x: &[f32], inner: &Packed) -> Scratch {
         let (width, hidden, rows) = (self.width, self.inner_bias.len(), x.len() / self.width);
         let mut normed = Scratch::dirty(0);
-        let mut h = Scratch::dirty(rows * hidden);
-        h.chunks_mut(hidden).for_each(|row| row.copy_from_slice(&self.inner_bias));
+        let mut h = Projection::biases(&self.inner_bias, rows);
         let x = NormOnHost::of(&self.norm, x, &mut normed);
         inner.multiply(View::new(x, rows, width), &mut h, hidden, true);
         h
@@ -130,7 +120,7 @@ impl FeedForwardWeights {
         let (inner, outer) = (self.inner.forward(precision), self.outer.forward(precision));
         let tasks = cut(out, width, &groups).into_par_iter().zip(cut(kept, keep, &groups)).zip(&groups);
         tasks.for_each(|((out, kept), group)| {
-            let mut h = shared.before(&x[of(group, width)], &inner);
+            let mut h = shared.before(&x[floats(group, width)], &inner);
             if keep > 0 {
                 kept.copy_from_slice(&h);
             }
@@ -165,19 +155,15 @@ impl FeedForwardWeights {
             .zip(cut(&mut parts.d_hidden, wide(hidden), &groups))
             .zip(cut(&mut parts.d_input, wide(width), &groups));
         tasks.for_each(|(((((to, group), part_in), part_hidden), part_dh), part_di)| {
-            let (rows, x, g) = (group.len(), &x[of(group, width)], &g[of(group, width)]);
+            let (rows, x, g) = (group.len(), &x[floats(group, width)], &g[floats(group, width)]);
             let computed = again.as_ref().map(|inner| shared.before(x, inner));
-            let before = computed.as_deref().unwrap_or_else(|| &kept[of(group, hidden)]);
+            let before = computed.as_deref().unwrap_or_else(|| &kept[floats(group, hidden)]);
             let mut d_hidden = Scratch::dirty(rows * hidden);
             outer.multiply(View::new(g, rows, width), &mut d_hidden, hidden, false);
             shared.activation.pull(before, &mut d_hidden);
             let mut d_input = Scratch::dirty(rows * width);
             inner.multiply(View::new(&d_hidden, rows, hidden), &mut d_input, width, false);
-            to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-            match &shared.norm {
-                Some(norm) => norm.pull(x, &d_input, to),
-                None => to.iter_mut().zip(&d_input[..]).for_each(|(t, d)| *t += d),
-            }
+            NormOnHost::pull_both(&shared.norm, x, g, &d_input, to);
             if trained {
                 let mut normed = Scratch::dirty(0);
                 part_in.copy_from_slice(NormOnHost::of(&shared.norm, x, &mut normed));
@@ -188,9 +174,4 @@ impl FeedForwardWeights {
             }
         });
     }
-}
-
-/// The floats of some rows.
-fn of(rows: &Range<usize>, width: usize) -> Range<usize> {
-    rows.start * width..rows.end * width
 }

@@ -18,7 +18,6 @@ pub mod projection;
 use std::ops::Range;
 
 use crate::config::Precision;
-use crate::ops::matmul::{View, matmul};
 use crate::ops::rows::add_columns;
 
 pub use activation::{Activation, activate};
@@ -55,16 +54,9 @@ fn cut<'a>(mut x: &'a mut [f32], width: usize, parts: &[Range<usize>]) -> Vec<&'
     out
 }
 
-/// d_weight (outputs, inputs) += gᵀ · x, with g (rows, outputs).
-fn weight_gradient(
-    g: &[f32],
-    x: &[f32],
-    (outputs, inputs): (usize, usize),
-    d_weight: &mut [f32],
-    precision: Precision,
-) {
-    let rows = g.len() / outputs.max(1);
-    matmul(View::new(g, rows, outputs).t(), View::new(x, rows, inputs), d_weight, true, precision);
+/// The floats of some rows.
+fn floats(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
 }
 
 /// Adds the sum of rows as wide as `to` to it.

@@ -77,6 +77,16 @@ impl NormOnHost<'_> {
             None => x,
         }
     }
+
+    /// Adds the gradient of x, of which x + f(x) or x + f(norm(x)) was made: `g` is that of the sum, `d_input` that of what
+    /// went into f.
+    pub(super) fn pull_both(norm: &Option<Self>, x: &[f32], g: &[f32], d_input: &[f32], to: &mut [f32]) {
+        to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
+        match norm {
+            Some(norm) => norm.pull(x, d_input, to),
+            None => to.iter_mut().zip(d_input).for_each(|(t, d)| *t += d),
+        }
+    }
 }
 
 impl NormWeights {

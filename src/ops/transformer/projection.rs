@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use dfdx::prelude::*;
 
+use super::sum_rows;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear};
-use crate::ops::matmul::{Packed, View};
+use crate::ops::matmul::{Packed, View, matmul};
 use crate::ops::on_gpu;
+use crate::ops::scratch::Scratch;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
 
 /// y = x Wᵀ + b.
@@ -68,6 +70,29 @@ impl Projection {
 
     pub(super) fn bias(&self) -> Cow<'_, [f32]> {
         data1(&self.weights.bias)
+    }
+
+    /// The bias in each of some rows (rows, outputs), for a product to be added to.
+    pub(super) fn biases(bias: &[f32], rows: usize) -> Scratch {
+        let mut out = Scratch::dirty(rows * bias.len());
+        out.chunks_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
+        out
+    }
+
+    /// Adds the gradients of weight and bias; x (rows, inputs) went in, g (rows, outputs) is the gradient of what came out.
+    pub(super) fn weight_gradients(
+        &self,
+        x: &[f32],
+        g: &[f32],
+        precision: Precision,
+        grads: &mut Gradients<f32, Dev>,
+    ) -> Result<(), <Dev as HasErr>::Err> {
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        let rows = g.len() / outputs.max(1);
+        let (g_t, x) = (View::new(g, rows, outputs).t(), View::new(x, rows, inputs));
+        matmul(g_t, x, &mut on_host(grads.get_or_alloc_mut(&self.weights.weight)?), true, precision);
+        sum_rows(g, &mut on_host(grads.get_or_alloc_mut(&self.weights.bias)?));
+        Ok(())
     }
 
     /// Wᵀ (inputs, outputs).

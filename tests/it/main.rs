@@ -16,6 +16,7 @@ mod pages;
 mod refusals;
 mod resume;
 mod sweep;
+mod sweep_machines;
 mod whole;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use crate::corpus::{data, refused};
 use crate::{Ran, ended, printed, run, text, tinyglot};
 
 /// A corpus, its configuration, and a sweep file.
-fn place(sweep: &str) -> TempDir {
+pub fn place(sweep: &str) -> TempDir {
     let place = data();
     write(&place, sweep);
     place
@@ -22,22 +22,22 @@ fn write(place: &TempDir, sweep: &str) {
     fs::write(place.path().join("sweep.toml"), format!("base = 'config.toml'\n{sweep}")).expect("written");
 }
 
-fn arguments(place: &TempDir, more: &[&str]) -> Vec<String> {
+pub fn arguments(place: &TempDir, more: &[&str]) -> Vec<String> {
     let (file, out) = (place.path().join("sweep.toml"), place.path().join("out"));
     let first = ["sweep", text(&file), "--out", text(&out)].map(String::from);
     first.into_iter().chain(more.iter().map(ToString::to_string)).collect()
 }
 
-fn sweep(place: &TempDir, more: &[&str]) -> Ran {
+pub fn sweep(place: &TempDir, more: &[&str]) -> Ran {
     let arguments = arguments(place, more);
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn went_well(ran: &Ran) {
+pub fn went_well(ran: &Ran) {
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
 }
 
-fn rows(place: &TempDir) -> Vec<Value> {
+pub fn rows(place: &TempDir) -> Vec<Value> {
     let text = fs::read_to_string(place.path().join("out/results.jsonl")).expect("results");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
@@ -310,20 +310,6 @@ fn a_trial_that_fails_is_tried_again_and_takes_no_other_along() {
 }
 
 #[test]
-fn one_trial_is_run_by_its_index() {
-    let place = place("set = { train.epochs = 1 }\n[axes]\n'embedding.top_k' = [0, 20]\n");
-    let listed = sweep(&place, &["--dry-run"]).stdout;
-    assert!(listed.contains("pending") && listed.contains("embedding.top_k=20, seed 0"), "{listed}");
-    assert!(!place.path().join("out").exists(), "nothing is written");
-    went_well(&sweep(&place, &["--index", "1"]));
-    let status: Vec<_> = rows(&place).iter().map(|row| row["status"].as_str().unwrap().to_string()).collect();
-    assert_eq!(status, ["pending", "done"]);
-    let ran = sweep(&place, &["--index", "2"]);
-    assert_eq!(ran.status, Some(2));
-    assert!(ran.stderr.contains("there is no trial 2: the sweep has 2"), "{}", ran.stderr);
-}
-
-#[test]
 fn an_axis_that_names_no_key_is_refused_before_anything_is_done() {
     let place = place("[axes]\n'embedding.topk' = [0, 20]\n");
     let arguments = arguments(&place, &[]);
@@ -450,78 +436,4 @@ fn a_dry_run_says_what_is_known() {
     assert_eq!(after[2][3], exact.to_string(), "that of the other seed");
     assert!(parameters >= exact && parameters < exact + exact / 5, "{parameters} {exact}");
     assert!(!after[2].contains(&"–".to_string()), "{after:?}");
-}
-
-#[test]
-fn a_job_array_and_an_indexed_job_name_the_trials_that_are_left() {
-    let place = place("seeds = [0, 1, 2]\nset = { train.epochs = 1 }");
-    went_well(&sweep(&place, &["--index", "1"]));
-    let started = |more: &[&str]| {
-        let mut command = tinyglot();
-        // No `sbatch` there.
-        command.args(arguments(&place, more)).env("PATH", place.path()).current_dir(place.path());
-        ended(command.output().expect("the command starts"))
-    };
-    let ran = started(&["--slurm", "--threads", "1"]);
-    went_well(&ran);
-    assert!(ran.stderr.contains("there is no `sbatch` here"), "{}", ran.stderr);
-    let script = fs::read_to_string(ran.stdout.trim()).expect("a script");
-    assert!(script.contains("#SBATCH --array=0,2\n") && script.contains("/sweep.toml --out "), "{script}");
-    let ran = started(&["--kubernetes", "tinyglot:1", "--threads", "1"]);
-    went_well(&ran);
-    let job = fs::read_to_string(ran.stdout.trim()).expect("a job");
-    assert!(job.contains("completions: 2\n") && job.contains("set -- 0 2; "), "{job}");
-
-    // The script does what it says, as Slurm would start it.
-    let task =
-        Command::new("sh").arg(place.path().join("out/slurm.sh")).env("SLURM_ARRAY_TASK_ID", "2").output();
-    went_well(&ended(task.expect("the shell starts")));
-    let status: Vec<_> = rows(&place).iter().map(|row| row["status"].as_str().unwrap().to_string()).collect();
-    assert_eq!(status, ["pending", "done", "done"]);
-}
-
-#[test]
-fn halving_on_several_machines_decides_as_on_one() {
-    let text = "set = { train.epochs = 3 }\n[axes]\n'embedding.top_k' = [0, 10, 20, 30]\n";
-    let text = format!("{text}[halving]\nrungs = [1, 2]\nkeep = 0.5\n");
-    let (one, several) = (place(&text), place(&text));
-    went_well(&sweep(&one, &["--jobs", "2"]));
-    let status = |row: &Value| row["status"].as_str().expect("a status").to_string();
-    for round in 0..3 {
-        for index in 0..4 {
-            let ran = sweep(&several, &["--index", &index.to_string()]);
-            went_well(&ran);
-            if round == 0 && index < 3 {
-                let left = 3 - index;
-                let said = format!("{left} other trials have not come to epoch 1");
-                assert!(ran.stderr.contains(&said), "{}", ran.stderr);
-            }
-        }
-    }
-    let found = rows(&several);
-    assert_eq!(found.iter().filter(|row| status(row) == "done").count(), 1);
-    for (a, b) in rows(&one).iter().zip(&found) {
-        assert_eq!((status(a), &a["rungs"], &a["test"]), (status(b), &b["rungs"], &b["test"]));
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn slurm_is_asked_for_a_job_a_rung_each_after_the_last() {
-    use std::os::unix::fs::PermissionsExt;
-    let place = place("seeds = [0, 1]\n[halving]\nrungs = [1]\nkeep = 0.5\n");
-    let (asked, sbatch) = (place.path().join("asked"), place.path().join("sbatch"));
-    // Its jobs have the numbers 1, 2, …
-    let stub = format!("#!/bin/sh\necho \"$@\" >> '{0}'\necho $(wc -l < '{0}')\\;here\n", asked.display());
-    fs::write(&sbatch, stub).expect("written");
-    fs::set_permissions(&sbatch, fs::Permissions::from_mode(0o755)).expect("allowed");
-    let mut command = tinyglot();
-    let path = format!("{}:/usr/bin:/bin", place.path().display());
-    let ran =
-        ended(command.args(arguments(&place, &["--slurm"])).env("PATH", path).output().expect("it starts"));
-    went_well(&ran);
-    let script = ran.stdout.trim();
-    let expected = format!("--parsable {script}\n--parsable --dependency=afterany:1 {script}\n");
-    assert_eq!(fs::read_to_string(&asked).expect("asked"), expected);
-    assert!(ran.stderr.contains("submitted as job 2"), "{}", ran.stderr);
 }

@@ -1,0 +1,271 @@
+//! Captions and words.
+
+use super::*;
+
+// [data]
+rule!(
+    there_is_a_language,
+    |c| (c.data.languages.clear(), c.data.captions.clear()),
+    "`data.languages` is empty; name at least one language, e.g. [\"en\", \"de\"]"
+);
+rule!(
+    no_language_is_named_twice,
+    |c| c.data.languages.push("en".into()),
+    "`data.languages` names `en` twice"
+);
+rule!(
+    every_language_has_captions,
+    |c| c.data.languages.push("fr".into()),
+    "`data.languages` names `fr`, which no entry of `data.captions` has"
+);
+#[test]
+fn fewer_languages_than_the_captions_have_are_good() {
+    let broken = after(|c| {
+        c.train.captions.insert("de".into(), 2);
+        c.data.languages.pop();
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
+rule!(
+    a_caption_source_names_no_language_twice,
+    |c| c.data.captions[0].languages.push("en".into()),
+    "`data.captions.0.languages` names `en` twice"
+);
+rule!(
+    a_caption_source_without_languages_is_jsonl,
+    |c| c.data.captions[0].languages.clear(),
+    "`data.captions.0.languages` is empty; name the languages of the files (only `jsonl` files say them themselves, \
+     in paths without `{language}`)"
+);
+rule!(
+    a_caption_source_has_files,
+    |c| c.data.captions[0].files.clear(),
+    "`data.captions.0.files` is empty; name at least one file"
+);
+rule!(
+    one_file_does_not_hold_several_languages,
+    |c| c.data.captions[0].files = vec!["{split}.txt".into()],
+    "`data.captions.0.files` has `{split}.txt` for several languages; put `{language}` where their paths differ"
+);
+rule!(
+    one_file_of_lines_does_not_hold_several_splits,
+    |c| c.data.captions[0].files = vec!["all.{language}".into()],
+    "`data.captions.0.files` has `all.{language}` for every split; put `{split}` where their paths differ"
+);
+rule!(there_are_features, |c| c.data.features.clear(), "`data.features` is empty; name at least one file");
+rule!(
+    features_of_lines_differ_by_split,
+    |c| c.data.features = vec!["all.npy".into()],
+    "`data.features` has no `{split}`, but line n of a `lines` file is picture n of its split"
+);
+rule!(
+    features_differ_by_split_all_or_none,
+    |c| c.data.features.push("all.npy".into()),
+    "`data.features` has `{split}` in some files; put it into all or none"
+);
+rule!(
+    ids_differ_by_split_as_features_do,
+    |c| c.data.image_ids = Some("ids.txt".into()),
+    "`data.image_ids` is `ids.txt`; it must have `{split}` if `data.features` has it, and only then"
+);
+rule!(
+    parallel_captions_differ_by_language,
+    |c| c.data.parallel = Some("{split}.txt".into()),
+    "`data.parallel` has `{split}.txt` for several languages; put `{language}` where their paths differ"
+);
+rule!(
+    parallel_captions_differ_by_split,
+    |c| c.data.parallel = Some("{language}.txt".into()),
+    "`data.parallel` has `{language}.txt` for every split; put `{split}` where their paths differ"
+);
+rule!(
+    text_differs_by_language,
+    |c| c.data.text = Some("text.txt".into()),
+    "`data.text` has `text.txt` for several languages; put `{language}` where their paths differ"
+);
+
+#[test]
+fn a_language_code_is_plain() {
+    let message =
+        "`data.languages` has `../en`; a language code is made of ASCII letters, digits, `-` and `_`";
+    let broken = after(|c| {
+        c.data.languages = vec!["../en".into()];
+        c.data.captions[0].languages = vec!["../en".into()];
+    });
+    assert_eq!(broken, [message]);
+}
+
+#[test]
+fn a_karpathy_file_holds_all_splits() {
+    let karpathy = |file: &str| CaptionSource {
+        format: CaptionFormat::Karpathy,
+        languages: vec!["en".into(), "de".into()],
+        files: vec![file.into()],
+        ..Default::default()
+    };
+    assert_eq!(after(|c| c.data.captions[0] = karpathy("dataset_{language}.json")), [""; 0]);
+    assert_eq!(
+        after(|c| c.data.captions[0] = karpathy("{split}_{language}.json")),
+        ["`data.captions.0.files` has `{split}_{language}.json`, but a `karpathy` file holds all splits; \
+         leave `{split}` out"]
+    );
+}
+
+#[test]
+fn jsonl_files_name_languages_and_splits_themselves() {
+    let broken = after(|c| {
+        c.data.captions[0] = CaptionSource {
+            format: CaptionFormat::Jsonl,
+            files: vec!["all.jsonl".into()],
+            ..Default::default()
+        };
+        c.data.features = vec!["all.npy".into()];
+        c.data.image_ids = Some("ids.txt".into());
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
+#[test]
+fn a_placeholder_is_known() {
+    let says = |key: &str, file: &str, name: &str, known: &str| {
+        vec![format!(
+            "`{key}` has `{file}` with the unknown placeholder `{{{name}}}`; this path may hold {known}"
+        )]
+    };
+    assert_eq!(
+        after(|c| c.data.images = Some("{name}.png".into())),
+        says("data.images", "{name}.png", "name", "`{split}` and `{id}`")
+    );
+    assert_eq!(
+        after(|c| c.data.image_ids = Some("{split}.{language}".into())),
+        says("data.image_ids", "{split}.{language}", "language", "`{split}`")
+    );
+    assert_eq!(
+        after(|c| c.words.vectors = Some("cc.{lang}.bin".into())),
+        says("words.vectors", "cc.{lang}.bin", "lang", "`{language}`")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_is_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let broken = after(|c| c.data.root = path.into());
+    assert_eq!(broken, ["`data.root` cannot be written down: the path caf\u{fffd} is not valid Unicode"]);
+}
+
+// [words]
+rule!(
+    segmenter_tokenizer_needs_a_file,
+    |c| c.words.segmenter = SegmenterKind::Tokenizer,
+    "`words.tokenizer` is not set; `words.segmenter = \"tokenizer\"` needs a `tokenizer.json`"
+);
+rule!(
+    a_tokenizer_is_used,
+    |c| c.words.tokenizer = Some("t.json".into()),
+    "`words.tokenizer` is set but not used; set `words.segmenter = \"tokenizer\"` too, or leave it out"
+);
+rule!(
+    vectors_are_unpacked,
+    |c| c.words.vectors = Some("cc.{language}.300.gz".into()),
+    "`words.vectors` is `cc.{language}.300.gz`; vectors are read unpacked, as `.bin` or `.vec` files"
+);
+rule!(
+    ngrams_go_from_short_to_long,
+    |c| c.words.fasttext.max_ngram = 2,
+    "`words.fasttext.max_ngram` is 2; it must not be less than `words.fasttext.min_ngram`, 3"
+);
+rule!(
+    buckets_fit_32_bits,
+    |c| c.words.fasttext.buckets = 1 << 31,
+    "`words.fasttext.buckets` is 2147483648; it must be at most 2147483647"
+);
+
+rule!(
+    subsampling_keeps_some_words,
+    |c| c.words.fasttext.subsample = 0.0,
+    "`words.fasttext.subsample` is 0; it must be greater than 0 and at most 1"
+);
+rule!(
+    subsampling_is_a_share,
+    |c| c.words.fasttext.subsample = 1.5,
+    "`words.fasttext.subsample` is 1.5; it must be greater than 0 and at most 1"
+);
+
+#[test]
+fn ngrams_may_be_left_out() {
+    assert_eq!(after(|c| (c.words.fasttext.min_ngram, c.words.fasttext.max_ngram) = (0, 0)), [""; 0]);
+}
+
+/// A source of German that is translated into `reader`.
+fn translated(raw: &mut RawConfig, reader: &str) {
+    raw.data.captions.push(CaptionSource {
+        languages: vec!["de".into()],
+        files: vec!["translated/{split}.de".into()],
+        read_as: Some(reader.into()),
+        ..CaptionSource::default()
+    });
+}
+
+#[test]
+fn translated_texts_stand_for_a_language_that_is_not_trained() {
+    let alone = |c: &mut RawConfig| c.data.languages = vec!["en".into()];
+    let broken = after(|c| {
+        alone(c);
+        translated(c, "en");
+    });
+    assert_eq!(broken, [""; 0]);
+    let told = "`data.captions.1.languages` names `de`, which `data.languages` trains; \
+                take it out there, or leave `read_as` out";
+    assert_eq!(after(|c| translated(c, "en")), [told]);
+    let told = "`data.captions.1.read_as` is `fr`, which `data.languages` does not have";
+    let broken = after(|c| {
+        alone(c);
+        translated(c, "fr");
+    });
+    assert_eq!(broken, [told]);
+}
+
+#[test]
+fn translated_texts_do_not_train_their_language() {
+    let broken = after(|c| {
+        c.data.captions[0].languages = vec!["en".into()];
+        translated(c, "en");
+    });
+    assert!(
+        broken.contains(&"`data.languages` names `de`, which no entry of `data.captions` has".into()),
+        "{broken:?}"
+    );
+}
+
+rule!(
+    translating_needs_dictionaries,
+    |c| c.words.translate_below = 5,
+    "`data.dictionary` is not set; `words.translate_below` needs a dictionary for each language"
+);
+rule!(
+    a_dictionary_is_not_given_in_vain,
+    |c| c.data.dictionary = Some("{language}-en.dict".into()),
+    "`data.dictionary` is set but not used; set `words.translate_below` too, or leave it out"
+);
+rule!(
+    rare_words_are_translated_into_a_language_of_the_model,
+    |c| {
+        (c.words.translate_below, c.words.translate_into) = (5, "fr".into());
+        c.data.dictionary = Some("{language}-fr.dict".into());
+    },
+    "`words.translate_into` is `fr`, which `data.languages` does not have"
+);
+rule!(
+    dictionaries_of_several_languages_have_their_own_files,
+    |c| {
+        c.data.languages.push("fr".into());
+        c.data.captions[0].languages.push("fr".into());
+        c.data.captions[0].files[0] = "{split}.{language}".into();
+        c.words.translate_below = 5;
+        c.data.dictionary = Some("to-en.dict".into());
+    },
+    "`data.dictionary` has `to-en.dict` for several languages; put `{language}` where their paths differ"
+);

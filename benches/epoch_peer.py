@@ -7,8 +7,9 @@ German, 1 French and 1 Czech caption each; 5,000 own words a language of width 5
 GRU 512, layer into 512; features into 2,048, batch normalisation, ReLU, dropout, into 512; bidirectional triplet with the ten hardest
 negatives per language. Weights are random, and rare words latent tokens in turn: only the time counts.
 The GRU is a loop over time steps, one product for all inputs and one a step over the sentences that are left: nn.GRU on packed sequences takes
-twice as long on a CPU, nearly all of the difference for filling the gradients of its slices with zeros; --packed takes it all the same. Adam is dense and fused, which is the faster one for tables of this size. Making the batch is the
-loader's work and not timed. Prints one JSON line; on AMD processors MKL takes AVX2, see benches/RESULTS.md for AVX-512.
+twice as long on a CPU, nearly all of the difference for filling the gradients of its slices with zeros; --packed takes it all the same. Adam
+is dense and fused, which is the faster one for tables of this size. Making the batch is the loader's work and not timed. Prints one JSON line;
+on AMD processors MKL takes AVX2, see benches/RESULTS.md for AVX-512.
 """
 import argparse
 import collections

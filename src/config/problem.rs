@@ -59,6 +59,16 @@ pub enum Fault {
     NoLanguageInPath { file: String },
     #[error("has `{file}` for every split; put `{{split}}` where their paths differ")]
     NoSplitInPath { file: String },
+    #[error(
+        "has `{file}` for every split; put `{{split}}` where their paths differ, or name its one split in `splits`"
+    )]
+    NoSplitOfLines { file: String },
+    #[error("names `{split}` twice")]
+    SplitTwice { split: &'static str },
+    #[error(
+        "has only `train`, but texts with `read_as` are asked with, in `val` and `test`; name one of these too"
+    )]
+    OnlyTrainingAsked,
     #[error("has `{{split}}` in some files; put it into all or none")]
     SplitInSome,
     #[error("has no `{{split}}`, but line n of a `lines` file is picture n of its split")]

@@ -23,7 +23,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::config::{CaptionSource, DataConfig, Source};
+use crate::config::{CaptionSource, CaptionSplit, DataConfig, Source};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
@@ -59,6 +59,16 @@ pub enum SplitName {
 impl SplitName {
     /// The splits that have captions.
     pub const CAPTIONED: [SplitName; 3] = [SplitName::Train, SplitName::Val, SplitName::Test];
+}
+
+impl From<CaptionSplit> for SplitName {
+    fn from(split: CaptionSplit) -> SplitName {
+        match split {
+            CaptionSplit::Train => SplitName::Train,
+            CaptionSplit::Val => SplitName::Val,
+            CaptionSplit::Test => SplitName::Test,
+        }
+    }
 }
 
 impl fmt::Display for SplitName {

@@ -161,19 +161,16 @@ impl Pictures {
         &self.galleries[(split as usize).min(self.galleries.len() - 1)]
     }
 
-    /// The split and row of a picture; with no split given, all are searched.
-    pub(super) fn find(&self, split: Option<SplitName>, name: &str) -> Result<Option<(SplitName, u32)>> {
-        if let Some(split) = split {
-            return Ok(self.of(split).find(name).map(|row| (split, row)));
-        }
+    /// The row of a picture, and its split among those given.
+    pub(super) fn find(&self, splits: &[SplitName], name: &str) -> Result<Option<(SplitName, u32)>> {
         let mut found = None;
-        for split in SplitName::CAPTIONED {
+        for &split in splits {
             let Some(row) = self.of(split).find(name) else { continue };
             if let Some((first, _)) = found {
                 return Err(Error::data(format!(
                     "picture `{name}` is in the splits `{first}` and `{split}`"
                 ))
-                .hint("take it out of one of them, or use one caption file per `{split}`"));
+                .hint("take it out of one of them, use one caption file per `{split}`, or name one split in `splits`"));
             }
             found = Some((split, row));
         }

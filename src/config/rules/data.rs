@@ -85,14 +85,22 @@ fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
     let by_language = |file: &String| file.contains("{language}");
     let nameless = source.languages.is_empty() && (!says_language || source.files.iter().any(by_language));
     rules.need(!nameless, &named, Fault::SourceWithoutLanguages);
+    let splits = format!("{key}.splits");
+    let asks = source.read_as.is_none() || source.splits.iter().any(|&split| split != CaptionSplit::Train);
+    rules.need(!source.splits.is_empty(), &splits, Fault::Empty);
+    rules.need(source.splits.is_empty() || asks, &splits, Fault::OnlyTrainingAsked);
+    for (index, split) in source.splits.iter().enumerate() {
+        let fault = Fault::SplitTwice { split: split.name() };
+        rules.need(!source.splits[..index].contains(split), &splits, fault);
+    }
     for file in &source.files {
         placeholders(&files, file, &["split", "language"], rules);
         let apart = says_language || source.languages.len() < 2 || by_language(file);
         rules.need(apart, &files, Fault::NoLanguageInPath { file: file.clone() });
         match (source.format, file.contains("{split}")) {
             // Line n speaks of picture n of *the split*: one file would put test captions into training.
-            (CaptionFormat::Lines, false) => {
-                rules.need(false, &files, Fault::NoSplitInPath { file: file.clone() })
+            (CaptionFormat::Lines, false) if source.splits.len() > 1 => {
+                rules.need(false, &files, Fault::NoSplitOfLines { file: file.clone() })
             }
             (CaptionFormat::Karpathy, true) => {
                 rules.need(false, &files, Fault::SplitOfKarpathy { file: file.clone() })

@@ -48,7 +48,7 @@ impl Default for DataConfig {
 }
 
 /// One source of captions.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionSource {
     pub format: CaptionFormat,
@@ -57,11 +57,48 @@ pub struct CaptionSource {
     pub languages: Vec<String>,
     /// Files; line n of a `lines` file speaks of picture n of the split.
     pub files: Vec<String>,
+    /// The splits that the captions are used in; those of other splits are passed over, so that `["train"]` keeps machine
+    /// translations out of the evaluation. A file of one split needs no `{split}` in its path.
+    pub splits: Vec<CaptionSplit>,
     /// Who wrote the captions; only human captions of a language make it count for HA.
     pub source: Source,
     /// The language of the model that these texts are translations into. The source then only asks: the texts of `val` and `test` count as
     /// captions of `languages`, which the model does not know, and are read as this one (translate to English).
     pub read_as: Option<String>,
+}
+
+impl Default for CaptionSource {
+    fn default() -> Self {
+        CaptionSource {
+            format: CaptionFormat::Lines,
+            languages: Vec::new(),
+            files: Vec::new(),
+            splits: CaptionSplit::ALL.to_vec(),
+            source: Source::Human,
+            read_as: None,
+        }
+    }
+}
+
+/// A split that has captions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionSplit {
+    Train,
+    Val,
+    Test,
+}
+
+impl CaptionSplit {
+    pub const ALL: [CaptionSplit; 3] = [CaptionSplit::Train, CaptionSplit::Val, CaptionSplit::Test];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            CaptionSplit::Train => "train",
+            CaptionSplit::Val => "val",
+            CaptionSplit::Test => "test",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

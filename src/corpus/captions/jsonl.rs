@@ -5,7 +5,7 @@ use std::io::BufRead;
 use serde::Deserialize;
 
 use super::super::{Caption, Harvest};
-use super::{CaptionFile, Missing, Name, json_fault, open, trimmed};
+use super::{CaptionFile, Missing, Name, Place, json_fault, open, trimmed};
 use crate::config::Source;
 use crate::corpus::pictures::Pictures;
 use crate::{Error, Result};
@@ -43,12 +43,13 @@ pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harves
         let name = line.image.to_string();
         let text = trimmed(&line.text)
             .ok_or_else(|| fault(format!("picture `{name}` has an empty caption")).hint("remove the line"))?;
-        match pictures.find(file.split, &name).map_err(|e| e.at(file.path).line(number))? {
-            Some((split, image)) => {
+        match file.place(file.split, &name, pictures).map_err(|e| e.at(file.path).line(number))? {
+            Place::Row(split, image) => {
                 let source = line.source.unwrap_or(file.source.source);
                 harvest.add(split, language, Caption { image, text, source });
             }
-            None => missing.add(name, 1),
+            Place::Unused => {}
+            Place::Nowhere => missing.add(name, 1),
         }
     }
     missing.check(file.path)

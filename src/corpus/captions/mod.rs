@@ -30,13 +30,15 @@ pub(super) fn read(
     if source.files.is_empty() {
         return Err(Error::config(format!("`data.captions[{n}].files` is empty")));
     }
+    // Translations only ask: there need be none of training captions.
+    let asks = |split: &SplitName| source.read_as.is_none() || *split != SplitName::Train;
+    let used: Vec<SplitName> = source.splits.iter().map(|&s| s.into()).filter(asks).collect();
     for template in &source.files {
         check_template(n, source, template, pictures)?;
-        let splits: Vec<Option<SplitName>> = match paths::has_split(template) {
-            // Translations only ask: there need be none of training captions.
-            true if source.read_as.is_some() => vec![Some(SplitName::Val), Some(SplitName::Test)],
-            true => SplitName::CAPTIONED.map(Some).to_vec(),
-            false => vec![None],
+        let splits: Vec<Option<SplitName>> = match (paths::has_split(template), &source.splits[..]) {
+            (true, _) => used.iter().copied().map(Some).collect(),
+            (false, &[only]) if by_order(source.format, pictures) => vec![Some(only.into())],
+            (false, _) => vec![None],
         };
         // A file without `{language}` is read once: its language is the only one of the source, or inside.
         let inside = source.format == CaptionFormat::Jsonl && !paths::has_language(template);
@@ -47,7 +49,7 @@ pub(super) fn read(
         for &split in &splits {
             for &language in &languages {
                 let path = paths.resolve(template, split, language.map(String::as_str))?;
-                let mut file = CaptionFile { path: &path, split, source, language: None };
+                let mut file = CaptionFile { path: &path, split, used: &used, source, language: None };
                 if let Some(code) = language {
                     // A source may name more languages than are trained on.
                     let Some(language) = harvest.language(source, code) else { continue };
@@ -60,26 +62,40 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Whether the captions of a file belong to pictures of one split, by their order in it: then nothing in the file tells the
+/// split.
+fn by_order(format: CaptionFormat, pictures: &Pictures) -> bool {
+    match format {
+        CaptionFormat::Lines => true,
+        CaptionFormat::Coco | CaptionFormat::Jsonl => !pictures.has_ids || pictures.shared(),
+        CaptionFormat::Karpathy => false,
+    }
+}
+
 /// Whether the placeholders of a path and the rest of the source fit each other.
 fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &Pictures) -> Result<()> {
     let fault = |what: &str, hint: &str| {
         Err(Error::config(format!("`data.captions[{n}]`, `{template}`: {what}")).hint(hint))
     };
-    let by_split = paths::has_split(template);
+    let in_path = paths::has_split(template);
+    let by_split = in_path || source.splits.len() == 1;
     match source.format {
         CaptionFormat::Lines if !by_split => {
-            return fault("a file of lines does not say of which split it is", "put `{split}` into the path");
+            return fault(
+                "a file of lines does not say of which split it is",
+                "put `{split}` into the path, or name its one split in `splits`",
+            );
         }
         CaptionFormat::Lines if pictures.shared() => {
             return fault("line n is picture n of its split", "put `{split}` into `data.features`");
         }
-        CaptionFormat::Karpathy if by_split => {
+        CaptionFormat::Karpathy if in_path => {
             return fault("a Karpathy file holds all splits", "leave `{split}` out");
         }
         CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && pictures.shared() => {
             return fault(
                 "neither captions nor features say what is in which split",
-                "put `{split}` into a path",
+                "put `{split}` into a path, or name the one split of the file in `splits`",
             );
         }
         CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && !pictures.has_ids => {
@@ -108,6 +124,8 @@ fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &P
 struct CaptionFile<'a> {
     path: &'a Path,
     split: Option<SplitName>,
+    /// The splits that the source is used in.
+    used: &'a [SplitName],
     language: Option<usize>,
     source: &'a CaptionSource,
 }
@@ -126,6 +144,21 @@ impl CaptionFile<'_> {
 
     fn language(&self) -> usize {
         self.language.expect("only a jsonl file is without a language, see `check_template`")
+    }
+
+    /// Where a picture is by its name; with no split given, those of the source are searched.
+    fn place(&self, split: Option<SplitName>, name: &str, pictures: &Pictures) -> Result<Place> {
+        let found = match split {
+            Some(split) => pictures.find(&[split], name)?,
+            None => pictures.find(self.used, name)?,
+        };
+        let others = || SplitName::CAPTIONED.iter().any(|&s| pictures.of(s).find(name).is_some());
+        Ok(match found {
+            Some((split, row)) if self.used.contains(&split) => Place::Row(split, row),
+            Some(_) => Place::Unused,
+            None if split.is_none() && others() => Place::Unused,
+            None => Place::Nowhere,
+        })
     }
 
     fn read_lines(&self, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
@@ -151,13 +184,18 @@ impl CaptionFile<'_> {
         for picture in described {
             let name = kind.and_then(|k| picture.names[k].as_deref());
             let place = match (name, picture.split) {
-                (Some(name), split) => pictures.find(split, name).map_err(|e| e.at(self.path))?,
-                (None, Some(split)) if !pictures.has_ids => Some((split, picture.order)),
-                _ => None,
+                (Some(name), split) => self.place(split, name, pictures).map_err(|e| e.at(self.path))?,
+                (None, Some(split)) if !self.used.contains(&split) => Place::Unused,
+                (None, Some(split)) if !pictures.has_ids => Place::Row(split, picture.order),
+                _ => Place::Nowhere,
             };
-            let Some((split, row)) = place else {
-                missing.add(picture.label(), picture.texts.len());
-                continue;
+            let (split, row) = match place {
+                Place::Row(split, row) => (split, row),
+                Place::Unused => continue,
+                Place::Nowhere => {
+                    missing.add(picture.label(), picture.texts.len());
+                    continue;
+                }
             };
             for text in &picture.texts {
                 let text = trimmed(text).ok_or_else(|| {
@@ -176,10 +214,11 @@ impl CaptionFile<'_> {
     fn kind_of_name(&self, described: &[Described], pictures: &Pictures) -> Result<Option<usize>> {
         for kind in 0..NAMES {
             for picture in described {
-                if let Some(name) = &picture.names[kind]
-                    && pictures.find(picture.split, name).map_err(|e| e.at(self.path))?.is_some()
-                {
-                    return Ok(Some(kind));
+                if let Some(name) = &picture.names[kind] {
+                    let place = self.place(picture.split, name, pictures).map_err(|e| e.at(self.path))?;
+                    if !matches!(place, Place::Nowhere) {
+                        return Ok(Some(kind));
+                    }
                 }
             }
         }
@@ -187,7 +226,7 @@ impl CaptionFile<'_> {
     }
 
     fn check_order(&self, described: &[Described], pictures: &Pictures) -> Result<()> {
-        for split in SplitName::CAPTIONED {
+        for &split in self.used {
             let rows = pictures.of(split).features.rows();
             let mut own = described.iter().filter(|d| d.split == Some(split));
             if let Some(beyond) = own.clone().find(|d| d.order as usize >= rows) {
@@ -210,6 +249,14 @@ impl CaptionFile<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the picture of a caption is.
+enum Place {
+    Row(SplitName, u32),
+    /// In a split that the source is not used in.
+    Unused,
+    Nowhere,
 }
 
 /// Kinds of names a picture may have in a file.

@@ -3,13 +3,14 @@
 mod checks;
 mod formats;
 mod matching;
+mod splits;
 mod translated;
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::{CaptionFormat, CaptionSource};
+use crate::config::{CaptionFormat, CaptionSource, CaptionSplit};
 
 /// A folder with features of 3 train, 2 val and 2 test pictures, and what the tests add.
 struct Folder {

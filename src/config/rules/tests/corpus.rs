@@ -51,8 +51,39 @@ rule!(
 rule!(
     one_file_of_lines_does_not_hold_several_splits,
     |c| c.data.captions[0].files = vec!["all.{language}".into()],
-    "`data.captions.0.files` has `all.{language}` for every split; put `{split}` where their paths differ"
+    "`data.captions.0.files` has `all.{language}` for every split; put `{split}` where their paths differ, or name its one \
+     split in `splits`"
 );
+rule!(
+    a_caption_source_has_splits,
+    |c| c.data.captions[0].splits.clear(),
+    "`data.captions.0.splits` is empty; give it a value"
+);
+rule!(
+    a_caption_source_names_no_split_twice,
+    |c| c.data.captions[0].splits = vec![CaptionSplit::Val, CaptionSplit::Test, CaptionSplit::Val],
+    "`data.captions.0.splits` names `val` twice"
+);
+rule!(
+    translations_to_ask_with_are_not_for_training_alone,
+    |c| {
+        c.data.captions[0].languages = vec!["en".into()];
+        c.data.languages = vec!["en".into()];
+        translated(c, "en");
+        c.data.captions[1].splits = vec![CaptionSplit::Train];
+    },
+    "`data.captions.1.splits` has only `train`, but texts with `read_as` are asked with, in `val` and `test`; name one of \
+     these too"
+);
+
+#[test]
+fn a_file_of_lines_may_be_of_one_split() {
+    let broken = after(|c| {
+        c.data.captions[0].files = vec!["all.{language}".into()];
+        c.data.captions[0].splits = vec![CaptionSplit::Train];
+    });
+    assert_eq!(broken, [""; 0]);
+}
 rule!(there_are_features, |c| c.data.features.clear(), "`data.features` is empty; name at least one file");
 rule!(
     features_of_lines_differ_by_split,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{MclmConfig, TrainConfig};
+use crate::config::{Epoch, MclmConfig, TrainConfig};
 use crate::corpus::Features;
 use crate::device::Matrix;
 use crate::embedding::lexicon::Collector;
@@ -33,6 +33,11 @@ impl CaptionIndex {
         CaptionIndex { starts }
     }
 
+    /// So many captions, spread evenly over the pictures.
+    pub fn even(captions: usize, images: usize) -> Self {
+        CaptionIndex { starts: (0..=images).map(|p| (captions * p / images.max(1)) as u32).collect() }
+    }
+
     pub fn len(&self) -> usize {
         self.starts.last().map_or(0, |&n| n as usize)
     }
@@ -47,6 +52,8 @@ pub struct Sampler {
     seed: u64,
     images: usize,
     per_batch: usize,
+    /// Pictures shown in an epoch.
+    per_epoch: usize,
     /// Captions per picture, by language.
     captions: Vec<usize>,
     /// Chance that a picture brings captions of a language into the batch.
@@ -75,27 +82,36 @@ impl Sampler {
     /// `index` and `languages` are in the same order.
     pub fn new(seed: u64, config: &TrainConfig, languages: &[String], index: Vec<CaptionIndex>) -> Self {
         let images = index.first().map_or(0, |i| i.starts.len() - 1);
-        let most = index.iter().map(CaptionIndex::len).max().unwrap_or(0).max(1) as f32;
+        let most = index.iter().map(CaptionIndex::len).max().unwrap_or(0).max(1);
+        let per_epoch = match config.epoch {
+            Epoch::Pictures => images,
+            Epoch::Captions => most,
+        };
         let keep = index
             .iter()
             .map(|i| match config.language_temperature {
                 0.0 => 1.0,
-                t => (i.len() as f32 / most).powf(1.0 / t),
+                t => (i.len() as f32 / most as f32).powf(1.0 / t),
             })
             .collect();
         let captions = languages.iter().map(|l| config.captions.get(l).copied().unwrap_or(1)).collect();
-        Sampler { seed, images, per_batch: config.images.min(images), captions, keep, index }
+        Sampler { seed, images, per_batch: config.images.min(images), per_epoch, captions, keep, index }
     }
 
-    /// Batches per pass over the pictures; a last, smaller one is left out.
+    /// Batches per epoch; a last, smaller one is left out.
     pub fn steps_per_epoch(&self) -> usize {
+        (self.per_epoch / self.per_batch.max(1)).max(1)
+    }
+
+    /// Batches per pass over the pictures.
+    fn steps_per_pass(&self) -> usize {
         (self.images / self.per_batch.max(1)).max(1)
     }
 
     /// The batch of a step, counted from 0.
     pub fn draw(&self, step: usize) -> Draw {
-        let (epoch, place) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        let order = permutation(self.images, derive(self.seed, "epoch", epoch as u64));
+        let (pass, place) = (step / self.steps_per_pass(), step % self.steps_per_pass());
+        let order = permutation(self.images, derive(self.seed, "epoch", pass as u64));
         let images = order[place * self.per_batch..][..self.per_batch].to_vec();
         let mut rng = ChaCha8Rng::seed_from_u64(derive(self.seed, "captions", step as u64));
         let mut captions = vec![Vec::new(); self.index.len()];
@@ -136,7 +152,9 @@ pub struct Batch {
     pub image_of: Vec<u32>,
     /// By language: its unmasked sentences.
     pub groups: Vec<Range<usize>>,
-    /// How much later than itself a sentence's version with words left out comes, if there is one.
+    /// By unmasked sentence: the words that masking leaves, if MCLM averages them.
+    pub thinned: Option<Sequences>,
+    /// How much later than itself a sentence's version with words left out comes, if the encoder reads one.
     pub deleted: Option<usize>,
     /// The same for the version with `[MASK]` in place of words.
     pub replaced: Option<usize>,
@@ -154,12 +172,11 @@ impl Batch {
         Sequences { rows, starts }
     }
 
-    /// The given sentences, then their masked versions, which come `shift` later.
-    pub fn with_masked(&self, some: &[u32], shift: usize) -> Sequences {
+    /// The given sentences, then their masked versions: sentences of `masked`, `shift` later than themselves.
+    pub fn with_masked(&self, some: &[u32], masked: &Sequences, shift: usize) -> Sequences {
         let mut both = Sequences::new();
-        for later in [0, shift] {
-            some.iter().for_each(|&s| both.push(self.sentences.get(s as usize + later).iter().copied()));
-        }
+        some.iter().for_each(|&s| both.push(self.sentences.get(s as usize).iter().copied()));
+        some.iter().for_each(|&s| both.push(masked.get(s as usize + shift).iter().copied()));
         both
     }
 
@@ -265,36 +282,34 @@ impl Assembler {
             }
         }
         let count = sentences.len();
-        let masked = self.mclm.average > 0.0 || self.mclm.lstm > 0.0;
         let hidden = |s: usize, seed: u64| derive(seed, "mask", s as u64);
         let slots = sentences.iter().map(|(l, s)| (*l, &s[..]));
         let (tokens, mut sequences) = self.collector.collect(slots, self.mclm.lstm > 0.0);
-        let (mut deleted, mut replaced) = (None, None);
-        if masked {
-            let whole = sequences.clone();
-            let mut version = |replacement: Option<u32>| {
-                let shift = sequences.len();
-                for s in 0..count {
-                    let rows = whole.get(s);
-                    let seed = hidden(s, seed);
-                    let lost: Vec<bool> = (0..rows.len()).map(|t| !keeps(seed, t, self.mclm.mask)).collect();
-                    // A sentence is never masked away as a whole.
-                    let all = lost.iter().all(|&l| l);
-                    let version = rows.iter().zip(&lost).enumerate().filter_map(|(t, (&row, &lost))| {
-                        if lost && !(all && t == 0) { replacement } else { Some(row) }
-                    });
-                    sequences.push(version);
-                }
-                Some(shift)
-            };
-            if self.mclm.average > 0.0 {
-                deleted = version(None);
+        let whole = sequences.clone();
+        let version = |replacement: Option<u32>| {
+            let mut version = Sequences::new();
+            for s in 0..count {
+                let rows = whole.get(s);
+                let seed = hidden(s, seed);
+                let lost: Vec<bool> = (0..rows.len()).map(|t| !keeps(seed, t, self.mclm.mask)).collect();
+                // A sentence is never masked away as a whole.
+                let all = lost.iter().all(|&l| l);
+                version.push(rows.iter().zip(&lost).enumerate().filter_map(|(t, (&row, &lost))| {
+                    if lost && !(all && t == 0) { replacement } else { Some(row) }
+                }));
             }
-            if self.mclm.lstm > 0.0 {
-                replaced = version(Some(tokens.mask_row()));
-            }
-        }
-        Batch { images, tokens, sentences: Arc::new(sequences), image_of, groups, deleted, replaced }
+            version
+        };
+        let mut read = |version: &Sequences| {
+            let shift = sequences.len();
+            (0..count).for_each(|s| sequences.push(version.get(s).iter().copied()));
+            shift
+        };
+        let thinned = (self.mclm.average > 0.0).then(|| version(None));
+        let deleted = thinned.as_ref().filter(|_| self.mclm.reads_thinned()).map(&mut read);
+        let replaced = (self.mclm.lstm > 0.0).then(|| read(&version(Some(tokens.mask_row()))));
+        let sentences = Arc::new(sequences);
+        Batch { images, tokens, sentences, image_of, groups, thinned, deleted, replaced }
     }
 }
 
@@ -345,6 +360,25 @@ mod tests {
         first.dedup();
         assert_eq!(first.len(), 8);
         assert_eq!(s.draw(5), sampler(0.0).draw(5), "any step can be sought");
+    }
+
+    #[test]
+    fn an_epoch_of_captions_has_as_many_batches_as_the_largest_language_fills() {
+        let config = TrainConfig { images: 4, epoch: Epoch::Captions, ..Default::default() };
+        let index = vec![CaptionIndex::even(33, 11), CaptionIndex::even(11, 11)];
+        let s = Sampler::new(7, &config, &["a".into(), "b".into()], index.clone());
+        // 33 captions, 4 a batch, one a picture; a pass over the 11 pictures has two batches.
+        assert_eq!(s.steps_per_epoch(), 8);
+        let pictures = Sampler::new(
+            7,
+            &TrainConfig { images: 4, ..Default::default() },
+            &["a".into(), "b".into()],
+            index,
+        );
+        assert_eq!(pictures.steps_per_epoch(), 2);
+        for step in 0..8 {
+            assert_eq!(s.draw(step), pictures.draw(step), "the batches are those of so many passes");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub mod objective;
 pub mod prepare;
 pub mod pretrain;
 pub mod train;
+pub mod work;
 
 // What a model is worth, and what users see.
 pub mod cli;

@@ -8,9 +8,9 @@ use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
 use crate::sweep::cluster::{self, Tasks};
-use crate::sweep::estimate;
+use crate::sweep::estimate::{self, Estimate};
 use crate::sweep::local::{self, Event, Local};
-use crate::sweep::{Plan, Row, Status, SweepFolder};
+use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -222,28 +222,45 @@ fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> 
     let all: Vec<usize> = (0..plan.trials.len()).collect();
     let estimates = estimate::of(plan, &all, folder, &mut notes)?;
     notes.iter().for_each(|note| terminal.warn(note));
-    let mut text = format!("index  {:8}  status   parameters     at test  memory      time  trial\n", "id");
+    let mut text =
+        format!("index  {:8}  status   parameters     at test  memory  updates      time  trial\n", "id");
     let dash = || "–".to_string();
-    let (mut left, mut unknown) = (0.0, 0);
+    let (mut left, mut unknown, mut guessed) = (0.0, 0, 0);
+    let threads = rayon::current_num_threads() / jobs(args).max(1);
+    let guess = |trial: &Trial, estimate: &Estimate| {
+        estimate.products.map(|n| estimate::seconds(n, trial.config.train().precision, threads))
+    };
     for (n, (trial, estimate)) in plan.trials.iter().zip(&estimates).enumerate() {
         let state = folder.trial(&trial.id).state(trial)?;
         let (train, test) =
             estimate.parameters.map_or((dash(), dash()), |(a, b)| (a.to_string(), b.to_string()));
         let memory = estimate.memory.map_or(dash(), |bytes| format!("{:.1} GB", bytes as f64 / 1e9));
-        let took = estimate.seconds.map_or(dash(), |s| time(Duration::from_secs_f64(s)));
+        let updates = estimate.updates.map_or(dash(), |n| n.to_string());
+        let (sign, seconds) = match estimate.seconds {
+            None => ("~", guess(trial, estimate)),
+            known => ("", known),
+        };
+        let took = seconds.map_or(dash(), |s| format!("{sign}{}", time(Duration::from_secs_f64(s))));
         if state.status != Status::Done {
-            left += estimate.seconds.unwrap_or(0.0);
-            unknown += usize::from(estimate.seconds.is_none());
+            left += seconds.unwrap_or(0.0);
+            unknown += usize::from(seconds.is_none());
+            guessed += usize::from(estimate.seconds.is_none() && seconds.is_some());
         }
         let (status, title) = (state.status.to_string(), trial.title());
         text += &format!(
-            "{n:5}  {:8}  {status:7}  {train:>10}  {test:>10}  {memory:>6}  {took:>8}  {title}\n",
+            "{n:5}  {:8}  {status:7}  {train:>10}  {test:>10}  {memory:>6}  {updates:>7}  {took:>8}  {title}\n",
             trial.id
         );
     }
     stdout::print(&text)?;
     let jobs = jobs(args);
     let all = time(Duration::from_secs_f64(left / jobs as f64));
+    if guessed > 0 {
+        terminal.say(
+            "times with ~ are guessed from the products of training and this processor's rate, without FastText and evaluation; \
+             a trial that is done replaces them",
+        );
+    }
     terminal.say(&match unknown {
         0 => format!("{all} left, {jobs} at a time"),
         _ => format!("how long {unknown} of them take is not known: no trial like them is done"),

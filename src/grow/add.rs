@@ -9,7 +9,7 @@ use super::addition::{
 };
 use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
-use super::{Growing, LEAST, Material, Translated, Work, base_languages};
+use super::{Growing, LEAST, Material, Translated, base_languages};
 use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{AddedConfig, Config, Kind, RawConfig};
 use crate::corpus::leak::refuse_test_leak;
@@ -24,6 +24,7 @@ use crate::run::start::{Place, every_language};
 use crate::train::smalr::Smalr;
 use crate::train::{Event, Trainer};
 use crate::words::Segmenter;
+use crate::work::{Spoken, Work};
 use crate::{Error, Result};
 
 /// Everything read and checked; nothing computed yet.
@@ -268,12 +269,24 @@ fn count_base(growth: &mut Growth, run: &Run, base: &RunFolder, corpus: &Corpus)
     }
     let which = if base.has(Which::Latest) { Which::Latest } else { Which::Best };
     let state = base.read_state(which)?;
-    let languages: Vec<usize> = (0..corpus.languages.len()).collect();
-    let work = Work::of_training(&run.config, run.info.features, corpus, &languages, state.step);
+    let work = work_of_training(&run.config, run.info.features, corpus, state.step);
     growth.base_products = work.products;
     growth.base_sentences_shown = work.sentences;
     growth.base_seconds = state.seconds;
     Ok(())
+}
+
+/// What so many steps over all languages take; words are counted as what white space separates.
+fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: usize) -> Work {
+    let languages = corpus.languages.iter().zip(&corpus.train.captions);
+    let languages: Vec<Spoken> = languages
+        .map(|(language, captions)| Spoken {
+            language,
+            captions: captions.len(),
+            tokens: captions.iter().map(|c| c.text.split_whitespace().count()).sum(),
+        })
+        .collect();
+    Work::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
 }
 
 /// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.
@@ -286,7 +299,6 @@ fn unfreeze(
 ) -> Result<()> {
     let Run { config, encoder, mut model, .. } = Run::open(&folder.path, &[])?;
     let corpus = Corpus::load(config.data(), config.base())?;
-    let languages = encoder.lexicon.languages.len();
     let train = every_language(&encoder, &corpus.train);
     let validation = every_language(&encoder, &corpus.val);
     model.text.frozen = false;
@@ -307,8 +319,7 @@ fn unfreeze(
             |all: &Results| [0, 1].map(|i| all[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));
         (change.before, change.after) = (of(old), of(&now));
     }
-    let every: Vec<usize> = (0..languages).collect();
-    let work = Work::of_training(&config, run.info.features, &corpus, &every, steps);
+    let work = work_of_training(&config, run.info.features, &corpus, steps);
     growth.products += work.products;
     growth.sentences_shown += work.sentences;
     growth.seconds.push(("unfrozen training".into(), seconds));

@@ -3,7 +3,6 @@
 
 use rayon::prelude::*;
 
-use super::Work;
 use crate::batch::{CaptionIndex, Captions, derive};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::Slot;
@@ -11,6 +10,7 @@ use crate::inference::{embed_features, embed_features_with_noise, embed_sentence
 use crate::ops::linear::unit_row;
 use crate::run::Run;
 use crate::words::{Segmenter, Vocabulary};
+use crate::work::Work;
 use crate::{Error, Result};
 
 /// Sentences of the new language in groups, one group for each picture, or for each line of a translation.

@@ -17,7 +17,6 @@ mod remove;
 mod shared;
 pub mod start;
 pub mod train;
-pub mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -41,6 +40,7 @@ use crate::pretrain::Progress;
 use crate::run::Run;
 use crate::text::{Adapter, TextEncoder};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
+use crate::work::Work;
 use crate::{Error, Result};
 
 pub use add::add_language;
@@ -48,7 +48,6 @@ pub use addition::Addition;
 pub use lesson::Lesson;
 pub use remove::remove_language;
 pub use shared::shared_hash;
-pub use work::Work;
 
 use align::{NewWords, align};
 use start::{KnownTokens, own_words};

@@ -3,7 +3,6 @@
 use dfdx::prelude::NoneTape;
 use rayon::prelude::*;
 
-use super::Work;
 use crate::Result;
 use crate::config::Precision;
 use crate::embedding::hybrid::OwnWords;
@@ -14,6 +13,7 @@ use crate::ops::rows::{Table, lookup};
 use crate::ops::tape::{data, matrix, vector};
 use crate::run::Run;
 use crate::words::Pca;
+use crate::work::Work;
 
 /// Known tokens that a new word is a mean of, weighted by a softmax of their cosines.
 const NEAREST: usize = 10;
@@ -34,7 +34,7 @@ impl KnownTokens {
         let (scorer, embedding) = (&run.encoder.scorer, &run.model.embedding);
         let width = run.config.embedding().width;
         let mut tokens =
-            KnownTokens { width, keys: scorer.keys.clone(), vectors: embedding.latents.data().to_vec() };
+            KnownTokens { width, keys: scorer.directions(width), vectors: embedding.latents.data().to_vec() };
         for &l in base {
             let count = run.encoder.lexicon.own(l);
             let Some(own) = embedding.own.get(l).filter(|_| count > 0) else { continue };

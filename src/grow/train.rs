@@ -449,7 +449,8 @@ mod tests {
             let (text, heads) = (&pupil.model.text, pupil.model.mclm.lstm.as_ref().expect("heads"));
             let gru = text.gru.as_ref().expect("a GRU");
             let output = text.output.as_ref().expect("a layer");
-            for frozen in [&output.weight, &gru.weight_hh, &gru.weight_ih, &heads.sentences.weight] {
+            let head = heads.sentences.as_ref().expect("a head");
+            for frozen in [&output.weight, &gru.weight_hh, &gru.weight_ih, &head.weight] {
                 let none = on_host(grads.get_or_alloc_mut(frozen).expect("memory")).iter().all(|&g| g == 0.0);
                 assert!(none, "a frozen layer was differentiated");
             }

@@ -4,18 +4,22 @@ mod towers;
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
 use super::folder::{Status, SweepFolder};
 use super::{Plan, Trial};
-use crate::checkpoint::empty_embedding;
-use crate::config::{Config, EmbeddingKind, Kind};
+use crate::batch::{CaptionIndex, Sampler};
+use crate::checkpoint::{Which, empty_embedding};
+use crate::config::{Config, EmbeddingKind, Kind, MaskedEncoder, Precision};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::characters::Spellings;
 use crate::embedding::{Lexicon, Slot};
 use crate::model::Model;
+use crate::ops::matmul::{Packed, View};
 use crate::words::{Segmenter, Vocabulary};
+use crate::work::{Spoken, Work};
 use crate::{Error, Result};
 
 /// What a trial needs; what cannot be known is left out.
@@ -28,6 +32,29 @@ pub struct Estimate {
     pub memory: Option<u64>,
     /// Wall time, where a trial that differs in its seed alone is done.
     pub seconds: Option<f64>,
+    /// Steps of the main training; of a trial that is done, or differs from one in its seed alone, what they were.
+    pub updates: Option<usize>,
+    /// Multiply–adds of training and pretraining.
+    pub products: Option<f64>,
+}
+
+/// The share of a large product's rate that whole trainings reach on a CPU (0.45 to 0.6 for LA, HEM and SMALR; benches/RESULTS.md, "What a trial
+/// takes").
+const SHARE: f64 = 0.5;
+
+/// Seconds for so many multiply–adds on so many threads, by the rate that a large product has on this machine now, which takes a moment
+/// to measure.
+pub fn seconds(products: f64, precision: Precision, threads: usize) -> f64 {
+    let (rows, inner, columns) = (512, 512, 1536);
+    let (a, b) = (vec![0.5; rows * inner], vec![0.5; inner * columns]);
+    let (packed, mut c) = (Packed::new(View::new(&b, inner, columns), precision), vec![0.0; rows * columns]);
+    let (clock, mut times) = (Instant::now(), 0);
+    while clock.elapsed() < Duration::from_millis(100) {
+        packed.multiply(View::new(&a, rows, inner), &mut c, columns, false);
+        times += 1;
+    }
+    let rate = (times * rows * inner * columns) as f64 / clock.elapsed().as_secs_f64();
+    products / (rate * SHARE * threads.max(1) as f64)
 }
 
 /// Of memory that can be counted: so many times as much is reserved, for what cannot.
@@ -101,6 +128,8 @@ pub fn of(
             parameters: known.parameters.or(guess.parameters),
             memory: known.memory.or(guess.memory),
             seconds: known.seconds,
+            updates: known.updates.or(guess.updates),
+            ..guess
         };
     }
     Ok(estimates)
@@ -118,6 +147,7 @@ fn known(plan: &Plan, folder: &SweepFolder, trial: &Trial) -> Result<Estimate> {
         let info = trial_folder.run().info()?;
         estimate.parameters = estimate.parameters.max(Some((info.parameters_train, info.parameters_test)));
         estimate.memory = estimate.memory.max(state.peak_memory);
+        estimate.updates = Some(trial_folder.run().read_state(Which::Latest)?.step);
         seconds.push(state.seconds);
     }
     if !seconds.is_empty() {
@@ -136,6 +166,9 @@ struct Counts {
     vocabularies: Vec<Vocabulary>,
     /// Mean tokens of a training caption, by language.
     tokens: Vec<f64>,
+    /// Training captions by language, and pictures.
+    captions: Vec<usize>,
+    pictures: usize,
     /// Width of the picture features, and the bytes of their files.
     features: usize,
     feature_bytes: u64,
@@ -157,7 +190,15 @@ impl Counts {
         }
         let features = &corpus.train.features;
         let feature_bytes = bytes(features);
-        Ok(Counts { vocabularies, tokens, features: features.width(), feature_bytes, caption_bytes })
+        Ok(Counts {
+            vocabularies,
+            tokens,
+            captions: corpus.train.captions.iter().map(Vec::len).collect(),
+            pictures: features.rows(),
+            features: features.width(),
+            feature_bytes,
+            caption_bytes,
+        })
     }
 
     fn estimate(&self, config: &Config) -> Estimate {
@@ -165,7 +206,46 @@ impl Counts {
         let parameters = model.parameter_counts();
         let mut stored = 0;
         model.visit_stored(&mut |_, x| stored += x.count() as u64);
-        Estimate { parameters: Some(parameters), memory: Some(self.memory(config, stored)), seconds: None }
+        let per_epoch = self.steps_per_epoch(config);
+        let updates = config.train().epochs * per_epoch;
+        Estimate {
+            parameters: Some(parameters),
+            memory: Some(self.memory(config, stored)),
+            seconds: None,
+            updates: Some(updates),
+            products: Some(self.products(config, updates, per_epoch)),
+        }
+    }
+
+    fn steps_per_epoch(&self, config: &Config) -> usize {
+        let index = self.captions.iter().map(|&n| CaptionIndex::even(n, self.pictures)).collect();
+        Sampler::new(0, config.train(), &config.data().languages, index).steps_per_epoch()
+    }
+
+    /// Multiply–adds of training and, for the words of its batches, of alignment and pretraining.
+    fn products(&self, config: &Config, updates: usize, per_epoch: usize) -> f64 {
+        let (e, languages) = (config.embedding(), &config.data().languages);
+        let counts = self.captions.iter().zip(&self.tokens);
+        let spoken = counts.zip(languages).map(|((&captions, tokens), language)| Spoken {
+            language,
+            captions,
+            tokens: (tokens * captions as f64) as usize,
+        });
+        let spoken: Vec<Spoken> = spoken.collect();
+        let versions =
+            1 + usize::from(config.loss().mclm.reads_thinned()) + usize::from(config.loss().mclm.lstm > 0.0);
+        let work = Work::of_training(config, self.features, self.pictures, &spoken, versions, updates);
+        if e.kind == EmbeddingKind::Characters {
+            return work.products as f64;
+        }
+        // At most the distinct words of all languages, mapped, and in pretraining compared with every latent token.
+        let all: usize = self.vocabularies.iter().map(Vocabulary::len).sum();
+        let distinct = self.tokens_of_batch(config).min(all as f64);
+        let mapped = 2.0 * distinct * (e.width * config.words().fasttext.width) as f64;
+        let pretrained = mapped + distinct * (e.latents * e.width) as f64;
+        let pretraining = if e.latents > 0 { e.pretrain.epochs } else { 0 };
+        let before = per_epoch as f64 * (e.align.epochs as f64 * mapped + pretraining as f64 * pretrained);
+        work.products as f64 + before
     }
 
     /// A model of the right size: the K most frequent words of each language have vectors, the rest share latent tokens; or
@@ -216,7 +296,7 @@ impl Counts {
 
     fn tokens_of_batch(&self, config: &Config) -> f64 {
         let (train, mclm) = (config.train(), &config.loss().mclm);
-        let masked = [mclm.average, mclm.lstm].iter().filter(|weight| **weight > 0.0).count();
+        let masked = usize::from(mclm.reads_thinned()) + usize::from(mclm.lstm > 0.0);
         let of = |(language, tokens): (&String, &f64)| {
             (train.captions.get(language).copied().unwrap_or(1) * train.images) as f64 * tokens
         };
@@ -227,7 +307,9 @@ impl Counts {
     /// Token vector, the GRU's gates and state, each with its gradient; the LSTM of a masked model likewise.
     fn floats_of_token(&self, config: &Config) -> f64 {
         let (width, hidden) = (config.embedding().width, config.text().hidden);
-        let masked = if config.loss().mclm.lstm > 0.0 { 2 * (width + 5 * width) } else { 0 };
+        let mclm = &config.loss().mclm;
+        let own = mclm.lstm > 0.0 && mclm.encoder == MaskedEncoder::Own;
+        let masked = if own { 2 * (width + 5 * width) } else { 0 };
         (2 * (width + 4 * hidden) + masked) as f64
     }
 }

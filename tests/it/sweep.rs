@@ -422,12 +422,12 @@ fn a_dry_run_says_what_is_known() {
         (lines.collect::<Vec<Vec<String>>>(), ran.stderr)
     };
     let (before, said) = list();
-    assert!(said.contains("how long 2 of them take is not known"), "{said}");
+    assert!(said.contains("times with ~ are guessed"), "{said}");
     let parameters: u64 = before[1][3].parse().expect("a number");
-    assert_eq!(
-        before[1][2..],
-        ["pending", &before[1][3], &before[1][4], "0.1", "GB", "–", "sweep,", "seed", "0"]
-    );
+    assert_eq!(before[1][2..7], ["pending", &before[1][3], &before[1][4], "0.1", "GB"]);
+    let updates: usize = before[1][7].parse().expect("a number");
+    assert!(updates > 0 && before[1][8].starts_with('~'), "{before:?}");
+    assert_eq!(before[1][before[1].len() - 3..], ["sweep,", "seed", "0"]);
     went_well(&sweep(&place, &["--index", "0"]));
     let (after, said) = list();
     assert!(said.contains(" left, "), "{said}");
@@ -435,5 +435,11 @@ fn a_dry_run_says_what_is_known() {
     let exact = rows(&place)[0]["parameters_train"].as_u64().expect("a number");
     assert_eq!(after[2][3], exact.to_string(), "that of the other seed");
     assert!(parameters >= exact && parameters < exact + exact / 5, "{parameters} {exact}");
-    assert!(!after[2].contains(&"–".to_string()), "{after:?}");
+    assert!(!after[2].iter().any(|said| said == "–" || said.starts_with('~')), "{after:?}");
+    // The guess was of the trained steps.
+    let state = std::fs::read_to_string(
+        place.path().join("out/trials").join(&after[1][1]).join("run/checkpoints/latest/state.json"),
+    );
+    let state: serde_json::Value = serde_json::from_str(&state.expect("a state")).expect("JSON");
+    assert_eq!(state["step"], updates);
 }

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the training pictures.
+    /// Passes over the training data.
     pub epochs: usize,
+    /// What a pass is, here, in `embedding.align` and in `embedding.pretrain`.
+    pub epoch: Epoch,
     /// Pictures per batch.
     pub images: usize,
     /// Captions per picture and batch for each language; languages not named take 1.
@@ -43,6 +45,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             epochs: 20,
+            epoch: Epoch::Pictures,
             images: 128,
             captions: BTreeMap::new(),
             language_temperature: 0.0,
@@ -61,6 +64,20 @@ impl Default for TrainConfig {
             gpu_features: 2048,
         }
     }
+}
+
+/// What one pass over the training data is. A last, smaller batch is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Epoch {
+    /// Every picture once: pictures / `train.images` steps.
+    #[default]
+    Pictures,
+    /// As many batches as the captions of the language that has most of them fill, one a picture: captions / `train.images` steps, five times as
+    /// many where a picture has five captions. This is the epoch of MULE's code, whose settings SMALR follows: 20 are 6,440 updates on
+    /// Multi30K and 26,900 on MSCOCO. Ours goes through the pictures as often as that takes, each time in another order and with captions
+    /// drawn at random; MULE's goes through the captions, so that one picture can be twice in a batch.
+    Captions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -103,7 +103,7 @@ impl Counts {
         let counted =
             4 * need.floats(config.train().average > 0.0) + self.feature_bytes + 4 * self.caption_bytes;
         let memory = EMPTY + (counted as f64 * MARGIN) as u64;
-        Estimate { parameters: Some(parameters), memory: Some(memory), seconds: None }
+        Estimate { parameters: Some(parameters), memory: Some(memory), ..Default::default() }
     }
 
     fn new_tower(&self, config: &Config, tower: &TowerConfig) -> ((usize, usize), Need) {

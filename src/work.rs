@@ -1,11 +1,10 @@
-//! What adding a language costs, in multiply–adds of matrix products, beside what the base training cost.
+//! What training costs, in multiply–adds of matrix products: what adding a language takes beside its base, and how long a trial may take.
 //!
 //! Counted are the encoder, the layers and the image branch, as if no two sentences shared a token: forward once,
 //! once more for the gradient of the inputs, and once more for that of the weights, where they are computed. Losses,
-//! validation and FastText are left out on both sides, and the base's pretraining too, which makes its share larger.
+//! validation, FastText and pretraining are left out.
 
 use crate::config::{Config, Encoder};
-use crate::corpus::Corpus;
 use crate::embedding::Slot;
 
 /// Multiply–adds so far, and the sentences that training saw.
@@ -40,7 +39,7 @@ impl Work {
     }
 
     #[cfg(test)]
-    pub(super) fn none() -> Work {
+    pub(crate) fn none() -> Work {
         Work { per_token: 0, per_sentence: 0, per_picture: 0, products: 0, sentences: 0 }
     }
 
@@ -85,26 +84,24 @@ impl Work {
         self.products += products;
     }
 
-    /// What training the base took: `steps` steps over its captions.
+    /// What `steps` steps of training take over the captions of some languages; `versions` of each sentence are read, masked ones included.
     pub fn of_training(
         config: &Config,
         features: usize,
-        corpus: &Corpus,
-        languages: &[usize],
+        pictures: usize,
+        languages: &[Spoken],
+        versions: usize,
         steps: usize,
     ) -> Work {
         let mut work = Work::new(config, features);
         let train = config.train();
-        let pictures = corpus.train.features.rows();
         let batch = train.images.min(pictures);
-        for &l in languages {
-            let captions = &corpus.train.captions[l];
-            let words: usize = captions.iter().map(|c| c.text.split_whitespace().count()).sum();
-            let most = train.captions.get(&corpus.languages[l]).copied().unwrap_or(1);
-            let per_picture = (captions.len() as f64 / pictures as f64).min(most as f64);
+        for spoken in languages {
+            let most = train.captions.get(spoken.language).copied().unwrap_or(1);
+            let per_picture = (spoken.captions as f64 / pictures.max(1) as f64).min(most as f64);
             let sentences = per_picture * (batch * steps) as f64;
-            let tokens = sentences * words as f64 / captions.len().max(1) as f64;
-            work.forward(sentences as usize, tokens as usize, 3);
+            let tokens = sentences * spoken.tokens as f64 / spoken.captions.max(1) as f64;
+            work.forward(versions * sentences as usize, versions * tokens as usize, 3);
             work.sentences += sentences as u64;
         }
         // The features get no gradient.
@@ -112,6 +109,14 @@ impl Work {
         work.products += (batch * steps) as u64 * (3 * image - first);
         work
     }
+}
+
+/// What training sees of a language.
+pub struct Spoken<'a> {
+    pub language: &'a str,
+    pub captions: usize,
+    /// Of all captions together.
+    pub tokens: usize,
 }
 
 #[cfg(test)]

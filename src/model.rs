@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use crate::config::{Config, MclmConfig};
+use crate::config::{Config, MaskedEncoder, MclmConfig};
 use crate::device::{Dev, Scalar, Vector};
 use crate::embedding::{HybridEmbedding, TokenRows};
 use crate::image::ImageBranch;
@@ -51,7 +51,7 @@ pub struct Model {
 pub struct Mclm {
     pub average: Option<MaskedHeads>,
     pub lstm: Option<MaskedHeads>,
-    /// LSTM over token vectors and the layer after it.
+    /// LSTM over token vectors and the layer after it, unless the sentence branch reads masked sentences.
     pub encoder: Option<(RecurrentWeights, LinearWeights)>,
     /// Whether the heads stay as they are: then they get no gradient.
     pub frozen: bool,
@@ -59,28 +59,32 @@ pub struct Mclm {
 
 /// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
 pub struct MaskedHeads {
-    pub words: LinearWeights,
-    pub sentences: LinearWeights,
+    pub words: Option<LinearWeights>,
+    pub sentences: Option<LinearWeights>,
 }
 
 impl Mclm {
     fn new(config: &MclmConfig, width: usize, joint: usize, init: &mut Init) -> Self {
-        let mut heads = |weight: f32| {
+        let own = config.encoder == MaskedEncoder::Own;
+        let mut heads = |weight: f32, words: bool, sentences: bool| {
             (weight > 0.0).then(|| MaskedHeads {
-                words: init.linear(2 * width, 2 * width),
-                sentences: init.linear(2 * joint, 2 * joint),
+                words: words.then(|| init.linear(2 * width, 2 * width)),
+                sentences: sentences.then(|| init.linear(2 * joint, 2 * joint)),
             })
         };
-        let (average, lstm) = (heads(config.average), heads(config.lstm));
-        let encoder = lstm.is_some().then(|| (init.recurrent(4, width, width), init.linear(width, width)));
+        let (average, lstm) = (heads(config.average, true, own), heads(config.lstm, own, true));
+        let with_encoder = lstm.is_some() && own;
+        let encoder = with_encoder.then(|| (init.recurrent(4, width, width), init.linear(width, width)));
         Mclm { average, lstm, encoder, frozen: false }
     }
 
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         for (name, heads) in [("average", &mut self.average), ("lstm", &mut self.lstm)] {
-            if let Some(heads) = heads {
-                visit_linear(&format!("mclm.{name}.words"), &mut heads.words, f);
-                visit_linear(&format!("mclm.{name}.sentences"), &mut heads.sentences, f);
+            let Some(heads) = heads else { continue };
+            for (of, head) in [("words", &mut heads.words), ("sentences", &mut heads.sentences)] {
+                if let Some(head) = head {
+                    visit_linear(&format!("mclm.{name}.{of}"), head, f);
+                }
             }
         }
         if let Some((lstm, output)) = &mut self.encoder {

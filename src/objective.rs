@@ -237,46 +237,55 @@ impl Views<'_> {
         let mut compared: Vec<u32> = pairs.iter().flat_map(|(a, b)| [a, b]).flatten().copied().collect();
         compared.sort_unstable();
         compared.dedup();
-        let mut both = |name, weight: f32, heads: &MaskedHeads, shift: usize, words: Matrix| {
-            let mut parts = Vec::new();
-            for (a, b) in &pairs {
-                let text = |rows: &[u32], shift: usize| {
-                    select(
-                        self.text.leaky_trace(),
-                        &rows.iter().map(|r| r + shift as u32).collect::<Vec<_>>(),
-                    )
-                };
-                let masked = [text(a, shift), text(b, shift)];
-                let whole = [text(a, 0), text(b, 0)];
-                parts.push(masked_pair(masked, whole, &heads.sentences, mclm.frozen, precision));
-                // `words` holds the compared sentences first, then their masked versions.
-                let word = |rows: &[u32], first: usize| {
-                    let place = |r| compared.binary_search(r).expect("a compared sentence") + first;
-                    select(words.leaky_trace(), &rows.iter().map(|r| place(r) as u32).collect::<Vec<_>>())
-                };
-                let masked = [word(a, compared.len()), word(b, compared.len())];
-                let whole = [word(a, 0), word(b, 0)];
-                parts.push(masked_pair(masked, whole, &heads.words, mclm.frozen, precision));
-            }
-            total.add(name, weight, parts);
-        };
+        // Sentence vectors of the versions that come `shift` later, and word vectors: those of the compared sentences first, then those of
+        // their masked versions.
+        let mut predict =
+            |name, weight: f32, heads: &MaskedHeads, shift: Option<usize>, words: Option<Matrix>| {
+                let mut parts = Vec::new();
+                for (a, b) in &pairs {
+                    if let (Some(head), Some(shift)) = (&heads.sentences, shift) {
+                        let text = |rows: &[u32], shift: usize| {
+                            select(
+                                self.text.leaky_trace(),
+                                &rows.iter().map(|r| r + shift as u32).collect::<Vec<_>>(),
+                            )
+                        };
+                        let masked = [text(a, shift), text(b, shift)];
+                        let whole = [text(a, 0), text(b, 0)];
+                        parts.push(masked_pair(masked, whole, head, mclm.frozen, precision));
+                    }
+                    if let (Some(head), Some(words)) = (&heads.words, &words) {
+                        let word = |rows: &[u32], first: usize| {
+                            let place = |r| compared.binary_search(r).expect("a compared sentence") + first;
+                            let rows: Vec<u32> = rows.iter().map(|r| place(r) as u32).collect();
+                            select(words.leaky_trace(), &rows)
+                        };
+                        let masked = [word(a, compared.len()), word(b, compared.len())];
+                        let whole = [word(a, 0), word(b, 0)];
+                        parts.push(masked_pair(masked, whole, head, mclm.frozen, precision));
+                    }
+                }
+                total.add(name, weight, parts);
+            };
         let (mut tapes, tokens) = (Vec::new(), || self.tokens.leaky_trace());
-        if let (Some(heads), Some(shift)) = (&mclm.average, self.batch.deleted) {
-            let sentences = Arc::new(self.batch.with_masked(&compared, shift));
+        if let (Some(heads), Some(thinned)) = (&mclm.average, &self.batch.thinned) {
+            let sentences = Arc::new(self.batch.with_masked(&compared, thinned, 0));
             let (words, tape) = mean(tokens(), &sentences).split_tape();
             tapes.push(tape);
-            both("mclm_average", config.mclm.average, heads, shift, words);
+            predict("mclm_average", config.mclm.average, heads, self.batch.deleted, Some(words));
         }
-        if let (Some(heads), Some(shift), Some((cell, layer))) =
-            (&mclm.lstm, self.batch.replaced, &mclm.encoder)
-        {
-            let sentences = Arc::new(self.batch.with_masked(&compared, shift));
-            let reading = Reading { pooling: Pooling::Last, precision, learns: !mclm.frozen };
-            let linear = if mclm.frozen { linear_through } else { linear };
-            let words: Matrix<Taped> = linear(lstm(tokens(), cell, &sentences, reading), layer, precision);
-            let (words, tape) = words.split_tape();
-            tapes.push(tape);
-            both("mclm_lstm", config.mclm.lstm, heads, shift, words);
+        if let (Some(heads), Some(shift)) = (&mclm.lstm, self.batch.replaced) {
+            let words = mclm.encoder.as_ref().map(|(cell, layer)| {
+                let sentences = Arc::new(self.batch.with_masked(&compared, &self.batch.sentences, shift));
+                let reading = Reading { pooling: Pooling::Last, precision, learns: !mclm.frozen };
+                let linear = if mclm.frozen { linear_through } else { linear };
+                let words: Matrix<Taped> =
+                    linear(lstm(tokens(), cell, &sentences, reading), layer, precision);
+                let (words, tape) = words.split_tape();
+                tapes.push(tape);
+                words
+            });
+            predict("mclm_lstm", config.mclm.lstm, heads, Some(shift), words);
         }
         tapes.into_iter().for_each(|tape| total.stand_on(tape));
     }

@@ -32,7 +32,7 @@ DEFAULTS = {
         "triplet": {"sentence_anchor": 1.5, "distance": "cosine", "same_image_negatives": False},
         "info_nce": {"weight": 0.0, "text_weight": 0.0, "label_smoothing": 0.0, "text_temperature": 1.0},
         "neighbourhood": {"words": 0.0, "sentences": 0.0, "within": 0.0},
-        "mclm": {"average": 0.0, "lstm": 0.0, "masked_triplet": 0.0, "mask": 0.2},
+        "mclm": {"average": 0.0, "lstm": 0.0, "encoder": "own", "masked_triplet": 0.0, "mask": 0.2},
         "adversary": {"weight": 0.0, "reversal": 1.0},
     },
     "train": {"warmup": 0, "clip": 0.0, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999},
@@ -104,12 +104,17 @@ class Model(nn.Module):
         self.image_hidden, self.norm = nn.Linear(FEATURES, i["hidden"]), nn.BatchNorm1d(i["hidden"])
         self.image_output = nn.Linear(i["hidden"], joint)
         self.heads = nn.ModuleDict()  # what predicts the lost part
+        # With the sentence branch as encoder each variant predicts one kind of vector.
+        own = loss["mclm"]["encoder"] == "own"
         for variant in ("average", "lstm"):
-            if loss["mclm"][variant] > 0:
+            if loss["mclm"][variant] > 0 and (own or variant == "average"):
                 self.heads[variant + "_words"] = nn.Linear(2 * width, 2 * width)
+            if loss["mclm"][variant] > 0 and (own or variant == "lstm"):
                 self.heads[variant + "_sentences"] = nn.Linear(2 * joint, 2 * joint)
+        self.mask = None
         if loss["mclm"]["lstm"] > 0:
             self.mask = nn.Parameter(torch.tensor(rng.normal(size=(1, width))))
+        if loss["mclm"]["lstm"] > 0 and own:
             self.lstm, self.lstm_output = nn.LSTM(width, width, batch_first=True), nn.Linear(width, width)
         self.adversary = nn.Linear(width, len(languages)) if loss["adversary"]["weight"] > 0 else None
         self.register_buffer("centre", torch.zeros(FEATURES))
@@ -134,8 +139,9 @@ class Model(nn.Module):
             layers[f"embedding.{l}.layer"] = self.layers[l]
         for name, head in self.heads.items():
             layers["mclm." + name.replace("_", ".")] = head
-        if "lstm_words" in self.heads:
+        if self.mask is not None:
             names["embedding.mask"] = self.mask
+        if "lstm_words" in self.heads:
             recurrent["mclm.encoder.lstm"] = self.lstm
             layers["mclm.encoder.output"] = self.lstm_output
         if self.adversary:
@@ -272,7 +278,8 @@ class Step:
             self.replaced = [model.vectors(s.language, s.replaced()) for s in self.sentences]
         self.tokens = tokens
         self.masked_texts = {}
-        if mclm["average"] > 0:
+        alone = mclm["lstm"] == 0 and mclm["masked_triplet"] > 0
+        if mclm["average"] > 0 and (mclm["encoder"] == "own" or alone):
             self.masked_texts["average"] = model.text(self.kept)
         if mclm["lstm"] > 0:
             self.masked_texts["lstm"] = model.text(self.replaced)
@@ -331,17 +338,22 @@ class Step:
 
     def mclm(self, variant, masked, whole):
         """On token level and on final sentence vectors, over all pairs of languages."""
-        heads, text, masked_text = self.model.heads, self.text, self.masked_texts[variant]
+        heads, text, masked_text = self.model.heads, self.text, self.masked_texts.get(variant)
         parts = []
         for a, b in self.matched():
-            parts.append(masked_pair(masked[a], masked[b], whole[a], whole[b], heads[variant + "_words"]))
-            parts.append(masked_pair(masked_text[a], masked_text[b], text[a], text[b], heads[variant + "_sentences"]))
+            if variant + "_words" in heads:
+                parts.append(masked_pair(masked[a], masked[b], whole[a], whole[b], heads[variant + "_words"]))
+            if variant + "_sentences" in heads:
+                head = heads[variant + "_sentences"]
+                parts.append(masked_pair(masked_text[a], masked_text[b], text[a], text[b], head))
         return parts
 
     def mclm_average(self):
         return self.mclm("average", torch.stack([t.mean(0) for t in self.kept]), self.means)
 
     def mclm_lstm(self):
+        if "lstm_words" not in self.model.heads:
+            return self.mclm("lstm", None, None)
         read = lambda sentences: self.model.lstm_output(recurrent(self.model.lstm, sentences, "last"))
         return self.mclm("lstm", read(self.replaced), read(self.tokens))
 
@@ -546,5 +558,6 @@ if __name__ == "__main__":
     train("smalr", 1)
     train("hem", 2)
     train("la", 3)
+    train("branch", 4)
     operations()
     liwe()

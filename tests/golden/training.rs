@@ -10,6 +10,7 @@ use tinyglot::embedding::Slot;
 use tinyglot::embedding::lexicon::Collector;
 use tinyglot::model::Model;
 use tinyglot::objective::{Term, objective};
+use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host};
 use tinyglot::optim::{Adam, Parameter};
 
@@ -27,6 +28,11 @@ fn smalr_with_every_loss() {
 #[test]
 fn hem_with_the_other_settings() {
     follow("hem");
+}
+
+#[test]
+fn smalr_whose_sentence_branch_reads_the_masked_sentences() {
+    follow("branch");
 }
 
 #[test]
@@ -111,7 +117,15 @@ fn batch(config: &Config, golden: &Golden, name: &str) -> Batch {
         }
         shift
     };
-    let deleted = (mclm.average > 0.0).then(|| version(None));
+    let mut thinned = None;
+    if mclm.average > 0.0 {
+        let mut version = Sequences::new();
+        whole.iter().zip(&lost).for_each(|(rows, lost)| {
+            version.push(rows.iter().zip(lost).filter(|(_, l)| !**l).map(|(&row, _)| row));
+        });
+        thinned = Some(version);
+    }
+    let deleted = mclm.reads_thinned().then(|| version(None));
     let replaced = (mclm.lstm > 0.0).then(|| version(Some(tokens.mask_row())));
     let group = |l: usize| {
         let before = language.iter().filter(|&&x| (x as usize) < l).count();
@@ -123,6 +137,7 @@ fn batch(config: &Config, golden: &Golden, name: &str) -> Batch {
         sentences: Arc::new(sequences),
         image_of: column("image_of"),
         groups: (0..languages).map(group).collect(),
+        thinned,
         deleted,
         replaced,
     }

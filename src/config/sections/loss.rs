@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The losses; a weight of 0 turns a loss off. Defaults are HEM's: the image–text triplet alone.
+/// The losses; a weight of 0 turns a loss off. The default is the image–text triplet alone. The paper's LA and HEM add `neighbourhood` and
+/// `adversary` (Burns et al. 2020, section 3.3), its SMALR `mclm` too (equation 4); `configs/{la,hem,smalr}-*.toml` have their weights.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
@@ -99,20 +100,43 @@ pub struct NeighbourhoodConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MclmConfig {
-    /// λ2 of the variant that averages what masking leaves.
+    /// λ2 of the variant that leaves masked words out and averages the others.
     pub average: f32,
-    /// λ2 of the variant that replaces by [MASK] and runs an LSTM.
+    /// λ2 of the variant that puts [MASK] in place of masked words and reads the sentence with `encoder`.
     pub lstm: f32,
+    /// What "LSTM and fully connected layer" (section 7.4) means.
+    pub encoder: MaskedEncoder,
     /// Share of words masked.
     pub mask: f32,
     /// Weight of the image–text triplet on the masked sentences.
     pub masked_triplet: f32,
 }
 
+impl MclmConfig {
+    /// Whether the sentence branch reads the sentences less their masked words.
+    pub fn reads_thinned(&self) -> bool {
+        let own = self.encoder == MaskedEncoder::Own;
+        self.average > 0.0 && (own || self.lstm == 0.0 && self.masked_triplet > 0.0)
+    }
+}
+
 impl Default for MclmConfig {
     fn default() -> Self {
-        MclmConfig { average: 0.0, lstm: 0.0, mask: 0.2, masked_triplet: 0.0 }
+        MclmConfig { average: 0.0, lstm: 0.0, encoder: MaskedEncoder::Own, mask: 0.2, masked_triplet: 0.0 }
     }
+}
+
+/// How the masked sentences of the [`MclmConfig`] are encoded; the paper says "an LSTM and fully connected layer" and does not say whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskedEncoder {
+    /// An LSTM and a layer of MCLM's own, and each variant predicts both universal and sentence vectors: four heads, 6.6 M further
+    /// parameters at the paper's widths, which do not fit its "less than 20 M" unless fewer than 7,000 of the 40,000 latent tokens are used.
+    #[default]
+    Own,
+    /// The sentence branch itself: `average` predicts universal vectors, `lstm` final sentence vectors. Two heads, 2.1 M further parameters:
+    /// 15,600 latent tokens fit. `masked_triplet` then sees the sentences with [MASK].
+    Branch,
 }
 
 /// Language classifier behind gradient reversal (Ganin & Lempitsky 2015) on averaged universal vectors.

@@ -138,7 +138,7 @@ fn of_characters(
         translations: None,
         spellings: Some(spellings.clone()),
     };
-    let scorer = Scorer { layers: Vec::new(), keys: Vec::new() };
+    let scorer = Scorer { layers: Vec::new(), keys: Vec::new(), score: e.pretrain.score };
     let encoder = Encoder { lexicon, segmenters, vectors: Vec::new(), scorer, unseen: e.unseen };
     let mut init = Init::new(derive(config.seed(), "characters", 0));
     let embedding = HybridEmbedding {

@@ -2,6 +2,8 @@
 //! a shared one, and the latent vocabulary with the assignment of words to it.
 
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +14,15 @@ use dfdx::prelude::*;
 use crate::batch::{CaptionIndex, Draw, Sampler, derive};
 use crate::cache::{Cache, Content, Entry};
 use crate::config::{
-    AlignConfig, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule, TrainConfig,
-    TripletConfig,
+    AlignConfig, CaptionPairs, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule,
+    Score, TrainConfig, TripletConfig,
 };
 use crate::device::{Dev, Matrix, Scalar};
 use crate::embedding::Scorer;
 use crate::embedding::kmeans::spherical;
 use crate::init::Init;
 use crate::loss::{Contrast, combined, contrast};
-use crate::ops::choose::{Choice, choose, unit_keys};
+use crate::ops::choose::{Choice, Keys, choose, unit_keys};
 use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
@@ -69,7 +71,7 @@ pub struct Pretrained {
 pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
 
 /// Of what is kept of a pretraining; another one is made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const KMEANS_ITERATIONS: usize = 10;
 
 /// Aligns the languages, then pretrains the latent vocabulary, if the model has one. `cache` keeps either by what it follows
@@ -88,48 +90,59 @@ pub fn pretrain(
         (progress.lock().expect("telling of progress does not panic"))(stage, step, steps, loss);
     };
     // Nothing else of the configuration can matter to what is kept, as nothing else is passed on.
-    let train = TrainConfig { images: train.images, captions: train.captions.clone(), ..Default::default() };
+    let train = TrainConfig {
+        images: train.images,
+        captions: train.captions.clone(),
+        epoch: train.epoch,
+        ..Default::default()
+    };
     let triplet = TripletConfig { weight: 1.0, ..loss.triplet.clone() };
-    let loss = LossConfig { triplet, ..Default::default() };
     let (align_config, width) = (&config.align, config.width);
-    let given = format!("{VERSION} {seed} {train:?} {:?} {align_config:?} {width}", loss.triplet);
+    let given = format!("{VERSION} {seed} {train:?} {triplet:?} {align_config:?} {width}");
     let content = cache.map(|_| words.content(&given));
-    let make = || align(words, align_config, width, &train, &loss, seed, &mut |a, b, c, d| tell(a, b, c, d));
+    let make =
+        || align(words, align_config, width, &train, &triplet, seed, &mut |a, b, c, d| tell(a, b, c, d));
     let layers = match (cache, &content) {
         (Some(cache), Some(content)) => cache.get(&Entry {
             name: format!("{content}.alignment"),
             make: &make,
             save: &|layers: &Vec<LinearWeights>, path: &Path| {
-                stored::write(path, words.languages, layers, &[])
+                stored::write(path, words.languages, layers, &[], &[])
             },
             open: &|path: &Path| Ok(stored::read(path, words.languages, words.width, width)?.0),
         })?,
         _ => make()?,
     };
     if config.latents == 0 {
-        return Ok(Pretrained { scorer: Scorer { layers, keys: Vec::new() }, latents: Vec::new() });
+        let scorer = Scorer { layers, keys: Vec::new(), score: config.pretrain.score };
+        return Ok(Pretrained { scorer, latents: Vec::new() });
     }
     let (latents, settings) = (config.latents, &config.pretrain);
     let make = || {
         let mut layers = layers.clone();
         let start = first_latents(words, &layers, width, latents, settings.init, seed);
         let tell = &mut |a: &str, b, c, d| tell(a, b, c, d);
-        let table = latent_vocabulary(words, &mut layers, start, settings, &train, &loss, seed, tell)?;
-        Ok((layers, table.data().to_vec()))
+        let (latents, keys) =
+            latent_vocabulary(words, &mut layers, start, settings, &train, &triplet, seed, tell)?;
+        Ok((layers, latents.data().to_vec(), keys.map(|keys| keys.data().to_vec()).unwrap_or_default()))
     };
-    let (layers, latents) = match (cache, content) {
+    let (layers, latents, keys) = match (cache, content) {
         (Some(cache), Some(content)) => cache.get(&Entry {
             name: format!("{}.latents", Content::new(&format!("{content} {latents} {settings:?}")).name()),
             make: &make,
-            save: &|(layers, latents): &(Vec<LinearWeights>, Vec<f32>), path: &Path| {
-                stored::write(path, words.languages, layers, latents)
+            save: &|(layers, latents, keys): &stored::Stages, path: &Path| {
+                stored::write(path, words.languages, layers, latents, keys)
             },
             open: &|path: &Path| stored::read(path, words.languages, words.width, width),
         })?,
         _ => make()?,
     };
-    let keys = unit_keys(&Table::new(width, latents.clone()));
-    Ok(Pretrained { scorer: Scorer { layers, keys }, latents })
+    let score = settings.score;
+    let keys = match score {
+        Score::Cosine => unit_keys(&Table::new(width, latents.clone())),
+        Score::Layer => keys,
+    };
+    Ok(Pretrained { scorer: Scorer { layers, keys, score }, latents })
 }
 
 /// One layer per language, trained so that captions of one picture have near averages in all languages
@@ -139,10 +152,11 @@ fn align(
     config: &AlignConfig,
     width: usize,
     train: &TrainConfig,
-    loss: &LossConfig,
+    triplet: &TripletConfig,
     seed: u64,
     progress: Progress,
 ) -> Result<Vec<LinearWeights>> {
+    let triplet = TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() };
     let mut init = Init::new(derive(seed, "align", 0));
     let mut layers: Vec<LinearWeights> =
         words.languages.iter().map(|_| init.linear(words.width, width)).collect();
@@ -153,7 +167,7 @@ fn align(
     for step in 0..steps {
         let batch = WordBatch::new(words, &sampler.draw(step));
         let tokens = batch.project(&mut vectors, &layers);
-        let Some(sum) = batch.near(tokens, loss) else { break };
+        let Some(sum) = batch.near(tokens, &triplet, CaptionPairs::Between) else { break };
         progress("align", step + 1, steps, finite(sum.array(), "align", step)?);
         let mut grads = sum.backward();
         adam.update(&mut grads, &mut |f| visit(&mut layers, words, f));
@@ -177,13 +191,14 @@ fn first_latents(
         start.chunks_mut(width).for_each(unit_row);
         return start;
     }
-    let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new() };
+    let scorer = Scorer { layers: layers.to_vec(), keys: Vec::new(), score: Score::Cosine };
     let points: Vec<f32> = words.vectors.iter().enumerate().flat_map(|(l, v)| scorer.project(l, v)).collect();
     let iterations = if from == LatentInit::Kmeans { KMEANS_ITERATIONS } else { 0 };
     spherical(&points, width, count, iterations, seed)
 }
 
-/// Trains latent vectors and scorer on averaged sentences.
+/// Trains latent vectors and scorer on averaged sentences: (latents, width), and the layer that scores them (latents, width + 1), if there is
+/// one.
 #[allow(clippy::too_many_arguments)]
 fn latent_vocabulary(
     words: &Words,
@@ -191,13 +206,20 @@ fn latent_vocabulary(
     start: Vec<f32>,
     config: &PretrainConfig,
     train: &TrainConfig,
-    loss: &LossConfig,
+    triplet: &TripletConfig,
     seed: u64,
     progress: Progress,
-) -> Result<Table> {
+) -> Result<(Table, Option<Table>)> {
+    let triplet = TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() };
     let width = layers[0].weight.shape().0;
     let mut latents = Table::new(width, start);
     let every: Vec<u32> = (0..latents.rows() as u32).collect();
+    let mut keys = (config.score == Score::Layer).then(|| {
+        let bound = (6.0 / (width + latents.rows()) as f32).sqrt();
+        let weights = Init::new(derive(seed, "latents", 1)).uniform(latents.rows() * width, bound);
+        let rows = weights.chunks(width).flat_map(|row| row.iter().copied().chain([0.0]));
+        Table::new(width + 1, rows.collect())
+    });
     let sampler = sampler(words, train, derive(seed, "pretrain", 1));
     let steps = config.epochs * sampler.steps_per_epoch();
     let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
@@ -205,6 +227,9 @@ fn latent_vocabulary(
     for step in 0..steps {
         // Every latent vector is read: the scores are cosines with all of them.
         adam.catch_up("latents", &mut latents, &every);
+        if let Some(keys) = &mut keys {
+            adam.catch_up("keys", keys, &every);
+        }
         let batch = WordBatch::new(words, &sampler.draw(step));
         let choice = Choice {
             exploration: config.exploration,
@@ -213,17 +238,24 @@ fn latent_vocabulary(
             estimator: config.estimator,
             seed: derive(seed, "exploration", step as u64),
         };
-        let tokens = choose(unit_rows(batch.project(&mut vectors, layers)), &latents, choice);
-        let Some(sum) = batch.near(tokens, loss) else { break };
+        let by = keys.as_ref().map_or(Keys::Latents, Keys::Layer);
+        let tokens = choose(unit_rows(batch.project(&mut vectors, layers)), by, &latents, choice);
+        let Some(sum) = batch.near(tokens, &triplet, config.pairs) else { break };
         progress("pretrain", step + 1, steps, finite(sum.array(), "pretrain", step)?);
         let mut grads = sum.backward();
         adam.update(&mut grads, &mut |f| {
             f("latents", Parameter::Table(&mut latents));
+            if let Some(keys) = &mut keys {
+                f("keys", Parameter::Table(keys));
+            }
             visit(layers, words, f);
         });
     }
     adam.catch_up("latents", &mut latents, &every);
-    Ok(latents)
+    if let Some(keys) = &mut keys {
+        adam.catch_up("keys", keys, &every);
+    }
+    Ok((latents, keys))
 }
 
 fn finite(loss: f32, stage: &str, step: usize) -> Result<f32> {
@@ -329,19 +361,37 @@ impl WordBatch {
         stack(parts.collect())
     }
 
-    /// Triplet loss between the averages of every two languages, or within the one language there is; nothing where no
-    /// two captions match.
-    fn near(&self, tokens: Matrix<Taped>, loss: &LossConfig) -> Option<Scalar<Taped>> {
+    /// Triplet loss between the averages of every two languages, and within each or within the one there is; nothing where no two captions
+    /// match.
+    fn near(
+        &self,
+        tokens: Matrix<Taped>,
+        triplet: &TripletConfig,
+        pairs: CaptionPairs,
+    ) -> Option<Scalar<Taped>> {
         let (means, tape) = unit_rows(mean(tokens, &self.sentences)).split_tape();
-        let of = |g: &std::ops::Range<u32>| &self.image_of[g.start as usize..g.end as usize];
-        let rows = |g: &std::ops::Range<u32>| select(means.leaky_trace(), &g.clone().collect::<Vec<_>>());
         let mut terms = Vec::new();
-        let single = self.groups.len() == 1;
-        for (n, a) in self.groups.iter().enumerate() {
-            for b in &self.groups[if single { n } else { n + 1 }..] {
-                let s = similarity(rows(a), rows(b));
-                terms.push((contrast(s, of(a), of(b), Contrast::Triplet(&loss.triplet)), 1.0));
+        let compare = |a: &[u32], b: &[u32]| {
+            let of = |some: &[u32]| some.iter().map(|&s| self.image_of[s as usize]).collect::<Vec<_>>();
+            let s = similarity(select(means.leaky_trace(), a), select(means.leaky_trace(), b));
+            (contrast(s, &of(a), &of(b), Contrast::Triplet(triplet)), 1.0)
+        };
+        let groups: Vec<Vec<u32>> = self.groups.iter().map(|g| g.clone().collect()).collect();
+        for (n, a) in groups.iter().enumerate() {
+            terms.extend(groups[n + 1..].iter().map(|b| compare(a, b)));
+        }
+        let siblings = |group: &&Vec<u32>| pairs == CaptionPairs::Any && !group.is_empty();
+        for group in groups.iter().filter(siblings) {
+            // A caption is no pair with itself: one of each picture on one side, the others on the other.
+            let first = |s: u32| s == group[0] || self.image_of[s as usize] != self.image_of[s as usize - 1];
+            let (one, others): (Vec<u32>, Vec<u32>) = group.iter().partition(|s| first(**s));
+            if !others.is_empty() {
+                terms.push(compare(&one, &others));
             }
+        }
+        // The one language that there is, without two captions of a picture: each caption against those of other pictures.
+        if let ([only], true) = (&groups[..], terms.is_empty()) {
+            terms.push(compare(only, only));
         }
         if terms.is_empty() {
             return None;
@@ -349,89 +399,5 @@ impl WordBatch {
         let count = terms.len() as f32;
         let (sum, last) = combined(terms, count).split_tape();
         Some(sum.put_tape(last.merge(tape)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Estimator;
-    use crate::ops::check::noise;
-    use crate::ops::tape::{data, data1};
-
-    /// Two languages that name six things by different vectors; captions of picture p name thing p % 6 and its neighbour.
-    fn run(estimator: Estimator) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
-        run_with(None, 6, estimator)
-    }
-
-    fn run_with(
-        cache: Option<&Cache>,
-        latents: usize,
-        estimator: Estimator,
-    ) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
-        let languages = ["a".to_string(), "b".to_string()];
-        let vectors: Vec<Vec<f32>> = (0..2).map(|l| noise(6 * 8, l)).collect();
-        let captions: Vec<Vec<Vec<u32>>> =
-            (0..2).map(|_| (0..60u32).map(|p| vec![p % 6, (p / 6 + p) % 6]).collect()).collect();
-        let index = vec![CaptionIndex::new(0..60u32, 60); 2];
-        let words =
-            Words { languages: &languages, vectors: &vectors, captions: &captions, index: &index, width: 8 };
-        let mut config = EmbeddingConfig { latents, width: 16, ..Default::default() };
-        config.align = AlignConfig { epochs: 30, learning_rate: 1e-2 };
-        config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, ..Default::default() };
-        let train = TrainConfig { images: 30, ..Default::default() };
-        let mut losses = Vec::new();
-        let result =
-            pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, &mut |_, _, _, l| {
-                losses.push(l)
-            });
-        (result.unwrap(), vectors, losses)
-    }
-
-    #[test]
-    fn words_of_one_meaning_come_together() {
-        let (trained, vectors, losses) = run(Estimator::None);
-        assert!(losses[59] < 0.5 * losses[0], "alignment learns: {} {}", losses[0], losses[59]);
-        let (a, b) = (trained.scorer.project(0, &vectors[0]), trained.scorer.project(1, &vectors[1]));
-        let cosine = |i: usize, j: usize| (0..16).map(|k| a[i * 16 + k] * b[j * 16 + k]).sum::<f32>();
-        let nearest = |i: usize| (0..6).max_by(|&x, &y| cosine(i, x).total_cmp(&cosine(i, y)));
-        let right = (0..6).filter(|&i| nearest(i) == Some(i)).count();
-        assert!(right >= 5, "{right} of 6 words find their translation");
-    }
-
-    #[test]
-    fn straight_through_gives_words_of_one_meaning_one_token() {
-        let (trained, vectors, _) = run(Estimator::StraightThrough);
-        let (a, b) = (trained.scorer.assign(0, &vectors[0]), trained.scorer.assign(1, &vectors[1]));
-        // Chance is one word in six.
-        let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
-        assert!(same >= 4, "{a:?} {b:?}");
-    }
-
-    #[test]
-    fn same_seed_same_bits() {
-        let (one, two) = (run(Estimator::StraightThrough), run(Estimator::StraightThrough));
-        assert!(one.0.latents == two.0.latents && one.2 == two.2);
-    }
-
-    #[test]
-    fn kept_results_are_the_same_bits_and_trained_no_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(folder.path());
-        let plain = run(Estimator::Gate);
-        // 60 steps of alignment, 40 of the vocabulary.
-        for steps in [100, 0] {
-            let kept = run_with(Some(&cache), 6, Estimator::Gate);
-            assert_eq!(kept.2.len(), steps);
-            assert!(kept.0.latents == plain.0.latents && kept.0.scorer.keys == plain.0.scorer.keys);
-            let weights = |p: &Pretrained| -> Vec<Vec<f32>> {
-                let layers = p.scorer.layers.iter();
-                layers.flat_map(|l| [data(&l.weight).to_vec(), data1(&l.bias).to_vec()]).collect()
-            };
-            assert!(weights(&kept.0) == weights(&plain.0));
-        }
-        let more = run_with(Some(&cache), 7, Estimator::Gate);
-        assert_eq!(more.2.len(), 40, "the alignment is shared by vocabularies of any size");
-        assert_eq!(run_with(Some(&cache), 6, Estimator::None).2.len(), 40);
     }
 }

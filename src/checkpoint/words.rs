@@ -111,7 +111,8 @@ impl RunFolder {
             layers.push(LinearWeights { weight: matrix(weight, rows, columns), bias: vector(bias) });
         }
         let (keys, _) = stored.floats("keys")?;
-        if keys.len() != file.latents * config.embedding().width {
+        let score = config.embedding().pretrain.score;
+        if keys.len() != file.latents * Scorer::key_width(score, config.embedding().width) {
             let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
             return Err(Error::data(what).at(&scorer_path).hint(MIXED));
         }
@@ -124,7 +125,7 @@ impl RunFolder {
             translations,
             spellings,
         };
-        let scorer = Scorer { layers, keys };
+        let scorer = Scorer { layers, keys, score };
         Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
     }
 }

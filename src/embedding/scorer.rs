@@ -1,18 +1,21 @@
 //! Which latent token a word belongs to, predicted from its FastText vector; also for words never seen in training.
 
 use super::kmeans::nearest;
-use crate::config::Precision;
+use crate::config::{Precision, Score};
+use crate::ops::choose::with_one;
 use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::tape::{data, matrix};
 use dfdx::prelude::*;
 
-/// A layer per language from FastText's space into the universal one, and the direction of every latent token.
+/// A layer per language from FastText's space into the universal one, and what every latent token is known by.
 pub struct Scorer {
     /// By language: (width, FastText width).
     pub layers: Vec<LinearWeights>,
-    /// (latents, width), unit length.
+    /// With [`Score::Cosine`] the tokens' directions (latents, width) at unit length; with [`Score::Layer`] the rows of a layer
+    /// (latents, width + 1), the last number of each its bias.
     pub keys: Vec<f32>,
+    pub score: Score,
 }
 
 impl Scorer {
@@ -32,14 +35,40 @@ impl Scorer {
         y
     }
 
+    /// Numbers of a key, for a universal space so wide.
+    pub fn key_width(score: Score, width: usize) -> usize {
+        match score {
+            Score::Cosine => width,
+            Score::Layer => width + 1,
+        }
+    }
+
     /// The latent token of each word.
     pub fn assign(&self, language: usize, vectors: &[f32]) -> Vec<u32> {
-        nearest(&self.project(language, vectors), &self.keys, self.layers[language].weight.shape().0).0
+        let width = self.layers[language].weight.shape().0;
+        let words = match self.score {
+            Score::Cosine => self.project(language, vectors),
+            Score::Layer => with_one(&self.project(language, vectors), width),
+        };
+        nearest(&words, &self.keys, Self::key_width(self.score, width)).0
+    }
+
+    /// The directions in which the tokens' scores grow: (latents, width), unit length.
+    pub fn directions(&self, width: usize) -> Vec<f32> {
+        match self.score {
+            Score::Cosine => self.keys.clone(),
+            Score::Layer => {
+                let rows = self.keys.chunks(width + 1).flat_map(|key| &key[..width]);
+                let mut rows: Vec<f32> = rows.copied().collect();
+                rows.chunks_mut(width).for_each(unit_row);
+                rows
+            }
+        }
     }
 
     /// Keeps only the given tokens, in this order.
     pub fn keep(&mut self, tokens: &[u32]) {
-        let width = self.layers[0].weight.shape().0;
+        let width = Self::key_width(self.score, self.layers[0].weight.shape().0);
         self.keys = tokens.iter().flat_map(|&t| &self.keys[t as usize * width..][..width]).copied().collect();
     }
 }

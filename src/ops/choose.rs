@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::batch_norm::keeps;
 use super::matmul::{Packed, View};
-use super::rows::Table;
+use super::rows::{RowGradients, Table};
 use super::scratch::Scratch;
 use super::tape::{data, matrix, on_host, record};
 use crate::config::{Estimator, Precision};
@@ -24,48 +24,86 @@ pub struct Choice {
     pub seed: u64,
 }
 
-/// For each row of `query` (words, width; unit length) the latent vector whose direction is nearest by cosine — or, with
-/// probability `exploration`, a random one of the `top` nearest → (words, width).
+/// What a word is compared with to choose its latent token.
+#[derive(Clone, Copy)]
+pub enum Keys<'a> {
+    /// The directions of the latent vectors themselves; queries have unit length, scores are cosines.
+    Latents,
+    /// The rows of a fully connected layer (latents, width + 1), the last number of each its bias; it is trained by the estimator.
+    Layer(&'a Table),
+}
+
+/// For each row of `query` (words, width) the latent vector with the highest score — or, with probability `exploration`, one of the `top`
+/// highest at random → (words, width).
 ///
 /// The latent vectors chosen get the gradient as it is. The scores get one that the paper does not give:
 /// straight-through, as if the softmax-weighted mean of the top had been taken; or gate, as if the chosen vector had been
 /// multiplied by its softmax weight over itself.
-pub fn choose<T: Tape<f32, Dev> + 'static>(query: Matrix<T>, latents: &Table, choice: Choice) -> Matrix<T> {
+pub fn choose<T: Tape<f32, Dev> + 'static>(
+    query: Matrix<T>,
+    keys: Keys,
+    latents: &Table,
+    choice: Choice,
+) -> Matrix<T> {
     let (q, tape) = query.split_tape();
     let (words, width) = *q.shape();
     let choice = Choice { top: choice.top.min(latents.rows()), ..choice };
     let picks = picks(words, choice);
     #[cfg(feature = "cuda")]
-    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.chooses(choice.top)) {
+    if let (Some(gpu), Keys::Latents) = (crate::ops::cuda::gpu().filter(|gpu| gpu.chooses(choice.top)), keys)
+    {
         return gpu.choose(q, tape, latents, &picks, choice);
     }
-    let keys = unit_keys(latents);
-    let top = nearest_few(&data(&q), &keys, width, choice.top);
+    let (asked, keys, layer) = match keys {
+        Keys::Latents => (data(&q).to_vec(), unit_keys(latents), None),
+        Keys::Layer(table) => (with_one(&data(&q), width), table.data().to_vec(), Some(table.grads.clone())),
+    };
+    let across = keys.len() / latents.rows().max(1);
+    let top = nearest_few(&asked, &keys, across, choice.top);
     let chosen: Vec<u32> = picks.iter().zip(&top).map(|(&p, t)| t[p as usize].0).collect();
     let out: Vec<f32> = chosen.iter().flat_map(|&c| latents.row(c as usize)).copied().collect();
     let (sink, values) = (latents.grads.clone(), latents.data().to_vec());
     record!(tape, matrix(out, words, width), |grads, g| {
         let mut to = on_host(grads.get_or_alloc_mut(&q)?);
         if choice.estimator != Estimator::None {
-            to.par_chunks_mut(width).enumerate().for_each(|(w, to)| {
-                let g = &g[w * width..(w + 1) * width];
-                for (slope, &(row, _)) in
-                    slopes(g, &top[w], picks[w] as usize, &values, choice).iter().zip(&top[w])
-                {
-                    let key = &keys[row as usize * width..][..width];
+            let of_word = |(w, to): (usize, &mut [f32])| {
+                let slopes =
+                    slopes(&g[w * width..(w + 1) * width], &top[w], picks[w] as usize, &values, choice);
+                for (slope, &(row, _)) in slopes.iter().zip(&top[w]) {
+                    let key = &keys[row as usize * across..][..width];
                     to.iter_mut().zip(key).for_each(|(t, k)| *t += slope * k);
                 }
-            });
+                slopes
+            };
+            let slopes: Vec<Vec<f32>> = to.par_chunks_mut(width).enumerate().map(of_word).collect();
+            if let Some(layer) = &layer {
+                let asked = asked.chunks(across);
+                let all = top.iter().zip(&slopes).zip(asked).flat_map(|((top, slopes), asked)| {
+                    top.iter().zip(slopes).map(move |(&(row, _), &slope)| (row, slope, asked))
+                });
+                layer.lock().expect("gradients are taken without panicking").push(summed(all, across));
+            }
         }
-        let mut sums: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-        for (&row, g) in chosen.iter().zip(g.chunks(width)) {
-            let sum = sums.entry(row).or_insert_with(|| vec![0.0; width]);
-            sum.iter_mut().zip(g).for_each(|(s, g)| *s += g);
-        }
-        let rows = sums.keys().copied().collect();
-        let sums: Vec<f32> = sums.into_values().flatten().collect();
-        sink.lock().expect("gradients are taken without panicking").push((rows, sums.into()));
+        let all = chosen.iter().zip(g.chunks(width)).map(|(&row, g)| (row, 1.0, g));
+        sink.lock().expect("gradients are taken without panicking").push(summed(all, width));
     })
+}
+
+/// The sum of factor times vector for each row.
+fn summed<'a>(all: impl Iterator<Item = (u32, f32, &'a [f32])>, width: usize) -> RowGradients {
+    let mut sums: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
+    for (row, factor, g) in all {
+        let sum = sums.entry(row).or_insert_with(|| vec![0.0; width]);
+        sum.iter_mut().zip(g).for_each(|(s, g)| *s += factor * g);
+    }
+    let rows = sums.keys().copied().collect();
+    let sums: Vec<f32> = sums.into_values().flatten().collect();
+    (rows, sums.into())
+}
+
+/// Rows of `width` numbers, each followed by a 1, which takes the bias of [`Keys::Layer`].
+pub fn with_one(rows: &[f32], width: usize) -> Vec<f32> {
+    rows.chunks(width).flat_map(|row| row.iter().copied().chain([1.0])).collect()
 }
 
 /// Which of its nearest each word takes.
@@ -168,13 +206,13 @@ mod tests {
     fn takes_the_nearest_and_explores_at_the_given_rate() {
         let latents = Table::new(4, noise(9 * 4, 2));
         let (q, keys) = (queries(), unit_keys(&latents));
-        let y = choose(q.clone(), &latents, choice(Estimator::None));
+        let y = choose(q.clone(), Keys::Latents, &latents, choice(Estimator::None));
         for (w, top) in nearest_few(&data(&q), &keys, 4, 9).iter().enumerate() {
             assert!(top.windows(2).all(|t| t[0].1 >= t[1].1));
             assert_eq!(&data(&y)[w * 4..(w + 1) * 4], latents.row(top[0].0 as usize));
         }
         let many = matrix(data(&q)[..4].repeat(6000), 6000, 4);
-        let y = choose(many, &latents, Choice { exploration: 0.3, ..choice(Estimator::None) });
+        let y = choose(many, Keys::Latents, &latents, Choice { exploration: 0.3, ..choice(Estimator::None) });
         let first = data(&y)[..].chunks(4).map(|r| r.to_vec()).collect::<Vec<_>>();
         let best = nearest_few(&data(&q)[..4], &keys, 4, 3).remove(0);
         for (m, expected) in [0.8f64, 0.1, 0.1].iter().enumerate() {
@@ -189,7 +227,7 @@ mod tests {
     fn straight_through_has_the_slope_of_the_soft_choice() {
         let latents = Table::new(4, noise(3 * 4, 2));
         let q = queries();
-        let y = choose(q.leaky_trace(), &latents, choice(Estimator::StraightThrough));
+        let y = choose(q.leaky_trace(), Keys::Latents, &latents, choice(Estimator::StraightThrough));
         let grads = probe(y).backward();
         let keys = unit_keys(&latents);
         differences("query", &data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| {
@@ -211,7 +249,7 @@ mod tests {
     fn gate_has_the_slope_of_the_chosen_weight() {
         let latents = Table::new(4, noise(3 * 4, 2));
         let q = queries();
-        let y = choose(q.leaky_trace(), &latents, choice(Estimator::Gate));
+        let y = choose(q.leaky_trace(), Keys::Latents, &latents, choice(Estimator::Gate));
         let picked = y.as_vec();
         let grads = probe(y).backward();
         let keys = unit_keys(&latents);
@@ -229,5 +267,35 @@ mod tests {
             });
             probe(matrix(rows.collect(), 5, 4)).array()
         });
+    }
+
+    /// The layer is trained by the soft choice, too: straight-through over all tokens has its slope in weights and biases.
+    #[test]
+    fn a_layer_scores_with_its_bias_and_has_the_slope_of_the_soft_choice() {
+        let (latents, layer) = (Table::new(4, noise(3 * 4, 2)), Table::new(5, noise(3 * 5, 3)));
+        let q = queries();
+        let chosen = choose(q.clone(), Keys::Layer(&layer), &latents, choice(Estimator::None));
+        let score = |x: &[f32], key: &[f32]| x.iter().zip(key).map(|(a, b)| a * b).sum::<f32>() + key[4];
+        for (x, y) in data(&q).chunks(4).zip(data(&chosen).chunks(4)) {
+            let best =
+                (0..3).max_by(|&a, &b| score(x, layer.row(a)).total_cmp(&score(x, layer.row(b)))).unwrap();
+            assert_eq!(y, latents.row(best));
+        }
+        let soft = |q: &[f32], layer: &[f32]| {
+            let rows = q.chunks(4).flat_map(|x| {
+                let w: Vec<f32> = layer.chunks(5).map(|k| (score(x, k) / 0.5).exp()).collect();
+                let total: f32 = w.iter().sum();
+                (0..4)
+                    .map(|j| (0..3).map(|m| w[m] / total * latents.data()[m * 4 + j]).sum())
+                    .collect::<Vec<f32>>()
+            });
+            probe(matrix(rows.collect(), 5, 4)).array()
+        };
+        let y = choose(q.leaky_trace(), Keys::Layer(&layer), &latents, choice(Estimator::StraightThrough));
+        let grads = probe(y).backward();
+        differences("query", &data(&q), &grads.get(&q).as_vec(), 1e-3, 1e-2, |x| soft(x, layer.data()));
+        let [(rows, slopes)] = &layer.take_grads()[..] else { panic!("one entry") };
+        assert_eq!(rows, &[0, 1, 2]);
+        differences("layer", layer.data(), slopes.host(), 1e-3, 1e-2, |w| soft(&data(&q), w));
     }
 }

@@ -91,31 +91,44 @@ pub enum Unseen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlignConfig {
-    /// Passes over the training pictures; 0 leaves it out.
+    /// Passes over the training data, as `train.epoch` counts them; 0 leaves it out.
     pub epochs: usize,
     pub learning_rate: f32,
+    /// Weight of the later language's sentences as anchors, where the earlier one's have 1; 1 treats both alike. MULE's code has 0: one
+    /// direction for each pair.
+    pub second_anchor: f32,
 }
 
 impl Default for AlignConfig {
     fn default() -> Self {
-        AlignConfig { epochs: 5, learning_rate: 1e-3 }
+        AlignConfig { epochs: 5, learning_rate: 1e-3, second_anchor: 1.0 }
     }
 }
 
-/// Pretraining of the latent vocabulary and of the assignment of words to it.
+/// Pretraining of the latent vocabulary and of the assignment of words to it (Burns et al. 2020, section 3.1).
+///
+/// Ours, where the paper is silent: its number of epochs and rate; words are aligned before by `embedding.align`; `score`, `init`, `temperature`
+/// and `estimator`. The paper's are: triplets between captions of one picture in any languages, the mean of each caption's latent vectors,
+/// hard choice, exploration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainConfig {
-    /// Passes over the training pictures; 0 keeps the initial assignment.
+    /// Passes over the training data, as `train.epoch` counts them; 0 keeps the initial assignment.
     pub epochs: usize,
     pub learning_rate: f32,
+    /// Which captions of one picture are pairs.
+    pub pairs: CaptionPairs,
+    /// Weight of a pair's second sentences as anchors, where the first ones have 1; 1 treats both sides alike, as the paper does.
+    pub second_anchor: f32,
+    /// How well a word fits a latent token.
+    pub score: Score,
     /// Probability p with which a word takes a random one of its M best tokens.
     pub exploration: f32,
     /// M.
     pub top_m: usize,
     pub estimator: Estimator,
     pub init: LatentInit,
-    /// Temperature of the softmax over scores (cosines) in the estimators.
+    /// Temperature of the softmax over scores in the estimators.
     pub temperature: f32,
 }
 
@@ -124,6 +137,9 @@ impl Default for PretrainConfig {
         PretrainConfig {
             epochs: 3,
             learning_rate: 1e-3,
+            pairs: CaptionPairs::Any,
+            second_anchor: 1.0,
+            score: Score::Cosine,
             exploration: 0.2,
             top_m: 20,
             estimator: Estimator::StraightThrough,
@@ -131,6 +147,31 @@ impl Default for PretrainConfig {
             temperature: 0.1,
         }
     }
+}
+
+/// Captions that the pretraining brings together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionPairs {
+    /// Two captions of one picture in any languages, the same one included (the paper). Within a language one caption of a picture is
+    /// compared with the others of the batch, so `train.captions` must give it two or more.
+    #[default]
+    Any,
+    /// Captions in two languages; within the language where there is but one.
+    Between,
+}
+
+/// How well a word fits a latent token; the best one is its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Score {
+    /// The cosine between the word's vector, mapped by the aligned layer of its language, and the token's own vector (ours).
+    #[default]
+    Cosine,
+    /// A fully connected layer with bias, one output a token, on the word's mapped vector at unit length (the paper: the score is "predicted from FastText
+    /// features" by a fully connected layer). It starts at random (Glorot & Bengio 2010), without bias,
+    /// and learns by the `estimator` alone: with `none` it stays there.
+    Layer,
 }
 
 /// How the gradient passes the hard choice of a token; the paper does not say.

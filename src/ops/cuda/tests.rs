@@ -14,7 +14,7 @@ use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::check::{noise, probe};
-use crate::ops::choose::{Choice, choose};
+use crate::ops::choose::{Choice, Keys, choose};
 use crate::ops::linear::{
     LinearWeights, blend, linear, linear_of_data, linear_through, reverse_gradient, similarity, unit_rows,
 };
@@ -239,7 +239,7 @@ fn the_choice_of_latent_vectors() {
         for (exploration, top) in [(0.0, 1), (0.4, 20), (0.9, 1000)] {
             let choice = Choice { exploration, top, temperature: 0.3, estimator, seed: 7 };
             twins(&format!("choose {estimator:?} {top}"), 3e-5, || {
-                let mut all = results(choose(q.leaky_trace(), &latents, choice), &[&q], &[]);
+                let mut all = results(choose(q.leaky_trace(), Keys::Latents, &latents, choice), &[&q], &[]);
                 let [(rows, grads)] = &latents.take_grads()[..] else { panic!("one entry") };
                 all.extend([rows.iter().map(|&r| r as f32).collect(), grads.to_vec()]);
                 all

@@ -13,6 +13,7 @@ mod gpu;
 mod grow;
 mod interrupt;
 mod pages;
+mod paper;
 mod refusals;
 mod resume;
 mod sweep;

@@ -1,0 +1,149 @@
+//! What the files in `configs/` claim: which losses are on, how many updates they make, how many parameters they train.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tinyglot::batch::{CaptionIndex, Sampler};
+use tinyglot::checkpoint::empty_embedding;
+use tinyglot::config::{Config, Kind};
+use tinyglot::embedding::{Lexicon, Slot};
+use tinyglot::model::Model;
+use tinyglot::sweep::Plan;
+use tinyglot::words::Vocabulary;
+
+/// λ of: neighbourhoods (words, sentences, within), MCLM (average, lstm), masked sentences, adversary.
+type Losses = ([f32; 3], [f32; 2], f32, f32);
+
+const ALONE: Losses = ([0.0; 3], [0.0; 2], 0.0, 0.0);
+/// The paper's LA and HEM (section 4: "does not include MCLM nor CLC"; section 3.3's terms stay).
+const HEM: Losses = ([5e-2; 3], [0.0; 2], 0.0, 1e-6);
+const SMALR: Losses = ([5e-2; 3], [1e-4; 2], 1.0, 1e-6);
+
+fn losses(config: &Config) -> Losses {
+    let loss = config.loss();
+    let n = &loss.neighbourhood;
+    let m = &loss.mclm;
+    ([n.words, n.sentences, n.within], [m.average, m.lstm], m.masked_triplet, loss.adversary.weight)
+}
+
+fn configs() -> PathBuf {
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder")).join("configs")
+}
+
+fn load(name: &str) -> Config {
+    Config::load(&configs().join(name), &[]).expect("a good configuration")
+}
+
+/// Updates of the main training on so many pictures, each with so many captions in the language that has most.
+fn updates(config: &Config, pictures: usize, captions: usize) -> usize {
+    let languages = &config.data().languages;
+    let index = vec![CaptionIndex::even(pictures * captions, pictures); languages.len()];
+    config.train().epochs * Sampler::new(0, config.train(), languages, index).steps_per_epoch()
+}
+
+/// Trained parameters and those at test, of a model whose every language has as many words as get vectors of their own and one more,
+/// with so many latent tokens in use.
+fn parameters(config: &Config, features: usize, latents: usize) -> (usize, usize) {
+    let own = config.embedding().top_k;
+    let words: Vec<Vec<String>> = vec![(0..=own).map(|w| format!("w{w}")).collect()];
+    let vocabulary = Vocabulary::build(words.iter().map(|w| &w[..]), 1);
+    let mut slots: Vec<Slot> = (0..own as u32).map(Slot::Own).collect();
+    slots.push(Slot::Latent(0));
+    let languages = config.data().languages.clone();
+    let lexicon = Lexicon {
+        vocabularies: vec![vocabulary; languages.len()],
+        slots: vec![slots; languages.len()],
+        languages,
+        latents,
+        translations: None,
+        spellings: None,
+    };
+    let embedding = empty_embedding(config, &lexicon, config.words().fasttext.width);
+    Model::new(config, embedding, features, 0).parameter_counts()
+}
+
+#[test]
+fn every_configuration_of_words_trains_the_losses_it_is_named_for() {
+    let mut expected: BTreeMap<&str, Losses> = BTreeMap::from([
+        ("smalr-multi30k.toml", SMALR),
+        ("smalr-mscoco.toml", SMALR),
+        ("hem-multi30k.toml", HEM),
+        ("la-multi30k.toml", HEM),
+        // The recommended one, and the demo's: the image–text losses alone.
+        ("multi30k-8k.toml", ALONE),
+        ("demo.toml", ALONE),
+    ]);
+    for entry in std::fs::read_dir(configs()).expect("the folder of configurations") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "toml") || load(&name).kind() != Kind::Words {
+            continue;
+        }
+        let Some(losses_of) = expected.remove(&name[..]) else { panic!("what does `{name}` train?") };
+        assert_eq!(losses(&load(&name)), losses_of, "{name}");
+    }
+    assert!(expected.is_empty(), "{expected:?}");
+    // Where MCLM is on, it is the reading of it that fits the paper's budget.
+    let text = |config: &Config| format!("{:?}", config.loss().mclm.encoder);
+    assert_eq!(text(&load("smalr-multi30k.toml")), "Branch");
+    assert_eq!(text(&load("smalr-mscoco.toml")), "Branch");
+}
+
+#[test]
+fn la_and_hem_are_smalr_without_mclm_in_every_sweep() {
+    for entry in std::fs::read_dir(configs().join("sweeps")).expect("the folder of sweeps") {
+        let plan = Plan::load(&entry.expect("an entry").path(), &[]).expect("a good sweep");
+        for trial in plan.trials.iter().filter(|trial| trial.config.kind() == Kind::Words) {
+            let name = &trial.name[..];
+            let is = |model: &str| name == model || name.starts_with(&format!("{model},"));
+            let plain = losses(&trial.config);
+            if name.contains("alone") {
+                assert_eq!(plain, ALONE, "{name}");
+            } else if is("LA") || is("HEM") {
+                assert_eq!(plain, HEM, "{name}");
+            } else if name == "SMALR" {
+                assert_eq!(plain, SMALR, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_papers_configurations_make_the_papers_updates() {
+    // 29,000 pictures with five captions, and MSCOCO's 123,287 less 1,000 and 1,000.
+    for name in ["smalr-multi30k.toml", "hem-multi30k.toml", "la-multi30k.toml"] {
+        assert_eq!(updates(&load(name), 29_000, 5), 6_440, "{name}");
+    }
+    assert_eq!(updates(&load("smalr-mscoco.toml"), 121_287, 5), 26_940);
+    // The recommended configuration counts pictures.
+    assert_eq!(updates(&load("multi30k-8k.toml"), 5_993, 5), 24 * 46);
+    for sweep in ["multi30k.toml", "mscoco.toml"] {
+        let plan = Plan::load(&configs().join("sweeps").join(sweep), &[]).expect("a good sweep");
+        let (pictures, expected) = if sweep == "mscoco.toml" { (121_287, 26_940) } else { (29_000, 6_440) };
+        for trial in plan.trials.iter().filter(|trial| ["LA", "HEM", "SMALR"].contains(&&trial.name[..])) {
+            assert_eq!(updates(&trial.config, pictures, 5), expected, "{sweep}: {}", trial.name);
+        }
+    }
+}
+
+#[test]
+fn smalr_has_the_papers_parameters() {
+    // Ten languages, 5,000 own words of 50 numbers each, 2,048 features.
+    let smalr = load("smalr-multi30k.toml");
+    assert_eq!((smalr.embedding().latents, smalr.embedding().top_k), (40_000, 5_000));
+    let (training, test) = parameters(&smalr, 2048, 15_600);
+    assert!(training < 20_000_000, "15,600 of the 40,000 latent tokens fit: {training}");
+    assert!((test as f64 / 1e6 - 7.1).abs() < 0.1, "{test}");
+    assert!(parameters(&smalr, 2048, 40_000).0 > 20_000_000, "the paper drops those that no word uses");
+    // With an LSTM and heads of MCLM's own 7,000 are too many.
+    let set = ["loss.mclm.encoder=own".parse().expect("a setting")];
+    let own = Config::load(&configs().join("smalr-multi30k.toml"), &set).expect("a good configuration");
+    assert!(parameters(&own, 2048, 7_000).0 > 20_000_000);
+    // HEM has neither of MCLM's two heads, nor [MASK]; LA no words of its own.
+    let (hem, _) = parameters(&load("hem-multi30k.toml"), 2048, 15_600);
+    let head = 1024 * 1024 + 1024;
+    assert_eq!(training - hem, 2 * head + 512);
+    let (la, test) = parameters(&load("la-multi30k.toml"), 2048, 15_600);
+    assert_eq!(hem - la, 10 * (5_000 * 50 + 50 * 512 + 512));
+    assert!((test as f64 / 1e6 - 7.1).abs() < 0.1, "{test}");
+}

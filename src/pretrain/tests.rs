@@ -90,7 +90,7 @@ fn near(pairs: CaptionPairs, words: &[u32], image_of: &[u32]) -> f32 {
         distinct: vec![(0..8).collect()],
         sentences: Arc::new(sentences),
         image_of: image_of.to_vec(),
-        groups: [0..words.len() as u32].to_vec(),
+        groups: std::iter::once(0..words.len() as u32).collect(),
     };
     let triplet = TripletConfig { sentence_anchor: 1.0, margin: 0.4, ..Default::default() };
     batch.near(tokens.leaky_trace(), &triplet, pairs).expect("pairs").array()

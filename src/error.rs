@@ -72,6 +72,12 @@ impl Error {
         self
     }
 
+    /// The part of the file the error is about, where it has no lines: "entry 3: what".
+    pub fn within(mut self, part: impl fmt::Display) -> Self {
+        self.what = format!("{part}: {}", self.what);
+        self
+    }
+
     /// What the user can do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -4,6 +4,7 @@
 //! and wrong types), the rules. Each step reports all that is wrong in it, with file and line.
 
 mod changes;
+mod codes;
 mod document;
 mod overrides;
 mod paths;
@@ -21,6 +22,7 @@ use toml::{Table, Value};
 use crate::{Error, Result};
 
 pub use changes::changes;
+pub use codes::same_code;
 pub(crate) use document::Document;
 pub use overrides::Setting;
 pub use problem::{Fault, Problem, Problems};
@@ -57,7 +59,8 @@ pub enum Kind {
 impl RawConfig {
     /// Checks every rule; relative paths start from `base`, the folder of the configuration file (without links, or
     /// `..` would lead elsewhere).
-    pub fn check(self, base: PathBuf) -> Result<Config, Problems> {
+    pub fn check(mut self, base: PathBuf) -> Result<Config, Problems> {
+        codes::settle(&mut self);
         let broken = rules::broken(&self);
         if !broken.is_empty() {
             return Err(Problems(broken));

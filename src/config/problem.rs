@@ -39,20 +39,32 @@ pub enum Fault {
     TranslationsUnused,
     #[error("is empty; name at least one language, e.g. [\"en\", \"de\"]")]
     NoLanguages,
-    #[error("has `{language}`; a language code is made of ASCII letters, digits, `-` and `_`")]
+    #[error(
+        "has `{language}`; a language code is made of ASCII letters and digits, with `-` or `_` between them"
+    )]
     LanguageCode { language: String },
     #[error("names `{language}` twice")]
     LanguageTwice { language: String },
+    #[error("has `{code}`, which `{other}` stands for too")]
+    CodeTwice { code: String, other: String },
     #[error("names `{language}`, which no entry of `data.captions` has")]
     LanguageWithoutCaptions { language: String },
     #[error("names `{language}`, which neither `data.languages` nor `data.captions` has")]
     UnknownLanguage { language: String },
     #[error(
-        "is empty; name the languages of the files (only `jsonl` files say them themselves, in paths without `{{language}}`)"
+        "is empty; name the languages of the files (only `csv`, `json`, `jsonl` and `parquet` files say them themselves, in paths without `{{language}}`)"
     )]
     SourceWithoutLanguages,
     #[error("names `{language}`, which `data.languages` trains; take it out there, or leave `read_as` out")]
     ReadAsAndTrained { language: String },
+    #[error(
+        "is {value}; only the captions of `lines` files are counted, those of other formats name their pictures"
+    )]
+    CountedOfOther { value: usize },
+    #[error("is set, but only records have keys: those of `csv`, `json`, `jsonl` and `parquet`")]
+    KeysOfOther,
+    #[error("is set, but `files` hold `{{split}}`; leave one of the two out")]
+    SplitInPathToo,
     #[error("is empty; name at least one file")]
     NoFiles,
     #[error("has `{file}` for several languages; put `{{language}}` where their paths differ")]

@@ -23,7 +23,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::config::{CaptionSource, CaptionSplit, DataConfig, Source};
+use crate::config::{CaptionSource, CaptionSplit, DataConfig, Source, same_code};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
@@ -179,7 +179,7 @@ impl Corpus {
         let unknown = translated_languages(config)?;
         let codes: Vec<String> =
             config.languages.iter().chain(unknown.iter().map(|(code, _)| code)).cloned().collect();
-        let mut harvest = Harvest::new(&codes, config.languages.len(), &config.captions);
+        let mut harvest = Harvest::new(&codes, config.languages.len(), config);
         for (n, source) in config.captions.iter().enumerate() {
             captions::read(n, source, &paths, &pictures, &mut harvest)?;
         }
@@ -244,7 +244,7 @@ impl Corpus {
 
     /// The place of a language in every list of this corpus.
     pub fn language(&self, code: &str) -> Result<usize> {
-        self.languages.iter().position(|l| l == code).ok_or_else(|| {
+        self.languages.iter().position(|l| same_code(l, code)).ok_or_else(|| {
             Error::usage(format!("there is no language `{code}`"))
                 .hint(format!("the languages are `{}`", self.languages.join("`, `")))
         })
@@ -258,7 +258,7 @@ fn check_languages(languages: &[String]) -> Result<()> {
         );
     }
     for (n, language) in languages.iter().enumerate() {
-        if languages[..n].contains(language) {
+        if languages[..n].iter().any(|l| same_code(l, language)) {
             return Err(Error::config(format!("`data.languages` names `{language}` twice")));
         }
     }
@@ -270,14 +270,14 @@ fn translated_languages(config: &DataConfig) -> Result<Vec<(String, usize)>> {
     let mut found: Vec<(String, usize)> = Vec::new();
     for source in &config.captions {
         let Some(code) = &source.read_as else { continue };
-        let Some(reader) = config.languages.iter().position(|l| l == code) else {
+        let Some(reader) = config.languages.iter().position(|l| same_code(l, code)) else {
             return Err(Error::config(format!(
                 "captions are read as `{code}`, which is not in `data.languages`"
             ))
             .hint("correct `read_as`, or add the language"));
         };
         for language in &source.languages {
-            match found.iter().find(|(known, _)| known == language) {
+            match found.iter().find(|(known, _)| config.same_language(known, language)) {
                 None => found.push((language.clone(), reader)),
                 Some((_, other)) if *other != reader => {
                     let what =
@@ -316,6 +316,7 @@ fn texts(config: &DataConfig, paths: &Paths, notes: &mut Vec<String>) -> Result<
 
 /// Captions as the sources give them: by split and language, in the order of the files.
 struct Harvest<'a> {
+    data: &'a DataConfig,
     languages: &'a [String],
     /// How many of them are trained; the others are translated.
     trained: usize,
@@ -324,18 +325,27 @@ struct Harvest<'a> {
     named: Vec<bool>,
     /// Captions in languages that the configuration does not name.
     foreign: BTreeMap<String, usize>,
+    /// What else was left out.
+    remarks: Vec<String>,
 }
 
 impl<'a> Harvest<'a> {
-    fn new(languages: &'a [String], trained: usize, sources: &[CaptionSource]) -> Self {
+    fn new(languages: &'a [String], trained: usize, data: &'a DataConfig) -> Self {
         let empty = || vec![Vec::new(); languages.len()];
-        let has = |l: &String| sources.iter().any(|s| s.languages.is_empty() || s.languages.contains(l));
-        let named = languages.iter().map(has).collect();
-        Harvest { languages, trained, captions: [empty(), empty(), empty()], named, foreign: BTreeMap::new() }
+        let named = languages.iter().map(|l| data.captions.iter().any(|s| data.names(s, l))).collect();
+        Harvest {
+            data,
+            languages,
+            trained,
+            captions: [empty(), empty(), empty()],
+            named,
+            foreign: BTreeMap::new(),
+            remarks: Vec::new(),
+        }
     }
 
     fn language(&self, source: &CaptionSource, code: &str) -> Option<usize> {
-        let place = self.languages.iter().position(|l| l == code)?;
+        let place = self.languages.iter().position(|l| self.data.same_language(l, code))?;
         (source.read_as.is_some() == (place >= self.trained)).then_some(place)
     }
 
@@ -361,7 +371,10 @@ impl<'a> Harvest<'a> {
                     format!("; the files also hold {}", foreign.join(", "))
                 };
                 Err(Error::data(format!("language `{}` has no training caption{seen}", self.languages[bare]))
-                    .hint("add a `[[data.captions]]` source for it, or take it out of `data.languages`"))
+                    .hint(match foreign.is_empty() {
+                        true => "add a `[[data.captions]]` source for it, or take it out of `data.languages`",
+                        false => "if one of these is it, say so in `data.codes`; else add a `[[data.captions]]` source for it",
+                    }))
             }
         }
     }
@@ -370,7 +383,7 @@ impl<'a> Harvest<'a> {
         let note = |(code, n): (&String, &usize)| {
             format!("{n} captions in `{code}` were left out: it is not in `data.languages`")
         };
-        self.foreign.iter().map(note).collect()
+        self.remarks.iter().cloned().chain(self.foreign.iter().map(note)).collect()
     }
 
     /// Sorts the captions by picture; where splits share their features, picks the rows of each.

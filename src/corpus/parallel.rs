@@ -45,7 +45,7 @@ impl Parallel {
             for language in languages {
                 let file = paths.resolve(template, Some(split), Some(language))?;
                 if file.is_file() {
-                    texts.push(Some(lines::read(&file, split, rows)?));
+                    texts.push(Some(lines::read(&file, split, rows, 1)?));
                 } else {
                     notes.push(format!(
                         "`{language}` has no parallel captions: there is no file `{}`",

@@ -15,13 +15,20 @@ pub(super) struct Gallery {
     /// One id a row, where ids are given.
     ids: Option<Vec<String>>,
     rows_by_id: HashMap<String, u32>,
+    /// Rows of the ids that hold a folder, by what follows it.
+    rows_by_file: HashMap<String, Vec<u32>>,
 }
 
 impl Gallery {
     fn open(config: &DataConfig, paths: &Paths, split: Option<SplitName>) -> Result<Gallery> {
         let files: Result<Vec<_>> = config.features.iter().map(|f| paths.resolve(f, split, None)).collect();
         let features = Features::open(&files?)?;
-        let mut gallery = Gallery { ids: features.ids(), features, rows_by_id: HashMap::new() };
+        let mut gallery = Gallery {
+            ids: features.ids(),
+            features,
+            rows_by_id: HashMap::new(),
+            rows_by_file: HashMap::new(),
+        };
         let mut source = gallery.features.place(0).0.to_path_buf();
         if let Some(template) = &config.image_ids {
             source = paths.resolve(template, split, None)?;
@@ -31,6 +38,9 @@ impl Gallery {
             if let Some(first) = gallery.rows_by_id.insert(stem(id).to_string(), row as u32) {
                 let what = format!("id `{id}` stands for two pictures: ids {} and {}", first + 1, row + 1);
                 return Err(Error::data(what).at(source).hint("each picture has one row and one id"));
+            }
+            if let Some((_, file)) = stem(id).rsplit_once('/') {
+                gallery.rows_by_file.entry(file.to_string()).or_default().push(row as u32);
             }
         }
         Ok(gallery)
@@ -57,12 +67,35 @@ impl Gallery {
     }
 
     /// The row of a picture by its id; without ids a name is the row's number, from 0.
-    pub(super) fn find(&self, name: &str) -> Option<u32> {
-        if self.ids.is_some() {
-            return self.rows_by_id.get(stem(name)).copied();
+    ///
+    /// Either of id and name may begin with folders that the other has not: `val2014/7.jpg` is `7.jpg`.
+    ///
+    /// # Errors
+    /// Where the name fits several ids.
+    pub(super) fn find(&self, name: &str) -> Result<Option<u32>> {
+        let Some(ids) = &self.ids else {
+            let row = name.parse().ok().filter(|row: &u32| row.to_string() == name);
+            return Ok(row.filter(|&row| (row as usize) < self.features.rows()));
+        };
+        let name = stem(name);
+        if let Some(&row) = self.rows_by_id.get(name) {
+            return Ok(Some(row));
         }
-        let row: u32 = name.parse().ok()?;
-        ((row as usize) < self.features.rows() && row.to_string() == name).then_some(row)
+        let tails = name.match_indices('/').filter_map(|(at, _)| self.rows_by_id.get(&name[at + 1..]));
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let longer = self.rows_by_file.get(file).into_iter().flatten();
+        let longer = longer.filter(|&&row| {
+            stem(&ids[row as usize]).strip_suffix(name).is_some_and(|folder| folder.ends_with('/'))
+        });
+        let mut rows = tails.chain(longer).copied();
+        match (rows.next(), rows.next()) {
+            (Some(one), Some(other)) => {
+                let ids = [one, other].map(|row| ids[row as usize].as_str());
+                Err(Error::data(format!("picture `{name}` may be id `{}` or `{}`", ids[0], ids[1]))
+                    .hint("name it with its folder, as `data.image_ids` does"))
+            }
+            (one, _) => Ok(one),
+        }
     }
 
     /// The id of every row; its number where none is given.
@@ -76,11 +109,23 @@ impl Gallery {
 
 /// An id without the ending of a picture file, so that `7.jpg` in one file is `7` in another.
 fn stem(id: &str) -> &str {
-    const ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
-    match id.rsplit_once('.') {
-        Some((stem, ending)) if ENDINGS.iter().any(|e| e.eq_ignore_ascii_case(ending)) => stem,
-        _ => id,
-    }
+    ending(id).map_or(id, |ending| &id[..id.len() - ending.len() - 1])
+}
+
+/// The ending of a picture file, without the dot.
+pub(super) fn ending(id: &str) -> Option<&str> {
+    const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+    let (_, ending) = id.rsplit_once('.')?;
+    ENDINGS.iter().any(|e| e.eq_ignore_ascii_case(ending)).then_some(ending)
+}
+
+/// Whether two names are one picture's: alike but for an ending that only one has.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let endings = match (ending(a), ending(b)) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => true,
+    };
+    endings && stem(a) == stem(b)
 }
 
 /// Picture ids, one a line.
@@ -165,7 +210,7 @@ impl Pictures {
     pub(super) fn find(&self, splits: &[SplitName], name: &str) -> Result<Option<(SplitName, u32)>> {
         let mut found = None;
         for &split in splits {
-            let Some(row) = self.of(split).find(name) else { continue };
+            let Some(row) = self.of(split).find(name)? else { continue };
             if let Some((first, _)) = found {
                 return Err(Error::data(format!(
                     "picture `{name}` is in the splits `{first}` and `{split}`"

@@ -81,7 +81,7 @@ impl Lexicon {
 
     /// The index of a language code.
     pub fn language(&self, code: &str) -> Result<usize> {
-        self.languages.iter().position(|l| l == code).ok_or_else(|| {
+        self.languages.iter().position(|l| crate::config::same_code(l, code)).ok_or_else(|| {
             Error::usage(format!("the model does not know the language `{code}`"))
                 .hint(format!("it knows {}", self.languages.join(", ")))
         })

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::LEAST;
 use crate::checkpoint::RunFolder;
-use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes};
+use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
 use crate::corpus::SplitName;
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
@@ -85,9 +85,16 @@ pub(super) fn merged(
     };
     if captions {
         for source in &given.data().captions {
-            let languages = if source.languages.is_empty() { Vec::new() } else { vec![code.to_string()] };
+            if source.read_as.is_some() || !given.data().names(source, code) {
+                continue;
+            }
+            let mut languages = source.languages.clone();
+            languages.retain(|l| given.data().same_language(l, code));
             let files = source.files.iter().map(full).collect();
             raw.data.captions.push(CaptionSource { languages, files, ..source.clone() });
+        }
+        if let Some((_, codes)) = given.data().codes.iter().find(|(ours, _)| same_code(ours, code)) {
+            raw.data.codes.insert(code.to_string(), codes.clone());
         }
     }
     let grow = given.grow();
@@ -144,12 +151,42 @@ pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
 
 /// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
 pub(super) fn forget(raw: &mut RawConfig, code: &str) {
+    let data = raw.data.clone();
     raw.data.languages.retain(|l| l != code);
+    raw.data.codes.retain(|ours, _| !same_code(ours, code));
     raw.added.remove(code);
     raw.train.captions.remove(code);
     raw.data.captions.retain_mut(|source| {
         let named = !source.languages.is_empty();
-        source.languages.retain(|l| l != code);
+        source.languages.retain(|l| !data.same_language(l, code));
         !(named && source.languages.is_empty())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn only_the_captions_of_the_new_language_come_with_it() {
+        let read = |text: &str| Config::from_toml(text, Path::new("/data/a.toml")).unwrap();
+        let source = |languages: &str| {
+            format!("[[data.captions]]\nlanguages = {languages}\nfiles = ['{{split}}.{{language}}']\n")
+        };
+        let run = read(&format!("data.languages = ['en', 'de']\n{}", source("['en', 'de']")));
+        let given = read(&format!(
+            "data.languages = ['zh']\ndata.codes = {{ zh = ['cmn'] }}\n{}{}",
+            source("['de', 'cmn', 'ZH']"),
+            source("['fr']")
+        ));
+        let both = merged(&run, &given, "zh", true, AddedConfig::default()).unwrap();
+        let sources: Vec<_> = both.data().captions.iter().map(|s| s.languages.join(" ")).collect();
+        assert_eq!(sources, ["en de", "cmn ZH"]);
+        assert_eq!(both.data().codes["zh"], ["cmn"]);
+        let mut raw = both.raw().clone();
+        forget(&mut raw, "zh");
+        assert_eq!(&raw.data, &run.raw().data);
+    }
 }

@@ -10,7 +10,7 @@ pub mod start;
 use std::path::Path;
 
 use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::{Config, Kind};
+use crate::config::{Config, Kind, same_code};
 use crate::corpus::{Corpus, Features, SplitName};
 use crate::embedding::encoder::Encoder;
 use crate::eval::Evaluation;
@@ -82,7 +82,7 @@ pub trait Retriever {
     /// The place of a language.
     fn language(&self, code: &str) -> Result<usize> {
         let languages = self.languages();
-        languages.iter().position(|l| l == code).ok_or_else(|| {
+        languages.iter().position(|l| same_code(l, code)).ok_or_else(|| {
             Error::usage(format!("the model does not know the language `{code}`"))
                 .hint(format!("it knows {}", languages.join(", ")))
         })

@@ -11,6 +11,7 @@ mod corpus;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grow;
+mod inputs_captions;
 mod interrupt;
 mod pages;
 mod paper;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Rules;
+use crate::config::codes::{is_code, same_code};
 use crate::config::problem::Fault;
 use crate::config::sections::*;
 
@@ -10,17 +11,16 @@ use crate::config::sections::*;
 pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
     unicode("data.root", &data.root, rules);
     languages(&data.languages, rules);
+    codes(data, rules);
     features(data, rules);
     for (index, source) in data.captions.iter().enumerate() {
         let key = format!("data.captions.{index}");
         captions(&key, source, rules);
+        records(&key, source, rules);
         read_as(&key, source, data, rules);
     }
     for language in &data.languages {
-        let has = |source: &CaptionSource| {
-            let named = source.languages.is_empty() || source.languages.contains(language);
-            named && source.read_as.is_none()
-        };
+        let has = |source: &CaptionSource| data.names(source, language) && source.read_as.is_none();
         let fault = Fault::LanguageWithoutCaptions { language: language.clone() };
         let captioned = lacking.contains(&&**language) || data.captions.iter().any(has);
         rules.need(captioned, "data.languages", fault);
@@ -47,12 +47,33 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
 fn languages(languages: &[String], rules: &mut Rules) {
     rules.need(!languages.is_empty(), "data.languages", Fault::NoLanguages);
     for (index, language) in languages.iter().enumerate() {
-        // Codes become parts of file names and of parameter names.
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let is_code = !language.is_empty() && language.chars().all(plain);
-        rules.need(is_code, "data.languages", Fault::LanguageCode { language: language.clone() });
-        let first = languages.iter().position(|l| l == language) == Some(index);
+        code("data.languages", language, rules);
+        let first = languages.iter().position(|l| same_code(l, language)) == Some(index);
         rules.need(first, "data.languages", Fault::LanguageTwice { language: language.clone() });
+    }
+}
+
+/// Codes become parts of file names and of parameter names.
+pub(super) fn code(key: &str, language: &str, rules: &mut Rules) {
+    rules.need(is_code(language), key, Fault::LanguageCode { language: language.into() });
+}
+
+/// A code of the data stands for one language.
+fn codes(data: &DataConfig, rules: &mut Rules) {
+    for (ours, theirs) in &data.codes {
+        let key = format!("data.codes.{ours}");
+        code(&key, ours, rules);
+        for their in theirs {
+            code(&key, their, rules);
+            let others = data.codes.iter().filter(|(other, _)| *other < ours);
+            let twice =
+                others.filter(|(_, codes)| codes.iter().any(|c| same_code(c, their))).map(|(other, _)| other);
+            let trained = data.languages.iter().filter(|l| same_code(l, their) && !same_code(l, ours));
+            if let Some(other) = twice.chain(trained).next() {
+                let fault = Fault::CodeTwice { code: their.clone(), other: other.clone() };
+                rules.need(false, &key, fault);
+            }
+        }
     }
 }
 
@@ -78,10 +99,11 @@ fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
     let (files, named) = (format!("{key}.files"), format!("{key}.languages"));
     rules.need(!source.files.is_empty(), &files, Fault::NoFiles);
     for (index, language) in source.languages.iter().enumerate() {
-        let first = source.languages.iter().position(|l| l == language) == Some(index);
+        code(&named, language, rules);
+        let first = source.languages.iter().position(|l| same_code(l, language)) == Some(index);
         rules.need(first, &named, Fault::LanguageTwice { language: language.clone() });
     }
-    let says_language = source.format == CaptionFormat::Jsonl;
+    let says_language = source.format.has_keys();
     let by_language = |file: &String| file.contains("{language}");
     let nameless = source.languages.is_empty() && (!says_language || source.files.iter().any(by_language));
     rules.need(!nameless, &named, Fault::SourceWithoutLanguages);
@@ -110,19 +132,37 @@ fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
     }
 }
 
+/// What holds for records alone, or for lines alone.
+fn records(key: &str, source: &CaptionSource, rules: &mut Rules) {
+    let each = format!("{key}.per_picture");
+    let (value, lines) = (source.per_picture, source.format == CaptionFormat::Lines);
+    rules.at_least(&each, value, 1);
+    rules.need(lines || value <= 1, &each, Fault::CountedOfOther { value });
+    let keys = format!("{key}.keys");
+    let given = source.keys != CaptionKeys::default();
+    rules.need(source.format.has_keys() || !given, &keys, Fault::KeysOfOther);
+    if let Some(text) = &source.keys.text {
+        placeholders(&format!("{keys}.text"), text, &["language"], rules);
+    }
+    let split = source.keys.split.is_some();
+    let in_path = source.files.iter().any(|file| file.contains("{split}"));
+    rules.need(!(split && in_path), &format!("{keys}.split"), Fault::SplitInPathToo);
+}
+
 /// Translated texts are read as a language of the model, and stand for one that it does not know.
 fn read_as(key: &str, source: &CaptionSource, data: &DataConfig, rules: &mut Rules) {
     let Some(reader) = &source.read_as else { return };
-    let known = data.languages.contains(reader);
+    let known = data.languages.iter().any(|l| same_code(l, reader));
     rules.need(known, &format!("{key}.read_as"), Fault::NoSuchLanguage { language: reader.clone() });
     let named = format!("{key}.languages");
-    if source.format == CaptionFormat::Jsonl {
+    if source.format.has_keys() {
         // For other formats it is a fault anyway.
         rules.need(!source.languages.is_empty(), &named, Fault::SourceWithoutLanguages);
     }
     for language in &source.languages {
         let fault = Fault::ReadAsAndTrained { language: language.clone() };
-        rules.need(!data.languages.contains(language), &named, fault);
+        let trained = data.languages.iter().any(|l| data.same_language(l, language));
+        rules.need(!trained, &named, fault);
     }
 }
 

@@ -299,6 +299,9 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
         {
             rules.need(!value.is_empty(), &format!("grow.translations.{index}.{name}"), Fault::Empty);
         }
+        if !source.language.is_empty() {
+            data::code(&format!("grow.translations.{index}.language"), &source.language, rules);
+        }
     }
     rules.at_most("grow.top_k", grow.top_k, MOST_ROWS);
     rules.width("grow.word_width", grow.word_width);

@@ -1,5 +1,6 @@
 //! Where captions and features are, and how captions become words with vectors.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -13,8 +14,11 @@ use serde::{Deserialize, Serialize};
 pub struct DataConfig {
     /// Folder that the other paths start from; relative to the configuration file.
     pub root: PathBuf,
-    /// Language codes in the order of every table, e.g. `["en", "de"]`.
+    /// Language codes in the order of every table, e.g. `["en", "de", "pt-BR"]`. Case, and `-` or `_`, make no difference to which
+    /// language a code means; tables and file names have it as it is written here.
     pub languages: Vec<String>,
+    /// Further codes that the data has for these languages, e.g. `{ zh = ["zh-CN", "cmn"] }`.
+    pub codes: BTreeMap<String, Vec<String>>,
     /// Files of picture features (`.npy` or `.safetensors`), concatenated in this order.
     pub features: Vec<String>,
     /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
@@ -36,6 +40,7 @@ impl Default for DataConfig {
         DataConfig {
             root: ".".into(),
             languages: Vec::new(),
+            codes: BTreeMap::new(),
             features: vec!["features/{split}.npy".into()],
             image_ids: None,
             images: None,
@@ -52,11 +57,20 @@ impl Default for DataConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionSource {
     pub format: CaptionFormat,
-    /// Languages of this source; empty means the language is in the file (`jsonl`). Those that `data.languages` does not
-    /// have are passed over.
+    /// Languages of this source; empty means the language is in the file (`csv`, `json`, `jsonl`, `parquet`). Those that
+    /// `data.languages` does not have are passed over. `{language}` in `files` is the code as it is written here.
     pub languages: Vec<String>,
-    /// Files; line n of a `lines` file speaks of picture n of the split.
+    /// Files, plain or packed by gzip or zstd; line n of a `lines` file speaks of picture n of the split.
     pub files: Vec<String>,
+    /// Captions of a picture that follow each other in a `lines` file: line n, from 0, speaks of picture n / `per_picture` (VSE++'s
+    /// `train_caps.txt` has 5).
+    pub per_picture: usize,
+    /// What holds what in the records of `csv`, `json`, `jsonl` and `parquet`.
+    #[serde(skip_serializing_if = "CaptionKeys::are_found")]
+    pub keys: CaptionKeys,
+    /// Leave out, and count, captions of pictures that have no features, where the file has more pictures than are used; else they
+    /// are an error.
+    pub skip_unknown: bool,
     /// The splits that the captions are used in; those of other splits are passed over, so that `["train"]` keeps machine
     /// translations out of the evaluation. A file of one split needs no `{split}` in its path.
     pub splits: Vec<CaptionSplit>,
@@ -73,6 +87,9 @@ impl Default for CaptionSource {
             format: CaptionFormat::Lines,
             languages: Vec::new(),
             files: Vec::new(),
+            per_picture: 1,
+            keys: CaptionKeys::default(),
+            skip_unknown: false,
             splits: CaptionSplit::ALL.to_vec(),
             source: Source::Human,
             read_as: None,
@@ -101,18 +118,82 @@ impl CaptionSplit {
     }
 }
 
+/// The keys of a record, or the columns of a table, that are read. A dot leads into an object: `"image.path"`.
+///
+/// What is left out is found by its name, where only one fits: the picture in `image`, `file_name`, `filename`, `image_name`,
+/// `image_id`, `image_ids`, `image_path`, `image/key` or `image_url`; the caption in `text`, `caption`, `captions`, `sentence`,
+/// `sentences`, `raw`, `comment` or `caption_reference_description`; the language in `language`, `lang`, `language_code` or
+/// `locale`; the source in `source`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptionKeys {
+    /// The name of the picture, or a list of names, as in `data.image_ids`; without ids the numbers of the rows, from 0.
+    pub image: Option<String>,
+    /// The caption, or a list of captions. `{language}` in it stands for the code where each language has a key of its own:
+    /// `"{language}.caption"`.
+    pub text: Option<String>,
+    /// The code of the language; `""` reads none.
+    pub language: Option<String>,
+    /// `human` or `machine`; `""` reads none.
+    pub source: Option<String>,
+    /// The split, where the ids of the pictures do not tell it: `train` or `restval`, `val`, `validation` or `dev`, `test`.
+    pub split: Option<String>,
+}
+
+impl CaptionKeys {
+    fn are_found(&self) -> bool {
+        *self == CaptionKeys::default()
+    }
+}
+
+/// How a file holds captions. Datasets, and what to set for them:
+///
+/// | dataset | file | set |
+/// |---|---|---|
+/// | Multi30K | `task1/raw/train.en.gz` | `lines` |
+/// | VSE++ precomp | `train_caps.txt` | `lines`, `per_picture = 5` |
+/// | Flickr8k, Flickr30k | `Flickr8k.token.txt`, `results_20130124.token` | `named` |
+/// | Flickr8k-CN, COCO-CN | `1077.jpg#zhc#0 text`, `id#0 text` | `named` |
+/// | Flickr30k on Kaggle | `results.csv`, separated by `\|` | `csv` |
+/// | Flickr8k on Kaggle | `captions.txt`, head `image,caption` | `csv` |
+/// | WIT | `wit_v1.*.tsv.gz` | `csv` |
+/// | COCO, STAIR | `captions_*.json` | `coco` |
+/// | Karpathy's splits | `dataset_*.json` | `karpathy` |
+/// | BLIP | `coco_karpathy_*.json` | `json` |
+/// | Crossmodal-3600 | `captions.jsonl` | `jsonl` |
+/// | Chinese-CLIP | `*_texts.jsonl` | `jsonl` |
+/// | Hugging Face's imagefolder | `metadata.jsonl`, `metadata.csv` | `jsonl`, `csv` |
+/// | Hugging Face's datasets | `*.parquet` | `parquet` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CaptionFormat {
-    /// One caption a line, in the order of the pictures (Multi30K).
+    /// One caption a line, in the order of the pictures (Multi30K), or `per_picture` lines a picture (VSE++).
     #[default]
     Lines,
-    /// Karpathy's `dataset_*.json`.
-    Karpathy,
+    /// The name of a picture, a tab or a blank, and a caption a line; `#0` or `#zhc#0` behind the name counts its captions
+    /// (Flickr8k, Flickr30k, COCO-CN).
+    Named,
+    /// A table whose first line names the columns (`keys`), separated by commas, semicolons, tabs or `|`, whichever the first line
+    /// has most of. Rows without a caption are counted and left out.
+    Csv,
+    /// One list of objects, e.g. `[{"image": "7.jpg", "caption": "a red bird"}]` (`keys`).
+    Json,
+    /// JSON lines with `image`, `language`, `text`, `source`, or other `keys`.
+    Jsonl,
+    /// Parquet with columns as `keys` say; in a build with `--features parquet`.
+    Parquet,
     /// COCO captions JSON.
     Coco,
-    /// JSON lines with `image`, `language`, `text`, `source`.
-    Jsonl,
+    /// Karpathy's `dataset_*.json`.
+    Karpathy,
+}
+
+impl CaptionFormat {
+    /// Whether a file is made of records with `keys`, which may say the language of each caption.
+    pub fn has_keys(self) -> bool {
+        use CaptionFormat::{Csv, Json, Jsonl, Parquet};
+        matches!(self, Csv | Json | Jsonl | Parquet)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -1,50 +1,55 @@
-//! Multi30K's layout: plain text, line n is a caption of picture n.
+//! Plain text: line n is a caption of picture n, or the lines of a picture follow each other.
 
-use std::fs;
 use std::path::Path;
 
 use super::super::SplitName;
-use super::trimmed;
+use super::input::each_line;
+use super::{sniff, trimmed};
 use crate::{Error, Result};
 
-/// Reads exactly `rows` captions, the text of each as it is but for white space around it.
-pub(crate) fn read(file: &Path, split: SplitName, rows: usize) -> Result<Vec<String>> {
-    let bytes = fs::read(file).map_err(|e| {
-        Error::reading(file, e).hint("the path is relative to `data.root`; check `data.captions`")
+/// Reads `per_picture` captions for each of `rows` pictures, the text of each as it is but for white space around it: text n speaks
+/// of picture n / `per_picture`.
+pub(crate) fn read(file: &Path, split: SplitName, rows: usize, per_picture: usize) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = Vec::with_capacity(rows * per_picture);
+    each_line(file, |_, line| {
+        lines.push(line.to_string());
+        Ok(())
     })?;
-    if bytes.starts_with(b"\x1f\x8b") {
-        return Err(Error::data("is compressed").at(file).hint("unpack it with `gunzip`"));
+    if let Some(found) = sniff::of_lines(&lines) {
+        return Err(Error::data(found.what)
+            .at(file)
+            .line(found.line)
+            .hint(format!("set `format = \"{}\"` in its entry of `data.captions`", found.format)));
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut texts = Vec::with_capacity(rows);
-    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let lines = if bytes.is_empty() { None } else { Some(body.split(|&b| b == b'\n')) };
-    for (n, line) in lines.into_iter().flatten().enumerate() {
-        if n == rows {
-            let count = body.split(|&b| b == b'\n').count();
-            return Err(miscount(file, split, count, rows).line(n + 1));
-        }
-        let text = std::str::from_utf8(line).map_err(|e| {
-            Error::data(format!("is not UTF-8 (byte {})", e.valid_up_to() + 1))
-                .at(file)
-                .line(n + 1)
-                .hint("convert it, for example with `iconv -t UTF-8`")
-        })?;
-        texts.push(trimmed(text).ok_or_else(|| {
+    if lines.len() != rows * per_picture {
+        return Err(miscount(file, split, lines.len(), rows, per_picture));
+    }
+    let text = |(n, line): (usize, String)| {
+        trimmed(&line).ok_or_else(|| {
             Error::data("is an empty caption")
                 .at(file)
                 .line(n + 1)
                 .hint("every picture needs its line; where captions are missing use the format `jsonl`")
-        })?);
-    }
-    match texts.len() == rows {
-        true => Ok(texts),
-        false => Err(miscount(file, split, texts.len(), rows).line(texts.len() + 1)),
-    }
+        })
+    };
+    lines.into_iter().enumerate().map(text).collect()
 }
 
-fn miscount(file: &Path, split: SplitName, lines: usize, rows: usize) -> Error {
-    Error::data(format!("{lines} lines for the {rows} pictures of split `{split}`"))
-        .at(file)
-        .hint("line n speaks of feature row n, so the numbers must be equal")
+fn miscount(file: &Path, split: SplitName, lines: usize, rows: usize, per_picture: usize) -> Error {
+    let wanted = rows * per_picture;
+    let what = match per_picture {
+        1 => format!("{lines} lines for the {rows} pictures of split `{split}`"),
+        _ => format!(
+            "{lines} lines for the {rows} pictures of split `{split}` with {per_picture} captions each"
+        ),
+    };
+    let hint = match lines / rows {
+        // A picture's captions one after the other, as VSE++ has them.
+        each if each > 0 && each * rows == lines => format!(
+            "where the captions of a picture follow each other, set `per_picture = {each}` in their entry of `data.captions`"
+        ),
+        _ if per_picture > 1 => format!("`per_picture` is {per_picture}, so {wanted} lines are needed"),
+        _ => "line n speaks of feature row n, so the numbers must be equal".into(),
+    };
+    Error::data(what).at(file).line(lines.min(wanted) + 1).hint(hint)
 }

@@ -1,20 +1,28 @@
 //! Caption files, one file here per format.
 
 mod coco;
-mod jsonl;
+mod csv;
+mod input;
+mod json;
 mod karpathy;
+mod keys;
 pub(super) mod lines;
+mod named;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod records;
+mod sniff;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::paths::{self, Paths};
-use super::pictures::Pictures;
+use super::pictures::{self, Pictures};
 use super::{Caption, Harvest, SplitName};
 use crate::config::{CaptionFormat, CaptionSource};
 use crate::{Error, Result};
@@ -37,11 +45,11 @@ pub(super) fn read(
         check_template(n, source, template, pictures)?;
         let splits: Vec<Option<SplitName>> = match (paths::has_split(template), &source.splits[..]) {
             (true, _) => used.iter().copied().map(Some).collect(),
-            (false, &[only]) if by_order(source.format, pictures) => vec![Some(only.into())],
+            (false, &[only]) if by_order(source, pictures) => vec![Some(only.into())],
             (false, _) => vec![None],
         };
         // A file without `{language}` is read once: its language is the only one of the source, or inside.
-        let inside = source.format == CaptionFormat::Jsonl && !paths::has_language(template);
+        let inside = source.format.has_keys() && !paths::has_language(template);
         let languages: Vec<Option<&String>> = match inside {
             true => vec![None],
             false => source.languages.iter().map(Some).collect(),
@@ -62,13 +70,12 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Whether the captions of a file belong to pictures of one split, by their order in it: then nothing in the file tells the
-/// split.
-fn by_order(format: CaptionFormat, pictures: &Pictures) -> bool {
-    match format {
+/// Whether nothing in the file, nor the ids of pictures, tells the split of a caption.
+fn by_order(source: &CaptionSource, pictures: &Pictures) -> bool {
+    match source.format {
         CaptionFormat::Lines => true,
-        CaptionFormat::Coco | CaptionFormat::Jsonl => !pictures.has_ids || pictures.shared(),
         CaptionFormat::Karpathy => false,
+        _ => (!pictures.has_ids || pictures.shared()) && source.keys.split.is_none(),
     }
 }
 
@@ -78,7 +85,7 @@ fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &P
         Err(Error::config(format!("`data.captions[{n}]`, `{template}`: {what}")).hint(hint))
     };
     let in_path = paths::has_split(template);
-    let by_split = in_path || source.splits.len() == 1;
+    let by_split = in_path || source.splits.len() == 1 || source.keys.split.is_some();
     match source.format {
         CaptionFormat::Lines if !by_split => {
             return fault(
@@ -92,13 +99,17 @@ fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &P
         CaptionFormat::Karpathy if in_path => {
             return fault("a Karpathy file holds all splits", "leave `{split}` out");
         }
-        CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && pictures.shared() => {
+        CaptionFormat::Karpathy => {}
+        CaptionFormat::Named if !pictures.has_ids => {
+            return fault("its lines name their pictures, and these have no ids", "set `data.image_ids`");
+        }
+        _ if !by_split && pictures.shared() => {
             return fault(
                 "neither captions nor features say what is in which split",
                 "put `{split}` into a path, or name the one split of the file in `splits`",
             );
         }
-        CaptionFormat::Coco | CaptionFormat::Jsonl if !by_split && !pictures.has_ids => {
+        _ if !by_split && !pictures.has_ids => {
             return fault("its pictures have no ids to tell the split by", "set `data.image_ids`");
         }
         CaptionFormat::Coco if pictures.shared() && !pictures.has_ids => {
@@ -111,7 +122,7 @@ fn check_template(n: usize, source: &CaptionSource, template: &str, pictures: &P
         if languages == 0 {
             return fault("no language to put into the path", "set `languages` of this source");
         }
-    } else if source.format != CaptionFormat::Jsonl && languages != 1 {
+    } else if !source.format.has_keys() && languages != 1 {
         return fault(
             &format!("one file, but {languages} languages"),
             "name the one language of the file, or put `{language}` into the path",
@@ -138,12 +149,23 @@ impl CaptionFile<'_> {
                 self.attach(karpathy::read(self.path, pictures.shared())?, pictures, harvest)
             }
             CaptionFormat::Coco => self.attach(coco::read(self.path, self.split)?, pictures, harvest),
-            CaptionFormat::Jsonl => jsonl::read(self, pictures, harvest),
+            CaptionFormat::Named => named::read(self, pictures, harvest),
+            CaptionFormat::Csv => csv::read(self, pictures, harvest),
+            CaptionFormat::Json => json::read_list(self, pictures, harvest),
+            CaptionFormat::Jsonl => json::read_lines(self, pictures, harvest),
+            #[cfg(feature = "parquet")]
+            CaptionFormat::Parquet => parquet::read(self, pictures, harvest),
+            #[cfg(not(feature = "parquet"))]
+            CaptionFormat::Parquet => {
+                Err(Error::config("this tinyglot was built without Parquet").at(self.path).hint(
+                    "build it with `cargo build --release --features parquet`, or write the captions as JSON lines",
+                ))
+            }
         }
     }
 
     fn language(&self) -> usize {
-        self.language.expect("only a jsonl file is without a language, see `check_template`")
+        self.language.expect("only records are without a language, see `check_template`")
     }
 
     /// Where a picture is by its name; with no split given, those of the source are searched.
@@ -152,20 +174,25 @@ impl CaptionFile<'_> {
             Some(split) => pictures.find(&[split], name)?,
             None => pictures.find(self.used, name)?,
         };
-        let others = || SplitName::CAPTIONED.iter().any(|&s| pictures.of(s).find(name).is_some());
+        let others = || -> Result<bool> {
+            SplitName::CAPTIONED
+                .iter()
+                .try_fold(false, |any, &s| Ok(any || pictures.of(s).find(name)?.is_some()))
+        };
         Ok(match found {
             Some((split, row)) if self.used.contains(&split) => Place::Row(split, row),
             Some(_) => Place::Unused,
-            None if split.is_none() && others() => Place::Unused,
+            None if split.is_none() && others()? => Place::Unused,
             None => Place::Nowhere,
         })
     }
 
     fn read_lines(&self, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
         let split = self.split.expect("see `check_template`");
-        let texts = lines::read(self.path, split, pictures.of(split).features.rows())?;
-        for (row, text) in texts.into_iter().enumerate() {
-            let caption = Caption { image: row as u32, text, source: self.source.source };
+        let each = self.source.per_picture;
+        let texts = lines::read(self.path, split, pictures.of(split).features.rows(), each)?;
+        for (n, text) in texts.into_iter().enumerate() {
+            let caption = Caption { image: (n / each) as u32, text, source: self.source.source };
             harvest.add(split, self.language(), caption);
         }
         Ok(())
@@ -180,7 +207,7 @@ impl CaptionFile<'_> {
             true => self.kind_of_name(&described, pictures)?,
             false => None,
         };
-        let mut missing = Missing::default();
+        let mut tally = Tally::default();
         for picture in described {
             let name = kind.and_then(|k| picture.names[k].as_deref());
             let place = match (name, picture.split) {
@@ -193,10 +220,11 @@ impl CaptionFile<'_> {
                 Place::Row(split, row) => (split, row),
                 Place::Unused => continue,
                 Place::Nowhere => {
-                    missing.add(picture.label(), picture.texts.len());
+                    tally.missing(&picture.label(), picture.texts.len());
                     continue;
                 }
             };
+            tally.place(split, row, &picture.label()).map_err(|e| e.at(self.path))?;
             for text in &picture.texts {
                 let text = trimmed(text).ok_or_else(|| {
                     Error::data(format!("picture `{}` has an empty caption", picture.label()))
@@ -207,7 +235,7 @@ impl CaptionFile<'_> {
                 harvest.add(split, self.language(), caption);
             }
         }
-        missing.check(self.path)
+        tally.finish(self, harvest)
     }
 
     /// Numbers from one count may be numbers of another, so one kind of name serves a whole file.
@@ -279,33 +307,70 @@ impl Described {
     }
 }
 
-/// Captions whose picture is not among the features.
+/// What became of the captions of a file.
 #[derive(Default)]
-struct Missing {
-    captions: usize,
+struct Tally {
+    /// The name that a picture went by first.
+    names: HashMap<(SplitName, u32), String>,
+    /// Captions whose picture is not among the features, and the first such pictures.
+    missing: usize,
     pictures: Vec<String>,
+    /// Records that hold no caption.
+    without: usize,
 }
 
-impl Missing {
-    fn add(&mut self, picture: String, captions: usize) {
-        self.captions += captions;
-        if captions > 0 && self.pictures.len() < 5 && !self.pictures.contains(&picture) {
-            self.pictures.push(picture);
+impl Tally {
+    /// A picture has its row. Another name for one that has, which may be that of another picture, is refused.
+    fn place(&mut self, split: SplitName, row: u32, name: &str) -> Result<()> {
+        match self.names.entry((split, row)) {
+            Entry::Vacant(free) => {
+                free.insert(name.to_string());
+                Ok(())
+            }
+            Entry::Occupied(first) if pictures::same(first.get(), name) => Ok(()),
+            Entry::Occupied(first) => {
+                let what = format!("`{}` and `{name}` both fit one id of the features", first.get());
+                Err(Error::data(what).hint(
+                    "give `data.image_ids` the folders and endings too, so that pictures can be told apart",
+                ))
+            }
         }
     }
 
-    fn check(self, file: &Path) -> Result<()> {
-        if self.captions == 0 {
+    fn missing(&mut self, picture: &str, captions: usize) {
+        self.missing += captions;
+        if captions > 0 && self.pictures.len() < 5 && !self.pictures.iter().any(|p| p == picture) {
+            self.pictures.push(picture.to_string());
+        }
+    }
+
+    fn finish(self, file: &CaptionFile, harvest: &mut Harvest) -> Result<()> {
+        let path = file.path.display();
+        if self.without > 0 {
+            harvest.remarks.push(format!("`{path}`: {} records hold no caption", self.without));
+        }
+        if self.missing == 0 {
             return Ok(());
         }
         let what = format!(
             "{} captions speak of pictures that have no features: first `{}`",
-            self.captions,
+            self.missing,
             self.pictures.join("`, `")
         );
-        Err(Error::data(what).at(file).hint(
-            "check that `data.image_ids` holds the same ids or file names; without it pictures go by row numbers from 0",
-        ))
+        if file.source.skip_unknown && !self.names.is_empty() {
+            harvest.remarks.push(format!("`{path}`: {what}; they were left out"));
+            return Ok(());
+        }
+        let hint = match self.names.is_empty() {
+            true => {
+                "check that `data.image_ids` holds the same ids or file names; without it pictures go by row numbers from 0"
+            }
+            false => {
+                "check that `data.image_ids` holds the same ids or file names; where the file has more pictures than the features, set \
+                 `skip_unknown = true` in its entry of `data.captions`"
+            }
+        };
+        Err(Error::data(what).at(file.path).hint(hint))
     }
 }
 
@@ -332,17 +397,12 @@ impl fmt::Display for Name {
     }
 }
 
-fn open(file: &Path) -> Result<BufReader<File>> {
-    let opened = File::open(file).map_err(|e| {
-        Error::reading(file, e).hint("the path comes from `data.captions`, relative to `data.root`")
-    })?;
-    Ok(BufReader::with_capacity(1 << 16, opened))
-}
-
 fn read_json<T: DeserializeOwned>(file: &Path, kind: &str) -> Result<T> {
-    serde_json::from_reader(open(file)?).map_err(|e| {
+    serde_json::from_reader(input::open(file)?).map_err(|e| {
         let what = format!("is no {kind} file: {}", json_fault(&e));
-        let error = Error::data(what).at(file);
+        let error = Error::data(what).at(file).hint(
+            "for one list of captions set `format = \"json\"`, for one object a line `jsonl`; COCO's files are `coco`, Karpathy's `karpathy`",
+        );
         if e.line() > 0 { error.line(e.line()) } else { error }
     })
 }

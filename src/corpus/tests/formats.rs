@@ -44,7 +44,7 @@ fn broken_lines_are_refused() {
     assert_has(&refusal(b""), &["train.en`:1: 0 lines"]);
     assert_has(&refusal(b"a\n \t\r\nc\n"), &["train.en`:2: is an empty caption"]);
     assert_has(&refusal(b"a\nb\xc3(\nc\n"), &["train.en`:2: is not UTF-8 (byte 2)"]);
-    assert_has(&refusal(b"\x1f\x8b\x08\x00"), &["is compressed", "gunzip"]);
+    assert_has(&refusal(b"\x1f\x8b\x08\x00"), &["train.en`: cannot be read: "]);
 }
 
 #[test]
@@ -195,12 +195,18 @@ fn broken_json_lines_are_refused() {
         folder.refusal(4)
     };
     assert_has(&refusal(b"{\"image\": 0,"), &["train.jsonl`:2: is no caption: EOF", "in column"]);
-    assert_has(&refusal(b"{\"image\": 0, \"text\": \"\xff\"}"), &["train.jsonl`:2: ", "unicode"]);
-    assert_has(&refusal(b"{\"image\": 0, \"language\": \"en\"}"), &[":2: ", "missing field `text`"]);
+    assert_has(&refusal(b"{\"image\": 0, \"text\": \"\xff\"}"), &["train.jsonl`:2: is not UTF-8 (byte 23)"]);
+    assert_has(
+        &refusal(b"{\"image\": 0, \"language\": \"en\"}"),
+        &[":2: is no caption: it has no `text`", "`image`, `language`"],
+    );
     let en = |rest: &str| refusal(format!("{{\"language\": \"en\", {rest}}}").as_bytes());
     assert_has(&en(r#""image": 0, "text": "  ""#), &[":2: picture `0` has an empty caption"]);
     assert_has(&en(r#""image": -1, "text": "a""#), &[":2: ", "a whole number or a string"]);
-    assert_has(&en(r#""image": 0, "text": "a", "source": "robot""#), &["unknown variant `robot`"]);
+    assert_has(
+        &en(r#""image": 0, "text": "a", "source": "robot""#),
+        &[":2: `source` is \"robot\"; expected \"human\" or \"machine\""],
+    );
     assert_has(&en(r#""image": 3, "text": "a""#), &["1 captions speak of pictures", "first `3`"]);
 }
 

@@ -35,8 +35,8 @@ rule!(
 rule!(
     a_caption_source_without_languages_is_jsonl,
     |c| c.data.captions[0].languages.clear(),
-    "`data.captions.0.languages` is empty; name the languages of the files (only `jsonl` files say them themselves, \
-     in paths without `{language}`)"
+    "`data.captions.0.languages` is empty; name the languages of the files (only `csv`, `json`, `jsonl` and \
+     `parquet` files say them themselves, in paths without `{language}`)"
 );
 rule!(
     a_caption_source_has_files,
@@ -118,13 +118,58 @@ rule!(
 
 #[test]
 fn a_language_code_is_plain() {
-    let message =
-        "`data.languages` has `../en`; a language code is made of ASCII letters, digits, `-` and `_`";
+    let message = "`data.languages` has `../en`; a language code is made of ASCII letters and digits, with `-` or `_` \
+         between them";
     let broken = after(|c| {
         c.data.languages = vec!["../en".into()];
         c.data.captions[0].languages = vec!["../en".into()];
     });
-    assert_eq!(broken, [message]);
+    assert_eq!(broken, [message.into(), message.replace("data.languages", "data.captions.0.languages")]);
+}
+
+rule!(
+    a_translation_names_a_plain_code,
+    |c| c.grow.translations =
+        vec![TranslationSource { language: "e/n".into(), known: "a".into(), new: "b".into() }],
+    "`grow.translations.0.language` has `e/n`; a language code is made of ASCII letters and digits, with `-` or `_` \
+     between them"
+);
+rule!(
+    codes_of_the_data_stand_for_one_language,
+    |c| c.data.codes = [("en".to_string(), vec!["de".to_string()])].into(),
+    "`data.codes.en` has `de`, which `de` stands for too"
+);
+rule!(
+    only_lines_are_counted,
+    |c| (c.data.captions[0].per_picture, c.data.captions[0].format) = (5, CaptionFormat::Coco),
+    "`data.captions.0.per_picture` is 5; only the captions of `lines` files are counted, those of other formats name \
+     their pictures"
+);
+rule!(
+    a_picture_has_a_line,
+    |c| c.data.captions[0].per_picture = 0,
+    "`data.captions.0.per_picture` is 0; it must be at least 1"
+);
+rule!(
+    only_records_have_keys,
+    |c| c.data.captions[0].keys.text = Some("caption".into()),
+    "`data.captions.0.keys` is set, but only records have keys: those of `csv`, `json`, `jsonl` and `parquet`"
+);
+rule!(
+    the_split_is_told_once,
+    |c| {
+        c.data.captions[0].format = CaptionFormat::Jsonl;
+        c.data.captions[0].keys.split = Some("split".into());
+    },
+    "`data.captions.0.keys.split` is set, but `files` hold `{split}`; leave one of the two out"
+);
+#[test]
+fn codes_may_be_written_in_other_ways() {
+    let broken = after(|c| {
+        c.data.languages = vec!["pt-BR".into(), "de".into()];
+        c.data.captions[0].languages = vec!["pt_br".into(), "DE".into()];
+    });
+    assert_eq!(broken, [""; 0]);
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! What the keys of a record, or the columns of a table, are called.
+
+use serde_json::Value;
+
+use super::records::{Record, listed};
+use crate::config::CaptionKeys;
+use crate::{Error, Result};
+
+/// Names of what holds a picture's name, in files of others.
+pub(super) const IMAGES: [&str; 9] = [
+    "image",
+    "file_name",
+    "filename",
+    "image_name",
+    "image_id",
+    "image_ids",
+    "image_path",
+    "image/key",
+    "image_url",
+];
+/// Names of what holds captions.
+pub(super) const TEXTS: [&str; 8] = [
+    "text",
+    "caption",
+    "captions",
+    "sentence",
+    "sentences",
+    "raw",
+    "comment",
+    "caption_reference_description",
+];
+/// Names of what holds the code of the language.
+const LANGUAGES: [&str; 4] = ["language", "lang", "language_code", "locale"];
+/// Stands for the code of a language in `keys.text`.
+const LANGUAGE: &str = "{language}";
+
+/// The keys that are read. `image` and `text` may lead into objects: `image.path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    pub image: String,
+    pub text: String,
+    pub language: Option<String>,
+    pub source: Option<String>,
+    pub split: Option<String>,
+}
+
+impl Keys {
+    /// As given; what is not given is found among the names of `sample`.
+    ///
+    /// # Errors
+    /// Where a key is not there, or more than one may be meant.
+    pub(super) fn of(given: &CaptionKeys, sample: &Record) -> Result<Keys> {
+        let image = match &given.image {
+            Some(key) => key.clone(),
+            None => match one("image", &IMAGES, sample, |value| !value.is_object()) {
+                // A picture itself, as Hugging Face's tables hold it: its file name is beside its bytes.
+                Err(_) if sample.get("image").is_some_and(|v| v.get("path").is_some()) => "image.path".into(),
+                Err(_) if sample.contains_key("images") || sample.contains_key("annotations") => {
+                    return Err(Error::data("is one object of pictures and captions, not a record of one caption")
+                        .hint("set `format = \"karpathy\"` where pictures have `sentences`, else `format = \"coco\"`"));
+                }
+                found => found?,
+            },
+        };
+        let text = match &given.text {
+            Some(key) => key.clone(),
+            // A key a language, as Crossmodal-3600 has them.
+            None if image == "image/key" && !TEXTS.iter().any(|text| sample.contains_key(*text)) => {
+                format!("{LANGUAGE}.caption")
+            }
+            None => {
+                let key = one("text", &TEXTS, sample, |_| true)?;
+                match sample[&key].is_object() {
+                    true => format!("{key}.{LANGUAGE}"),
+                    false => key,
+                }
+            }
+        };
+        let known = |key: &str| sample.contains_key(key);
+        let language = match &given.language {
+            Some(key) => Some(key.clone()),
+            None => LANGUAGES.iter().find(|key| known(key)).map(ToString::to_string),
+        };
+        let source = given.source.clone().or_else(|| known("source").then(|| "source".into()));
+        Ok(Keys {
+            image,
+            text,
+            language: language.filter(|key| !key.is_empty()),
+            source: source.filter(|key| !key.is_empty()),
+            split: given.split.clone(),
+        })
+    }
+
+    /// Whether each language has a key of its own.
+    pub(super) fn by_language(&self) -> bool {
+        self.text.contains(LANGUAGE)
+    }
+
+    pub(super) fn image<'r>(&self, record: &'r Record) -> Option<&'r Value> {
+        if let Some(value) = record.get(&self.image) {
+            return Some(value);
+        }
+        let mut steps = self.image.split('.');
+        let first = record.get(steps.next()?)?;
+        steps.try_fold(first, |value, step| value.get(step))
+    }
+
+    /// The texts of a record, those in lists one by one, with the code of the language where the key holds it.
+    pub(super) fn texts<'r>(&self, record: &'r Record) -> Vec<(Option<&'r str>, &'r Value)> {
+        let mut found = Vec::new();
+        match record.get(&self.text) {
+            Some(value) => walk(value, &[], None, &mut found),
+            None => {
+                let path: Vec<&str> = self.text.split('.').collect();
+                step(record, &path, None, &mut found);
+            }
+        }
+        found
+    }
+
+    /// The keys at the top of a record that anything is read from.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    pub(super) fn reads(&self, top: &str) -> bool {
+        let is = |key: &str| key == top || key.split('.').next() == Some(top);
+        let rest = [&self.language, &self.source, &self.split];
+        let text = self.text.split('.').next().unwrap_or_default();
+        let texts = text.contains(LANGUAGE) && code(top, text).is_some();
+        is(&self.image) || is(&self.text) || texts || rest.into_iter().flatten().any(|key| key == top)
+    }
+}
+
+/// The one name of `names` that a sample has; the first, which is ours, comes before all others.
+fn one(what: &str, names: &[&str], sample: &Record, fits: impl Fn(&Value) -> bool) -> Result<String> {
+    let there: Vec<&str> =
+        names.iter().copied().filter(|name| sample.get(*name).is_some_and(&fits)).collect();
+    let hint = |key: &str| format!("say which holds it, e.g. `keys = {{ {what} = \"{key}\" }}`");
+    match there[..] {
+        [first, ..] if first == names[0] => Ok(first.to_string()),
+        [only] => Ok(only.to_string()),
+        [] => {
+            let meant = match what {
+                "image" => "the name of a picture",
+                _ => "a caption",
+            };
+            let first = sample.keys().next().map_or("…", String::as_str);
+            Err(Error::data(format!("no key is known to hold {meant}: there are {}", listed(sample)))
+                .hint(hint(first)))
+        }
+        [first, ..] => {
+            let what = format!("`{}` may all hold the {what}", there.join("`, `"));
+            Err(Error::data(what).hint(hint(first)))
+        }
+    }
+}
+
+fn walk<'r>(
+    value: &'r Value,
+    path: &[&str],
+    code: Option<&'r str>,
+    found: &mut Vec<(Option<&'r str>, &'r Value)>,
+) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|value| walk(value, path, code, found)),
+        value if path.is_empty() => found.push((code, value)),
+        Value::Object(record) => step(record, path, code, found),
+        _ => {}
+    }
+}
+
+fn step<'r>(
+    record: &'r Record,
+    path: &[&str],
+    before: Option<&'r str>,
+    found: &mut Vec<(Option<&'r str>, &'r Value)>,
+) {
+    let Some((first, rest)) = path.split_first() else { return };
+    if !first.contains(LANGUAGE) {
+        if let Some(value) = record.get(*first) {
+            walk(value, rest, before, found);
+        }
+        return;
+    }
+    for (key, value) in record {
+        if let Some(code) = code(key, first) {
+            walk(value, rest, Some(code), found);
+        }
+    }
+}
+
+/// The code of the language in `key` where `pattern` has `{language}`.
+fn code<'k>(key: &'k str, pattern: &str) -> Option<&'k str> {
+    let (before, after) = pattern.split_once(LANGUAGE)?;
+    let code = key.strip_prefix(before)?.strip_suffix(after)?;
+    (!code.is_empty()).then_some(code)
+}

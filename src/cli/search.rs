@@ -8,6 +8,7 @@ use serde_json::json;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
+use crate::config::same_code;
 use crate::corpus::{Features, read_ids};
 use crate::eval::joined;
 use crate::run::{self, Found, Retriever};
@@ -104,7 +105,9 @@ fn vectors(
         return Ok(one.clone());
     }
     let fitted = run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights);
-    let of = |code: &String| fitted.as_ref()?.iter().find(|(language, _)| language == code).map(|(_, w)| *w);
+    let of = |code: &String| {
+        fitted.as_ref()?.iter().find(|(language, _)| same_code(language, code)).map(|(_, w)| *w)
+    };
     let weights: Option<Vec<f32>> = codes.iter().map(of).collect();
     let weights = weights.unwrap_or_else(|| {
         terminal.say("no evaluation of the run weighs these languages: they count alike");

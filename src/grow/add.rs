@@ -11,7 +11,7 @@ use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
 use super::{Growing, LEAST, Material, Translated, base_languages};
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::{AddedConfig, Config, Kind, RawConfig};
+use crate::config::{AddedConfig, Config, Kind, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::growth::{Change, Point};
@@ -113,7 +113,7 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let hint = "only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it";
     refuse_other_keys(given, read, hint)?;
     let mut run = Run::open(addition.run, &[])?;
-    if run.info.languages.contains(code) {
+    if run.info.languages.iter().any(|l| same_code(l, code)) {
         return Err(Error::usage(format!("the run knows `{code}` already"))
             .at(addition.run)
             .hint("`tinyglot remove-language` takes it out"));

@@ -152,7 +152,7 @@ pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
 /// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
 pub(super) fn forget(raw: &mut RawConfig, code: &str) {
     let data = raw.data.clone();
-    raw.data.languages.retain(|l| l != code);
+    raw.data.languages.retain(|l| !same_code(l, code));
     raw.data.codes.retain(|ours, _| !same_code(ours, code));
     raw.added.remove(code);
     raw.train.captions.remove(code);

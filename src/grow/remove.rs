@@ -31,6 +31,8 @@ pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolde
     }
     let mut run = Run::open(path, &[])?;
     let language = run.language(code)?;
+    // As the run writes it.
+    let code = &run.info.languages[language].clone();
     if run.info.languages.len() == 1 {
         return Err(Error::usage(format!("`{code}` is the only language of the run"))
             .at(path)

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::addition::{self, Addition, REPORTED, Results, code, refuse_other_keys, refuse_points};
 use super::lesson::same_pictures;
 use crate::checkpoint::{RunFolder, Which};
-use crate::config::{Config, RawConfig};
+use crate::config::{Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName, fingerprint};
 use crate::eval::growth::{Pieces, Point};
@@ -105,7 +105,7 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
         "only keys of `data`, `grow.translations`, `grow.nlt` and `grow.le`; the rest is as the run has it";
     refuse_other_keys(given, allowed, hint)?;
     let mut run = MlaRun::open(addition.run, &[])?;
-    if run.mla.place(code).is_some() {
+    if run.mla.languages().iter().any(|l| same_code(l, code)) {
         return Err(Error::usage(format!("the run knows `{code}` already"))
             .at(addition.run)
             .hint("`tinyglot remove-language` or `tinyglot acquirer remove` takes it out"));

@@ -142,6 +142,15 @@ fn records_of_json_are_read_by_their_keys() {
             "zh train 1 b\nzh train 2 c\npt-BR train 0 a\nnote: 1 captions in `zh-TW` were left out: it is not in `data.languages`",
         ),
         (
+            "splits = ['train', 'val']\nformat = 'jsonl'\nfiles = ['all.jsonl']\nkeys = { split = 'split' }",
+            &[(
+                "all.jsonl",
+                b"{\"image\": 4, \"text\": \"a\", \"split\": \"validation\"}\n{\"image\": 2, \"text\": \"b\", \"split\": \"restval\"}\n\
+                  {\"image\": 6, \"text\": \"c\", \"split\": \"test\"}\n",
+            )],
+            "en train 1 b\nen val 0 a",
+        ),
+        (
             "format = 'jsonl'\nfiles = ['all.jsonl']\nkeys = { source = '' }",
             &[("all.jsonl", b"{\"image\": 1, \"source\": \"flickr\", \"text\": \"a\"}\n")],
             "en train 0 a",
@@ -203,7 +212,7 @@ fn records_of_json_are_read_by_their_keys() {
         (
             "format = 'karpathy'\nfiles = ['all.json']",
             &[("all.json", b"[{\"image\": 1, \"caption\": \"a\"}]")],
-            "`all.json`:1: is no Karpathy file: invalid type: sequence, expected struct Dataset in column 0\nhint: for one list of \
+            "`all.json`:1: is no Karpathy file: invalid type: map, expected a sequence in column 2\nhint: for one list of \
              captions set `format = \"json\"`, for one object a line `jsonl`; COCO's files are `coco`, Karpathy's `karpathy`",
         ),
         (
@@ -247,7 +256,7 @@ fn parquet(compression: parquet::basic::Compression) -> Vec<u8> {
         let mut column = group.next_column().unwrap().unwrap();
         let written = match n {
             0 => column.typed::<ByteArrayType>().write_batch(
-                &[ByteArray::from(vec![0xff, 0xd8]); 2],
+                &vec![ByteArray::from(vec![0xff, 0xd8]); 2],
                 Some(&[2, 2]),
                 None,
             ),
@@ -307,7 +316,12 @@ fn columns_of_parquet_are_read_by_their_names() {
             &[("all.parquet", &bytes)],
             "`all.parquet`: entry 0 (from 0): `number` is 2\nhint: expected a text, or a list of texts",
         ),
-        ("format = 'parquet'\nfiles = ['all.parquet']", &[("all.parquet", b"PAR1 and no more")], ""),
+        (
+            "format = 'parquet'\nfiles = ['all.parquet']",
+            &[("all.parquet", b"PAR1 and no more")],
+            "`all.parquet`: is no Parquet file that can be read: Parquet error: Invalid Parquet file. Corrupt footer\nhint: its \
+             columns may be packed by Snappy or gzip, or not at all",
+        ),
     ]);
 }
 

@@ -23,7 +23,7 @@ pub struct EmbeddingConfig {
     pub width: usize,
     /// Mean length at which the universal vectors start; the losses leave the scale open, the GRU does not.
     pub norm: f32,
-    /// What happens to words not seen in training.
+    /// What happens to words not seen in training; the paper does not say, MULE's code drops them.
     pub unseen: Unseen,
     pub align: AlignConfig,
     pub pretrain: PretrainConfig,

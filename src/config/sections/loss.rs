@@ -106,9 +106,9 @@ pub struct MclmConfig {
     pub lstm: f32,
     /// What "LSTM and fully connected layer" (section 7.4) means.
     pub encoder: MaskedEncoder,
-    /// Share of words masked.
+    /// Chance of each word to be masked; one word of a sentence always stays.
     pub mask: f32,
-    /// Weight of the image–text triplet on the masked sentences.
+    /// Weight of the image–text triplet on the masked sentences; the paper adds it to the one on whole sentences and names no weight: 1.
     pub masked_triplet: f32,
 }
 
@@ -143,9 +143,10 @@ pub enum MaskedEncoder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversaryConfig {
-    /// λ3, the weight of the classifier's loss.
+    /// λ3, the weight of the classifier's loss: 1e-6 in the paper on both data sets (MULE's code: 1e-5 on MSCOCO).
     pub weight: f32,
-    /// Factor of the reversed gradient; grows from 0 as 2/(1+e^(−10p)) − 1 over training progress p.
+    /// Factor of the reversed gradient; grows from 0 as 2/(1+e^(−10p)) − 1 over training progress p. What reaches the vectors is `weight` times this;
+    /// in MULE's code this is λ3 as well, so that the two make λ3².
     pub reversal: f32,
 }
 

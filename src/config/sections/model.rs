@@ -44,6 +44,8 @@ impl Default for TextConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoder {
+    /// As PyTorch defines it: two biases a gate, the reset gate after the product. MULE's code has TensorFlow's: one bias, which starts at 1 for the
+    /// gates, and the reset before the product.
     #[default]
     Gru,
     /// The mean of the universal vectors.
@@ -60,7 +62,8 @@ pub enum Pooling {
     Max,
 }
 
-/// The image branch: features → hidden → batch normalisation → ReLU → dropout → joint space.
+/// The image branch: features → hidden → batch normalisation → ReLU → dropout → joint space. Running statistics keep nine tenths of their old value
+/// a step, as in PyTorch; those of MULE's code keep one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageConfig {

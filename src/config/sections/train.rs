@@ -19,6 +19,8 @@ pub struct TrainConfig {
     pub captions: BTreeMap<String, usize>,
     /// T of p ∝ n^(1/T), the chance of each language to be in a batch; 0 puts all languages in every batch.
     pub language_temperature: f32,
+    /// The paper gives 1e-3 for HEM and LA and names none for SMALR but MULE's, which has 1e-4; SMALR's configurations have 1e-3, as HEM with
+    /// further losses.
     pub learning_rate: f32,
     /// Steps over which the rate grows from 0.
     pub warmup: usize,
@@ -86,6 +88,7 @@ pub enum Schedule {
     /// Half a cosine, from the end of the warm-up to the last step.
     #[default]
     Cosine,
+    /// What MULE trained with: its text says exponential decay, its code computes it and does not use it.
     Constant,
     /// Half a cosine that begins with the first step, where the warm-up still holds it down (BertAdam).
     Unshifted,

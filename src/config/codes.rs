@@ -1,20 +1,12 @@
 //! Language codes, as configurations and files write them.
 
 use super::sections::{CaptionSource, DataConfig, RawConfig};
+pub(super) use crate::names::is_code;
 
 /// Whether two codes are one, in whatever case and with `-` or `_`: `pt-BR`, `pt_BR` and `pt-br`.
 pub fn same_code(a: &str, b: &str) -> bool {
     let plain = |c: char| if c == '_' { '-' } else { c.to_ascii_lowercase() };
     a.chars().map(plain).eq(b.chars().map(plain))
-}
-
-/// Whether a text is a code: ASCII letters and digits, with `-` or `_` between them. Codes become parts of the names of files and
-/// parameters.
-pub(super) fn is_code(code: &str) -> bool {
-    !code.is_empty()
-        && code
-            .split(['-', '_'])
-            .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 impl DataConfig {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::SplitName;
-use crate::{Error, Result};
+use crate::error::Kind;
+use crate::{Error, Result, names};
 
 /// The folder that all paths of the data section start from.
 pub(super) struct Paths {
@@ -27,6 +28,7 @@ impl Paths {
             path = path.replace("{split}", &split.to_string());
         }
         if let Some(language) = language {
+            names::code(language, Kind::Config)?;
             path = path.replace("{language}", language);
         }
         match placeholder(&path) {

@@ -7,13 +7,14 @@ use dfdx::prelude::*;
 use crate::checkpoint::{Stored, TensorFile, write_tensors_with};
 use crate::config::AcquirerShape;
 use crate::device::{Dev, Matrix};
+use crate::error::Kind;
 use crate::init::Init;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
 use crate::optim::Parameter;
 use crate::optim::visit_linear;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// What stands behind one block.
 #[derive(Clone)]
@@ -143,6 +144,7 @@ impl Acquirer {
                 .at(path)
                 .hint("give a file that `tinyglot acquirer export` wrote"));
         };
+        names::code(&language, Kind::Data).map_err(|e| e.at(path))?;
         if theirs != base {
             let short = |hash: &str| hash.chars().take(12).collect::<String>();
             let what = format!(

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{Found, open};
-use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::{Config, DataConfig, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::report::{Example, Hit, Part, Picture, RunReport, metrics};
+use crate::{Error, Result, names};
 
 /// Example queries of each language, and pictures shown for each.
 const EXAMPLES: usize = 2;
@@ -151,6 +151,11 @@ fn queries(corpus: &Corpus, language: usize) -> Vec<Query<'_>> {
 fn hit(data: &DataConfig, corpus: &Corpus, query: &Query, found: &Found, notes: &mut Vec<String>) -> Hit {
     let id = &corpus.test.image_ids[found.row as usize];
     let picture = data.images.as_ref().map(|template| {
+        if !names::stays_inside(id) {
+            return Err(Error::data(format!(
+                "the picture id `{id}` leads out of the folder of the pictures"
+            )));
+        }
         let file = template.replace("{split}", &SplitName::Test.to_string()).replace("{id}", id);
         Picture::read(id, &data.root.join(file))
     });

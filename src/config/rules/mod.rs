@@ -39,6 +39,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     grow(&raw.grow, &mut rules);
     tower::tower(raw, &mut rules);
     acquire::acquire(&raw.acquire, &raw.data, &mut rules);
+    raw.added.keys().for_each(|language| data::code("added", language, &mut rules));
     rules.0
 }
 

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The exit status of a command that was asked to stop.
+pub const STOPPED: u8 = 130;
+
 /// What went wrong, as far as the exit status tells it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -14,8 +17,10 @@ pub enum Kind {
     Config,
     /// Captions, features, vectors or a run folder that cannot be used: exit status 4.
     Data,
-    /// Anything else (disk, interruption, a value that is not finite): exit status 1.
+    /// Anything else (disk, a value that is not finite): exit status 1.
     Run,
+    /// Ctrl-C or SIGTERM: exit status 130, as shells have it.
+    Stopped,
 }
 
 /// An error message in its parts: `FILE:LINE: what (hint: …)`.
@@ -48,6 +53,10 @@ impl Error {
 
     pub fn run(what: impl Into<String>) -> Self {
         Self::new(Kind::Run, what)
+    }
+
+    pub fn stopped(what: impl Into<String>) -> Self {
+        Self::new(Kind::Stopped, what)
     }
 
     /// An input file that could not be opened or read (exit status 4).
@@ -101,6 +110,7 @@ impl Error {
             Kind::Usage => 2,
             Kind::Config => 3,
             Kind::Data => 4,
+            Kind::Stopped => STOPPED,
         }
     }
 }

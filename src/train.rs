@@ -20,6 +20,7 @@ use crate::ops::on_gpu;
 use crate::ops::tape::Grads;
 use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::report::metrics::{self, MetricsLine, Step, Validation};
+use crate::stop::Saves;
 use crate::{Error, Result};
 
 /// What the trainer tells while it works.
@@ -134,8 +135,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 .at(&self.folder.path)
                 .hint("remove the folder and train without `--resume`"));
         }
-        self.folder.read_model(Which::Latest, self.learner.model())?;
-        self.state = self.folder.read_state(Which::Latest)?;
+        self.state = self.folder.read_model(Which::Latest, self.learner.model())?;
         // A stage's last step leaves its optimiser; the next one begins with its own.
         let at = self.at(self.state.step.saturating_sub(1));
         let stage = &self.stages[at.stage];
@@ -147,6 +147,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     /// Trains to the end, or until `stop` is raised.
     pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<End> {
+        let _saves = Saves::begin();
         let path = self.folder.metrics();
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let mut log = log.map_err(|e| Error::writing(&path, e))?;

@@ -1,7 +1,7 @@
 //! The command line: one file per command, each a short recipe of library calls.
 //!
 //! Results go to standard output, everything else to standard error. Exit status: 0 well, 2 wrong usage, 3 bad
-//! configuration, 4 bad data, 1 anything else.
+//! configuration, 4 bad data, 130 stopped by Ctrl-C or SIGTERM, 1 anything else.
 
 mod acquirer;
 mod add_language;
@@ -39,7 +39,8 @@ use terminal::Terminal;
 #[command(name = "tinyglot", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Begin with `tinyglot demo`: it draws a corpus of pictures, trains on it and searches it.
-Exit status: 0 well, 2 wrong usage, 3 bad configuration, 4 bad data, 1 anything else.")]
+Exit status: 0 well, 2 wrong usage, 3 bad configuration, 4 bad data, 130 stopped by Ctrl-C or SIGTERM,
+1 anything else.")]
 pub struct Cli {
     /// Threads to compute with; results do not depend on it [default: all cores]
     #[arg(long, global = true, value_name = "N")]
@@ -82,6 +83,7 @@ pub fn run(cli: Cli) -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         pool.build_global().map_err(|e| Error::run("the threads cannot be started").because(e))?;
     }
+    interrupt::watch()?;
     if cli.with_parent {
         interrupt::stop_with_parent();
     }

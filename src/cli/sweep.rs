@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::progress::{Progress, time};
@@ -98,7 +99,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         stdout::print(&table(&rows))?;
         terminal.say(&format!("report: {}", report::write_sweep(&path)?.display()));
     }
-    ended(&chosen, waits, &path)
+    ended(&chosen, waits, interrupt::flag().load(Ordering::SeqCst), &path)
 }
 
 /// Runs the trials and tells how they go; whether they wait for others at a rung of the halving.
@@ -131,7 +132,6 @@ fn work(
             terminal.say(&format!("{others} trials that the sweep no longer has are kept, but not shown"))
         }
     }
-    interrupt::watch()?;
     let mut waits = false;
     let mut bar = Progress::new(terminal, "trials", places.len() as u64).resumed_at(done);
     let rows = local::run(plan, places, folder, &local, interrupt::flag(), &mut |event| match event {
@@ -168,9 +168,16 @@ fn work(
 }
 
 /// An error where not all is done that could be.
-fn ended(rows: &[&Row], waits: bool, path: &Path) -> Result<()> {
+fn ended(rows: &[&Row], waits: bool, interrupted: bool, path: &Path) -> Result<()> {
     let count = |status: Status| rows.iter().filter(|row| row.status == status).count();
     let (done, failed) = (count(Status::Done), count(Status::Failed));
+    let stopped = |hint: &str| {
+        let what = format!("interrupted with {done} of {} trials done", rows.len());
+        Err(Error::stopped(what).at(path).hint(hint))
+    };
+    if interrupted && done + count(Status::Dropped) < rows.len() {
+        return stopped("the same command goes on from there");
+    }
     if failed > 0 {
         let what = format!("{failed} of {} trials failed", rows.len());
         return Err(Error::run(what).at(path).hint(
@@ -178,8 +185,7 @@ fn ended(rows: &[&Row], waits: bool, path: &Path) -> Result<()> {
         ));
     }
     if done + count(Status::Dropped) < rows.len() && !waits {
-        let what = format!("stopped with {done} of {} trials done", rows.len());
-        return Err(Error::run(what).at(path).hint("the same command goes on from there"));
+        return stopped("a trial was stopped; the same command goes on from there");
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Pupil<'_> {
         let mut average = self.learnt();
         for step in 0..steps {
             if self.stop.load(Ordering::Relaxed) {
-                return Err(Error::run("stopped").hint("nothing was written; the same command begins again"));
+                return Err(super::addition::stopped());
             }
             let (lesson, draw) = schedule.draw(step);
             let known = &self.lessons.all[lesson].known;

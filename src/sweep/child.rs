@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::Trial;
 use super::folder::{Status, TrialFolder, TrialState};
 use crate::checkpoint::Which;
+use crate::error::STOPPED;
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -106,7 +107,7 @@ impl Work {
             Ended::Rung
         } else if status.success() && self.evaluating {
             Ended::Done
-        } else if self.stopping {
+        } else if self.stopping || was_stopped(status) {
             Ended::Stopped
         } else {
             Ended::Failed(self.reason(status))
@@ -155,14 +156,9 @@ fn train(
     let run = folder.run();
     let mut command = Command::new(&start.program);
     command.arg("train").arg(folder.config()).arg("--out").arg(&run.path);
-    if run.path.join("run.json").exists() && run.has(Which::Latest) {
+    command.arg("--cache").arg(&start.cache);
+    if run.path.exists() {
         command.arg("--resume");
-    } else {
-        // What a kill left of a run that had not begun to train.
-        if run.path.exists() {
-            fs::remove_dir_all(&run.path).map_err(|e| Error::writing(&run.path, e))?;
-        }
-        command.arg("--cache").arg(&start.cache);
     }
     if let Some((_, epoch)) = rung {
         command.args(["--stop-after", &epoch.to_string()]);
@@ -182,6 +178,11 @@ fn spawn(mut command: Command, threads: usize, log: &File) -> Result<Child> {
     command.stdin(Stdio::piped()).stdout(copy()?).stderr(copy()?);
     let program = command.get_program().to_owned();
     command.spawn().map_err(|e| Error::run("cannot be started").at(program).because(e))
+}
+
+/// Whether the process was asked to stop by a signal, as all of a terminal are by Ctrl-C.
+fn was_stopped(status: ExitStatus) -> bool {
+    status.code() == Some(STOPPED.into()) || matches!(signal(status), Some(2 | 15))
 }
 
 #[cfg(unix)]

@@ -11,6 +11,7 @@ use super::halving::{self, Decision};
 use super::results::Row;
 use super::{Plan, Trial};
 use crate::Result;
+use crate::stop::Saves;
 
 /// How trials are run.
 #[derive(Debug, Clone)]
@@ -89,6 +90,8 @@ pub fn run(
 ) -> Result<Vec<Row>> {
     for &place in places {
         let (trial, trial_folder) = (&plan.trials[place], folder.trial(&plan.trials[place].id));
+        // One that another process works on has a state.
+        let Some(_alone) = trial_folder.claim()? else { continue };
         let state = trial_folder.state(trial)?;
         if state.attempts == 0 {
             trial_folder.write_state(&state)?;
@@ -135,8 +138,9 @@ fn work(
     }
     let start = Start { program: local.program.clone(), cache: local.cache.clone() };
     let (elsewhere, working) = (VecDeque::new(), Vec::new());
-    let mut pool = Pool { plan, folder, local, rung, start, waiting, elsewhere, working };
+    let mut pool = Pool { plan, folder, local, rung, start, waiting, elsewhere, working, stopped: false };
     let (mut stopping, mut told) = (false, false);
+    let _saves = Saves::begin();
     for round in 0.. {
         let given_up = pool.look(stopping, tell)?;
         if !stopping && (stop.load(Ordering::SeqCst) || given_up && local.fail_fast) {
@@ -157,7 +161,7 @@ fn work(
         }
         std::thread::sleep(PAUSE);
     }
-    Ok(!stopping)
+    Ok(!stopping && !pool.stopped)
 }
 
 /// A trial that is to be started.
@@ -176,6 +180,8 @@ struct Pool<'a> {
     /// Those that another process works on.
     elsewhere: VecDeque<Waiting>,
     working: Vec<(Waiting, Work)>,
+    /// Whether a trial was stopped that is to go on another time.
+    stopped: bool,
 }
 
 impl Pool<'_> {
@@ -195,7 +201,8 @@ impl Pool<'_> {
                     let rows = self.folder.write_results(&self.plan.trials)?;
                     tell(Event::Done { trial, row: &rows[waiting.place] });
                 }
-                Ended::Rung | Ended::Stopped => {}
+                Ended::Rung => {}
+                Ended::Stopped => self.stopped = true,
                 Ended::Failed(error) => {
                     let again = waiting.attempts <= self.local.retries && !stopping;
                     tell(Event::Failed { trial, error: &error, again });

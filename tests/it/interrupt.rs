@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tinyglot::cli::interrupt;
+use tinyglot::stop::Saves;
 
 /// Set in the copy of this test that gets the signals.
 const CHILD: &str = "TINYGLOT_TEST_CHILD";
@@ -50,6 +51,7 @@ fn wait_for_signals() {
     };
     assert!(!interrupt::flag().load(Ordering::SeqCst));
     interrupt::watch().expect("signals");
+    let _saves = Saves::begin();
     say("watching");
     for _ in 0..6000 {
         if interrupt::flag().load(Ordering::SeqCst) {

@@ -29,7 +29,7 @@ fn a_run_stopped_by_ctrl_c_goes_on_to_the_same_weights() {
     let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
     assert!(sent.expect("the command `kill`").success());
     let ran = crate::ended(child.wait_with_output().expect("an end"));
-    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.status, Some(130), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("stopped after step ") && ran.stderr.contains("`--resume`"),
         "{}",

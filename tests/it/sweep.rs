@@ -258,9 +258,9 @@ fn ctrl_c_lets_trials_save_and_the_sweep_goes_on() {
     let sent = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status();
     assert!(sent.expect("the command `kill`").success());
     let ran = ended(child.wait_with_output().expect("an end"));
-    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.status, Some(130), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("stopped with 0 of 2 trials done\nhint: the same command goes on"),
+        ran.stderr.contains("interrupted with 0 of 2 trials done\nhint: the same command goes on"),
         "{}",
         ran.stderr
     );

@@ -1,10 +1,12 @@
 //! Results kept by the content they follow from, for other runs to take.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::lock::Lock;
+use crate::write::clear_partial;
 use crate::{Error, Result};
 
 /// A folder of results, each in a file that is named for what it was computed from.
@@ -48,19 +50,16 @@ impl Cache {
         }
         fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, e))?;
         let beside = self.folder.join(format!("{}.lock", entry.name));
-        let lock = File::create(&beside).map_err(|e| Error::writing(&beside, e))?;
-        // Where there are no locks, a result may be made twice, to the same bits.
-        if wait {
-            let _ = lock.lock();
-        } else if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Ok(None);
-        }
+        let _alone = match (wait, Lock::try_take(&beside)?) {
+            (_, Some(lock)) => lock,
+            (true, None) => Lock::wait(&beside)?,
+            (false, None) => return Ok(None),
+        };
         if path.exists() {
             return open();
         }
+        clear_partial(&self.folder)?;
         (entry.save)(&(entry.make)()?, &path)?;
-        // One who waits holds the same file; one who comes later finds the result.
-        let _ = fs::remove_file(&beside);
         open()
     }
 }
@@ -146,8 +145,7 @@ mod tests {
     fn who_does_not_wait_is_told_that_it_is_being_made() {
         let folder = tempfile::tempdir().unwrap();
         let (cache, made) = (Cache::new(folder.path()), AtomicUsize::new(0));
-        let lock = File::create(folder.path().join("a.lock")).unwrap();
-        lock.lock().unwrap();
+        let lock = Lock::try_take(&folder.path().join("a.lock")).unwrap();
         assert_eq!(get(&cache, "a", &made).unwrap(), None);
         drop(lock);
         assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));

@@ -9,9 +9,13 @@
 //! ```
 
 // What everything uses.
+pub mod building;
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod lock;
+pub mod names;
+pub mod stop;
 pub mod write;
 
 // What comes in.

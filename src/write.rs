@@ -1,10 +1,15 @@
 //! Files that are whole or not there.
 
-use std::fs::{self, File};
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
+
+/// The ending of what is being written.
+const PARTIAL: &str = "partial";
 
 /// Writes a file beside its place, syncs it and moves it there: what it replaces may be mapped, and stays whole if the disk
 /// is full.
@@ -20,20 +25,72 @@ pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    // Two processes may write the same file.
-    partial.push(format!(".{}.partial", std::process::id()));
+    let (partial, file) = beside(path).map_err(|e| Error::writing(path, e))?;
     let replace = || {
-        let mut out = BufWriter::new(File::create(&partial)?);
+        let mut out = BufWriter::new(file);
         write(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        sync_folder(path.parent().unwrap_or(Path::new("")))
     };
     replace().map_err(|e| {
         // The first error is the one to tell.
         let _ = fs::remove_file(&partial);
         Error::writing(path, e)
     })
+}
+
+/// A new file beside another one, of a name of its own: two processes may write the same file. It is locked while it is open, so
+/// that one whose writer was killed is known from one that is being written.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(format!(".{:08x}.{PARTIAL}", RandomState::new().build_hasher().finish() as u32));
+        let partial = PathBuf::from(partial);
+        let file = match OpenOptions::new().write(true).create_new(true).open(&partial) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        // Where there are no locks, nobody takes it for one that was left behind.
+        let _ = file.lock();
+        // Taken for one in the moment before.
+        if partial.exists() {
+            return Ok((partial, file));
+        }
+    }
+}
+
+/// Removes what killed processes have left half-written in a folder; what is being written stays.
+///
+/// # Errors
+/// Run, where something cannot be removed.
+pub fn clear_partial(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let left = path.extension().is_some_and(|ending| ending == PARTIAL);
+        let Some(file) = left.then(|| File::open(&path).ok()).flatten() else { continue };
+        if file.try_lock().is_ok() {
+            fs::remove_file(&path).map_err(|e| Error::writing(&path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes renamed and new entries of a folder last, where the system has folders to sync.
+///
+/// # Errors
+/// As the system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match cfg!(unix) {
+        true => match File::open(folder)?.sync_all() {
+            // Some disks have nothing to sync for a folder.
+            Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            done => done,
+        },
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +119,20 @@ mod tests {
         assert!(write_whole(&folder.path().join("missing/a"), b"").is_err());
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(folder.path().join("a.0123abcd.partial"), b"half").unwrap();
+        write_whole_with(&path, |out| {
+            clear_partial(folder.path()).unwrap();
+            out.write_all(b"whole")
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        clear_partial(&folder.path().join("missing")).unwrap();
     }
 }

@@ -3,8 +3,10 @@
 //! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
 //! full disk or a kill leaves the previous one.
 
+mod snapshot;
 mod tensors;
 mod words;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
+pub use writer::LEARNING;
 
+use crate::building::remove;
 use crate::config::Config;
 use crate::embedding::characters::{CharacterWords, Spellings};
 use crate::embedding::encoder::Encoder;
@@ -24,14 +28,15 @@ use crate::embedding::hybrid::OwnWords;
 use crate::embedding::{HybridEmbedding, Lexicon};
 use crate::eval::{Evaluation, Growth};
 use crate::init::Init;
+use crate::lock::Lock;
 use crate::model::{Model, Trained};
 use crate::ops::linear::LinearWeights;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::optim::{Adam, AdamState, Parameter};
-use crate::write::write_whole;
-use crate::{Error, Result};
+use crate::write::{sync_folder, write_whole};
+use crate::{Error, Result, names};
 
 /// Version of the run folder; another one is refused.
 pub const VERSION: u32 = 1;
@@ -44,15 +49,6 @@ const MIXED: &str = "the run's `config.toml` was changed, or files of two runs w
 pub enum Which {
     Latest,
     Best,
-}
-
-impl Which {
-    fn name(self) -> &'static str {
-        match self {
-            Which::Latest => "latest",
-            Which::Best => "best",
-        }
-    }
 }
 
 /// `run.json`: what a run is.
@@ -109,11 +105,13 @@ impl TrainState {
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     pub path: PathBuf,
+    /// Held by one who writes.
+    lock: Option<Arc<Lock>>,
 }
 
 impl RunFolder {
     pub fn new(path: &Path) -> Self {
-        RunFolder { path: path.to_path_buf() }
+        RunFolder { path: path.to_path_buf(), lock: None }
     }
 
     /// Makes the folder for a new run; one that holds a run already is refused.
@@ -128,7 +126,7 @@ impl RunFolder {
         if path.join("run.json").exists() || path.join("config.toml").exists() {
             return Err(Error::usage("there is a run already")
                 .at(path)
-                .hint("`--resume` goes on with it; or give another `--out`"));
+                .hint("`train` and `add-language` go on with it by `--resume`; or give another `--out`"));
         }
         Ok(())
     }
@@ -168,7 +166,7 @@ impl RunFolder {
         let folder = self.path.join("evaluation");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
-        write_whole(&folder.join(format!("{}.json", evaluation.split)), text.as_bytes())
+        write_whole(&names::file(&folder, &evaluation.split, "json")?, text.as_bytes())
     }
 
     /// The evaluations kept: test, then val, then train.
@@ -189,12 +187,13 @@ impl RunFolder {
         let folder = self.path.join("growth");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let text = serde_json::to_string_pretty(growth).expect("plain data") + "\n";
-        write_whole(&folder.join(format!("{}.json", growth.language)), text.as_bytes())
+        write_whole(&names::file(&folder, &growth.language, "json")?, text.as_bytes())
     }
 
     /// The records of the given languages, of those that were added, in their order.
     pub fn growths(&self, languages: &[String]) -> Result<Vec<Growth>> {
-        let files = languages.iter().map(|l| self.path.join(format!("growth/{l}.json")));
+        let folder = self.path.join("growth");
+        let files = languages.iter().map(|l| names::file(&folder, l, "json")).collect::<Result<Vec<_>>>()?;
         let read = |file: PathBuf| {
             let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
             serde_json::from_str(&text).map_err(|e| {
@@ -203,22 +202,11 @@ impl RunFolder {
                 e.hint(DAMAGED)
             })
         };
-        files.filter(|file| file.exists()).map(read).collect()
+        files.into_iter().filter(|file| file.exists()).map(read).collect()
     }
 
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
-    }
-
-    fn checkpoint(&self, which: Which) -> PathBuf {
-        let folder = self.path.join("checkpoints");
-        let (now, old) = (folder.join(which.name()), folder.join(format!("{}.old", which.name())));
-        // A kill between the two renames leaves only the old one.
-        if !now.exists() && old.exists() { old } else { now }
-    }
-
-    pub fn has(&self, which: Which) -> bool {
-        self.checkpoint(which).exists()
     }
 
     /// Writes a checkpoint; `adam` and `average` only where training is to go on from it.
@@ -229,28 +217,23 @@ impl RunFolder {
         training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
         state: &TrainState,
     ) -> Result<()> {
-        let folder = self.path.join("checkpoints");
-        let (new, now, old) = (
-            folder.join(format!("{}.new", which.name())),
-            folder.join(which.name()),
-            folder.join(format!("{}.old", which.name())),
-        );
-        let clear = |p: &Path| if p.exists() { fs::remove_dir_all(p) } else { Ok(()) };
-        clear(&new).map_err(|e| Error::writing(&new, e))?;
-        fs::create_dir_all(&new).map_err(|e| Error::writing(&new, e))?;
+        let checkpoints = self.path.join("checkpoints");
+        let [now, old, new] = which.folders(&checkpoints);
+        remove(&new).and_then(|()| fs::create_dir_all(&new)).map_err(|e| Error::writing(&new, e))?;
         let written = self.write_checkpoint(&new, model, training, state);
         if written.is_err() {
             // Nothing half-written stays; the error that matters is the first one.
-            let _ = clear(&new);
+            let _ = remove(&new);
         }
         written?;
         let swap = || {
             if now.exists() {
-                clear(&old)?;
+                remove(&old)?;
                 fs::rename(&now, &old)?;
             }
             fs::rename(&new, &now)?;
-            clear(&old)
+            sync_folder(&checkpoints)?;
+            remove(&old)
         };
         swap().map_err(|e| Error::writing(&now, e))
     }
@@ -285,10 +268,13 @@ impl RunFolder {
         write_whole(&folder.join("state.json"), text.as_bytes())
     }
 
-    /// Fills a model of the right shape from a checkpoint.
-    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<()> {
+    /// Fills a model of the right shape from a checkpoint; gives where training stood then.
+    ///
+    /// # Errors
+    /// Data, for files that are missing, broken or of another model.
+    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<TrainState> {
+        let (state, file) = self.snapshot(which)?;
         let path = self.checkpoint(which).join("model.safetensors");
-        let file = TensorFile::open(&path)?;
         let mut problem = None;
         let mut names = BTreeSet::new();
         model.visit_stored(&mut |name, mut x| {
@@ -311,11 +297,7 @@ impl RunFolder {
             let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
             problem.get_or_insert(e.hint(MIXED));
         }
-        problem.map_or(Ok(()), Err)
-    }
-
-    pub fn read_state(&self, which: Which) -> Result<TrainState> {
-        read_json(&self.checkpoint(which).join("state.json"), "a training state")
+        problem.map_or(Ok(state), Err)
     }
 
     /// Reads the optimiser's moments and the average of the weights; refuses those of another model.
@@ -355,12 +337,16 @@ impl RunFolder {
     }
 
     /// The model and reader of a finished or running run, without its training data.
-    pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model)> {
+    pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
         self.open_with(which, &[])
     }
 
     /// As [`Self::open`], with `key=value`s set over the configuration.
-    pub fn open_with(&self, which: Which, set: &[String]) -> Result<(Config, RunInfo, Encoder, Model)> {
+    pub fn open_with(
+        &self,
+        which: Which,
+        set: &[String],
+    ) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
         // The description first: it says whether the rest can be read.
         let (info, config) = (self.info()?, self.config_with(set)?);
         if !self.has(which) {
@@ -371,8 +357,8 @@ impl RunFolder {
         let encoder = self.read_words(&config, &info.languages)?;
         let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
         let mut model = Model::new(&config, embedding, info.features, 0);
-        self.read_model(which, &mut model)?;
-        Ok((config, info, encoder, model))
+        let state = self.read_model(which, &mut model)?;
+        Ok((config, info, encoder, model, state))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::write::write_whole;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 impl RunFolder {
     /// Writes the words part.
@@ -27,7 +27,7 @@ impl RunFolder {
         let lexicon = &encoder.lexicon;
         let mut slots = BTreeMap::new();
         for (l, language) in lexicon.languages.iter().enumerate() {
-            lexicon.vocabularies[l].write(&folder.join(format!("{language}.words")))?;
+            lexicon.vocabularies[l].write(&names::file(&folder, language, "words")?)?;
             slots.insert(
                 language.clone(),
                 lexicon.slots[l]
@@ -40,7 +40,7 @@ impl RunFolder {
                     .collect(),
             );
             if let Some(vectors) = encoder.vectors.get(l) {
-                vectors.save(&folder.join(format!("{language}.{}", vectors.extension())))?;
+                vectors.save(&names::file(&folder, language, vectors.extension())?)?;
             }
         }
         let translations = lexicon.translations.as_ref().map(|t| {
@@ -86,7 +86,7 @@ impl RunFolder {
         let (mut vocabularies, mut slots, mut segmenters) = (Vec::new(), Vec::new(), Vec::new());
         let (mut vectors, mut layers) = (Vec::new(), Vec::new());
         for language in languages {
-            let vocabulary = Vocabulary::read(&folder.join(format!("{language}.words")))?;
+            let vocabulary = Vocabulary::read(&names::file(&folder, language, "words")?)?;
             let list = file.slots.get(language).filter(|s| s.len() == vocabulary.len()).ok_or_else(|| {
                 Error::data(format!("the slots of `{language}` do not fit its {} words", vocabulary.len()))
                     .at(&path)
@@ -98,8 +98,8 @@ impl RunFolder {
             if spellings.is_some() {
                 continue;
             }
-            let binary = folder.join(format!("{language}.bin"));
-            let file = if binary.exists() { binary } else { folder.join(format!("{language}.vec")) };
+            let binary = names::file(&folder, language, "bin")?;
+            let file = if binary.exists() { binary } else { binary.with_extension("vec") };
             vectors.push(WordVectors::open(&file, &|_| true)?);
             let (weight, shape) = stored.floats(&format!("{language}.weight"))?;
             let (bias, _) = stored.floats(&format!("{language}.bias"))?;

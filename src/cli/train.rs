@@ -38,11 +38,11 @@ pub struct Args {
     /// Folder of the run [default: runs/ and the name of the configuration]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Go on from the last checkpoint of the run
+    /// Go on from the last checkpoint of the run; one that was stopped before its first checkpoint begins
     #[arg(long)]
     pub resume: bool,
     /// Folder that keeps FastText vectors and pretraining, for other runs on the same texts
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// Stop after so many epochs, as Ctrl-C would; `--resume` goes on to `train.epochs`
     #[arg(long, value_name = "EPOCHS")]
@@ -53,7 +53,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
     let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
     let until = args.stop_after.map(NonZeroUsize::get);
-    match (config.kind(), args.resume) {
+    // One that was killed before the run was there has nothing to go on with, and loses nothing.
+    let resumed = args.resume && !RunFolder::new(&out).is_unbegun();
+    match (config.kind(), resumed) {
         (Kind::Acquisition, resumed) => acquire(&config, &out, resumed, until, terminal),
         (Kind::Tower, resumed) => tower(&config, &out, resumed, until, terminal),
         (Kind::Words, true) => resume(&config, &out, until, terminal),
@@ -194,7 +196,7 @@ fn acquire(
         None => MlaRun::go_on(out, config, &corpus)?,
     };
     log = log.keep(&run.folder.path.join("run.log"))?;
-    let MlaRun { folder, config, info, mla } = run;
+    let MlaRun { folder, config, info, mla, .. } = run;
     log.say(&format!(
         "{} parameters, {} at test time; teacher's vectors are computed first",
         info.parameters_train, info.parameters_test
@@ -225,7 +227,6 @@ fn to_the_end<L: Learner>(
     log: &Log,
     terminal: &Terminal,
 ) -> Result<Option<usize>> {
-    interrupt::watch()?;
     if resumed {
         trainer.resume()?;
         log.say(&format!("going on after step {} of {}", trainer.state.step, trainer.steps()))?;
@@ -235,6 +236,10 @@ fn to_the_end<L: Learner>(
     let end = follow(done, steps, (reached, until), log, terminal, run)?;
     let asked = until.is_some_and(|epoch| trainer.epochs() >= epoch);
     let over = ended(end, asked, (trainer.state.step, steps, trainer.epochs()), folder, log)?;
+    if over && !asked && interrupt::flag().load(Ordering::SeqCst) {
+        let what = "stopped after the last step, before the evaluation";
+        return Err(Error::stopped(what).at(&folder.path).hint("`--resume` goes on from there"));
+    }
     Ok(over.then_some(trainer.state.best_step))
 }
 
@@ -254,7 +259,7 @@ fn ended(
         }
         End::Interrupted => {
             let what = format!("stopped after step {step} of {steps}");
-            Err(Error::run(what).at(&folder.path).hint("`--resume` goes on from there"))
+            Err(Error::stopped(what).at(&folder.path).hint("`--resume` goes on from there"))
         }
     }
 }

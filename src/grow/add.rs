@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::addition::{
-    Addition, REPORTED, Results, bytes, changed, code, known_base, merged, mr, old_ones_changed,
-    refuse_other_keys, refuse_points,
+    Addition, Interrupted, REPORTED, Results, bytes, changed, code, interrupted, known_base, merged, mr,
+    old_ones_changed, refuse_other_keys, refuse_points, stopped,
 };
 use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
@@ -22,7 +22,7 @@ use crate::pretrain::Progress;
 use crate::run::Run;
 use crate::run::start::{Place, every_language};
 use crate::train::smalr::Smalr;
-use crate::train::{Event, Trainer};
+use crate::train::{End, Event, Trainer};
 use crate::words::Segmenter;
 use crate::work::{Spoken, Work};
 use crate::{Error, Result};
@@ -50,15 +50,19 @@ pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMu
         Kind::Tower => Err(Error::usage("the run is a tower of one language")
             .at(addition.run)
             .hint("train a run with `acquire.tower` on it, and add languages to that")),
-        Kind::Words if addition.resume => Err(Error::usage("`--resume` is for runs of acquisition")
-            .at(addition.run)
-            .hint("leave it out: here a language is added in one go")),
         Kind::Words => add_words(addition, progress, tell),
     }
 }
 
 fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    let place = Place::new(addition.out)?;
+    let place = match addition.resume {
+        true => match interrupted(addition)? {
+            Interrupted::Done(growth) => return Ok(growth),
+            Interrupted::Place(place) => place,
+            Interrupted::Learning(folder) => return Err(learnt_otherwise(&folder)),
+        },
+        false => Place::new(addition.out)?,
+    };
     let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
     let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
     let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
@@ -83,8 +87,8 @@ fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event
     growth.curve = curve;
     count_base(&mut growth, &run, &base_folder, &trained_on)?;
     let kept = base_folder.growths(&languages)?;
-    let state = base_folder.read_state(Which::Best)?;
-    let folder = place.fill(|folder| {
+    let state = run.state.clone();
+    place.fill(|folder| {
         write(folder, &mut run, &state)?;
         let mut grown = Run::open(&folder.path, &[])?;
         let after = shared_hash(&mut grown);
@@ -94,12 +98,20 @@ fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event
         if after != before || !growth.unchanged() {
             return Err(old_ones_changed(folder));
         }
-        kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))
+        kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))?;
+        match addition.given.grow().unfrozen_epochs {
+            0 => Ok(()),
+            _ => unfreeze(addition, folder, &mut growth, &old, tell),
+        }
     })?;
-    if addition.given.grow().unfrozen_epochs > 0 {
-        unfreeze(addition, &folder, &mut growth, &old, tell)?;
-    }
     Ok(growth)
+}
+
+/// The training of an acquirer stands in the folder.
+fn learnt_otherwise(folder: &RunFolder) -> Error {
+    Error::usage("a language is being added here to a run of acquisition")
+        .at(&folder.path)
+        .hint("give that run, or another `--out`")
 }
 
 fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
@@ -308,7 +320,9 @@ fn unfreeze(
     let mean: Vec<f64> = growth.results.iter().filter_map(|r| r.after[0]).collect();
     trainer.state.best = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
     let clock = std::time::Instant::now();
-    trainer.run(addition.stop, tell)?;
+    if trainer.run(addition.stop, tell)? == End::Interrupted {
+        return Err(stopped());
+    }
     let seconds = clock.elapsed().as_secs_f64();
     let steps = trainer.state.step;
     drop(trainer);

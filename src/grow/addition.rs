@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::LEAST;
-use crate::checkpoint::RunFolder;
+use crate::checkpoint::{LEARNING, RunFolder};
 use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
 use crate::corpus::SplitName;
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
+use crate::run::start::Place;
 use crate::{Error, Result};
 
 /// A language to be added to a run.
@@ -27,6 +28,46 @@ pub struct Addition<'a> {
     pub resume: bool,
     /// Raised to stop.
     pub stop: &'a AtomicBool,
+}
+
+/// What an addition that was interrupted has left.
+pub(super) enum Interrupted {
+    /// All of it.
+    Done(Growth),
+    /// The training of an acquirer.
+    Learning(RunFolder),
+    /// Nothing to go on with.
+    Place(Place),
+}
+
+/// Looks for what was interrupted.
+///
+/// # Errors
+/// Usage, where nothing was, or another language was added.
+pub(super) fn interrupted(addition: &Addition) -> Result<Interrupted> {
+    let (out, code) = (addition.out, code(addition.given)?);
+    let folder = RunFolder::new(out);
+    if folder.is_unbegun() {
+        return Place::new(out).map(Interrupted::Place);
+    }
+    let nothing = || {
+        Error::usage("no language is being added here")
+            .at(out)
+            .hint("`--resume` goes on with an addition that was interrupted; leave it out to begin")
+    };
+    if !out.exists() {
+        return Err(nothing());
+    }
+    let folder = RunFolder::locked(out)?;
+    if folder.is_run() {
+        let last = folder.info()?.languages.last() == Some(code);
+        let growth = folder.growths(std::slice::from_ref(code))?.pop().filter(|_| last);
+        return growth.map(Interrupted::Done).ok_or_else(nothing);
+    }
+    match folder.path.join(LEARNING).join("run.json").exists() {
+        true => Ok(Interrupted::Learning(folder)),
+        false => Err(nothing()),
+    }
 }
 
 /// The two splits that are reported.
@@ -147,6 +188,11 @@ pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
     Error::run("the old languages would not stay as they are")
         .at(&folder.path)
         .hint("this is a fault of tinyglot: please report it")
+}
+
+/// The user asked to stop, where nothing is kept.
+pub(super) fn stopped() -> Error {
+    Error::stopped("stopped").hint("nothing was written; the same command begins again")
 }
 
 /// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.

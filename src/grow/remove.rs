@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 use super::add::write;
 use super::addition::forget;
 use super::shared::shared_hash;
-use crate::checkpoint::{RunFolder, Which};
+use crate::checkpoint::RunFolder;
 use crate::config::Kind;
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
@@ -47,7 +47,7 @@ pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolde
     }
     let kept: Vec<String> = run.info.languages.iter().filter(|l| *l != code).cloned().collect();
     let growths = run.folder.growths(&kept)?;
-    let state = run.folder.read_state(Which::Best)?;
+    let state = run.state.clone();
     let mut raw = run.config.raw().clone();
     forget(&mut raw, code);
     let config = raw.check(run.config.base().to_path_buf()).map_err(|problems| problems.into_error())?;

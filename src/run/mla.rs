@@ -13,6 +13,7 @@ use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint};
+use crate::error::Kind;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
 use crate::init::Init;
@@ -25,7 +26,7 @@ use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Tensors, Tower, TowerTokenizer};
 use crate::write::write_whole;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// A trained model and its folder.
 pub struct MlaRun {
@@ -33,6 +34,8 @@ pub struct MlaRun {
     pub config: Config,
     pub info: RunInfo,
     pub mla: Mla,
+    /// Where training stood at the checkpoint that was read.
+    pub state: TrainState,
 }
 
 /// Where a run keeps its tower; the tokenizer and sizes of the embedding, or all of M-BERT; the acquirers added to it.
@@ -123,12 +126,12 @@ impl MlaRun {
             run.write_info(&info)
         })?;
         let config = folder.config()?;
-        Ok(MlaRun { folder, config, info, mla })
+        Ok(MlaRun { folder, config, info, mla, state: TrainState::start() })
     }
 
     /// A run to go on with; `given` may differ from its configuration in where the data are and how often to save.
     pub fn go_on(path: &Path, given: &Config, corpus: &Corpus) -> Result<MlaRun> {
-        let folder = RunFolder::new(path);
+        let folder = RunFolder::to_go_on(path)?;
         let (kept, info) = (folder.config()?, folder.info()?);
         let free = |key: &str| {
             ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
@@ -158,13 +161,19 @@ impl MlaRun {
     /// Opens the best checkpoint, with the languages added to the run.
     pub fn open(path: &Path, set: &[String]) -> Result<MlaRun> {
         let mut run = Self::read(RunFolder::new(path), Which::Best, set)?;
-        let files = run.added()?;
+        let mut files = run.added()?;
         if !files.is_empty() {
             let base = run.mla.base();
-            for file in files {
-                let acquirer = run.read_acquirer(&file, &base)?;
-                run.mla.add(acquirer);
+            let read = |files: &[PathBuf]| -> Result<Vec<Acquirer>> {
+                files.iter().map(|file| run.read_acquirer(file, &base)).collect()
+            };
+            let mut acquirers = read(&files);
+            while acquirers.is_err() && run.added()? != files {
+                // One was taken out meanwhile.
+                files = run.added()?;
+                acquirers = read(&files);
             }
+            acquirers?.into_iter().for_each(|acquirer| run.mla.add(acquirer));
         }
         match run.config.added().keys().find(|language| run.mla.place(language).is_none()) {
             Some(language) => Err(Error::data(format!("the acquirer of `{language}` is missing"))
@@ -183,8 +192,8 @@ impl MlaRun {
         }
         same_languages(&folder, &config, &info)?;
         let mut mla = around(&config, Words::kept(&folder.path.join(EMBEDDING))?)?;
-        folder.read_model(which, &mut mla)?;
-        Ok(MlaRun { folder, config, info, mla })
+        let state = folder.read_model(which, &mut mla)?;
+        Ok(MlaRun { folder, config, info, mla, state })
     }
 
     /// The files of the languages added to the run.
@@ -271,16 +280,19 @@ impl MlaRun {
                 .at(file)
                 .hint("add it to a run without this language"));
         }
+        let _alone = RunFolder::locked(&self.folder.path)?;
         let folder = self.folder.path.join(ACQUIRERS);
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        acquirer.write(&folder.join(format!("{language}.safetensors")), &self.mla.base())?;
+        acquirer.write(&names::file(&folder, &language, "safetensors")?, &self.mla.base())?;
         self.mla.add(acquirer);
         Ok(language)
     }
 
     /// Takes an added language out of the run.
     pub fn remove(&mut self, language: &str) -> Result<()> {
-        let file = self.folder.path.join(ACQUIRERS).join(format!("{language}.safetensors"));
+        names::code(language, Kind::Usage)?;
+        let _alone = RunFolder::locked(&self.folder.path)?;
+        let file = names::file(&self.folder.path.join(ACQUIRERS), language, "safetensors")?;
         if !file.exists() || self.info.languages.iter().any(|l| l == language) {
             return Err(Error::usage(format!("`{language}` was not added to the run by `acquirer add`"))
                 .at(&self.folder.path)
@@ -317,18 +329,17 @@ impl MlaRun {
         for part in [TOWER, EMBEDDING] {
             copy_files(&self.folder.path.join(part), &to.path.join(part))?;
         }
-        let state = self.folder.read_state(Which::Best)?;
         let trained: Vec<String> = self.trained_languages();
         // Those of the checkpoint come first.
         let kept = self.mla.acquirers.iter().filter(|a| trained.contains(&a.language)).count();
         let added = self.mla.acquirers.split_off(kept);
-        let saved = to.save(Which::Best, &mut self.mla, None, &state);
+        let saved = to.save(Which::Best, &mut self.mla, None, &self.state);
         self.mla.acquirers.extend(added);
         saved?;
         let (folder, base) = (to.path.join(ACQUIRERS), self.mla.base());
         for acquirer in &self.mla.acquirers[kept..] {
             fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-            acquirer.write(&folder.join(format!("{}.safetensors", acquirer.language)), &base)?;
+            acquirer.write(&names::file(&folder, &acquirer.language, "safetensors")?, &base)?;
         }
         write_config(to, &self.config)?;
         let parameters = self.mla.parameters();

@@ -9,7 +9,7 @@ pub mod start;
 
 use std::path::Path;
 
-use crate::checkpoint::{RunFolder, RunInfo, Which};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::{Config, Kind, same_code};
 use crate::corpus::{Corpus, Features, SplitName};
 use crate::embedding::encoder::Encoder;
@@ -31,6 +31,8 @@ pub struct Run {
     pub info: RunInfo,
     pub encoder: Encoder,
     pub model: Model,
+    /// Where training stood at its checkpoint.
+    pub state: TrainState,
 }
 
 /// Sentences as vectors.
@@ -162,9 +164,9 @@ impl Run {
     pub fn open(path: &Path, set: &[String]) -> Result<Run> {
         settable(set)?;
         let folder = RunFolder::new(path);
-        let (config, info, encoder, model) = folder.open_with(Which::Best, set)?;
+        let (config, info, encoder, model, state) = folder.open_with(Which::Best, set)?;
         same_languages(&folder, &config, &info)?;
-        Ok(Run { folder, config, info, encoder, model })
+        Ok(Run { folder, config, info, encoder, model, state })
     }
 
     /// The place of a language.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::batch::{Captions, derive};
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding};
+use crate::checkpoint::{LEARNING, RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding};
 use crate::config::{Config, changes};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
@@ -31,53 +31,57 @@ pub struct Start {
     pub model: Model,
 }
 
-/// An empty folder for a run to be. Until the run is written, dropping it leaves the disk as it was.
+/// An empty folder for a run to be, locked. Until the run is written, dropping it leaves the disk as it was.
 pub struct Place {
-    path: PathBuf,
+    folder: RunFolder,
     /// Whether the folder was made for the run.
     made: bool,
     kept: bool,
 }
 
 impl Place {
-    /// Makes the folder, if it is not there, and tries to write to it, before anything is computed.
+    /// Makes the folder, if it is not there, and locks it, before anything is computed.
     ///
     /// # Errors
-    /// Usage, where a run or anything else is in the folder; run, where it cannot be written.
+    /// Usage, where a run or anything else is in the folder; run, where it cannot be written, or another process does.
     pub fn new(path: &Path) -> Result<Place> {
-        RunFolder::refuse_run(path)?;
+        RunFolder::refuse_run(path).inspect_err(|_| {
+            // With it goes what a killed process has left beside the run.
+            drop(RunFolder::locked(path));
+        })?;
         let made = !path.exists();
         fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
-        let place = Place { path: path.to_path_buf(), made, kept: false };
-        if fs::read_dir(path).map_err(|e| Error::writing(path, e))?.next().is_some() {
-            return Err(Error::usage("the folder is not empty")
+        let folder = RunFolder::locked(path).inspect_err(|_| {
+            if made {
+                let _ = fs::remove_dir(path);
+            }
+        })?;
+        let place = Place { folder, made, kept: false };
+        // It may have been begun, or completed, meanwhile.
+        RunFolder::refuse_run(path)?;
+        match &place.folder.entries()?[..] {
+            [] => Ok(place),
+            [learning] if learning == LEARNING => Err(Error::usage("a language is being added here")
                 .at(path)
-                .hint("give a new or an empty folder with `--out`"));
+                .hint("`--resume` goes on with it; or give another `--out`")),
+            _ => Err(Error::usage("the folder is not empty")
+                .at(path)
+                .hint("give a new or an empty folder with `--out`")),
         }
-        tempfile::NamedTempFile::new_in(path).map_err(|e| Error::writing(path, e))?;
-        Ok(place)
     }
 
-    /// Writes all of the run, or nothing; `run.json` comes last.
+    /// Writes all of the run, or nothing.
     pub(crate) fn fill(mut self, write: impl FnOnce(&RunFolder) -> Result<()>) -> Result<RunFolder> {
-        let folder = RunFolder::create(&self.path)?;
-        if let Err(error) = write(&folder) {
-            // The first error is the one to tell.
-            let _ = fs::remove_dir_all(&self.path);
-            if !self.made {
-                let _ = fs::create_dir(&self.path);
-            }
-            return Err(error);
-        }
+        self.folder.build(write)?;
         self.kept = true;
-        Ok(folder)
+        Ok(self.folder.clone())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.made && !self.kept {
-            let _ = fs::remove_dir(&self.path);
+        if !self.kept {
+            self.folder.abandon(self.made);
         }
     }
 }
@@ -153,7 +157,7 @@ impl Earlier {
     /// # Errors
     /// Config, naming the keys that differ elsewhere; data, for a folder that is no whole run.
     pub fn open(path: &Path, given: &Config) -> Result<Earlier> {
-        let folder = RunFolder::new(path);
+        let folder = RunFolder::to_go_on(path)?;
         let (kept, info) = (folder.config()?, folder.info()?);
         let differing: Vec<String> =
             changes(&kept, given).into_iter().filter(|key| !may_change(key)).collect();

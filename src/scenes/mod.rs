@@ -23,7 +23,9 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use crate::building;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 pub use caption::LANGUAGES;
 use caption::{Facts, caption};
 use dice::Dice;
@@ -78,6 +80,18 @@ const SHARED_FACTS: u64 = 2;
 /// cannot be written.
 pub fn write(out: &Path, config: &ScenesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
     check(config)?;
+    fs::create_dir_all(out).map_err(|e| Error::writing(out, e))?;
+    let _alone = Lock::take(&out.join(LOCK), out)?;
+    building::recover(out, README)?;
+    refuse_files(out)?;
+    building::build(out, README, |out| write_all(out, config, progress))
+}
+
+/// The lock of a folder that is being written; the file that comes last.
+const LOCK: &str = "scenes.lock";
+const README: &str = "README.md";
+
+fn write_all(out: &Path, config: &ScenesConfig, progress: &mut dyn FnMut(usize, usize)) -> Result<()> {
     make_folders(out)?;
     let total = config.train + config.val + config.test;
     let mut done = 0;
@@ -95,7 +109,7 @@ pub fn write(out: &Path, config: &ScenesConfig, progress: &mut dyn FnMut(usize, 
         }
         write_split(out, config, split, &rows)?;
     }
-    save(&out.join("README.md"), readme(config).as_bytes())
+    save(&out.join(README), readme(config).as_bytes())
 }
 
 /// What is known of one picture once it is on the disk.
@@ -138,15 +152,15 @@ fn check(config: &ScenesConfig) -> Result<()> {
     Ok(())
 }
 
-fn make_folders(out: &Path) -> Result<()> {
-    if out.exists() {
-        let mut entries = fs::read_dir(out).map_err(|e| Error::writing(out, e))?;
-        if entries.next().is_some() {
-            return Err(Error::usage("the folder is not empty")
-                .at(out)
-                .hint("give a new or an empty folder"));
-        }
+fn refuse_files(out: &Path) -> Result<()> {
+    let mut entries = fs::read_dir(out).map_err(|e| Error::writing(out, e))?;
+    match entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)) {
+        true => Err(Error::usage("the folder is not empty").at(out).hint("give a new or an empty folder")),
+        false => Ok(()),
     }
+}
+
+fn make_folders(out: &Path) -> Result<()> {
     for folder in ["images", "image_splits", "features", "captions", "parallel"] {
         let path = out.join(folder);
         fs::create_dir_all(&path).map_err(|e| Error::writing(&path, e))?;

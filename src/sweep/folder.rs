@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Trial;
 use super::results::{self, Row};
 use crate::checkpoint::{RunFolder, Which};
-use crate::write::write_whole;
+use crate::lock::Lock;
+use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result};
 
 /// Version of the state files; another one is refused.
@@ -105,10 +106,8 @@ impl SweepFolder {
     /// that ended before.
     pub fn write_results(&self, trials: &[Trial]) -> Result<Vec<Row>> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
-        let beside = self.path.join("results.lock");
-        let lock = File::create(&beside).map_err(|e| Error::writing(&beside, e))?;
-        // On a disk without locks the worst is a row that is a moment late.
-        let _ = lock.lock();
+        let _alone = Lock::wait(&self.path.join("results.lock"))?;
+        clear_partial(&self.path)?;
         let rows = self.rows(trials)?;
         write_whole(&self.results(), results::jsonl(&rows).as_bytes())?;
         write_whole(&self.path.join("results.csv"), results::csv(&rows).as_bytes())?;

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
+use crate::write::write_whole_with;
 use crate::{Error, Result};
 
 /// Words by falling count, equal counts in the order of their code points; a word's id is its place.
@@ -74,15 +75,10 @@ impl Vocabulary {
     /// # Errors
     /// Run, when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let write = || {
-            let mut file = BufWriter::new(File::create(path)?);
+        write_whole_with(path, |file| {
             writeln!(file, "{}", self.len())?;
-            for (word, count) in self.iter() {
-                writeln!(file, "{word}\t{count}")?;
-            }
-            file.flush()
-        };
-        write().map_err(|e| Error::writing(path, e))
+            self.iter().try_for_each(|(word, count)| writeln!(file, "{word}\t{count}"))
+        })
     }
 
     /// Reads what [`Self::write`] wrote.

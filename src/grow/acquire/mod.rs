@@ -9,13 +9,16 @@ mod school;
 mod work;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
-use super::addition::{self, Addition, REPORTED, Results, code, refuse_other_keys, refuse_points};
+use super::addition::{
+    self, Addition, Interrupted, REPORTED, Results, code, refuse_other_keys, refuse_points,
+};
 use super::lesson::same_pictures;
-use crate::checkpoint::{RunFolder, Which};
+use crate::checkpoint::{LEARNING, RunFolder, Which};
 use crate::config::{Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName, fingerprint};
@@ -31,9 +34,6 @@ use crate::{Error, Result};
 pub(super) use remove::remove;
 use school::{Lessons, School, begin, go_on, own};
 use work::Work;
-
-/// Where NEWRUN keeps the training until it is done.
-const LEARNING: &str = "learning";
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -53,7 +53,14 @@ struct Checked<'a> {
 /// # Errors
 /// As `add_language` says; run, where it was interrupted.
 pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    let place = if addition.resume { None } else { Some(Place::new(addition.out)?) };
+    let place = match addition.resume {
+        true => match addition::interrupted(addition)? {
+            Interrupted::Done(growth) => return Ok(growth),
+            Interrupted::Place(place) => Ok(place),
+            Interrupted::Learning(folder) => Err(folder),
+        },
+        false => Ok(Place::new(addition.out)?),
+    };
     let checked = check(addition)?;
     let data = data_hash(&checked)?;
     let Checked { mut run, code, trained_on, new, sources, same, before } = checked;
@@ -64,10 +71,10 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     let lessons = Lessons::new(&run, new.as_ref(), &sources, &mut growth)?;
     refuse_points(addition.curve, growth.captions + growth.translations)?;
     let learning = RunFolder::new(&addition.out.join(LEARNING));
-    match place {
-        Some(place) => begin(place, &learning, addition.given, &run.info, data)?,
-        None => go_on(addition, &learning, &data)?,
-    }
+    let folder = match place {
+        Ok(place) => begin(place, addition.given, &run.info, data)?,
+        Err(folder) => go_on(addition, &learning, &data).map(|()| folder)?,
+    };
     let school = School::new(addition, &run.config, new.as_ref(), &learning)?;
     let mut mla = run.mla;
     for &sentences in addition.curve {
@@ -77,6 +84,10 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
         growth.curve.push(Point { sentences, mr: school.recalls(&mut mla)? });
     }
     let acquirer = school.teach(lessons, mla, None, tell)?.record(&mut growth);
+    if addition.stop.load(Ordering::Relaxed) {
+        let what = "stopped after the training, before the run is written";
+        return Err(Error::stopped(what).at(addition.out).hint("`--resume` goes on from there"));
+    }
     // As it was, to be written with the new language.
     let mut run = MlaRun::open(addition.run, &[])?;
     run.config = addition::merged(&run.config, addition.given, code, same, own(addition.given))?;
@@ -85,12 +96,7 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     run.info.shared = Some(before.clone());
     run.mla.add(acquirer);
     growth.shared[0] = before;
-    let folder = RunFolder::new(addition.out);
-    if let Err(error) = finish(&mut run, &folder, &mut growth, &old, &trained_on, new.as_ref()) {
-        // Only what has been learnt stays; the first error is the one to tell.
-        let _ = clear(&folder.path);
-        return Err(error);
-    }
+    folder.build(|folder| finish(&mut run, folder, &mut growth, &old, &trained_on, new.as_ref()))?;
     fs::remove_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
     Ok(growth)
 }
@@ -314,17 +320,4 @@ fn finish(
         return Err(addition::old_ones_changed(folder));
     }
     kept.iter().chain([&*growth]).try_for_each(|g| folder.write_growth(g))
-}
-
-/// Removes all of an unfinished run but what has been learnt.
-fn clear(run: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(run)? {
-        let path = entry?.path();
-        match path.is_dir() {
-            true if path.ends_with(LEARNING) => {}
-            true => fs::remove_dir_all(path)?,
-            false => fs::remove_file(path)?,
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::batch::derive;
-use crate::checkpoint::{RunFolder, RunInfo, Which};
+use crate::checkpoint::{LEARNING, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, Config, Problems, changes};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Growth;
@@ -128,7 +128,7 @@ impl<'a> School<'a> {
         if trainer.run(self.addition.stop, tell)? == End::Interrupted {
             let of = sentences.map_or(String::new(), |n| format!(", with {n} sentences"));
             let what = format!("stopped after step {} of {}{of}", trainer.state.step, trainer.steps());
-            return Err(Error::run(what).at(self.addition.out).hint("`--resume` goes on from there"));
+            return Err(Error::stopped(what).at(self.addition.out).hint("`--resume` goes on from there"));
         }
         let state = trainer.state.clone();
         let work = Work::of_stages(&trainer.learner.mla, trainer.learner.lessons(), state.step);
@@ -183,29 +183,18 @@ impl Taught {
 }
 
 /// Makes the folder of the trainings.
-pub(super) fn begin(
-    place: Place,
-    learning: &RunFolder,
-    given: &Config,
-    info: &RunInfo,
-    data: String,
-) -> Result<()> {
-    place.fill(|_| {
+pub(super) fn begin(place: Place, given: &Config, info: &RunInfo, data: String) -> Result<RunFolder> {
+    place.fill(|folder| {
+        let learning = RunFolder::new(&folder.path.join(LEARNING));
         fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
         learning.write_config(given)?;
         let languages = given.data().languages.clone();
         learning.write_info(&RunInfo { data, languages, shared: None, ..info.clone() })
-    })?;
-    Ok(())
+    })
 }
 
 /// Refuses to go on with other data or another configuration.
 pub(super) fn go_on(addition: &Addition, learning: &RunFolder, data: &str) -> Result<()> {
-    if !learning.path.join("run.json").exists() {
-        return Err(Error::usage("no language is being added here")
-            .at(addition.out)
-            .hint("`--resume` goes on with a training that was interrupted; leave it out to begin"));
-    }
     let free = |key: &str| ["data.root", "data.images", "data.parallel", "data.text"].contains(&key);
     let differing: Vec<String> =
         changes(&learning.config()?, addition.given).into_iter().filter(|key| !free(key)).collect();

@@ -72,9 +72,10 @@ impl Total {
 }
 
 impl Terms {
-    /// Of a loss that is one term.
-    pub fn one(name: &'static str, value: Scalar) -> Self {
-        Terms { sum: Some(value.clone()), terms: vec![(name, value, 1.0)] }
+    /// Of names, values and weights.
+    pub fn of(terms: Vec<(&'static str, Scalar, f32)>) -> Self {
+        let weighted = terms.iter().map(|(_, value, weight)| (value.clone(), *weight)).collect();
+        Terms { sum: Some(combined(weighted, 1.0)), terms }
     }
 
     /// The weighted sum and the terms by value. On a GPU this waits for what it was asked to do.

@@ -201,6 +201,12 @@ pub enum Fault {
     NoStage,
     #[error("has no `{{language}}`, but each language has translations of its own")]
     OneTarget,
+    #[error(
+        "is {value}, but `nce` compares directions alone; set the objective to \"mse\", or leave this out"
+    )]
+    DirectionsAlone { value: bool },
+    #[error("is {value}, but `acquire.le.epochs` is 0; it is a part of that stage")]
+    TermWithoutStage { value: f32 },
 
     #[error(
         "is {value}; it keeps trained word vectors near their start, and the model has none (`embedding.top_k`, `embedding.train_words`)"

@@ -5,7 +5,7 @@ use std::path::Path;
 use dfdx::prelude::*;
 
 use crate::checkpoint::{Stored, TensorFile, write_tensors_with};
-use crate::config::AcquirerShape;
+use crate::config::{AcquireConfig, AcquirerShape, AcquirerStart};
 use crate::device::{Dev, Matrix};
 use crate::error::Kind;
 use crate::init::Init;
@@ -23,6 +23,24 @@ pub enum Adapter {
     Mlp(Box<FeedForwardWeights>),
     /// x + W · x + b
     Linear(LinearWeights),
+    /// x + W2 · (W1 · x + b1) + b2
+    Product(Box<[LinearWeights; 2]>),
+}
+
+/// What acquirers are made of, and how they start.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    pub shape: AcquirerShape,
+    /// Width between two layers.
+    pub hidden: usize,
+    pub start: AcquirerStart,
+}
+
+impl Form {
+    /// That of a configuration.
+    pub fn of(config: &AcquireConfig) -> Form {
+        Form { shape: config.shape, hidden: config.hidden, start: config.start }
+    }
 }
 
 /// The adapters of a language, block by block.
@@ -34,17 +52,23 @@ pub struct Acquirer {
 
 /// What names the file as ours, and its tensors' meaning.
 const KIND: &str = "acquirer";
+const PRODUCT: &str = "product";
 
 impl Adapter {
-    /// One that gives x itself: what is added starts at 0.
-    fn new(shape: AcquirerShape, width: usize, hidden: usize, init: &mut Init) -> Self {
-        let zeros = |inputs: usize| LinearWeights {
-            weight: matrix(vec![0.0; width * inputs], width, inputs),
-            bias: vector(vec![0.0; width]),
+    fn new(form: &Form, width: usize, init: &mut Init) -> Self {
+        // The last layer of what is added to x.
+        let last = |inputs: usize, init: &mut Init| match form.start {
+            AcquirerStart::Random => init.linear(inputs, width),
+            AcquirerStart::Identity => LinearWeights {
+                weight: matrix(vec![0.0; width * inputs], width, inputs),
+                bias: vector(vec![0.0; width]),
+            },
         };
-        match shape {
-            AcquirerShape::Mlp => Self::mlp(init.linear(width, hidden), zeros(hidden)),
-            AcquirerShape::Linear => Adapter::Linear(zeros(width)),
+        let hidden = form.hidden;
+        match form.shape {
+            AcquirerShape::Mlp => Self::mlp(init.linear(width, hidden), last(hidden, init)),
+            AcquirerShape::Linear => Adapter::Linear(last(width, init)),
+            AcquirerShape::Product => Self::product(init.linear(width, hidden), last(hidden, init)),
         }
     }
 
@@ -58,9 +82,18 @@ impl Adapter {
         }))
     }
 
+    /// `inner` (hidden, width), `outer` (width, hidden).
+    pub fn product(inner: LinearWeights, outer: LinearWeights) -> Self {
+        Adapter::Product(Box::new([inner, outer]))
+    }
+
     fn forward<T: Tape<f32, Dev> + 'static>(&self, x: Matrix<T>, pass: Pass) -> Matrix<T> {
         match self {
             Adapter::Mlp(weights) => feed_forward(x, weights, pass),
+            Adapter::Product(weights) => {
+                let inner = linear(x.with_empty_tape(), &weights[0], pass.precision);
+                blend(x, 1.0, linear(inner, &weights[1], pass.precision), 1.0)
+            }
             Adapter::Linear(weights) => {
                 let y = linear(x.with_empty_tape(), weights, pass.precision);
                 blend(x, 1.0, y, 1.0)
@@ -72,20 +105,15 @@ impl Adapter {
         match self {
             Adapter::Mlp(w) => vec![(".inner", &w.inner.weights), (".outer", &w.outer.weights)],
             Adapter::Linear(w) => vec![("", w)],
+            Adapter::Product(w) => vec![(".inner", &w[0]), (".outer", &w[1])],
         }
     }
 }
 
 impl Acquirer {
-    /// `width` and `blocks` are the tower's; `hidden` is for the MLP.
-    pub fn new(
-        language: &str,
-        shape: AcquirerShape,
-        (width, blocks): (usize, usize),
-        hidden: usize,
-        init: &mut Init,
-    ) -> Self {
-        let adapters = (0..blocks).map(|_| Adapter::new(shape, width, hidden, init)).collect();
+    /// `width` and `blocks` are the tower's.
+    pub fn new(language: &str, form: &Form, (width, blocks): (usize, usize), init: &mut Init) -> Self {
+        let adapters = (0..blocks).map(|_| Adapter::new(form, width, init)).collect();
         Acquirer { language: language.to_string(), adapters }
     }
 
@@ -113,6 +141,11 @@ impl Acquirer {
                     visit_linear(&format!("{name}.outer"), &mut w.outer.weights, f);
                 }
                 Adapter::Linear(w) => visit_linear(&name, w, f),
+                Adapter::Product(w) => {
+                    let [inner, outer] = &mut **w;
+                    visit_linear(&format!("{name}.inner"), inner, f);
+                    visit_linear(&format!("{name}.outer"), outer, f);
+                }
             }
         }
     }
@@ -128,7 +161,11 @@ impl Acquirer {
                 tensors.push(Stored::floats(&name("bias"), &[outputs], data1(&w.bias)));
             }
         }
-        let about = [("kind", KIND), ("language", &self.language), ("base", base)];
+        let mut about = vec![("kind", KIND), ("language", &self.language), ("base", base)];
+        // The names of the tensors tell the other shapes apart.
+        if self.adapters.iter().any(|adapter| matches!(adapter, Adapter::Product(_))) {
+            about.push(("shape", PRODUCT));
+        }
         write_tensors_with(path, tensors, &about)
     }
 
@@ -168,6 +205,15 @@ impl Acquirer {
             }
             Ok(LinearWeights { weight: matrix(weight, shape[0], shape[1]), bias: vector(bias) })
         };
+        let product = match about("shape").as_deref() {
+            None => false,
+            Some(PRODUCT) => true,
+            Some(other) => {
+                return Err(Error::data(format!("has acquirers of the shape `{other}`"))
+                    .at(path)
+                    .hint("a later tinyglot wrote it; use that one"));
+            }
+        };
         let names = file.names();
         let linear = names.iter().any(|n| n == "blocks.0.weight");
         let adapter = |n: usize| -> Result<Adapter> {
@@ -177,7 +223,8 @@ impl Acquirer {
             }
             let inner = layer(&format!("{name}.inner"), [None, Some(width)])?;
             let hidden = inner.weight.shape().0;
-            Ok(Adapter::mlp(inner, layer(&format!("{name}.outer"), [Some(width), Some(hidden)])?))
+            let outer = layer(&format!("{name}.outer"), [Some(width), Some(hidden)])?;
+            Ok(if product { Adapter::product(inner, outer) } else { Adapter::mlp(inner, outer) })
         };
         let adapters = (0..blocks).map(adapter).collect::<Result<_>>()?;
         Ok(Acquirer { language, adapters })

@@ -1,8 +1,10 @@
 //! Cross-modal acquisition (CMA): a frozen multilingual encoder learns the space of an English tower and its pictures from
 //! adapters behind its own blocks (MLA's supplement, section B.4).
 //!
-//! The supplement says no more than that. Here the adapters are each language's own, as in MLA, and the vector is the state at
-//! `[CLS]`, taken into the joint space by a linear layer.
+//! Every language goes through it, English too, which the supplement's table 4 reports lower than the tower's own; the English
+//! tower is there for its teacher's vectors in NLT. The supplement says no more than that acquirers stand in each layer, that
+//! M-BERT stays fixed and that the two stages are MLA's. Here the adapters are each language's own, as in MLA; the vector is the
+//! state at `[CLS]`, taken into the joint space by a linear layer; and English sentences are translations of themselves.
 
 use dfdx::prelude::*;
 

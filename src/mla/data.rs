@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Mla;
+use super::{Mla, Way};
 use crate::batch::derive;
 use crate::config::{Config, Precision};
 use crate::corpus::{Corpus, Features};
@@ -77,21 +77,28 @@ pub struct Draw {
 /// Two files of which line n says the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// Place of the known language, whose vectors are to be met.
-    pub teacher: usize,
+    /// The way of the known sentences, whose vectors are to be met.
+    pub teacher: Way,
     pub known: PathBuf,
     /// In the language that is acquired.
     pub new: PathBuf,
 }
 
 impl Source {
-    /// The translations that a configuration names for each language.
+    /// The translations that a configuration names for each language. The tower's own language has the English sentences of
+    /// all others as translations of themselves.
     pub fn all(config: &Config, languages: &[&str]) -> Vec<Vec<Source>> {
-        let nlt = &config.acquire().nlt;
-        let of = |language: &&str| {
-            let file = |template| nlt_file(config, template, language);
-            let files = file(&nlt.source).zip(file(&nlt.target));
-            files.map(|(known, new)| Source { teacher: 0, known, new }).into_iter().collect()
+        let acquire = config.acquire();
+        let of = |language: &&str| match *language == acquire.own {
+            true => {
+                let english = english_files(config, languages).into_iter();
+                english.map(|file| Source { teacher: Way::Tower, known: file.clone(), new: file }).collect()
+            }
+            false => {
+                let file = |template| nlt_file(config, template, language);
+                let files = file(&acquire.nlt.source).zip(file(&acquire.nlt.target));
+                files.map(|(known, new)| Source { teacher: Way::Tower, known, new }).into_iter().collect()
+            }
         };
         languages.iter().map(of).collect()
     }
@@ -101,8 +108,8 @@ impl Source {
 pub struct Translations {
     /// By acquired language.
     pub languages: Vec<Pairs>,
-    /// Each known text once: the place of its language, and its sentences, which have the next rows.
-    known: Vec<(usize, Vec<String>)>,
+    /// Each known text once: the way of its sentences, and these, which have the next rows.
+    known: Vec<(Way, Vec<String>)>,
     truncated: usize,
 }
 
@@ -113,7 +120,7 @@ impl Translations {
     /// Data, for files that cannot be used, or have not as many lines.
     pub fn read(mla: &Mla, sources: &[Vec<Source>]) -> Result<Translations> {
         // Where the rows of each known text begin, and how many there are.
-        let mut rows: BTreeMap<(usize, &Path), (u32, u32)> = BTreeMap::new();
+        let mut rows: BTreeMap<(Way, &Path), (u32, u32)> = BTreeMap::new();
         let mut all = Translations { languages: Vec::new(), known: Vec::new(), truncated: 0 };
         let mut end = 0;
         for sources in sources {
@@ -141,7 +148,7 @@ impl Translations {
                 rows_of.extend(first..first + count);
             }
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let encoded = mla.tokens(1, &texts);
+            let encoded = mla.encoder.tokenizer().encode(&texts);
             all.truncated += encoded.truncated.len();
             all.languages.push(Pairs::new(encoded.ids, rows_of));
         }
@@ -159,8 +166,8 @@ impl Translations {
     }
 
     /// Tokens of the known sentences, and how many there are.
-    pub fn known(&self, mla: &Mla) -> Vec<(usize, Sequences)> {
-        let ids = |(teacher, texts): &(usize, Vec<String>)| {
+    pub fn known(&self, mla: &Mla) -> Vec<(Way, Sequences)> {
+        let ids = |(teacher, texts): &(Way, Vec<String>)| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             (*teacher, mla.tokens(*teacher, &texts).ids)
         };
@@ -169,18 +176,18 @@ impl Translations {
 }
 
 impl StageData {
-    /// Training captions in the acquired languages, and the vectors of their pictures.
-    pub fn captions(mla: &Mla, corpus: &Corpus, languages: &[&str]) -> Result<StageData> {
+    /// Training captions in the acquired languages, and the vectors of their pictures: at unit length, or as they are.
+    pub fn captions(mla: &Mla, corpus: &Corpus, languages: &[&str], unit: bool) -> Result<StageData> {
         let mut truncated = 0;
         let languages = languages.iter().map(|language| {
             let captions = &corpus.train.captions[corpus.language(language)?];
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
-            let encoded = mla.tokens(1, &texts);
+            let encoded = mla.encoder.tokenizer().encode(&texts);
             truncated += encoded.truncated.len();
             Ok(Pairs::new(encoded.ids, captions.iter().map(|c| c.image).collect()))
         });
         let languages = languages.collect::<Result<Vec<_>>>()?;
-        Ok(StageData { languages, vectors: pictures(mla, &corpus.train.features)?, truncated })
+        Ok(StageData { languages, vectors: pictures(mla, &corpus.train.features, unit)?, truncated })
     }
 
     /// Batches of a language in one pass over its rows; a last, smaller one is left out.
@@ -194,14 +201,22 @@ impl StageData {
         longest * self.languages.len()
     }
 
-    /// The batch of a step, counted from 0: a pure function of seed and step. Languages take turns in a random order; each
-    /// batch has distinct rows (sentences or pictures), with one of its sentences each.
-    pub fn draw(&self, step: usize, batch: usize, seed: u64) -> Draw {
+    /// The language of a step, counted from 0: they take turns in a random order.
+    fn turn(&self, step: usize, seed: u64) -> usize {
         let count = self.languages.len();
-        let (round, turn) = (step / count, step % count);
         let mut order: Vec<usize> = (0..count).collect();
-        order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, "languages", round as u64)));
-        let language = order[turn];
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive(seed, "languages", (step / count) as u64)));
+        order[step % count]
+    }
+
+    /// The batch of a step, counted from 0: a pure function of seed and step.
+    pub fn draw(&self, step: usize, batch: usize, seed: u64) -> Draw {
+        self.draw_of(self.turn(step, seed), step, batch, seed)
+    }
+
+    /// The batch of a step in a language: distinct rows (sentences or pictures), with one of its sentences each.
+    pub fn draw_of(&self, language: usize, step: usize, batch: usize, seed: u64) -> Draw {
+        let round = step / self.languages.len();
         let pairs = &self.languages[language];
         let per_pass = self.batches(language, batch);
         let (pass, place) = (round / per_pass, round % per_pass);
@@ -224,27 +239,29 @@ impl StageData {
     }
 }
 
-/// Texts of a language as vectors (texts, joint), not of unit length; counts those that were cut.
+/// Texts as vectors (texts, joint), not of unit length; counts those that were cut.
 pub fn embed<S: AsRef<str>>(
     mla: &Mla,
-    language: usize,
+    way: Way,
     texts: &[S],
     precision: Precision,
     truncated: &mut usize,
 ) -> Vec<f32> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    let encoded = mla.tokens(language, &texts);
+    let encoded = mla.tokens(way, &texts);
     *truncated += encoded.truncated.len();
-    mla.encode(language, &encoded.ids, Pass { precision, recompute: false })
+    mla.encode(way, &encoded.ids, Pass { precision, recompute: false })
 }
 
-/// The vectors of pictures in the joint space, at unit length (pictures, joint).
-pub fn pictures(mla: &Mla, features: &Features) -> Result<Vec<f32>> {
+/// The vectors of pictures in the joint space (pictures, joint), at unit length or as they are.
+pub fn pictures(mla: &Mla, features: &Features, at_unit_length: bool) -> Result<Vec<f32>> {
     check_width(mla, features)?;
     let width = features.width();
     let mut out = vec![0.0; features.rows() * width];
     out.chunks_mut(width).enumerate().for_each(|(row, x)| features.copy_row(row, x));
-    unit(&mut out, width);
+    if at_unit_length {
+        unit(&mut out, width);
+    }
     Ok(out)
 }
 
@@ -267,10 +284,20 @@ pub fn unit(x: &mut [f32], width: usize) {
     x.copy_from_slice(&data(&unit));
 }
 
-/// A file of translations; `None` where the stage is left out.
+/// A file of translations; `None` where no stage learns from them.
 pub fn nlt_file(config: &Config, template: &Option<String>, language: &str) -> Option<PathBuf> {
-    let template = template.as_ref().filter(|_| config.acquire().nlt.epochs > 0)?;
+    let template = template.as_ref().filter(|_| config.acquire().translates())?;
     Some(config.data().root.join(template.replace("{language}", language)))
+}
+
+/// The files of English sentences that other languages have translations of, each once.
+pub fn english_files<S: AsRef<str>>(config: &Config, languages: &[S]) -> Vec<PathBuf> {
+    let acquire = config.acquire();
+    let others = languages.iter().map(AsRef::as_ref).filter(|l| *l != acquire.own);
+    let mut files: Vec<PathBuf> = others.filter_map(|l| nlt_file(config, &acquire.nlt.source, l)).collect();
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// The lines of a text file, none of them empty.

@@ -3,7 +3,7 @@
 //! English takes the tower's own way and is untouched. Another language: ids of a multilingual tokenizer → its embedding
 //! (M-BERT's to begin with) → a linear layer to the tower's width → the tower's blocks, each followed by the language's
 //! adapter → the state at the last token → the tower's projection. Sources: the supplement of the MLA paper and its code
-//! (AIM3-RUC/MLA). Or it goes through a frozen M-BERT with adapters instead of the tower's blocks ([`bert`]).
+//! (AIM3-RUC/MLA). Or all languages, English too, go through a frozen M-BERT with adapters instead ([`bert`]).
 
 pub mod acquirer;
 pub mod bert;
@@ -29,11 +29,11 @@ use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
 
-pub use acquirer::{Acquirer, Adapter};
+pub use acquirer::{Acquirer, Adapter, Form};
 pub use bert::Bert;
 pub use entrance::{Entrance, LowRank};
 
-/// What makes vectors of the joint space of sentences in other languages than the tower's; all of them share it.
+/// What makes vectors of the joint space of sentences in acquired languages; all of them share it.
 pub enum Encoder {
     /// The tower's own blocks, behind an entrance for other languages (MLA).
     Tower(Box<Entrance>),
@@ -41,7 +41,16 @@ pub enum Encoder {
     Bert(Box<Bert>),
 }
 
-/// An English tower and the languages it has acquired.
+/// Whose way a sentence goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// That of the English tower, as it was trained.
+    Tower,
+    /// That of an acquirer, by its place in [`Mla::acquirers`].
+    Acquired(usize),
+}
+
+/// An English tower and the languages that were acquired on it.
 pub struct Mla {
     pub tower: Tower,
     pub tokenizer: TowerTokenizer,
@@ -108,7 +117,19 @@ impl Mla {
 
     /// The codes of all languages, the tower's own first.
     pub fn languages(&self) -> Vec<&str> {
-        std::iter::once(&self.own).chain(self.acquirers.iter().map(|a| &a.language)).map(|l| &l[..]).collect()
+        let others = self.acquirers.iter().map(|a| &a.language[..]).filter(|l| *l != self.own);
+        std::iter::once(&self.own[..]).chain(others).collect()
+    }
+
+    /// The way of a language: its acquirer's; the tower's own language goes the tower's way, where it has none.
+    pub fn way(&self, language: &str) -> Option<Way> {
+        let place = self.acquirers.iter().position(|a| a.language == language);
+        place.map(Way::Acquired).or((language == self.own).then_some(Way::Tower))
+    }
+
+    /// The way of sentences whose translations are taught: the tower teaches its own language, acquired or not.
+    pub fn teacher(&self, language: &str) -> Option<Way> {
+        if language == self.own { Some(Way::Tower) } else { self.way(language) }
     }
 
     /// SHA-256 of all that the acquirers stand on: the tower and the encoder.
@@ -206,16 +227,21 @@ impl Mla {
         }
     }
 
-    /// Texts of a language (0 is the tower's own) as token ids.
-    pub fn tokens(&self, language: usize, texts: &[&str]) -> Encoded {
-        if language == 0 { self.tokenizer.encode(texts) } else { self.encoder.tokenizer().encode(texts) }
+    /// Texts as the token ids of their way.
+    pub fn tokens(&self, way: Way, texts: &[&str]) -> Encoded {
+        match way {
+            Way::Tower => self.tokenizer.encode(texts),
+            Way::Acquired(_) => self.encoder.tokenizer().encode(texts),
+        }
     }
 
-    /// Token ids of a language as vectors (sentences, joint), not of unit length.
-    pub fn encode(&self, language: usize, sentences: &Sequences, pass: Pass) -> Vec<f32> {
-        by_length(sentences, self.joint(), |some| match language {
-            0 => self.tower.encode(some, pass),
-            n => data(&self.forward::<NoneTape>(&self.acquirers[n - 1], some, None, pass)).to_vec(),
+    /// Token ids of a way as vectors (sentences, joint), not of unit length.
+    pub fn encode(&self, way: Way, sentences: &Sequences, pass: Pass) -> Vec<f32> {
+        by_length(sentences, self.joint(), |some| match way {
+            Way::Tower => self.tower.encode(some, pass),
+            Way::Acquired(n) => {
+                data(&self.forward::<NoneTape>(&self.acquirers[n], some, None, pass)).to_vec()
+            }
         })
     }
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::config::{AcquirerShape, Precision};
+use crate::config::{AcquirerShape, AcquirerStart, Precision};
 use crate::init::Init;
 use crate::ops::check::probe;
 use crate::ops::rows::Table;
@@ -15,6 +15,13 @@ fn golden(name: &str) -> PathBuf {
         .join("tests/golden/towers")
         .join(name)
 }
+
+/// Acquirers that start as the identity.
+fn form(shape: AcquirerShape) -> Form {
+    Form { shape, hidden: 5, start: AcquirerStart::Identity }
+}
+
+const SHAPES: [AcquirerShape; 3] = [AcquirerShape::Mlp, AcquirerShape::Linear, AcquirerShape::Product];
 
 /// The tiny CLIP and the embedding of the tiny M-BERT, with acquirers that are not the identity.
 pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
@@ -29,7 +36,7 @@ pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
     let acquirers = languages
         .iter()
         .map(|language| {
-            let mut acquirer = Acquirer::new(language, shape, size, 5, &mut init);
+            let mut acquirer = Acquirer::new(language, &form(shape), size, &mut init);
             acquirer.visit(&mut |_, parameter| {
                 if let Parameter::Matrix(m) = parameter {
                     let (rows, columns) = *m.shape();
@@ -56,15 +63,15 @@ fn entrance_mut(mla: &mut Mla) -> &mut Entrance {
 #[test]
 fn an_acquirer_starts_as_the_identity() {
     let mut mla = model(&[], AcquirerShape::Mlp);
-    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft"]).ids);
+    let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft"]).ids);
     let mut init = Init::new(2);
-    let outputs: Vec<Vec<f32>> = [AcquirerShape::Mlp, AcquirerShape::Linear]
+    let outputs: Vec<Vec<f32>> = SHAPES
         .map(|shape| {
-            mla.add(Acquirer::new("de", shape, (16, 3), 5, &mut init));
-            mla.encode(1, &sentences, PASS)
+            mla.add(Acquirer::new("de", &form(shape), (16, 3), &mut init));
+            mla.encode(Way::Acquired(0), &sentences, PASS)
         })
         .to_vec();
-    assert_eq!(outputs[0], outputs[1]);
+    assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2]);
     let x = mla.entered::<NoneTape>(&sentences, None, PASS);
     let x = mla.tower.blocks(x, &sentences, PASS, |_, x: Matrix| x);
     let last = sentences.rows.len() as u32 - 1;
@@ -74,8 +81,10 @@ fn an_acquirer_starts_as_the_identity() {
 #[test]
 fn languages_come_and_go_and_english_stays_bit_for_bit() {
     let mut mla = model(&[], AcquirerShape::Mlp);
-    let english = |mla: &Mla| mla.encode(0, &mla.tokens(0, &["a dog runs", "two men"]).ids, PASS);
-    let german = |mla: &Mla| mla.encode(1, &mla.tokens(1, &["Ein Hund"]).ids, PASS);
+    let english =
+        |mla: &Mla| mla.encode(Way::Tower, &mla.tokens(Way::Tower, &["a dog runs", "two men"]).ids, PASS);
+    let german =
+        |mla: &Mla| mla.encode(Way::Acquired(0), &mla.tokens(Way::Acquired(0), &["Ein Hund"]).ids, PASS);
     let before = english(&mla);
     assert_eq!(
         before,
@@ -95,7 +104,7 @@ fn languages_come_and_go_and_english_stays_bit_for_bit() {
 fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("de.safetensors");
-    for shape in [AcquirerShape::Mlp, AcquirerShape::Linear] {
+    for shape in SHAPES {
         let mla = model(&["de"], shape);
         let base = mla.base();
         mla.acquirers[0].write(&file, &base).expect("written");
@@ -105,9 +114,9 @@ fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
         assert_eq!(read.parameters(), mla.acquirers[0].parameters());
         let mut other = model(&[], shape);
         assert_eq!(other.base(), base);
-        let ids = mla.tokens(1, &["Ein Hund läuft"]).ids;
+        let ids = mla.tokens(Way::Acquired(0), &["Ein Hund läuft"]).ids;
         other.add(read);
-        assert_eq!(other.encode(1, &ids, PASS), mla.encode(1, &ids, PASS));
+        assert_eq!(other.encode(Way::Acquired(0), &ids, PASS), mla.encode(Way::Acquired(0), &ids, PASS));
         entrance_mut(&mut other).table.data_mut()[3] += 1e-3;
         let error = Acquirer::read(&file, size, &other.base()).err().expect("refused");
         assert_eq!(error.exit_status(), 4);
@@ -127,7 +136,7 @@ fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
 #[test]
 fn what_is_dropped_does_not_depend_on_how_the_batch_is_cut() {
     let mla = model(&["de"], AcquirerShape::Mlp);
-    let all = mla.tokens(1, &["Ein Hund läuft", "Eine Straße", "Hund"]).ids;
+    let all = mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße", "Hund"]).ids;
     let run = |from: usize, to: usize| {
         let mut some = Sequences::new();
         (from..to).for_each(|s| some.push(all.get(s).iter().copied()));
@@ -137,13 +146,13 @@ fn what_is_dropped_does_not_depend_on_how_the_batch_is_cut() {
     };
     let whole = run(0, 3);
     assert_eq!(whole, [run(0, 2), run(2, 3)].concat());
-    assert_ne!(whole, mla.encode(1, &all, PASS));
+    assert_ne!(whole, mla.encode(Way::Acquired(0), &all, PASS));
 }
 
 #[test]
 fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
     let mla = model(&["de"], AcquirerShape::Mlp);
-    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
+    let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße"]).ids);
     let tokens: Vec<u32> = (0..sentences.rows.len() as u32).collect();
     let run = |recompute: bool| {
         let drop = Drop { p: 0.3, seed: 4, tokens: &tokens };
@@ -178,8 +187,11 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     };
     let plain = model(&["de"], AcquirerShape::Mlp);
     let mut mla = make();
-    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
-    assert_eq!(mla.encode(1, &sentences, PASS), plain.encode(1, &sentences, PASS));
+    let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße"]).ids);
+    assert_eq!(
+        mla.encode(Way::Acquired(0), &sentences, PASS),
+        plain.encode(Way::Acquired(0), &sentences, PASS)
+    );
     assert_ne!(mla.base(), plain.base());
     let start = crate::ops::check::noise(entrance(&mla).table.rows() * 3, 8);
     entrance_mut(&mut mla).low_rank.as_mut().expect("a product").rows.data_mut().copy_from_slice(&start);
@@ -209,7 +221,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
 }
 
 /// The tiny CLIP beside the whole tiny M-BERT.
-pub fn cross_modal(language: &str) -> Mla {
+pub fn cross_modal(languages: &[&str], shape: AcquirerShape) -> Mla {
     let mla = model(&[], AcquirerShape::Mlp);
     let tower = Tower::open(&golden("mbert")).expect("an encoder");
     let tokenizer =
@@ -217,14 +229,16 @@ pub fn cross_modal(language: &str) -> Mla {
     let mut init = Init::new(3);
     let bert = Bert::new(tower, tokenizer, mla.joint(), &mut init);
     let mut mla = Mla { encoder: Encoder::Bert(Box::new(bert)), ..mla };
-    let mut acquirer = Acquirer::new(language, AcquirerShape::Mlp, mla.size(), 5, &mut init);
-    acquirer.visit(&mut |_, parameter| {
-        if let Parameter::Matrix(m) = parameter {
-            let (rows, columns) = *m.shape();
-            *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
-        }
-    });
-    mla.add(acquirer);
+    for language in languages {
+        let mut acquirer = Acquirer::new(language, &form(shape), mla.size(), &mut init);
+        acquirer.visit(&mut |_, parameter| {
+            if let Parameter::Matrix(m) = parameter {
+                let (rows, columns) = *m.shape();
+                *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
+            }
+        });
+        mla.add(acquirer);
+    }
     mla
 }
 
@@ -246,58 +260,117 @@ fn every(mla: &mut Mla, sentences: &Arc<Sequences>) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn a_frozen_m_bert_has_gradients_in_its_acquirers_and_last_layer_that_are_slopes() {
-    let mut mla = cross_modal("de");
-    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße", "Hund"]).ids);
-    let all = every(&mut mla, &sentences);
-    // Two layers with biases in each of three blocks, and the one into the joint space.
-    assert_eq!(all.len(), 3 * 4 + 2);
-    for (name, g) in &all {
-        let mut order: Vec<usize> = (0..g.len()).collect();
-        order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
-        assert!(g[order[0]] != 0.0, "{name} gets no gradient");
-        for &i in order.iter().take(3) {
-            let value = |by: f32| {
-                let mut other = cross_modal("de");
-                other.visit(&mut |of, mut x| {
-                    if of == name {
-                        let mut values = x.floats().into_owned();
-                        values[i] += by;
-                        x.set(&values);
-                    }
-                });
-                probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
-            };
-            // A longer step would cross corners of ReLU.
-            let slope = (value(5e-4) - value(-5e-4)) / 1e-3;
-            let scale = g[order[0]].abs();
-            assert!((slope - g[i]).abs() <= 0.02 * scale.max(0.02), "{name}[{i}]: {} {slope}", g[i]);
+    for shape in SHAPES {
+        let mut mla = cross_modal(&["de"], shape);
+        let ids = mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße", "Hund"]).ids;
+        let sentences = Arc::new(ids);
+        let all = every(&mut mla, &sentences);
+        // The layers of three blocks, with biases, and the one into the joint space.
+        let layers = if shape == AcquirerShape::Linear { 1 } else { 2 };
+        assert_eq!(all.len(), 3 * 2 * layers + 2);
+        for (name, g) in &all {
+            let mut order: Vec<usize> = (0..g.len()).collect();
+            order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
+            assert!(g[order[0]] != 0.0, "{name} gets no gradient");
+            for &i in order.iter().take(3) {
+                let value = |by: f32| {
+                    let mut other = cross_modal(&["de"], shape);
+                    other.visit(&mut |of, mut x| {
+                        if of == name {
+                            let mut values = x.floats().into_owned();
+                            values[i] += by;
+                            x.set(&values);
+                        }
+                    });
+                    probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
+                };
+                // A longer step would cross corners of ReLU.
+                let slope = (value(5e-4) - value(-5e-4)) / 1e-3;
+                let scale = g[order[0]].abs();
+                assert!(
+                    (slope - g[i]).abs() <= 0.02 * scale.max(0.02),
+                    "{shape:?}, {name}[{i}]: {} {slope}",
+                    g[i]
+                );
+            }
         }
     }
 }
 
 /// `[CLS]` sees every token, whatever the batch; without acquirers the vectors are M-BERT's own, through the layer.
 #[test]
-fn cross_modal_vectors_are_m_berts_through_the_layer_and_english_is_the_towers() {
-    let mut mla = cross_modal("de");
-    let ids = mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids;
+fn cross_modal_vectors_are_m_berts_through_the_layer() {
+    let mut mla = cross_modal(&["de"], AcquirerShape::Mlp);
+    let way = Way::Acquired(0);
+    let ids = mla.tokens(way, &["Ein Hund läuft", "Eine Straße"]).ids;
     let Encoder::Bert(bert) = &mla.encoder else { panic!("no M-BERT") };
     let own = matrix(bert.tower.encode(&Arc::new(ids.clone()), PASS), 2, 16);
     let expected = crate::ops::linear::linear(own, &bert.layer, PASS.precision).as_vec();
-    let taught = mla.encode(1, &ids, PASS);
-    mla.add(Acquirer::new("de", AcquirerShape::Mlp, mla.size(), 5, &mut Init::new(2)));
-    let untaught = mla.encode(1, &ids, PASS);
+    let taught = mla.encode(way, &ids, PASS);
+    mla.add(Acquirer::new("de", &form(AcquirerShape::Mlp), mla.size(), &mut Init::new(2)));
+    let untaught = mla.encode(way, &ids, PASS);
     assert!(untaught.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
     assert!(taught.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 1e-2));
-    let mla_of = model(&[], AcquirerShape::Mlp);
-    let english = mla.tokens(0, &["a dog runs"]).ids;
-    assert_eq!(mla.encode(0, &english, PASS), mla_of.encode(0, &english, PASS));
-    assert_ne!(mla.base(), mla_of.base());
+    assert_ne!(mla.base(), model(&[], AcquirerShape::Mlp).base());
+}
+
+#[test]
+fn english_goes_through_m_bert_where_it_was_acquired_and_the_tower_teaches_it() {
+    let mut mla = cross_modal(&["de", "en"], AcquirerShape::Mlp);
+    assert_eq!(mla.languages(), ["en", "de"]);
+    assert_eq!([mla.way("en"), mla.way("de")], [Some(Way::Acquired(1)), Some(Way::Acquired(0))]);
+    assert_eq!(["en", "de", "fr"].map(|l| mla.teacher(l)), [Some(Way::Tower), Some(Way::Acquired(0)), None]);
+    let texts = ["a dog runs", "two men"];
+    let unit = |mla: &Mla| mla.unit_vectors(mla.way("en").expect("English"), &texts, Precision::F32);
+    let ids = mla.tokens(Way::Acquired(1), &texts).ids;
+    assert_eq!(ids.rows, mla.encoder.tokenizer().encode(&texts).ids.rows);
+    let mut through_bert = mla.encode(Way::Acquired(1), &ids, PASS);
+    crate::mla::data::unit(&mut through_bert, mla.joint());
+    assert_eq!(unit(&mla), through_bert);
+    // The English tower takes no part in that: at test time its numbers do not count.
+    let with = mla.parameters();
+    let acquirer = mla.acquirers[1].parameters() as u64;
+    assert!(mla.remove("en"));
+    let without = mla.parameters();
+    let mut tower = 0;
+    mla.tower.visit(&mut |name, x| tower += if name == "tokens" { 0 } else { x.len() as u64 });
+    assert_eq!((with.train, with.test), (without.train + acquirer, without.test + acquirer - tower));
+    // Without an acquirer English goes the tower's way, as it did in runs from before.
+    assert_eq!(mla.way("en"), Some(Way::Tower));
+    let mut own = mla.encode(Way::Tower, &mla.tokens(Way::Tower, &texts).ids, PASS);
+    crate::mla::data::unit(&mut own, mla.joint());
+    assert_eq!(unit(&mla), own);
+    assert_ne!(own, through_bert);
+}
+
+#[test]
+fn an_acquirer_may_start_with_all_its_layers_as_pytorch_has_them() {
+    for shape in SHAPES {
+        let of = |start| {
+            let form = Form { start, ..form(shape) };
+            let mut acquirer = Acquirer::new("de", &form, (16, 3), &mut Init::new(2));
+            let mut largest = Vec::new();
+            acquirer.visit(&mut |_, x| {
+                let most = x.floats().iter().fold(0f32, |m, x| m.max(x.abs()));
+                largest.push((x.shape().last().copied().unwrap_or(0), most));
+            });
+            largest
+        };
+        // Behind the last weights stand the last biases.
+        let (identity, random) = (of(AcquirerStart::Identity), of(AcquirerStart::Random));
+        let last = identity.len() - 2;
+        assert!(identity[last].1 == 0.0 && identity[last + 1].1 == 0.0, "{shape:?}: {identity:?}");
+        let (inputs, most) = random[last];
+        let bound = (inputs as f32).powf(-0.5);
+        assert!(most <= bound && most > 0.9 * bound, "{shape:?}: {most} of {bound}");
+        assert!(random[last + 1].1 > 0.0 && random[last + 1].1 <= bound, "{shape:?}: {random:?}");
+    }
 }
 
 #[test]
 fn what_is_frozen_is_not_visited_and_acquirers_have_the_same_gradients() {
     let mut mla = model(&["de"], AcquirerShape::Mlp);
-    let sentences = Arc::new(mla.tokens(1, &["Ein Hund läuft", "Eine Straße"]).ids);
+    let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße"]).ids);
     let whole = every(&mut mla, &sentences);
     entrance(&mla).table.take_grads();
     mla.frozen = true;

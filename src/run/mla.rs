@@ -18,9 +18,9 @@ use crate::eval::Evaluation;
 use crate::inference::Scope;
 use crate::init::Init;
 use crate::loss::scale::log_scale;
-use crate::mla::data::{check_width, lines, nlt_file, unit};
+use crate::mla::data::{check_width, english_files, lines, nlt_file, unit};
 use crate::mla::words::{FILES, Words, small_files};
-use crate::mla::{Acquirer, Bert, Encoder, Entrance, Mla};
+use crate::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
 use crate::model::{Trained, parameters_by_part};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
@@ -58,8 +58,8 @@ fn embedding_of(config: &Config) -> &Path {
     config.acquire().embedding.as_deref().expect("a checked configuration with M-BERT names its folder")
 }
 
-/// The model around a tower and an encoder, all else as it starts.
-fn around(config: &Config, words: Words) -> Result<Mla> {
+/// The model around a tower and an encoder, all else as it starts; `own_too` says whether the tower's language is acquired.
+fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
     let (acquire, folder) = (config.acquire(), tower_of(config));
     let tower = Tower::open(folder)?;
     let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
@@ -79,8 +79,8 @@ fn around(config: &Config, words: Words) -> Result<Mla> {
     let scale = acquire.le.learn_temperature.then(|| log_scale(acquire.le.temperature));
     let own = acquire.own.clone();
     let mut mla = Mla { tower, tokenizer, own, encoder, frozen: false, acquirers: Vec::new(), scale };
-    let languages = trained(config).filter(|l| **l != acquire.own);
-    let new = |l: &String| Acquirer::new(l, acquire.shape, mla.size(), acquire.hidden, &mut init);
+    let languages = trained(config).filter(|l| own_too || **l != acquire.own);
+    let new = |l: &String| Acquirer::new(l, &Form::of(acquire), mla.size(), &mut init);
     mla.acquirers = languages.map(new).collect();
     Ok(mla)
 }
@@ -108,7 +108,7 @@ impl MlaRun {
         })?;
         let words = Words::new(config, || foreign_texts(config, corpus))?;
         let files = words.files.clone();
-        let mut mla = around(config, words)?;
+        let mut mla = around(config, words, config.acquire().own_too())?;
         check_width(&mla, &corpus.train.features)?;
         let (parameters, data) = (mla.parameters(), data_hash(config, corpus)?);
         let info = info(config, corpus, &mut mla, parameters, data);
@@ -175,7 +175,7 @@ impl MlaRun {
             }
             acquirers?.into_iter().for_each(|acquirer| run.mla.add(acquirer));
         }
-        match run.config.added().keys().find(|language| run.mla.place(language).is_none()) {
+        match run.config.added().keys().find(|language| run.mla.way(language).is_none()) {
             Some(language) => Err(Error::data(format!("the acquirer of `{language}` is missing"))
                 .at(path.join(ACQUIRERS))
                 .hint("the run is damaged: copy it again")),
@@ -191,7 +191,10 @@ impl MlaRun {
                 .hint("let it train for an epoch first"));
         }
         same_languages(&folder, &config, &info)?;
-        let mut mla = around(&config, Words::kept(&folder.path.join(EMBEDDING))?)?;
+        // Before English went through M-BERT too, it went the tower's way; such a run has no acquirer of it.
+        let own = format!("acquirer.{}", config.acquire().own);
+        let own_too = info.parameters.iter().any(|(part, _)| *part == own);
+        let mut mla = around(&config, Words::kept(&folder.path.join(EMBEDDING))?, own_too)?;
         let state = folder.read_model(which, &mut mla)?;
         Ok(MlaRun { folder, config, info, mla, state })
     }
@@ -221,7 +224,7 @@ impl MlaRun {
     /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
     pub fn export(&self, language: &str, file: &Path) -> Result<()> {
         let acquirer = self.mla.acquirers.iter().find(|a| a.language == language).ok_or_else(|| {
-            let known: Vec<&str> = self.mla.languages()[1..].to_vec();
+            let known: Vec<&str> = self.mla.acquirers.iter().map(|a| &a.language[..]).collect();
             Error::usage(format!("the run has no acquirer of `{language}`"))
                 .hint(format!("it has those of `{}`", known.join("`, `")))
         })?;
@@ -369,9 +372,10 @@ impl Retriever for MlaRun {
     }
 
     fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
-        let encoded = self.mla.tokens(language, texts);
+        let way = self.mla.way(self.mla.languages()[language]).expect("a language of the model");
+        let encoded = self.mla.tokens(way, texts);
         let pass = Pass { precision: self.config.train().precision, recompute: false };
-        let mut vectors = self.mla.encode(language, &encoded.ids, pass);
+        let mut vectors = self.mla.encode(way, &encoded.ids, pass);
         unit(&mut vectors, self.mla.joint());
         Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
     }
@@ -417,16 +421,9 @@ fn translations(config: &Config, corpus: &Corpus) -> Corpus {
     let mut corpus = corpus.clone();
     for (l, language) in corpus.languages.clone().iter().enumerate() {
         let files = match *language == config.acquire().own {
-            true => corpus
-                .languages
-                .iter()
-                .map(|other| nlt_file(config, &config.acquire().nlt.source, other))
-                .collect(),
-            false => vec![nlt_file(config, &config.acquire().nlt.target, language)],
+            true => english_files(config, &corpus.languages),
+            false => nlt_file(config, &config.acquire().nlt.target, language).into_iter().collect(),
         };
-        let mut files: Vec<PathBuf> = files.into_iter().flatten().collect();
-        files.sort();
-        files.dedup();
         corpus.texts[l] = (!files.is_empty()).then_some(files);
     }
     corpus

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Found, open};
 use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::{Config, DataConfig, Kind};
+use crate::config::{AcquireEncoder, Config, DataConfig, Kind};
 use crate::corpus::{Corpus, SplitName};
 use crate::report::{Example, Hit, Part, Picture, RunReport, metrics};
 use crate::{Error, Result, names};
@@ -49,7 +49,14 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
     ];
     match config.kind() {
         Kind::Acquisition => {
-            facts.push(("acquired".to_string(), format!("on an {} tower", config.acquire().own)))
+            let own = &config.acquire().own;
+            facts.push((
+                "acquired".to_string(),
+                match config.acquire().encoder {
+                    AcquireEncoder::Tower => format!("on an {own} tower"),
+                    AcquireEncoder::Bert => format!("in M-BERT, beside an {own} tower"),
+                },
+            ))
         }
         Kind::Tower => {
             let tower = config.tower();
@@ -81,7 +88,7 @@ fn own_words(config: &Config) -> String {
 
 /// At test time the embedding is a table computed beforehand, and only the encoders remain.
 fn part(name: &str, train: u64) -> Part {
-    let stays = ["text.", "image.", "acquirer.", "tower."].iter().any(|part| name.starts_with(part));
+    let stays = ["text.", "image.", "acquirer.", "tower.", "bert."].iter().any(|part| name.starts_with(part));
     let stays = stays && name != "tower.tokens";
     Part { name: name.into(), train, test: if stays { train } else { 0 } }
 }

@@ -1,14 +1,16 @@
-//! Languages acquired on a tower (MLA) and in M-BERT (CMA) beside PyTorch. `towers/acquire.py` wrote the numbers.
+//! Languages acquired on a tower (MLA) and in M-BERT (CMA) beside PyTorch. `towers/acquire.py` wrote the numbers, and says what
+//! they are of.
 
 use std::sync::Arc;
 
 use dfdx::prelude::*;
-use tinyglot::config::Objective;
+use tinyglot::config::{AcquirerShape, Objective};
 use tinyglot::mla::data::{Draw, Pairs, StageData};
-use tinyglot::mla::objective::{Aim, gradients};
-use tinyglot::mla::{Acquirer, Adapter, Bert, Encoder, Entrance, Mla};
+use tinyglot::mla::objective::{Aim, Task, gradients};
+use tinyglot::mla::{Acquirer, Adapter, Bert, Encoder, Entrance, Mla, Way};
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
+use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{matrix, on_host, vector};
 use tinyglot::optim::Parameter;
 use tinyglot::tower::{Tower, TowerTokenizer, token_embedding};
@@ -34,7 +36,7 @@ impl Of<'_> {
         LinearWeights { weight: matrix(weight, outputs, inputs), bias }
     }
 
-    fn model(&self, cross_modal: bool, linear: bool) -> Mla {
+    fn model(&self, cross_modal: bool, shape: AcquirerShape) -> Mla {
         let opened = |name: &str| {
             let tower = Tower::open(&folder(name)).expect("a checkpoint");
             let file = folder(name).join("tokenizer.json");
@@ -56,92 +58,174 @@ impl Of<'_> {
                 layer: self.layer("linear", 16, 16),
             }))
         };
-        let adapter = |n: usize| match linear {
-            true => Adapter::Linear(self.layer(&format!("acquirers.{n}"), 16, 16)),
-            false => Adapter::mlp(
-                self.layer(&format!("acquirers.{n}.0"), 8, 16),
-                self.layer(&format!("acquirers.{n}.2"), 16, 8),
-            ),
-        };
-        let acquirers = vec![Acquirer { language: "xx".into(), adapters: (0..3).map(adapter).collect() }];
+        let acquirers = vec![self.acquirer("xx", shape)];
         let scale = Some(vector(self.floats("weight.scale")));
         Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale }
+    }
+
+    fn acquirer(&self, language: &str, shape: AcquirerShape) -> Acquirer {
+        let layer = |n: usize, place: &str, outputs: usize, inputs: usize| {
+            self.layer(&format!("acquirers.{n}{place}"), outputs, inputs)
+        };
+        let adapter = |n: usize| match shape {
+            AcquirerShape::Linear => Adapter::Linear(layer(n, "", 16, 16)),
+            AcquirerShape::Mlp => Adapter::mlp(layer(n, ".0", 8, 16), layer(n, ".2", 16, 8)),
+            AcquirerShape::Product => Adapter::product(layer(n, ".0", 8, 16), layer(n, ".2", 16, 8)),
+        };
+        Acquirer { language: language.into(), adapters: (0..3).map(adapter).collect() }
     }
 }
 
 /// What PyTorch calls a parameter.
-fn theirs(ours: &str) -> String {
+fn theirs(ours: &str, language: &str) -> String {
     let name = ours.replace("entrance.table", "embedding.weight").replace("entrance.layer", "linear");
-    let name = name.replace("bert.layer", "linear").replace("acquirer.xx", "acquirers");
+    let name = name.replace("bert.layer", "linear").replace(&format!("acquirer.{language}"), "acquirers");
     name.replace(".inner", ".0").replace(".outer", ".2")
 }
 
+fn ids(mla: &Mla, way: Way, texts: &[String]) -> Sequences {
+    mla.tokens(way, &texts.iter().map(String::as_str).collect::<Vec<_>>()).ids
+}
+
+/// Three sentences for the acquirer in a place, and the vectors that they are compared with.
+fn stage(place: usize, sentences: Sequences, vectors: Vec<f32>) -> StageData {
+    let none = || Pairs::new(Sequences::new(), Vec::new());
+    let mut languages: Vec<Pairs> = (0..place).map(|_| none()).collect();
+    languages.push(Pairs::new(sentences, vec![0, 1, 2]));
+    StageData { languages, vectors, truncated: 0 }
+}
+
+/// Three sentences of a stage, as one of its tasks.
+fn task<'a>(data: &'a StageData, objective: Objective, unit: bool, scaled: bool) -> Task<'a> {
+    let (temperature, weight, micro_batch, dropout) = (1.0, 1.0, 0, 0.0);
+    let aim = Aim { objective, unit, temperature, scaled, weight, micro_batch, dropout, pass: PASS };
+    let draw = Draw { language: data.languages.len() - 1, sentences: vec![0, 1, 2] };
+    Task { name: "some", data, draw, aim, seed: 0 }
+}
+
+/// The loss and all gradients of a stage.
+fn compare(of: &Of, stage: &str, mla: &mut Mla, tasks: &[Task]) {
+    let (terms, mut grads) = gradients(mla, tasks);
+    near(&format!("{}, {stage}", of.name), &[terms.read().0], &of.floats(&format!("{stage}.loss")), 1e-5);
+    let language = mla.acquirers[tasks[0].draw.language].language.clone();
+    let mine = format!("acquirer.{language}.");
+    let scaled = tasks.iter().any(|task| task.aim.scaled);
+    let mut seen = 0;
+    mla.visit(&mut |ours, parameter| {
+        let got = match parameter {
+            Parameter::Matrix(m) => on_host(grads.get_or_alloc_mut(m).expect("memory")).to_vec(),
+            Parameter::Vector(v) => on_host(grads.get_or_alloc_mut(v).expect("memory")).to_vec(),
+            Parameter::Table(t) => {
+                let mut whole = vec![0.0; t.data().len()];
+                for (rows, values) in t.take_grads() {
+                    for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                        let to = &mut whole[*r as usize * t.width..][..t.width];
+                        to.iter_mut().zip(g).for_each(|(to, g)| *to += g);
+                    }
+                }
+                whole
+            }
+        };
+        if ours == "scale" && !scaled || ours.starts_with("acquirer.") && !ours.starts_with(&mine) {
+            assert!(got.iter().all(|&g| g == 0.0), "{ours} takes no part");
+            return;
+        }
+        let want = of.floats(&format!("{stage}.grad.{}", theirs(ours, &language)));
+        near(&format!("{}, {stage}, gradient of {ours}", of.name), &got, &want, 1e-4);
+        seen += 1;
+    });
+    let all = of.golden.names(&format!("{}.{stage}.grad.", of.name)).count();
+    assert_eq!(seen, all, "every gradient is compared");
+}
+
 /// Vectors, and for both stages the loss and the gradients of all that is trained.
-fn follow(way: &str, shape: &str) {
-    let golden = Golden::read("towers/acquired");
-    let of = Of { golden: &golden, name: format!("{way}.{shape}") };
-    let mut mla = of.model(way == "cma", shape == "linear");
-    let ids = |mla: &Mla, language: usize, texts: &[String]| {
-        mla.tokens(language, &texts.iter().map(String::as_str).collect::<Vec<_>>()).ids
+fn follow(way: &str, shape: AcquirerShape) {
+    let (old, more) = (Golden::read("towers/acquired"), Golden::read("towers/acquired-more"));
+    let (name, golden) = match shape {
+        AcquirerShape::Mlp => ("mlp", &old),
+        AcquirerShape::Linear => ("linear", &old),
+        AcquirerShape::Product => ("product", &more),
     };
-    let teacher = mla.encode(0, &ids(&mla, 0, &texts("english")), PASS);
-    near_within("teacher", &teacher, &golden.floats("teacher"), 1e-4);
-    let sentences = ids(&mla, 1, &texts("sentences")[3..6]);
+    let of = Of { golden, name: format!("{way}.{name}") };
+    let mut mla = of.model(way == "cma", shape);
+    let teacher = mla.encode(Way::Tower, &ids(&mla, Way::Tower, &texts("english")), PASS);
+    near_within("teacher", &teacher, &old.floats("teacher"), 1e-4);
+    let sentences = ids(&mla, Way::Acquired(0), &texts("sentences")[3..6]);
     let y: Tensor<_, f32, _> =
         mla.forward::<NoneTape>(&mla.acquirers[0], &Arc::new(sentences.clone()), None, PASS);
     near_within(&of.name, &y.as_vec(), &of.floats("vectors"), 1e-4);
-    for (stage, objective, vectors) in
-        [("nlt", Objective::Mse, teacher), ("le", Objective::Nce, golden.floats("pictures"))]
-    {
-        let languages = vec![Pairs::new(sentences.clone(), vec![0, 1, 2])];
-        let data = StageData { languages, vectors, truncated: 0 };
-        let draw = Draw { language: 0, sentences: vec![0, 1, 2] };
-        let unit = stage == "le";
-        let aim = Aim { objective, unit, temperature: 1.0, micro_batch: 0, dropout: 0.0, pass: PASS };
-        let (loss, mut grads) = gradients(&mut mla, &data, &draw, aim, 0);
-        near(&format!("{}, {stage}", of.name), &[loss.array()], &of.floats(&format!("{stage}.loss")), 1e-5);
-        let mut seen = 0;
-        mla.visit(&mut |ours, parameter| {
-            if ours == "scale" && stage == "nlt" {
-                return;
-            }
-            let got = match parameter {
-                Parameter::Matrix(m) => on_host(grads.get_or_alloc_mut(m).expect("memory")).to_vec(),
-                Parameter::Vector(v) => on_host(grads.get_or_alloc_mut(v).expect("memory")).to_vec(),
-                Parameter::Table(t) => {
-                    let mut whole = vec![0.0; t.data().len()];
-                    let [(rows, values)] = &t.take_grads()[..] else { panic!("one entry") };
-                    for (r, g) in rows.iter().zip(values.chunks(t.width)) {
-                        whole[*r as usize * t.width..][..t.width].copy_from_slice(g);
-                    }
-                    whole
-                }
-            };
-            let want = of.floats(&format!("{stage}.grad.{}", theirs(ours)));
-            near(&format!("{}, {stage}, gradient of {ours}", of.name), &got, &want, 1e-4);
-            seen += 1;
-        });
-        let all = golden.names(&format!("{}.{stage}.grad.", of.name)).count();
-        assert_eq!(seen, all, "every gradient is compared");
-    }
+    let nlt = stage(0, sentences.clone(), teacher);
+    let le = stage(0, sentences, old.floats("pictures"));
+    compare(&of, "nlt", &mut mla, &[task(&nlt, Objective::Mse, false, false)]);
+    compare(&of, "le", &mut mla, &[task(&le, Objective::Nce, false, true)]);
 }
 
 #[test]
 fn mla_with_mlps() {
-    follow("mla", "mlp");
+    follow("mla", AcquirerShape::Mlp);
 }
 
 #[test]
 fn mla_with_linear_acquirers() {
-    follow("mla", "linear");
+    follow("mla", AcquirerShape::Linear);
+}
+
+#[test]
+fn mla_with_products() {
+    follow("mla", AcquirerShape::Product);
 }
 
 #[test]
 fn cma_with_mlps() {
-    follow("cma", "mlp");
+    follow("cma", AcquirerShape::Mlp);
 }
 
 #[test]
 fn cma_with_linear_acquirers() {
-    follow("cma", "linear");
+    follow("cma", AcquirerShape::Linear);
+}
+
+#[test]
+fn cma_with_products() {
+    follow("cma", AcquirerShape::Product);
+}
+
+/// Translations of other sentences than the captions, in one step with them; and squares with pictures.
+#[test]
+fn captions_and_translations_in_one_stage() {
+    let (old, more) = (Golden::read("towers/acquired"), Golden::read("towers/acquired-more"));
+    for way in ["mla", "cma"] {
+        let of = Of { golden: &more, name: format!("{way}.mlp") };
+        let mut mla = of.model(way == "cma", AcquirerShape::Mlp);
+        let all = texts("sentences");
+        let captions = ids(&mla, Way::Acquired(0), &all[3..6]);
+        let translations = ids(&mla, Way::Acquired(0), &all[5..8]);
+        let captions = stage(0, captions, old.floats("pictures"));
+        let translations = stage(0, translations, old.floats("teacher"));
+        for (name, objective) in [("mse-nce", Objective::Mse), ("nce-nce", Objective::Nce)] {
+            let mut nlt = task(&translations, objective, false, false);
+            (nlt.aim.weight, nlt.aim.temperature) = (0.5, 0.2);
+            compare(&of, name, &mut mla, &[task(&captions, Objective::Nce, false, true), nlt]);
+        }
+        for (name, unit) in [("le-raw", false), ("le-unit", true)] {
+            compare(&of, name, &mut mla, &[task(&captions, Objective::Mse, unit, false)]);
+        }
+    }
+}
+
+/// English has an acquirer beside the other language, and the tower's English for its teacher.
+#[test]
+fn cma_takes_english_through_m_bert() {
+    let (old, more) = (Golden::read("towers/acquired"), Golden::read("towers/acquired-more"));
+    let mut mla = Of { golden: &old, name: "cma.mlp".into() }.model(true, AcquirerShape::Mlp);
+    let of = Of { golden: &more, name: "cma-en.mlp".into() };
+    mla.add(of.acquirer("en", AcquirerShape::Mlp));
+    let way = mla.way("en").expect("English");
+    assert_eq!(way, Way::Acquired(1));
+    let english = ids(&mla, way, &texts("english"));
+    near_within("English", &mla.encode(way, &english, PASS), &of.floats("vectors"), 1e-4);
+    let nlt = stage(1, english.clone(), old.floats("teacher"));
+    let le = stage(1, english, old.floats("pictures"));
+    compare(&of, "nlt", &mut mla, &[task(&nlt, Objective::Mse, false, false)]);
+    compare(&of, "le", &mut mla, &[task(&le, Objective::Nce, false, true)]);
 }

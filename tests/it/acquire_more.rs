@@ -1,4 +1,4 @@
-//! Languages added to a run of acquisition and taken out again, and cross-modal acquisition.
+//! Languages added to a run of acquisition and taken out again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -205,27 +205,4 @@ fn a_language_is_added_in_stages_of_its_own_with_a_learning_curve() {
     let card = fs::read_to_string(exported.with_extension("md")).expect("what it is");
     assert!(card.contains("(LE): 2 passes, batches of 18"), "{card}");
     assert_eq!(evaluated("curve")["fr"], evaluated("own-stages")["fr"]);
-}
-
-#[test]
-fn m_bert_learns_languages_by_cross_modal_acquisition() {
-    train(MADE.path(), "cma", &["acquire.encoder=bert", "acquire.train_embedding=false"]);
-    let e = evaluated("cma");
-    assert!(e["en"]["mR"].as_f64() > Some(99.0), "{e}");
-    assert!(e["de"]["mR"].as_f64() > Some(35.0), "{e}");
-    let metrics = String::from_utf8(bytes("cma", "metrics.jsonl")).expect("text");
-    let losses: Vec<f64> = metrics
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).expect("JSON").get("loss")?.as_f64())
-        .collect();
-    assert!(losses.len() > 10 && losses[11] < losses[0] / 2.0, "NLT's loss falls: {losses:?}");
-    add("cma", "fr", "cma-fr");
-    let after = evaluated("cma-fr");
-    assert_eq!((&e["de"], &e["en"]), (&after["de"], &after["en"]));
-    assert!(after["fr"]["mR"].as_f64() > Some(30.0), "{after}");
-    let file = path("cma-fr.safetensors");
-    printed(&["acquirer", "export", text(&path("cma-fr")), "--language", "fr", "--out", text(&file)]);
-    let card = fs::read_to_string(file.with_extension("md")).expect("what it is");
-    assert!(card.contains("cross-modal"), "{card}");
-    refused(&["acquirer", "add", text(&path("base")), text(&file)], 4, &["for another base"]);
 }

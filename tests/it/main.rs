@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod configs;
 mod corpus;
+mod cross_modal;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grow;

@@ -1,32 +1,43 @@
 //! Multilingual acquisition in two stages: stopped and resumed to the same bits, on any number of threads.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use tinyglot::Result;
+use tinyglot::checkpoint::{TrainState, Which};
 use tinyglot::config::Config;
-use tinyglot::corpus::Corpus;
+use tinyglot::corpus::{Corpus, SplitName};
 use tinyglot::grow::{Addition, add_language};
+use tinyglot::mla::Way;
 use tinyglot::mla::train::Acquisition;
-use tinyglot::run::MlaRun;
+use tinyglot::optim::Adam;
+use tinyglot::report::metrics::{self, MetricsLine};
 use tinyglot::run::start::Place;
+use tinyglot::run::{MlaRun, Retriever};
 use tinyglot::train::Trainer;
 use tinyglot::train::{End, Event};
 
 use crate::acquisition::write;
 use crate::assert_same;
 
-/// Two stages of 2 passes, 6 steps each.
+/// Two stages of 2 passes, 3 steps in each language.
 const SHORT: [&str; 2] = ["acquire.nlt.epochs=2", "acquire.le.epochs=2"];
-const STEPS: usize = 24;
+const STEPS: usize = 12;
 
 /// In M-BERT rather than in the tower.
 const BERT: [&str; 2] = ["acquire.encoder=bert", "acquire.train_embedding=false"];
+/// Translations in the second stage, too.
+const BOTH: [&str; 2] = ["acquire.le.nlt.weight=0.5", "acquire.le.nlt.objective=nce"];
 
 fn config(folder: &Path, name: &str) -> Config {
-    let more: &[&str] = if name.ends_with("-bert") { &BERT } else { &[] };
+    let more: &[&str] = match name {
+        _ if name.ends_with("-bert") => &BERT,
+        _ if name.ends_with("-both") => &BOTH,
+        _ => &[],
+    };
     let settings: Vec<String> = SHORT.iter().chain(more).map(|s| s.to_string()).collect();
     Config::load(&folder.join("config.toml"), &settings).expect("a good configuration")
 }
@@ -41,12 +52,13 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
         true => MlaRun::go_on(&path, &config, &corpus)?,
         false => MlaRun::begin(&config, &corpus, Place::new(&path)?)?,
     };
+    let acquired = run.mla.acquirers.len();
     let learner = Acquisition::new(&run.config, &corpus, run.mla)?;
     let mut trainer = Trainer::new(&run.config, &run.folder, learner);
     if resumed {
         trainer.resume()?;
     }
-    assert_eq!(trainer.steps(), STEPS);
+    assert_eq!(trainer.steps(), STEPS * acquired);
     let flag = AtomicBool::new(false);
     trainer.run(&flag, &mut |event| {
         if let Event::Step { step, .. } = event {
@@ -67,9 +79,81 @@ fn acquisition_goes_on_to_the_same_bits_from_within_and_between_its_stages() {
     assert_eq!(train(folder.path(), "broken", None).unwrap(), End::Finished);
     assert_same(&folder.path().join("straight"), &folder.path().join("broken"));
     assert_eq!(train(folder.path(), "straight-bert", None).unwrap(), End::Finished);
-    assert_eq!(train(folder.path(), "broken-bert", Some(15)).unwrap(), End::Interrupted);
+    // In its first stage and in its second, which begins after step 18.
+    for stop in [7, 25] {
+        assert_eq!(train(folder.path(), "broken-bert", Some(stop)).unwrap(), End::Interrupted);
+    }
     assert_eq!(train(folder.path(), "broken-bert", None).unwrap(), End::Finished);
     assert_same(&folder.path().join("straight-bert"), &folder.path().join("broken-bert"));
+}
+
+#[test]
+fn captions_and_translations_in_one_stage_go_on_to_the_same_bits_and_are_told_apart() {
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path());
+    assert_eq!(train(folder.path(), "straight-both", None).unwrap(), End::Finished);
+    for stop in [5, 14, 19] {
+        assert_eq!(train(folder.path(), "broken-both", Some(stop)).unwrap(), End::Interrupted);
+    }
+    assert_eq!(train(folder.path(), "broken-both", None).unwrap(), End::Finished);
+    assert_same(&folder.path().join("straight-both"), &folder.path().join("broken-both"));
+    assert_eq!(train(folder.path(), "straight", None).unwrap(), End::Finished);
+    let model = |run: &str| {
+        fs::read(folder.path().join(run).join("checkpoints/latest/model.safetensors")).expect("read")
+    };
+    assert!(model("straight") != model("straight-both"), "the translations have a part");
+    let lines = metrics::read(&folder.path().join("straight-both/metrics.jsonl")).unwrap();
+    let steps = lines.iter().filter_map(|line| match line {
+        MetricsLine::Step(step) => Some(step),
+        MetricsLine::Validation(_) => None,
+    });
+    let mut seen = 0;
+    for step in steps {
+        let names: Vec<&str> = step.terms.iter().map(|(name, _)| &name[..]).collect();
+        if step.step <= 12 {
+            assert_eq!(names, ["nlt"], "step {}", step.step);
+            continue;
+        }
+        assert_eq!(names, ["le", "nlt"], "step {}", step.step);
+        let (le, nlt) = (&step.terms[0].1, &step.terms[1].1);
+        assert!(le.weighted == le.raw && (nlt.weighted - 0.5 * nlt.raw).abs() < 1e-6 && nlt.raw > 0.0);
+        assert!((step.loss - le.weighted - nlt.weighted).abs() < 1e-5, "step {}", step.step);
+        seen += 1;
+    }
+    assert_eq!(seen, 2, "steps 20 and 24");
+}
+
+/// Before English went through M-BERT, it went the tower's way: such a run is read, and goes on, as it was.
+#[test]
+fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path());
+    let path = folder.path().join("old-bert");
+    let config = config(folder.path(), "old-bert");
+    let corpus = Corpus::load(config.data(), config.base()).unwrap();
+    let mut run = MlaRun::begin(&config, &corpus, Place::new(&path).unwrap()).unwrap();
+    assert!(run.mla.remove("en"));
+    run.info.parameters.retain(|(part, _)| part != "acquirer.en");
+    let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
+    run.folder.save(Which::Latest, &mut run.mla, Some(first), &TrainState::start()).unwrap();
+    run.folder.write_info(&run.info).unwrap();
+    assert_eq!(train(folder.path(), "old-bert", Some(15)).unwrap(), End::Interrupted);
+    assert_eq!(train(folder.path(), "old-bert", None).unwrap(), End::Finished);
+    let mut run = MlaRun::open(&path, &[]).unwrap();
+    assert_eq!(run.mla.way("en"), Some(Way::Tower));
+    assert_eq!(run.mla.acquirers.len(), 2);
+    let english = |run: &mut MlaRun| {
+        let all = run.evaluate(&corpus, SplitName::Test, false, 1).unwrap().languages;
+        all.iter().find(|(language, _)| language == "en").expect("English").1.mr
+    };
+    assert!(english(&mut run) > 99.0, "the pictures' vectors are those of the English captions");
+    // A run of today that has lost its English is damaged, and is not taken for an old one.
+    train(folder.path(), "new-bert", Some(3)).unwrap();
+    let mut run = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).unwrap();
+    assert!(run.mla.remove("en"));
+    run.folder.save(Which::Latest, &mut run.mla, Some(first), &TrainState::start()).unwrap();
+    let error = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).err().expect("refused");
+    assert!(error.to_string().contains("`acquirer.en.0.inner.weight` is missing"), "{error}");
 }
 
 /// Adds French to a run on German, or goes on with it, as a new process would.

@@ -3,9 +3,10 @@
 use super::data::{placeholders, unicode};
 use super::tower::{LEAST_TOKENS, MOST_TOKENS, trained_temperature};
 use super::{Fault, Rules, WIDEST};
-use crate::config::sections::{AcquireConfig, AcquireEncoder, DataConfig, Objective};
+use crate::config::sections::{AcquireEncoder, LeConfig, NltConfig, NltTerm, Objective, RawConfig};
 
-pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
+pub(super) fn acquire(raw: &RawConfig, rules: &mut Rules) {
+    let acquire = &raw.acquire;
     rules.width("acquire.hidden", acquire.hidden);
     rules.share("acquire.dropout", acquire.dropout);
     rules.at_most("acquire.rank", acquire.rank, WIDEST);
@@ -24,6 +25,16 @@ pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Ru
         rules.positive(&key("learning_rate"), rate);
         rules.share(&key("warmup"), warmup);
         rules.positive(&key("temperature"), temperature);
+    }
+    rules.positive("acquire.le.nlt.temperature", le.nlt.temperature);
+    rules.not_negative("acquire.le.nlt.weight", le.nlt.weight);
+    for (part, objective, unit, default) in [
+        ("nlt", nlt.objective, nlt.unit, NltConfig::default().unit),
+        ("le", le.objective, le.unit, LeConfig::default().unit),
+        ("le.nlt", le.nlt.objective, le.nlt.unit, NltTerm::default().unit),
+    ] {
+        let used = objective == Objective::Mse || unit == default;
+        rules.need(used, &format!("acquire.{part}.unit"), Fault::DirectionsAlone { value: unit });
     }
     for (key, folder) in [("acquire.tower", &acquire.tower), ("acquire.embedding", &acquire.embedding)] {
         if let Some(folder) = folder {
@@ -46,14 +57,15 @@ pub(super) fn acquire(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Ru
         rules.need(whole, "acquire.embedding", Fault::BertMissing);
         rules.need(!acquire.train_embedding, "acquire.train_embedding", Fault::BertTrained);
         rules.need(rank == 0, "acquire.rank", Fault::BertRank { rank });
-        return stages(acquire, data, rules);
+        return stages(raw, rules);
     }
     rules.need(whole || acquire.train_embedding, "acquire.train_embedding", Fault::UntrainedFresh);
-    stages(acquire, data, rules);
+    stages(raw, rules);
 }
 
 /// What is acquired, and in which stages.
-fn stages(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
+fn stages(raw: &RawConfig, rules: &mut Rules) {
+    let (acquire, data) = (&raw.acquire, &raw.data);
     let nlt = &acquire.nlt;
     let language = &acquire.own;
     let both = data.languages.contains(language) && data.languages.len() > 1;
@@ -65,11 +77,15 @@ fn stages(acquire: &AcquireConfig, data: &DataConfig, rules: &mut Rules) {
         Objective::Nce => Ok("acquire.le.temperature"),
     };
     trained_temperature(le.learn_temperature, "acquire.le.learn_temperature", (le.temperature, used), rules);
-    if nlt.epochs > 0 {
+    let value = le.nlt.weight;
+    rules.need(le.epochs > 0 || value == 0.0, "acquire.le.nlt.weight", Fault::TermWithoutStage { value });
+    if acquire.translates() {
         rules.need(nlt.source.is_some(), "acquire.nlt.source", Fault::AcquireMissing);
         rules.need(nlt.target.is_some(), "acquire.nlt.target", Fault::AcquireMissing);
         let each = nlt.target.as_ref().is_none_or(|file| file.contains("{language}"));
-        rules.need(each || data.languages.len() <= 2, "acquire.nlt.target", Fault::OneTarget);
+        // The tower's own has the English sentences; those that were added had files of their own.
+        let taught = data.languages.iter().filter(|l| **l != acquire.own && !raw.added.contains_key(*l));
+        rules.need(each || taught.count() <= 1, "acquire.nlt.target", Fault::OneTarget);
     }
 }
 
@@ -141,6 +157,11 @@ mod tests {
         );
         let one_file = broken(|raw| raw.acquire.nlt.target = Some("train.de".into()));
         assert_eq!(one_file, one("acquire.nlt.target", Fault::OneTarget));
+        let added = broken(|raw| {
+            raw.acquire.nlt.target = Some("train.de".into());
+            raw.added.insert("cs".into(), Default::default());
+        });
+        assert_eq!(added, [], "a language that was added had a file of its own");
         assert_eq!(broken(|raw| (raw.acquire.nlt.target, raw.acquire.nlt.epochs) = (None, 0)), []);
     }
 
@@ -158,6 +179,45 @@ mod tests {
         let mse = learn(|raw| raw.acquire.le.objective = Objective::Mse);
         let reason = "`acquire.le.objective` is \"mse\"";
         assert_eq!(mse, one("acquire.le.learn_temperature", Fault::NoTemperature { reason }));
+    }
+
+    #[test]
+    fn a_part_of_translations_in_the_second_stage_needs_that_stage_and_their_files() {
+        let term = |change: fn(&mut RawConfig)| {
+            broken(|raw| {
+                raw.acquire.le.nlt.weight = 1.0;
+                change(raw);
+            })
+        };
+        assert_eq!(term(|_| ()), []);
+        assert_eq!(term(|raw| raw.acquire.nlt.epochs = 0), []);
+        let none = term(|raw| raw.acquire.le.epochs = 0);
+        assert_eq!(none, one("acquire.le.nlt.weight", Fault::TermWithoutStage { value: 1.0 }));
+        let files = term(|raw| (raw.acquire.nlt.epochs, raw.acquire.nlt.target) = (0, None));
+        assert_eq!(files, one("acquire.nlt.target", Fault::AcquireMissing));
+        let weight = term(|raw| raw.acquire.le.nlt.weight = -1.0);
+        assert_eq!(weight, one("acquire.le.nlt.weight", Fault::Negative { value: -1.0 }));
+        let cold = term(|raw| raw.acquire.le.nlt.temperature = 0.0);
+        assert_eq!(cold, one("acquire.le.nlt.temperature", Fault::NotPositive { value: 0.0 }));
+    }
+
+    #[test]
+    fn lengths_are_compared_by_squares_alone() {
+        let fault = |value| Fault::DirectionsAlone { value };
+        let nce = |change: fn(&mut RawConfig)| {
+            broken(|raw| {
+                let acquire = &mut raw.acquire;
+                (acquire.nlt.objective, acquire.le.nlt.objective) = (Objective::Nce, Objective::Nce);
+                change(raw);
+            })
+        };
+        assert_eq!(nce(|_| ()), []);
+        assert_eq!(nce(|raw| raw.acquire.nlt.unit = true), one("acquire.nlt.unit", fault(true)));
+        assert_eq!(nce(|raw| raw.acquire.le.nlt.unit = true), one("acquire.le.nlt.unit", fault(true)));
+        assert_eq!(nce(|raw| raw.acquire.le.unit = false), one("acquire.le.unit", fault(false)));
+        assert_eq!(broken(|raw| raw.acquire.nlt.unit = true), []);
+        let mse = broken(|raw| (raw.acquire.le.objective, raw.acquire.le.unit) = (Objective::Mse, false));
+        assert_eq!(mse, []);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     consistency(&raw.consistency, &mut rules);
     grow(&raw.grow, &mut rules);
     tower::tower(raw, &mut rules);
-    acquire::acquire(&raw.acquire, &raw.data, &mut rules);
+    acquire::acquire(raw, &mut rules);
     raw.added.keys().for_each(|language| data::code("added", language, &mut rules));
     rules.0
 }

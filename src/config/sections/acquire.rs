@@ -46,6 +46,10 @@ impl Default for NewTowerConfig {
 
 /// Multilingual acquisition (MLA): a frozen English text tower learns languages from small adapters behind its blocks, on
 /// translations (NLT) and then on captions (LE). The stages' own numbers of epochs and rates stand in for those of `train`.
+/// As in MLA's released code: the adapter stands behind a whole block, not within it, and has no layer norm in use; the sentence
+/// is the state at `[SEP]`; the layer from the embedding to the tower is linear; tokens see no padding; texts get no prompt.
+/// Recalls are those of cosines, over all captions and pictures of the split. Ours is that LE begins with the last weights of
+/// NLT, and that the best checkpoint is that of the best validation mR of all languages, English too, over both stages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcquireConfig {
@@ -58,16 +62,18 @@ pub struct AcquireConfig {
     /// with `encoder = "bert"`. Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
     pub fresh: FreshConfig,
-    /// Whether that embedding is trained, or stays as it is; M-BERT's stays with `encoder = "bert"`.
+    /// Whether that embedding is trained (MLA), or stays as it is; M-BERT's stays with `encoder = "bert"`. Its rows do not decay
+    /// (`train.weight_decay`); in MLA's code they do.
     pub train_embedding: bool,
     /// Rank of a trained product that is added to an embedding that stays as it is: a small part of its parameters; 0 adds none.
     pub rank: usize,
     /// The tower's language; the other `data.languages` are acquired.
     pub own: String,
     pub shape: AcquirerShape,
-    /// Width between the two layers of an MLP.
+    /// Width between the two layers of an acquirer; `linear` has none. 256 is the paper's, at a tower's width of 512.
     pub hidden: usize,
-    /// Dropout on the vectors that enter the tower.
+    pub start: AcquirerStart,
+    /// Dropout on the vectors that enter the tower; MLA has none.
     pub dropout: f32,
     /// Compute what the gradient needs a second time instead of keeping it: a third more time, a third of the memory.
     pub recompute: bool,
@@ -90,6 +96,7 @@ impl Default for AcquireConfig {
             own: "en".into(),
             shape: AcquirerShape::Mlp,
             hidden: 256,
+            start: AcquirerStart::Identity,
             dropout: 0.0,
             recompute: false,
             micro_batch: 0,
@@ -99,15 +106,30 @@ impl Default for AcquireConfig {
     }
 }
 
-/// What other languages than the tower's go through.
+impl AcquireConfig {
+    /// Whether a stage learns from translations.
+    pub fn translates(&self) -> bool {
+        self.nlt.epochs > 0 || self.le.translates()
+    }
+
+    /// Whether the tower's own language is acquired too, instead of going the tower's way.
+    pub fn own_too(&self) -> bool {
+        self.encoder == AcquireEncoder::Bert
+    }
+}
+
+/// What sentences go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AcquireEncoder {
-    /// The blocks of the English tower (MLA).
+    /// The blocks of the English tower (MLA); English goes the tower's own way, which stays as it is.
     #[default]
     Tower,
-    /// Those of the M-BERT in `embedding`, all of which stays as it is, then a trained layer from its `[CLS]` to the tower's
-    /// joint space: cross-modal acquisition (CMA).
+    /// Those of the M-BERT in `embedding`, all of which stays as it is: cross-modal acquisition (CMA). All languages go through it,
+    /// English too, and learn in both stages; of the English tower NLT has its teacher, nothing else. Of the paper
+    /// (supplement, B.4) are the acquirers in every layer, the fixed M-BERT and the two stages. It leaves open, and ours are:
+    /// acquirers of each language's own, which stand behind the blocks as in MLA; the state at `[CLS]`, taken to the joint space by a
+    /// trained linear layer; English sentences of `nlt.source` as translations of themselves, and English captions, for English.
     Bert,
 }
 
@@ -132,14 +154,31 @@ impl Default for FreshConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AcquirerShape {
-    /// x + W2 · ReLU(W1 · x).
+    /// x + W2 · ReLU(W1 · x + b1) + b2 (MLA).
     #[default]
     Mlp,
-    /// x + W · x.
+    /// x + W · x + b: the paper's linear one (supplement, table 1), of which the code is not released; whether it adds x is not said.
+    /// It has as many parameters as an MLP, but for b1, where `hidden` is half the tower's width, as with CLIP and 256:
+    /// 262,656 in a block beside 262,912. At another width it has fewer or more.
     Linear,
+    /// x + W2 · (W1 · x + b1) + b2: an MLP without ReLU. It is linear, and has as many parameters as the MLP at every width.
+    Product,
 }
 
-/// Native language transfer: a sentence near the English teacher's vector of its translation.
+/// Where acquirers start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcquirerStart {
+    /// What is added to x is 0 at first (ours): the tower starts as it was trained.
+    #[default]
+    Identity,
+    /// All layers as PyTorch's start, uniform in ±1/√(inputs) (MLA's code).
+    Random,
+}
+
+/// Native language transfer: a sentence near the English teacher's vector of its translation. A batch has one language;
+/// languages take turns in a random order, so each has as many batches as the others. MLA's code draws the language of every
+/// batch by itself, all with the same chance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NltConfig {
@@ -150,9 +189,10 @@ pub struct NltConfig {
     pub learning_rate: f32,
     /// Share of the steps over which the rate grows from 0.
     pub warmup: f32,
-    /// `mse` between the vectors as they are, or `nce` between their directions.
     pub objective: Objective,
-    /// For `nce`.
+    /// Whether `mse` compares vectors at unit length, or as the tower's projection gives them (MLA).
+    pub unit: bool,
+    /// For `nce`; 0.01 is MLA's scale of 100.
     pub temperature: f32,
     /// File of English sentences, one a line, relative to `data.root`; may hold `{language}`.
     pub source: Option<String>,
@@ -168,6 +208,7 @@ impl Default for NltConfig {
             learning_rate: 2e-4,
             warmup: 0.1,
             objective: Objective::Mse,
+            unit: false,
             temperature: 0.01,
             source: None,
             target: None,
@@ -175,7 +216,8 @@ impl Default for NltConfig {
     }
 }
 
-/// Language exposure: a caption near the vector of its picture, and far from other pictures'.
+/// Language exposure: a caption near the vector of its picture, and far from other pictures'. A batch has one language, as in
+/// `nlt`, and one caption of each of its pictures, drawn anew in every pass; no picture is in it twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeConfig {
@@ -186,12 +228,29 @@ pub struct LeConfig {
     pub learning_rate: f32,
     /// Share of the steps over which the rate grows from 0.
     pub warmup: f32,
-    /// `nce` both ways, or `mse`, between unit vectors.
     pub objective: Objective,
+    /// Whether `mse` compares vectors at unit length (ours), or as the tower's projection gives captions and `data.features`
+    /// has pictures (MLA's code): these then must be as long as CLIP makes them, the `image_embeds` of
+    /// `CLIPVisionModelWithProjection`. What `CLIPModel` calls `image_embeds`, and the `pictures/` of a tower trained here, have
+    /// unit length.
+    pub unit: bool,
     /// For `nce`; 0.01 is CLIP's scale of 100.
     pub temperature: f32,
-    /// Whether the temperature is trained from there, at least to 0.01.
+    /// Whether the temperature is trained from there, at least to 0.01; MLA's stays.
     pub learn_temperature: bool,
+    pub nlt: NltTerm,
+}
+
+impl LeConfig {
+    /// Whether translations have a part in the stage.
+    pub fn translates(&self) -> bool {
+        self.epochs > 0 && self.nlt.weight > 0.0
+    }
+
+    /// Whether pictures' vectors are compared at unit length.
+    pub fn at_unit_length(&self) -> bool {
+        self.unit || self.objective == Objective::Nce
+    }
 }
 
 impl Default for LeConfig {
@@ -202,18 +261,41 @@ impl Default for LeConfig {
             learning_rate: 5e-6,
             warmup: 0.1,
             objective: Objective::Nce,
+            unit: true,
             temperature: 0.01,
             learn_temperature: false,
+            nlt: NltTerm::default(),
         }
+    }
+}
+
+/// NLT as a part of the LE stage (supplement, table 3, rows 7 and 8): the loss is that of LE and `weight` times that of a batch of
+/// as many translations (`nlt.source`, `nlt.target`) in the same language. MLA's code, whose captions all have English
+/// originals, compares the same sentences with both; here they are drawn apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NltTerm {
+    /// 0 leaves it out; the paper's is 1.
+    pub weight: f32,
+    pub objective: Objective,
+    /// As in `nlt`.
+    pub unit: bool,
+    /// For `nce`.
+    pub temperature: f32,
+}
+
+impl Default for NltTerm {
+    fn default() -> Self {
+        NltTerm { weight: 0.0, objective: Objective::Mse, unit: false, temperature: 0.01 }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Objective {
-    /// Mean squared difference.
+    /// The square of the difference between two vectors, in the mean over their numbers and over the batch (PyTorch's `MSELoss`).
     #[default]
     Mse,
-    /// Softmax contrast over the batch.
+    /// Softmax contrast over the batch: of cosines by the temperature, the mean of both directions.
     Nce,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AcquireConfig, AlignConfig};
+use super::{AcquireConfig, AlignConfig, NltTerm};
 
 /// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
 /// `data` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
@@ -41,7 +41,8 @@ pub struct GrowConfig {
     pub unfrozen_epochs: usize,
     /// Learning rate of those passes.
     pub unfrozen_learning_rate: f32,
-    /// The stages of a run of acquisition, as this language has them: translations first, then captions.
+    /// The stages of a run of acquisition, as this language has them: translations first, then captions. Where translations have
+    /// a part in the run's second stage (`acquire.le.nlt`), the new language's do, if it has any.
     pub nlt: OwnStage,
     pub le: OwnStage,
 }
@@ -131,6 +132,10 @@ impl AddedConfig {
             *batch = own.batch.unwrap_or(*batch);
             *rate = own.learning_rate.unwrap_or(*rate);
             *warmup = own.warmup.unwrap_or(*warmup);
+        }
+        // Translations have no part in a stage that is left out.
+        if le.epochs == 0 {
+            le.nlt = NltTerm::default();
         }
         acquire
     }

@@ -101,7 +101,8 @@ pub enum Optimizer {
     #[default]
     Adam,
     /// As BERT was trained (Devlin et al. 2019): no bias correction, ε 1e-6, biases do not decay, each tensor is clipped
-    /// by itself.
+    /// by itself. MLA's code has it so; its warm-up is one step behind (the first step has the rate 0), and without fp16 it clips
+    /// the whole gradient to 1 before.
     BertAdam,
 }
 

@@ -25,7 +25,9 @@ use crate::corpus::{Corpus, SplitName, fingerprint};
 use crate::eval::growth::{Pieces, Point};
 use crate::eval::{Growth, Retrieval};
 use crate::inference::Scope;
+use crate::mla::Way;
 use crate::mla::data::{Source, StageData, Translations, check_width, lines};
+use crate::mla::train::shown;
 use crate::run::MlaRun;
 use crate::run::start::Place;
 use crate::train::Event;
@@ -130,12 +132,14 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     if let Some(corpus) = &new {
         check_width(&run.mla, &corpus.train.features)?;
     }
-    let (acquire, grow) = (run.config.acquire(), given.grow());
-    for (given, epochs, what, stage) in [
-        (!sources.is_empty(), grow.nlt.epochs.unwrap_or(acquire.nlt.epochs), "translations", "nlt"),
-        (new.is_some(), grow.le.epochs.unwrap_or(acquire.le.epochs), "captions", "le"),
+    let acquire = own(given).over(run.config.acquire());
+    // Translations may have a part in the stage of captions.
+    let translates = acquire.nlt.epochs > 0 || new.is_some() && acquire.le.translates();
+    for (given, learns, what, stage) in [
+        (!sources.is_empty(), translates, "translations", "nlt"),
+        (new.is_some(), acquire.le.epochs > 0, "captions", "le"),
     ] {
-        if given && epochs == 0 {
+        if given && !learns {
             let what = format!("`{code}` has {what}, and no stage for them");
             let hint = format!("leave them out, or set `grow.{stage}.epochs` above 0");
             return Err(Error::config(what).at(addition.run).hint(hint));
@@ -164,7 +168,7 @@ fn sources(run: &MlaRun, given: &Config) -> Result<Vec<Source>> {
     let source = |t: &crate::config::TranslationSource| {
         let trained = run.trained_languages();
         let teacher =
-            run.mla.place(&t.language).filter(|_| trained.contains(&t.language)).ok_or_else(|| {
+            run.mla.teacher(&t.language).filter(|_| trained.contains(&t.language)).ok_or_else(|| {
                 let what =
                     format!("`grow.translations` names `{}`, which the run was not trained on", t.language);
                 Error::config(what).hint(format!("give translations of `{}`", trained.join("`, `")))
@@ -179,8 +183,8 @@ fn refuse_leaks(run: &MlaRun, trained_on: &Corpus, new: Option<&Corpus>, sources
     let tokens = |_: usize, text: &str| text.split_whitespace().map(String::from).collect();
     let mut known = trained_on.clone();
     for (l, language) in trained_on.languages.iter().enumerate() {
-        let place = run.mla.place(language);
-        let files = sources.iter().filter(|s| Some(s.teacher) == place).map(|s| s.known.clone());
+        let teacher = run.mla.teacher(language);
+        let files = sources.iter().filter(|s| Some(s.teacher) == teacher).map(|s| s.known.clone());
         let files: Vec<PathBuf> = files.collect();
         known.texts[l] = (!files.is_empty()).then_some(files);
     }
@@ -232,8 +236,8 @@ fn pieces(
 ) -> Result<Vec<Pieces>> {
     let mut pieces = Vec::new();
     let mut add = |language: &str, texts: &[&str]| {
-        let ids = run.mla.tokens(1, texts).ids;
-        let unknown = run.mla.encoder.tokenizer().unknown();
+        let tokenizer = run.mla.encoder.tokenizer();
+        let (ids, unknown) = (tokenizer.encode(texts).ids, tokenizer.unknown());
         // All but those of start and end.
         let tokens = (ids.rows.len() - 2 * ids.len()).max(1) as f64;
         let characters: usize = texts.iter().map(|t| t.chars().filter(|c| !c.is_whitespace()).count()).sum();
@@ -247,7 +251,8 @@ fn pieces(
     };
     let trained = run.trained_languages();
     for (language, captions) in trained_on.languages.iter().zip(&trained_on.train.captions) {
-        if *language != run.mla.own && trained.contains(language) {
+        let acquired = run.mla.way(language).is_some_and(|way| way != Way::Tower);
+        if acquired && trained.contains(language) {
             add(language, &captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>());
         }
     }
@@ -267,25 +272,25 @@ fn count_base(growth: &mut Growth, run: &MlaRun, corpus: &Corpus) -> Result<()> 
     }
     let which = if run.folder.has(Which::Latest) { Which::Latest } else { Which::Best };
     let state = run.folder.read_state(which)?;
-    let (nlt, le) = (&run.config.acquire().nlt, &run.config.acquire().le);
+    let acquire = run.config.acquire();
     let trained = run.trained_languages();
-    let acquired: Vec<&str> = trained.iter().map(String::as_str).filter(|l| *l != run.mla.own).collect();
-    let mut stages = Vec::new();
+    let acquired = |l: &&str| run.mla.way(l).is_some_and(|way| way != Way::Tower);
+    let acquired: Vec<&str> = trained.iter().map(String::as_str).filter(acquired).collect();
     let mut teachers = Work::default();
-    if nlt.epochs > 0 {
+    let mut nlt = None;
+    if acquire.translates() {
         let hint = "the base's translations are needed, too, to count what its training took";
         let sources = Source::all(&run.config, &acquired);
         let translations = Translations::read(&run.mla, &sources).map_err(|e| e.hint(hint))?;
         teachers = Work::of_teachers(&run.mla, &translations);
         let languages = translations.languages;
-        let data = StageData { languages, vectors: Vec::new(), truncated: 0 };
-        stages.push((data, nlt.epochs, nlt.batch));
+        nlt = Some(StageData { languages, vectors: Vec::new(), truncated: 0 });
     }
-    if le.epochs > 0 {
-        stages.push((StageData::captions(&run.mla, corpus, &acquired)?, le.epochs, le.batch));
-    }
-    let stages = stages.iter().map(|(data, epochs, batch)| (data, *epochs, *batch));
-    let work = Work::of_stages(&run.mla, stages, state.step);
+    let le = match acquire.le.epochs {
+        0 => None,
+        _ => Some(StageData::captions(&run.mla, corpus, &acquired, true)?),
+    };
+    let work = Work::of_stages(&run.mla, &shown(&run.config, [nlt.as_ref(), le.as_ref()]), state.step);
     growth.base_products = work.products + teachers.products;
     growth.base_sentences_shown = work.sentences;
     growth.base_seconds = state.seconds;

@@ -29,7 +29,7 @@ pub(in crate::grow) fn remove(path: &Path, code: &str, place: Place) -> Result<R
     if !added && trained.len() == 2 {
         return refused(
             format!("`{code}` is the only language that was acquired in training"),
-            "a run keeps one at least",
+            "a run keeps one at least, beside the tower's",
         );
     }
     let kept: Vec<String> = run.info.languages.iter().filter(|l| *l != code).cloned().collect();

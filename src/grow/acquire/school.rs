@@ -13,7 +13,7 @@ use crate::inference::Scope;
 use crate::init::Init;
 use crate::mla::data::{Source, StageData, Translations};
 use crate::mla::train::Acquisition;
-use crate::mla::{Acquirer, Mla};
+use crate::mla::{Acquirer, Form, Mla};
 use crate::run::MlaRun;
 use crate::run::start::Place;
 use crate::train::{End, Event, Trainer};
@@ -53,7 +53,10 @@ impl Lessons {
         }
         let nlt = translations.map(|t| t.taught(&run.mla, run.config.train().precision));
         let le = match new {
-            Some(corpus) => Some(StageData::captions(&run.mla, corpus, &[&growth.language])?),
+            Some(corpus) => {
+                let unit = run.config.acquire().le.at_unit_length();
+                Some(StageData::captions(&run.mla, corpus, &[&growth.language], unit)?)
+            }
             None => None,
         };
         Ok(Lessons { data: [nlt, le], seed })
@@ -113,7 +116,7 @@ impl<'a> School<'a> {
     ) -> Result<Taught> {
         let (config, acquire) = (&self.config, self.config.acquire());
         let mut init = Init::new(derive(lessons.seed, "model", 0));
-        let acquirer = Acquirer::new(self.code, acquire.shape, mla.size(), acquire.hidden, &mut init);
+        let acquirer = Acquirer::new(self.code, &Form::of(acquire), mla.size(), &mut init);
         (mla.acquirers, mla.frozen) = (vec![acquirer], true);
         let name = sentences.map_or("all".to_string(), |n| n.to_string());
         let folder = RunFolder::new(&self.learning.path.join(name));
@@ -131,7 +134,7 @@ impl<'a> School<'a> {
             return Err(Error::stopped(what).at(self.addition.out).hint("`--resume` goes on from there"));
         }
         let state = trainer.state.clone();
-        let work = Work::of_stages(&trainer.learner.mla, trainer.learner.lessons(), state.step);
+        let work = Work::of_stages(&trainer.learner.mla, &trainer.learner.shown(), state.step);
         let best_epoch = trainer.epochs_at(state.best_step) as usize;
         let mut mla = trainer.learner.mla;
         folder.read_model(Which::Best, &mut mla)?;

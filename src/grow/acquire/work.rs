@@ -4,8 +4,9 @@
 //! once more for the gradient of the inputs, and once more for that of the weights, where they are computed; and the teachers'
 //! vectors. Losses and validation are left out, and what is computed a second time to save memory.
 
-use crate::mla::data::{Pairs, StageData, Translations};
-use crate::mla::{Acquirer, Encoder, Mla};
+use crate::mla::data::{Pairs, Translations};
+use crate::mla::train::Shown;
+use crate::mla::{Acquirer, Encoder, Mla, Way};
 use crate::ops::sequences::Sequences;
 use crate::tower::{Architecture, Tower};
 
@@ -77,29 +78,27 @@ fn steps(mla: &Mla, of: Lengths) -> f64 {
 impl Work {
     /// The teachers' vectors, each computed once.
     pub fn of_teachers(mla: &Mla, translations: &Translations) -> Work {
-        let each = |(teacher, ids): &(usize, Sequences)| {
-            let tower = if *teacher == 0 { &mla.tower } else { mla.body() };
+        let each = |(teacher, ids): &(Way, Sequences)| {
+            let tower = if *teacher == Way::Tower { &mla.tower } else { mla.body() };
             blocks(tower, Lengths::of(ids, tower))
         };
         let products = translations.known(mla).iter().map(each).sum::<f64>();
         Work { products: products as u64, sentences: 0 }
     }
 
-    /// The first `done` steps of stages one after the other: the data of each, its passes and its batch.
-    pub fn of_stages<'a>(
-        mla: &Mla,
-        stages: impl IntoIterator<Item = (&'a StageData, usize, usize)>,
-        done: usize,
-    ) -> Work {
+    /// The first `done` steps of stages one after the other.
+    pub fn of_stages(mla: &Mla, stages: &[Shown], done: usize) -> Work {
         let (mut work, mut left) = (Work::default(), done);
-        for (data, epochs, batch) in stages {
-            let count = left.min(epochs * data.steps_per_epoch(batch));
+        for Shown { data, epochs, batch } in stages {
+            let count = left.min(epochs * data[0].steps_per_epoch(*batch));
             left -= count;
-            // Languages take turns.
-            let each = (count * batch) as f64 / data.languages.len() as f64;
-            let of = |pairs: &Pairs| steps(mla, Lengths::of(&pairs.sentences, mla.body()).shown(each));
-            work.products += data.languages.iter().map(of).sum::<f64>() as u64;
-            work.sentences += (count * batch) as u64;
+            for data in data {
+                // Languages take turns.
+                let each = (count * batch) as f64 / data.languages.len() as f64;
+                let of = |pairs: &Pairs| steps(mla, Lengths::of(&pairs.sentences, mla.body()).shown(each));
+                work.products += data.languages.iter().map(of).sum::<f64>() as u64;
+                work.sentences += (count * batch) as u64;
+            }
         }
         work
     }
@@ -109,6 +108,7 @@ impl Work {
 mod tests {
     use super::*;
     use crate::config::AcquirerShape;
+    use crate::mla::data::StageData;
     use crate::mla::tests::model;
 
     /// The tiny tower has 3 blocks of width 16, 24 wide between layers, and 12 joint numbers; the embedding 16.
@@ -121,13 +121,18 @@ mod tests {
         let data = StageData { languages: vec![pairs], vectors: Vec::new(), truncated: 0 };
         let blocks = 3 * (3 * (4 * 16 * 16 + 2 * 16 * 24) + 6 * 2 * 16);
         let (acquirers, entrance, out) = (3 * 3 * 2 * 16 * 5, 3 * 16 * 16, 16 * 12);
-        let whole = Work::of_stages(&mla, [(&data, 9, 1)], 4);
+        let stage = |data, epochs| Shown { data, epochs, batch: 1 };
+        let whole = Work::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(whole.sentences, 4);
         assert_eq!(whole.products, 4 * (2 * blocks + 3 * acquirers + 3 * entrance + 2 * out));
         mla.frozen = true;
-        let alone = Work::of_stages(&mla, [(&data, 9, 1)], 4);
+        let alone = Work::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(alone.products, 4 * (blocks + blocks / 3 * 2 + 3 * acquirers + entrance + 2 * out));
         // No more than there are.
-        assert_eq!(Work::of_stages(&mla, [(&data, 2, 1), (&data, 3, 1)], 99).sentences, 5);
+        let stages = [stage(vec![&data], 2), stage(vec![&data], 3)];
+        assert_eq!(Work::of_stages(&mla, &stages, 99).sentences, 5);
+        // Captions and translations in one stage.
+        let both = Work::of_stages(&mla, &[stage(vec![&data, &data], 9)], 4);
+        assert_eq!((both.sentences, both.products), (2 * alone.sentences, 2 * alone.products));
     }
 }

@@ -74,7 +74,7 @@ impl Counts {
         let (nlt, le) = (&acquire.nlt, &acquire.le);
         let new = (tower.vocabulary, tower.context);
         let checkpoints = (&acquire.tower, &acquire.embedding, acquire.encoder, acquire.fresh.vocabulary);
-        let stages = (&acquire.own, &nlt.source, &nlt.target, nlt.epochs > 0, le.epochs > 0);
+        let stages = (&acquire.own, &nlt.source, &nlt.target, acquire.translates(), le.epochs > 0);
         format!("{:?}{:?}{new:?}{checkpoints:?}{stages:?}", config.kind(), config.data())
     }
 
@@ -165,13 +165,17 @@ impl Counts {
         let mut test = rest(tower) + acquirers;
         if cross_modal {
             frozen += table + rest(words) + packed(words, precision, true);
-            test += rest(words) + into;
+            test = rest(words) + into + acquirers;
         }
         let kept_table = if cross_modal || acquire.train_embedding { 0 } else { table };
-        let batches = [acquire.nlt.batch, acquire.le.batch];
+        let (nlt, le) = (&acquire.nlt, &acquire.le);
         let micro =
             |batch: usize| if acquire.micro_batch == 0 { batch } else { batch.min(acquire.micro_batch) };
-        let tokens = self.stages.iter().zip(batches).map(|(stage, batch)| micro(batch) as f64 * stage.length);
+        // Translations that have a part in the second stage go through the model after its captions.
+        let batches =
+            [(nlt.epochs > 0, 0, nlt.batch), (le.epochs > 0, 1, le.batch), (le.translates(), 0, le.batch)];
+        let tokens = batches.iter().filter(|(there, ..)| *there);
+        let tokens = tokens.map(|&(_, stage, batch)| micro(batch) as f64 * self.stages[stage].length);
         let need = Need {
             trained,
             tables,
@@ -218,7 +222,7 @@ impl Towers {
         let ids = |texts: &[&str]| tokenizer.encode(texts).ids;
         let languages: Vec<&str> = acquired(config).map(String::as_str).collect();
         let mut stages = vec![Sentences::default(), Sentences::default()];
-        if acquire.nlt.epochs > 0 {
+        if acquire.translates() {
             let (mut known, mut new) = (Vec::new(), Vec::new());
             for source in Source::all(config, &languages).into_iter().flatten() {
                 let texts = lines(&source.new)?;
@@ -243,13 +247,14 @@ impl Towers {
 
 /// The languages that are acquired.
 fn acquired(config: &Config) -> impl Iterator<Item = &String> {
-    config.data().languages.iter().filter(|l| **l != config.acquire().own)
+    let acquire = config.acquire();
+    config.data().languages.iter().filter(|l| acquire.own_too() || **l != acquire.own)
 }
 
 /// Parameters behind one block.
 fn acquirer(acquire: &AcquireConfig, width: usize) -> usize {
     match acquire.shape {
-        AcquirerShape::Mlp => acquire.hidden * (2 * width + 1) + width,
+        AcquirerShape::Mlp | AcquirerShape::Product => acquire.hidden * (2 * width + 1) + width,
         AcquirerShape::Linear => width * (width + 1),
     }
 }
@@ -315,6 +320,7 @@ fn per_token(acquire: &AcquireConfig, body: &TowerConfig, words: &TowerConfig) -
             kept.buffers += if acquire.recompute { 0 } else { acquire.hidden };
         }
         AcquirerShape::Linear => kept.tape += 2 * width,
+        AcquirerShape::Product => kept.tape += acquire.hidden + 2 * width,
     }
     let Kept { tape, buffers } = kept.times(body.layers);
     // The entrance and running gradients; the parts of which an acquirer's gradient is made.

@@ -59,15 +59,19 @@ fn beside(mut mla: Mla, change: impl FnOnce(&mut RawConfig)) {
 }
 
 fn bert() -> TowerConfig {
-    cross_modal("de").body().config.clone()
+    cross_modal(&[], AcquirerShape::Mlp).body().config.clone()
 }
 
 #[test]
 fn acquisitions_have_as_many_numbers_as_their_models() {
-    for (shape, languages) in [(AcquirerShape::Mlp, &["de"][..]), (AcquirerShape::Linear, &["de", "cs"])] {
+    for (shape, languages) in [
+        (AcquirerShape::Mlp, &["de"][..]),
+        (AcquirerShape::Linear, &["de", "cs"]),
+        (AcquirerShape::Product, &["de"]),
+    ] {
         beside(model(languages, shape), |raw| raw.acquire.shape = shape);
     }
-    beside(cross_modal("de"), |raw| {
+    beside(cross_modal(&["en", "de"], AcquirerShape::Mlp), |raw| {
         (raw.acquire.encoder, raw.acquire.train_embedding) = (AcquireEncoder::Bert, false);
     });
     let mut low = model(&["de"], AcquirerShape::Mlp);

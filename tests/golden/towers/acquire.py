@@ -5,6 +5,11 @@ acquired.safetensors holds, for acquisition on CLIP (`mla`; facts of AIM3-RUC/ML
 each followed by an acquirer, the state at [SEP]) and in M-BERT (`cma`: its blocks each followed by an acquirer, the state at
 [CLS], linear), with acquirers of each shape: the weights, the vectors of three sentences, and for both stages (`nlt`: squared
 distance to the English teacher; `le`: contrast with pictures at a trained scale) the loss and the gradient of every weight.
+
+acquired-more.safetensors holds the same of what came later, with MLPs unless said: acquirers that are the product of two
+layers (`product`); English through M-BERT beside the other language (`cma-en`), taught by the tower's English; captions and
+translations in one stage (`mse-nce` and `nce-nce`, of NLT and LE: rows 7 and 8 of the supplement's table 3), the translations of
+other sentences than the captions, by half; and squared distance to pictures as they are (`le-raw`) and at unit length (`le-unit`).
 """
 
 import json
@@ -29,10 +34,11 @@ def random_(module, seed):
     return module
 
 
-def acquirers(shape):
+def acquirers(shape, seed=12):
+    between = nn.Identity if shape == "product" else nn.ReLU
     one = (lambda: nn.Linear(WIDTH, WIDTH)) if shape == "linear" else (
-        lambda: nn.Sequential(nn.Linear(WIDTH, WIDTH // 2), nn.ReLU(), nn.Linear(WIDTH // 2, WIDTH)))
-    return random_(nn.ModuleList(one() for _ in range(LAYERS)), 12)
+        lambda: nn.Sequential(nn.Linear(WIDTH, WIDTH // 2), between(), nn.Linear(WIDTH // 2, WIDTH)))
+    return random_(nn.ModuleList(one() for _ in range(LAYERS)), seed)
 
 
 def through(blocks, acquirers, x, mask):
@@ -61,11 +67,11 @@ class Mla(nn.Module):
 
 
 class Cma(nn.Module):
-    def __init__(self, bert, shape):
+    def __init__(self, bert, shape, seed=12):
         super().__init__()
         self.bert = bert
         self.linear = random_(nn.Linear(WIDTH, PROJECTION), 11)
-        self.acquirers = acquirers(shape)
+        self.acquirers = acquirers(shape, seed)
 
     def forward(self, ids, mask):
         padding = torch.zeros(mask.shape).masked_fill(mask == 0, float("-inf"))[:, None, None]
@@ -81,36 +87,75 @@ def encoded(name, sentences):
     return torch.tensor([e.ids for e in batch]), torch.tensor([e.attention_mask for e in batch])
 
 
+def contrast(targets, vectors, scale):
+    logits, right = scale * normalize(targets) @ normalize(vectors).T, torch.arange(len(vectors))
+    return (cross_entropy(logits, right) + cross_entropy(logits.T, right)) / 2
+
+
+def squares(targets, vectors):
+    return ((vectors - targets) ** 2).mean()
+
+
+def record(out, name, model, losses):
+    """The loss of each of `losses`, and the gradients of what is trained."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    out |= {f"{name}.weight.{of}": p.detach().clone() for of, p in trained.items()}
+    for stage, loss in losses.items():
+        model.zero_grad()
+        loss = loss()
+        loss.backward()
+        out[f"{name}.{stage}.loss"] = loss.detach()[None]
+        out |= {f"{name}.{stage}.grad.{of}": p.grad.clone() for of, p in trained.items() if p.grad is not None}
+
+
+def save(out, name):
+    save_file({k: np.ascontiguousarray(v.numpy()) for k, v in out.items()}, HERE / f"{name}.safetensors")
+
+
 def main():
     clip, bert = CLIPModel.from_pretrained(HERE / "clip").eval(), BertModel.from_pretrained(HERE / "mbert").eval()
     for p in [*clip.parameters(), *bert.parameters()]:
         p.requires_grad = False
     texts = json.loads((HERE / "sentences.json").read_text())
-    ids, mask = encoded("mbert", texts["sentences"][3:6])
-    assert len(set(mask.sum(1).tolist())) == 3, "sentences of three lengths, so that two are padded"
+    captions = encoded("mbert", texts["sentences"][3:6])
+    assert len(set(captions[1].sum(1).tolist())) == 3, "sentences of three lengths, so that two are padded"
+    translations = encoded("mbert", texts["sentences"][5:8])
+    through_bert = encoded("mbert", texts["english"])
     english, english_mask = encoded("clip", texts["english"])
     with torch.no_grad():
         teacher = clip.text_projection(clip.text_model(input_ids=english, attention_mask=english_mask).pooler_output)
     pictures = torch.randn(3, PROJECTION, generator=torch.Generator().manual_seed(21))
-    out = {"teacher": teacher, "pictures": pictures}
-    for kind, make in (("mla", lambda shape: Mla(clip, bert, shape)), ("cma", lambda shape: Cma(bert, shape))):
-        for shape in ("mlp", "linear"):
+    made = {"mla": lambda shape: Mla(clip, bert, shape), "cma": lambda shape: Cma(bert, shape)}
+
+    def of(model, sentences):
+        return {
+            "nlt": lambda: squares(teacher, model(*sentences)),
+            "le": lambda: contrast(pictures, model(*sentences), model.scale.exp()),
+        }
+
+    out, more = {"teacher": teacher, "pictures": pictures}, {}
+    for kind, make in made.items():
+        for shape in ("mlp", "linear", "product"):
             model = make(shape)
             model.scale = nn.Parameter(torch.tensor([1.5]))
-            trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-            out |= {f"{kind}.{shape}.weight.{name}": p.detach().clone() for name, p in trained.items()}
-            out[f"{kind}.{shape}.vectors"] = model(ids, mask).detach()
-            for stage in ("nlt", "le"):
-                vectors, right = model(ids, mask), torch.arange(3)
-                logits = model.scale.exp() * normalize(pictures) @ normalize(vectors).T
-                loss = ((vectors - teacher) ** 2).mean() if stage == "nlt" else (
-                    (cross_entropy(logits, right) + cross_entropy(logits.T, right)) / 2)
-                model.zero_grad()
-                loss.backward()
-                out[f"{kind}.{shape}.{stage}.loss"] = loss.detach()[None]
-                out |= {f"{kind}.{shape}.{stage}.grad.{name}": p.grad.clone() for name, p in trained.items()
-                        if p.grad is not None}
-    save_file({k: np.ascontiguousarray(v.numpy()) for k, v in out.items()}, HERE / "acquired.safetensors")
+            to = more if shape == "product" else out
+            to[f"{kind}.{shape}.vectors"] = model(*captions).detach()
+            record(to, f"{kind}.{shape}", model, of(model, captions))
+        model = make("mlp")
+        model.scale = nn.Parameter(torch.tensor([1.5]))
+        le = of(model, captions)["le"]
+        record(more, f"{kind}.mlp", model, {
+            "mse-nce": lambda: le() + 0.5 * squares(teacher, model(*translations)),
+            "nce-nce": lambda: le() + 0.5 * contrast(teacher, model(*translations), 1 / 0.2),
+            "le-raw": lambda: squares(pictures, model(*captions)),
+            "le-unit": lambda: squares(normalize(pictures), normalize(model(*captions))),
+        })
+    model = Cma(bert, "mlp", 13)
+    model.scale = nn.Parameter(torch.tensor([1.5]))
+    more["cma-en.mlp.vectors"] = model(*through_bert).detach()
+    record(more, "cma-en.mlp", model, of(model, through_bert))
+    save(out, "acquired")
+    save(more, "acquired-more")
 
 
 if __name__ == "__main__":

@@ -207,6 +207,8 @@ pub enum Fault {
     DirectionsAlone { value: bool },
     #[error("is {value}, but `acquire.le.epochs` is 0; it is a part of that stage")]
     TermWithoutStage { value: f32 },
+    #[error("is set, but `acquire.sizes.width` is not; set it too, or leave this out")]
+    SizeWithoutWidth,
 
     #[error(
         "is {value}; it keeps trained word vectors near their start, and the model has none (`embedding.top_k`, `embedding.train_words`)"

@@ -11,6 +11,7 @@ pub mod data;
 mod entrance;
 mod evaluate;
 pub mod objective;
+pub mod sizes;
 pub mod train;
 pub mod words;
 

@@ -19,6 +19,7 @@ use crate::inference::Scope;
 use crate::init::Init;
 use crate::loss::scale::log_scale;
 use crate::mla::data::{check_width, english_files, lines, nlt_file, unit};
+use crate::mla::sizes;
 use crate::mla::words::{FILES, Words, small_files};
 use crate::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
 use crate::model::{Trained, parameters_by_part};
@@ -107,8 +108,9 @@ impl MlaRun {
             text.split_whitespace().map(String::from).collect()
         })?;
         let words = Words::new(config, || foreign_texts(config, corpus))?;
-        let files = words.files.clone();
+        let (files, embedding) = (words.files.clone(), words.sizes.clone());
         let mut mla = around(config, words, config.acquire().own_too())?;
+        sizes::check(config, &mla.tower.config, &embedding)?;
         check_width(&mla, &corpus.train.features)?;
         let (parameters, data) = (mla.parameters(), data_hash(config, corpus)?);
         let info = info(config, corpus, &mut mla, parameters, data);
@@ -136,9 +138,17 @@ impl MlaRun {
         let free = |key: &str| {
             ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
                 .contains(&key)
-                || ["train.checkpoint_every", "consistency", "words", "embedding", "text", "image"]
-                    .iter()
-                    .any(|free| key.starts_with(free))
+                || [
+                    "train.checkpoint_every",
+                    "acquire.sizes",
+                    "consistency",
+                    "words",
+                    "embedding",
+                    "text",
+                    "image",
+                ]
+                .iter()
+                .any(|free| key.starts_with(free))
         };
         let differing: Vec<String> =
             crate::config::changes(&kept, given).into_iter().filter(|key| !free(key)).collect();

@@ -3,7 +3,9 @@
 use super::data::{placeholders, unicode};
 use super::tower::{LEAST_TOKENS, MOST_TOKENS, trained_temperature};
 use super::{Fault, Rules, WIDEST};
-use crate::config::sections::{AcquireEncoder, LeConfig, NltConfig, NltTerm, Objective, RawConfig};
+use crate::config::sections::{
+    AcquireConfig, AcquireEncoder, LeConfig, NltConfig, NltTerm, Objective, RawConfig, SizesConfig,
+};
 
 pub(super) fn acquire(raw: &RawConfig, rules: &mut Rules) {
     let acquire = &raw.acquire;
@@ -15,6 +17,7 @@ pub(super) fn acquire(raw: &RawConfig, rules: &mut Rules) {
     rules.at_least("acquire.fresh.vocabulary", acquire.fresh.vocabulary, LEAST_TOKENS);
     rules.at_most("acquire.fresh.vocabulary", acquire.fresh.vocabulary, MOST_TOKENS);
     rules.width("acquire.fresh.width", acquire.fresh.width);
+    sizes(acquire, rules);
     let (nlt, le) = (&acquire.nlt, &acquire.le);
     for (stage, batch, rate, warmup, temperature) in [
         ("nlt", nlt.batch, nlt.learning_rate, nlt.warmup, nlt.temperature),
@@ -87,6 +90,19 @@ fn stages(raw: &RawConfig, rules: &mut Rules) {
         let taught = data.languages.iter().filter(|l| **l != acquire.own && !raw.added.contains_key(*l));
         rules.need(each || taught.count() <= 1, "acquire.nlt.target", Fault::OneTarget);
     }
+}
+
+/// Sizes that are said beforehand.
+fn sizes(acquire: &AcquireConfig, rules: &mut Rules) {
+    let SizesConfig { width, layers, joint, words, word_width } = acquire.sizes;
+    rules.at_most("acquire.sizes.width", width, WIDEST);
+    rules.width("acquire.sizes.layers", layers);
+    rules.width("acquire.sizes.joint", joint);
+    rules.at_least("acquire.sizes.words", words, 1);
+    rules.at_most("acquire.sizes.words", words, MOST_TOKENS);
+    rules.width("acquire.sizes.word_width", word_width);
+    let said = acquire.sizes == SizesConfig::default() || width > 0;
+    rules.need(said, "acquire.sizes", Fault::SizeWithoutWidth);
 }
 
 #[cfg(test)]
@@ -218,6 +234,15 @@ mod tests {
         assert_eq!(broken(|raw| raw.acquire.nlt.unit = true), []);
         let mse = broken(|raw| (raw.acquire.le.objective, raw.acquire.le.unit) = (Objective::Mse, false));
         assert_eq!(mse, []);
+    }
+
+    #[test]
+    fn sizes_are_said_with_the_width_of_the_tower() {
+        assert_eq!(broken(|raw| raw.acquire.sizes.width = 640), []);
+        let alone = broken(|raw| raw.acquire.sizes.joint = 640);
+        assert_eq!(alone, one("acquire.sizes", Fault::SizeWithoutWidth));
+        let none = broken(|raw| (raw.acquire.sizes.width, raw.acquire.sizes.layers) = (640, 0));
+        assert_eq!(none, one("acquire.sizes.layers", Fault::TooSmall { value: 0, least: 1 }));
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct AcquireConfig {
     pub tower: Option<PathBuf>,
     /// What the acquirers stand in: the English tower, or M-BERT.
     pub encoder: AcquireEncoder,
+    /// Sizes of the checkpoints in `tower` and `embedding`: what `tinyglot sweep --dry-run` counts of where they are not at hand.
+    /// Those that are there must have them.
+    pub sizes: SizesConfig,
     /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used, but
     /// with `encoder = "bert"`. Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
@@ -89,6 +92,7 @@ impl Default for AcquireConfig {
         AcquireConfig {
             tower: None,
             encoder: AcquireEncoder::Tower,
+            sizes: SizesConfig::default(),
             embedding: None,
             fresh: FreshConfig::default(),
             train_embedding: true,
@@ -131,6 +135,29 @@ pub enum AcquireEncoder {
     /// acquirers of each language's own, which stand behind the blocks as in MLA; the state at `[CLS]`, taken to the joint space by a
     /// trained linear layer; English sentences of `nlt.source` as translations of themselves, and English captions, for English.
     Bert,
+}
+
+/// Sizes of checkpoints, said beforehand; all others are those of CLIP's text towers (49,408 tokens, a context of 77, four times
+/// the width between the layers of a feed-forward part) and of M-BERT, as the defaults are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SizesConfig {
+    /// Width of the tower; 0 says nothing of any size.
+    pub width: usize,
+    /// Its blocks.
+    pub layers: usize,
+    /// Width of the joint space.
+    pub joint: usize,
+    /// Tokens of the multilingual embedding.
+    pub words: usize,
+    /// Width of the multilingual embedding.
+    pub word_width: usize,
+}
+
+impl Default for SizesConfig {
+    fn default() -> Self {
+        SizesConfig { width: 0, layers: 12, joint: 512, words: 119_547, word_width: 768 }
+    }
 }
 
 /// An embedding for other languages that begins anew: a byte-level BPE learned from their training captions and translations,

@@ -1,12 +1,15 @@
 //! Trials of text towers, new ones and those that languages are acquired on: what they hold, counted of sizes and sentences.
 //! No checkpoint's tensors are read.
 
+use std::path::Path;
+
 use super::{EMPTY, Estimate, bytes};
 use crate::Result;
 use crate::clip::{ENDS, sizes, training_texts};
 use crate::config::{AcquireConfig, AcquireEncoder, AcquirerShape, Config, Kind, Precision};
 use crate::corpus::{Corpus, Features};
 use crate::mla::data::{Source, lines};
+use crate::mla::sizes::{check, said};
 use crate::mla::words::Words;
 use crate::ops::matmul::Packed;
 use crate::ops::sequences::Sequences;
@@ -74,6 +77,7 @@ impl Counts {
         let (nlt, le) = (&acquire.nlt, &acquire.le);
         let new = (tower.vocabulary, tower.context);
         let checkpoints = (&acquire.tower, &acquire.embedding, acquire.encoder, acquire.fresh.vocabulary);
+        let checkpoints = (checkpoints, &acquire.sizes);
         let stages = (&acquire.own, &nlt.source, &nlt.target, acquire.translates(), le.epochs > 0);
         format!("{:?}{:?}{new:?}{checkpoints:?}{stages:?}", config.kind(), config.data())
     }
@@ -203,23 +207,35 @@ impl Towers {
     fn acquired(config: &Config, corpus: &Corpus) -> Result<(Towers, Vec<Sentences>)> {
         let acquire = config.acquire();
         let folder = acquire.tower.as_deref().expect("a configuration of acquisition has a tower");
-        let tower = TowerConfig::read(&folder.join("config.json"))?;
+        let said = said(config);
+        // A checkpoint that is not there has the sizes that are said of it.
+        let read = |folder: &Path, n: usize| match &said {
+            Some(said) if !folder.join("config.json").exists() => Ok(said[n].clone()),
+            _ => TowerConfig::read(&folder.join("config.json")),
+        };
+        let tower = read(folder, 0)?;
         let (words, tokenizer) = match &acquire.embedding {
             Some(folder) => {
-                let sizes = TowerConfig::read(&folder.join("config.json"))?;
-                let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &sizes)?;
+                let (sizes, file) = (read(folder, 1)?, folder.join("tokenizer.json"));
+                let there = said.is_none() || file.exists();
+                let tokenizer = there.then(|| TowerTokenizer::open(&file, &sizes)).transpose()?;
                 (sizes, tokenizer)
             }
             None => {
                 let words = Words::new(config, || foreign_texts(config, corpus))?;
-                (words.sizes, words.tokenizer)
+                (words.sizes, Some(words.tokenizer))
             }
         };
-        let tokenizer = match acquire.encoder {
-            AcquireEncoder::Tower => tokenizer.with_context(tower.context),
-            AcquireEncoder::Bert => tokenizer,
+        check(config, &tower, &words)?;
+        let context = match acquire.encoder {
+            AcquireEncoder::Tower => tower.context,
+            AcquireEncoder::Bert => words.context,
         };
-        let ids = |texts: &[&str]| tokenizer.encode(texts).ids;
+        let tokenizer = tokenizer.map(|tokenizer| tokenizer.with_context(context));
+        let ids = |texts: &[&str]| match &tokenizer {
+            Some(tokenizer) => tokenizer.encode(texts).ids,
+            None => most(texts, context),
+        };
         let languages: Vec<&str> = acquired(config).map(String::as_str).collect();
         let mut stages = vec![Sentences::default(), Sentences::default()];
         if acquire.translates() {
@@ -243,6 +259,13 @@ impl Towers {
         }
         Ok((Towers::Acquired { tower, words }, stages))
     }
+}
+
+/// Texts as so many tokens as they can have, at most, where there is no tokenizer: one for each character, and both ends.
+fn most(texts: &[&str], context: usize) -> Sequences {
+    let mut ids = Sequences::new();
+    texts.iter().for_each(|text| ids.push((0..(text.chars().count() + 2).min(context)).map(|_| 0)));
+    ids
 }
 
 /// The languages that are acquired.

@@ -83,6 +83,45 @@ fn acquisitions_have_as_many_numbers_as_their_models() {
     beside(low, |raw| (raw.acquire.rank, raw.acquire.train_embedding) = (3, false));
 }
 
+/// CLIP ViT-B/32 and M-BERT, from the sizes that are said of them: MLA's numbers for five languages.
+#[test]
+fn sizes_that_are_said_have_the_papers_numbers_of_parameters() {
+    let estimate = |change: fn(&mut RawConfig), languages: &[&str]| {
+        let mut raw = raw(languages);
+        let acquire = &mut raw.acquire;
+        (acquire.tower, acquire.embedding) = (Some("nowhere".into()), Some("nowhere".into()));
+        (acquire.nlt.epochs, acquire.sizes.width) = (0, 512);
+        change(&mut raw);
+        let config = raw.check("/base".into()).expect("a good configuration");
+        let [tower, words] = said(&config).expect("sizes");
+        let counts = counts(Towers::Acquired { tower: tower.clone(), words: words.clone() }, 512);
+        let ((train, _), need) = counts.acquisition(&config, &tower, &words);
+        (train, need.frozen)
+    };
+    let five = ["en", "de", "fr", "cs", "zh", "ja"];
+    let (table, layer, acquirer) = (119_547 * 768, 768 * 512 + 512, 12 * 262_912);
+    let (train, frozen) = estimate(|_| (), &five);
+    assert_eq!(train, table + layer + 5 * acquirer);
+    assert_eq!((train, acquirer), (107_980_544, 3_154_944));
+    // The frozen text tower of CLIP ViT-B/32 has 63.4 M numbers, and stands packed for products, too.
+    assert!(frozen > 2 * 50_000_000 && frozen < 200_000_000, "{frozen}");
+    assert_eq!(estimate(|_| (), &five[..2]).0, table + layer + acquirer);
+    let linear = estimate(|raw| raw.acquire.shape = AcquirerShape::Linear, &five[..2]).0;
+    assert_eq!(linear, table + layer + 12 * 262_656);
+    // The larger towers of table 2.
+    let of = |width: usize| table + 769 * width + 12 * (256 * (2 * width + 1) + width);
+    assert_eq!(estimate(|raw| raw.acquire.sizes.width = 640, &five[..2]).0, of(640));
+    assert_eq!(estimate(|raw| raw.acquire.sizes.width = 1024, &five[..2]).0, of(1024));
+    // CMA: English too, with acquirers of M-BERT's width, and a layer to the joint space.
+    let bert = |raw: &mut RawConfig| {
+        (raw.acquire.encoder, raw.acquire.train_embedding) = (AcquireEncoder::Bert, false);
+    };
+    let (train, frozen) = estimate(bert, &five[..2]);
+    assert_eq!(train, 769 * 512 + 2 * 12 * (256 * (2 * 768 + 1) + 768));
+    // M-BERT has 178 M.
+    assert!(frozen > 63_000_000 + 178_000_000, "{frozen}");
+}
+
 #[test]
 fn a_new_tower_has_as_many_numbers_as_its_model() {
     let texts = ["a red dog", "two men in a blue house"];

@@ -3,6 +3,7 @@
 //! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
 //! full disk or a kill leaves the previous one.
 
+mod joining;
 mod snapshot;
 mod tensors;
 mod words;
@@ -419,19 +420,26 @@ pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> H
 
 /// Reads a file of this version; `what` says what it should be.
 fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
+    check_version(path, &text, what, "use the program that wrote it, or train again")?;
+    serde_json::from_str(&text).map_err(|e| not(path, what, e).hint(DAMAGED))
+}
+
+fn not(path: &Path, what: &str, error: serde_json::Error) -> Error {
+    Error::data(format!("not {what}")).at(path).line(error.line()).because(error)
+}
+
+/// Refuses a JSON document of another version; `remedy` says what to do then.
+fn check_version(path: &Path, text: &str, what: &str, remedy: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Head {
         version: u32,
     }
-    let text = fs::read_to_string(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
-    let broken = |e: serde_json::Error| {
-        Error::data(format!("not {what}")).at(path).line(e.line()).because(e).hint(DAMAGED)
-    };
     // Other fields may be those of another version.
-    let Head { version } = serde_json::from_str(&text).map_err(broken)?;
+    let Head { version } = serde_json::from_str(text).map_err(|e| not(path, what, e).hint(DAMAGED))?;
     if version != VERSION {
         let what = format!("{what} of version {version}; this program reads version {VERSION}");
-        return Err(Error::data(what).at(path).hint("use the program that wrote it, or train again"));
+        return Err(Error::data(what).at(path).hint(remedy));
     }
-    serde_json::from_str(&text).map_err(broken)
+    Ok(())
 }

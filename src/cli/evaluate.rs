@@ -15,8 +15,9 @@ use crate::{Error, Result};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Recalls are in percent. mR is the mean of the six recalls of a language, A the mean over languages, HA over those with
-captions by people. Where the data have parallel captions, the same queries in several languages are joined too (CLC),
-fitted on the validation split. The result is kept in RUN/evaluation.
+captions by people. On test, captions that have translations (`data.translations`) ask together with them too (CLC), and so do
+parallel captions (`data.parallel`); CLC-C is fitted on validation and kept in RUN/consistency.json. The result is kept in
+RUN/evaluation.
 
 Examples:
   tinyglot evaluate runs/demo/run
@@ -71,6 +72,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         return stdout::print(&(json + "\n"));
     }
     stdout::print(&format!("{evaluation}\n"))?;
+    if let Some(by_language) = &evaluation.by_language {
+        stdout::print(&format!("\n{by_language}\n"))?;
+    }
     match &evaluation.consistency {
         Some(consistency) => stdout::print(&format!("\n{consistency}\n")),
         None => Ok(()),

@@ -267,8 +267,10 @@ fn ended(
 /// Evaluates the best checkpoint on validation and writes the report.
 fn finish(folder: &RunFolder, corpus: &Corpus, best: usize, log: &Log, terminal: &Terminal) -> Result<()> {
     give_back_freed_memory();
-    let evaluation = open(&folder.path, &[])?.evaluate(corpus, SplitName::Val, false, 1)?;
+    let mut run = open(&folder.path, &[])?;
+    let evaluation = run.evaluate(corpus, SplitName::Val, false, 1)?;
     folder.write_evaluation(&evaluation)?;
+    run.fit_joining(corpus)?;
     log.say(&format!("the best checkpoint, after step {best}:\n{evaluation}"))?;
     let page = report::write(&folder.path, terminal)?;
     log.say(&format!("report: {}", page.display()))

@@ -69,6 +69,14 @@ pub enum Fault {
     NoFiles,
     #[error("has `{file}` for several languages; put `{{language}}` where their paths differ")]
     NoLanguageInPath { file: String },
+    #[error("has `{file}` for the captions of several languages; put `{{of}}` where their paths differ")]
+    NoOriginInPath { file: String },
+    #[error(
+        "names `{language}`, whose captions an earlier entry translates; put its files there, or take it out"
+    )]
+    TranslatedTwice { language: String },
+    #[error("has `{file}` with `{{language}}`, but a line of a `jsonl` file has all languages; leave it out")]
+    LanguageOfJsonl { file: String },
     #[error("has `{file}` for every split; put `{{split}}` where their paths differ")]
     NoSplitInPath { file: String },
     #[error(
@@ -100,6 +108,12 @@ pub enum Fault {
     NoValues,
     #[error("must be one or more epochs, from 1 on and rising")]
     Rungs,
+    #[error("is `{key}`, which is no number; name a key that is one, or `languages` for how many there are")]
+    NoNumberToPlot { key: String },
+    #[error(
+        "is `{key}`, and there is no such key; did you mean `{nearest}`? (`languages` is how many there are)"
+    )]
+    UnknownPlot { key: String, nearest: String },
     #[error("is missing or empty; every variant needs a name")]
     NoName,
     #[error("is `{name}`, as an earlier variant's; give each its own")]

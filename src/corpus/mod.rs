@@ -15,6 +15,7 @@ mod parallel;
 mod paths;
 mod pictures;
 mod tensors;
+mod translations;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,7 @@ pub use fingerprint::fingerprint;
 pub use npy::NpyWriter;
 pub use parallel::Parallel;
 pub use pictures::read_ids;
+pub use translations::{Asked, Translations};
 
 use paths::Paths;
 use pictures::Pictures;
@@ -153,6 +155,8 @@ pub struct Corpus {
     /// Further pictures for a gallery, where there are any.
     pub distractors: Option<Features>,
     pub parallel: Option<Parallel>,
+    /// Captions with their translations, where `data.translations` has some.
+    pub translations: Option<Translations>,
     /// Queries in further languages, translated into one of these.
     pub translated: Vec<Translated>,
     /// Files of further monolingual text of each language, one sentence a line; `None` where there is none.
@@ -211,6 +215,7 @@ impl Corpus {
             }
             None => None,
         };
+        let translations = Translations::read(config, &paths, [&val, &test], &mut notes)?;
         let distractor_split = Split {
             features: pictures.distractors.as_ref().map(|g| g.features.clone()).unwrap_or_default(),
             image_ids: pictures.distractors.as_ref().map(|g| g.ids()).unwrap_or_default(),
@@ -224,6 +229,7 @@ impl Corpus {
             test,
             distractors: pictures.distractors.map(|g| g.features),
             parallel,
+            translations,
             translated,
             texts,
             has_ids: pictures.has_ids || shared,

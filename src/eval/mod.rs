@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use consistency::{Consistency, ParallelScores, joined};
+pub use consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, clc_a, joined};
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
 
@@ -36,6 +36,8 @@ pub struct Evaluation {
     pub parameters: Parameters,
     /// The same queries in several languages, where the corpus has parallel captions.
     pub consistency: Option<Consistency>,
+    /// Captions with their translations, by the language of the captions.
+    pub by_language: Option<ByLanguage>,
 }
 
 /// Numbers of parameters.
@@ -74,6 +76,7 @@ impl Evaluation {
             ha,
             parameters,
             consistency: None,
+            by_language: None,
         }
     }
 
@@ -123,6 +126,8 @@ struct Document {
     parameters: Parameters,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consistency: Option<Consistency>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_language: Option<ByLanguage>,
 }
 
 impl From<Evaluation> for Document {
@@ -142,6 +147,7 @@ impl From<Evaluation> for Document {
             ha: e.ha,
             parameters: e.parameters,
             consistency: e.consistency,
+            by_language: e.by_language,
         }
     }
 }
@@ -162,7 +168,7 @@ impl TryFrom<Document> for Evaluation {
         });
         let languages = languages.collect();
         let evaluation = Evaluation::new(d.split, d.images, d.distractors, d.folds, languages, d.parameters);
-        Ok(Evaluation { consistency: d.consistency, ..evaluation })
+        Ok(Evaluation { consistency: d.consistency, by_language: d.by_language, ..evaluation })
     }
 }
 

@@ -113,6 +113,13 @@ impl Retrieval {
         Retrieval { captions, mr, t2i, i2t }
     }
 
+    /// The mean over galleries, in which `captions` asked altogether.
+    pub(super) fn mean(captions: usize, parts: &[Retrieval]) -> Retrieval {
+        let t2i: Vec<&Recall> = parts.iter().map(|p| &p.t2i).collect();
+        let i2t: Vec<&Recall> = parts.iter().map(|p| &p.i2t).collect();
+        Retrieval::new(captions, Recall::mean(&t2i), Recall::mean(&i2t))
+    }
+
     pub(super) fn of(captions: &[Standing], pictures: &[Standing]) -> Retrieval {
         Retrieval::new(captions.len(), Recall::of(captions), Recall::of(pictures))
     }
@@ -146,14 +153,7 @@ pub fn retrieval_in_folds(
         return retrieval(captions, image_of, images, queried, width);
     }
     check_shapes(captions, image_of, images, queried, width)?;
-    if !queried.is_multiple_of(folds) || images.len() != queried * width {
-        return Err(Error::data(format!(
-            "{queried} pictures and {} distractors cannot be cut into {folds} folds",
-            images.len() / width - queried
-        ))
-        .hint("folds need a number of pictures that they divide, and no distractors"));
-    }
-    let size = queried / folds;
+    let size = fold_size(queried, images.len() / width, folds)?;
     let mut parts = Vec::with_capacity(folds);
     for fold in 0..folds {
         let first = fold * size;
@@ -167,9 +167,17 @@ pub fn retrieval_in_folds(
         }
         parts.push(retrieval(&rows, &own, &images[first * width..][..size * width], size, width)?);
     }
-    let t2i: Vec<&Recall> = parts.iter().map(|p| &p.t2i).collect();
-    let i2t: Vec<&Recall> = parts.iter().map(|p| &p.i2t).collect();
-    Ok(Retrieval::new(image_of.len(), Recall::mean(&t2i), Recall::mean(&i2t)))
+    Ok(Retrieval::mean(image_of.len(), &parts))
+}
+
+/// Pictures of a fold, where `queried` of all `images` have captions.
+pub(super) fn fold_size(queried: usize, images: usize, folds: usize) -> Result<usize> {
+    if folds > 0 && queried.is_multiple_of(folds) && images == queried {
+        return Ok(queried / folds);
+    }
+    let more = images - queried;
+    Err(Error::data(format!("{queried} pictures and {more} distractors cannot be cut into {folds} folds"))
+        .hint("folds need a number of pictures that they divide, and no distractors"))
 }
 
 fn check_shapes(

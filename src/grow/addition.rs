@@ -117,6 +117,10 @@ pub(super) fn merged(
 ) -> Result<Config> {
     let mut raw = run.raw().clone();
     forget(&mut raw, code);
+    // Queries are not translated into the new language: those that ask together stay the same.
+    for source in raw.data.translations.iter_mut().filter(|source| source.languages.is_empty()) {
+        source.languages = raw.data.languages.clone();
+    }
     raw.data.languages.push(code.to_string());
     raw.added.insert(code.to_string(), own);
     let root = given.base().join(&given.data().root);

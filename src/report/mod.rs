@@ -7,6 +7,7 @@ mod page;
 mod picture;
 pub mod plot;
 mod sweep;
+mod together;
 
 use crate::eval::{Consistency, Evaluation, Growth};
 
@@ -25,6 +26,8 @@ pub struct RunReport {
     /// The splits that were evaluated, the most important first.
     pub evaluations: Vec<Evaluation>,
     pub consistency: Option<Consistency>,
+    /// Queries before and after CLC-C.
+    pub compared: Vec<Compared>,
     /// Languages that were added.
     pub growths: Vec<Growth>,
     pub metrics: Vec<MetricsLine>,
@@ -50,6 +53,26 @@ pub struct Example {
     /// The same in a language that the reader may know.
     pub translation: Option<String>,
     pub hits: Vec<Hit>,
+}
+
+/// A query before and after it is joined with its translations by CLC-C.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compared {
+    pub language: String,
+    pub query: String,
+    /// The pictures found first.
+    pub before: Hit,
+    pub after: Hit,
+    /// The query in each language.
+    pub said: Vec<Said>,
+}
+
+/// A query in one language, and the picture that it finds first alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    pub language: String,
+    pub text: String,
+    pub hit: Hit,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -3,8 +3,8 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::plot::{Plot, Series, number};
-use super::{Example, Hit, MetricsLine, RunReport, Step, Validation};
-use crate::eval::{Consistency, Evaluation, Retrieval};
+use super::{Example, Hit, MetricsLine, Picture, RunReport, Step, Validation};
+use crate::eval::{Evaluation, Retrieval};
 
 /// The whole page.
 pub fn html(report: &RunReport) -> String {
@@ -21,7 +21,7 @@ pub fn html(report: &RunReport) -> String {
                 main {
                     (header(report))
                     @for evaluation in &report.evaluations { (evaluation_table(evaluation)) }
-                    @if let Some(consistency) = &report.consistency { (consistency_table(consistency)) }
+                    (super::together::section(report.evaluations.first(), report.consistency.as_ref(), &report.compared))
                     @for growth in &report.growths { (super::growth::section(growth)) }
                     (examples(&report.examples))
                     (curves(&report.metrics))
@@ -66,7 +66,7 @@ pub(super) fn count(n: u64, noun: &str) -> String {
 }
 
 /// The columns that all tables of recall have.
-fn recall_head(first: &str) -> Markup {
+pub(super) fn recall_head(first: &str) -> Markup {
     html! {
         thead {
             tr {
@@ -87,7 +87,7 @@ fn recall_head(first: &str) -> Markup {
     }
 }
 
-fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
+pub(super) fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
     let one = |x: f64| format!("{x:.1}");
     html! {
         tr {
@@ -140,25 +140,6 @@ fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-fn consistency_table(c: &Consistency) -> Markup {
-    let shares: Vec<String> = c.weights.iter().map(|(l, w)| format!("{l} {w:.2}")).collect();
-    html! {
-        h2 { "The same query in several languages" }
-        div.wide tabindex="0" role="region" aria-label="Cross-lingual consistency" {
-            table {
-                caption { "Recall in percent of " (c.queries) " parallel queries over " (c.images) " pictures" }
-                (recall_head("query in"))
-                tbody { @for (language, r) in &c.languages { (recall_row(language, "", r)) } }
-                tbody.joined { @for (name, r) in c.rows().skip(c.languages.len()) { (recall_row(name, "", r)) } }
-            }
-        }
-        p.note {
-            "CLC-A: the mean of the languages’ scores. CLC-C: the network of the paper, fitted on the validation split. "
-            "Weighted: one weight per language, fitted there too, by a convex loss (" (shares.join(", ")) ")."
-        }
-    }
-}
-
 fn examples(examples: &[Example]) -> Markup {
     html! {
         @if !examples.is_empty() {
@@ -187,12 +168,19 @@ fn example_card(example: &Example) -> Markup {
 fn found(rank: usize, hit: &Hit) -> Markup {
     html! {
         li.right[hit.right] {
-            @match hit.picture.source() {
-                Some(source) => img src=(source) alt={ "Picture " (hit.picture.id) } title=(hit.picture.id) loading="lazy";,
-                None => div.unseen { bdi { (hit.picture.id) } },
-            }
+            (found_picture(&hit.picture))
             (rank) ". " (format!("{:.2}", hit.score))
             @if hit.right { span.mark title="the picture of this query" { " ✓" } }
+        }
+    }
+}
+
+/// The picture, or its id.
+pub(super) fn found_picture(picture: &Picture) -> Markup {
+    html! {
+        @match picture.source() {
+            Some(source) => img src=(source) alt={ "Picture " (picture.id) } title=(picture.id) loading="lazy";,
+            None => div.unseen { bdi { (picture.id) } },
         }
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::{ConsistencyConfig, TripletConfig};
+use crate::eval::Consistency;
 use crate::eval::growth::{Change, Point};
-use crate::eval::{Evaluation, Growth, ParallelScores, Parameters, Recall};
-use crate::report::{Part, Picture, Term};
+use crate::eval::{Evaluation, Fitted, Growth, ParallelScores, Parameters, Recall};
+use crate::report::{Compared, Part, Picture, Said, Term};
 
 const HOSTILE: &str = r#"<script>alert("1")</script> & 'x' </pre></style>"#;
 
@@ -24,7 +25,9 @@ fn consistency() -> Consistency {
     let sentences = [("en".to_string(), rows(0)), (HOSTILE.to_string(), rows(5))];
     let image_of: Vec<u32> = (0..n as u32).collect();
     let data = ParallelScores::new(&sentences, &image_of, &rows(3), width).unwrap();
-    Consistency::measure(&ConsistencyConfig::default(), &TripletConfig::default(), &data, &data, 1).unwrap()
+    let fitted =
+        Fitted::fit(&ConsistencyConfig::default(), &TripletConfig::default(), std::slice::from_ref(&data), 1);
+    Consistency::measure(&fitted.unwrap(), &data).unwrap()
 }
 
 fn metrics(names: &[&str]) -> Vec<MetricsLine> {
@@ -69,6 +72,13 @@ fn report(name: &str) -> RunReport {
         facts: vec![(name.into(), name.into())],
         evaluations: vec![evaluation(&["en", "ar", name])],
         consistency: Some(consistency()),
+        compared: vec![Compared {
+            language: name.into(),
+            query: name.into(),
+            before: hit(false),
+            after: hit(true),
+            said: vec![Said { language: name.into(), text: name.into(), hit: hit(true) }],
+        }],
         growths: vec![growth(name)],
         metrics: metrics(&[name, "mclm"]),
         parts: vec![Part { name: name.into(), train: 5_249_536, test: 5_249_536 }],
@@ -150,7 +160,8 @@ fn text_runs_in_its_own_direction_and_figures_have_names() {
     assert_eq!(page.matches("<table").count(), page.matches("<caption>").count());
     assert_eq!(page.matches(r#"role="img""#).count(), page.matches(r#"role="img" aria-label=""#).count());
     assert_eq!(page.matches("<figure").count(), 8);
-    assert_eq!(page.matches(r#"<li class="right">"#).count(), 1);
+    assert_eq!(page.matches(r#"<li class="right">"#).count(), 3);
+    assert_eq!(page.matches(r#"<li class="wrong">"#).count(), 1);
 }
 
 #[test]

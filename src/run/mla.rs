@@ -139,6 +139,7 @@ impl MlaRun {
             ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
                 .contains(&key)
                 || [
+                    "data.translations",
                     "train.checkpoint_every",
                     "acquire.sizes",
                     "consistency",

@@ -1,11 +1,13 @@
 //! A run from its folder: how it begins and goes on, and what a trained one does.
 
 pub mod clip;
+mod compared;
 mod evaluate;
 pub mod mla;
 mod report;
 mod search;
 pub mod start;
+mod together;
 
 use std::path::Path;
 
@@ -22,7 +24,7 @@ use crate::{Error, Result};
 pub use clip::ClipRun;
 pub use mla::MlaRun;
 pub use report::{name, report};
-pub use search::Found;
+pub use search::{Found, Join};
 
 /// A trained model, its best checkpoint, and what it needs to read.
 pub struct Run {
@@ -74,11 +76,30 @@ pub trait Retriever {
         folds: usize,
     ) -> Result<Evaluation>;
 
+    /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the run can and the
+    /// corpus has such queries.
+    fn fit_joining(&mut self, _corpus: &Corpus) -> Result<()> {
+        Ok(())
+    }
+
     /// The `k` best pictures of each query, the best first, equal scores by row. The gallery may be larger than memory.
     ///
     /// `queries`: (queries, joint), unit length.
     fn search(&mut self, gallery: &Features, queries: &[f32], k: usize) -> Result<Vec<Vec<Found>>> {
-        search::search(self, gallery, queries, k)
+        search::search(self, gallery, &[queries], &|scores| scores[0].to_vec(), k)
+    }
+
+    /// As [`Self::search`], for queries in several languages whose scores are joined.
+    ///
+    /// `queries`: for each language (queries, joint), unit length.
+    fn search_joined(
+        &mut self,
+        gallery: &Features,
+        queries: &[&[f32]],
+        join: Join,
+        k: usize,
+    ) -> Result<Vec<Vec<Found>>> {
+        search::search(self, gallery, queries, join, k)
     }
 
     /// The place of a language.
@@ -244,5 +265,9 @@ impl Retriever for Run {
         folds: usize,
     ) -> Result<Evaluation> {
         Run::evaluate(self, corpus, split, distractors, folds)
+    }
+
+    fn fit_joining(&mut self, corpus: &Corpus) -> Result<()> {
+        self.fit_consistency(corpus).map(|_| ())
     }
 }

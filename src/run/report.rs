@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{Found, open};
+use super::compared::compared;
+use super::{Found, Retriever, open};
 use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::{AcquireEncoder, Config, DataConfig, Kind};
 use crate::corpus::{Corpus, SplitName};
-use crate::report::{Example, Hit, Part, Picture, RunReport, metrics};
+use crate::report::{Compared, Example, Hit, Part, Picture, RunReport, metrics};
 use crate::{Error, Result, names};
 
 /// Example queries of each language, and pictures shown for each.
@@ -19,6 +20,10 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     let (info, config) = (folder.info()?, folder.config()?);
     let metrics = folder.metrics();
     let mut notes = Vec::new();
+    let (examples, compared) = match folder.has(Which::Best) {
+        true => queried(path, &mut notes)?,
+        false => Default::default(),
+    };
     let report = RunReport {
         name: name(path),
         facts: facts(&folder, &info, &config)?,
@@ -26,7 +31,8 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
         growths: folder.growths(&info.languages)?,
         metrics: if metrics.exists() { metrics::read(&metrics)? } else { Vec::new() },
         parts: info.parameters.iter().map(|(name, n)| part(name, *n as u64)).collect(),
-        examples: if folder.has(Which::Best) { examples(path, &mut notes)? } else { Vec::new() },
+        examples,
+        compared,
         config: config.to_toml(),
         ..RunReport::default()
     };
@@ -93,28 +99,38 @@ fn part(name: &str, train: u64) -> Part {
     Part { name: name.into(), train, test: if stays { train } else { 0 } }
 }
 
-/// Some test captions of each language and what they find; none, and a note, where the data cannot be read.
-fn examples(path: &Path, notes: &mut Vec<String>) -> Result<Vec<Example>> {
+/// Some test captions and what they find; nothing, and a note, where the data cannot be read.
+fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Compared>)> {
     let mut run = open(path, &[])?;
     let corpus = match Corpus::load(run.config().data(), run.config().base()) {
         Ok(corpus) => corpus,
         Err(error) => {
             notes.push(format!("no example queries, because the data cannot be used: {error}"));
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
     };
     run.check_width(&corpus.test.features)?;
     let config = run.config().clone();
-    let data = config.data();
+    let examples = examples(&mut *run, &corpus, config.data(), notes)?;
+    Ok((examples, compared(&mut *run, &corpus, config.data(), notes)?))
+}
+
+/// Some captions of each language.
+fn examples(
+    run: &mut dyn Retriever,
+    corpus: &Corpus,
+    data: &DataConfig,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Example>> {
     let mut examples = Vec::new();
     for language in 0..corpus.languages.len() {
-        let queries = queries(&corpus, language);
+        let queries = queries(corpus, language);
         let place = run.language(&corpus.languages[language])?;
         let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
         let vectors = run.sentences(place, &texts).vectors;
         let found = run.search(&corpus.test.features, &vectors, HITS)?;
         for (query, found) in queries.iter().zip(found) {
-            let shown = |found: &Found| hit(data, &corpus, query, found, notes);
+            let shown = |found: &Found| hit(data, corpus, query.image, found, notes);
             examples.push(Example {
                 language: corpus.languages[language].clone(),
                 query: query.text.into(),
@@ -155,7 +171,14 @@ fn queries(corpus: &Corpus, language: usize) -> Vec<Query<'_>> {
     chosen.map(|c| Query { text: &c.text, translation: None, image: c.image }).collect()
 }
 
-fn hit(data: &DataConfig, corpus: &Corpus, query: &Query, found: &Found, notes: &mut Vec<String>) -> Hit {
+/// A picture found for a query about the picture in row `own`.
+pub(super) fn hit(
+    data: &DataConfig,
+    corpus: &Corpus,
+    own: u32,
+    found: &Found,
+    notes: &mut Vec<String>,
+) -> Hit {
     let id = &corpus.test.image_ids[found.row as usize];
     let picture = data.images.as_ref().map(|template| {
         if !names::stays_inside(id) {
@@ -177,5 +200,5 @@ fn hit(data: &DataConfig, corpus: &Corpus, query: &Query, found: &Found, notes: 
         }
         None => Picture::named(id),
     };
-    Hit { picture, score: found.score, right: found.row == query.image }
+    Hit { picture, score: found.score, right: found.row == own }
 }

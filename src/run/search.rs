@@ -22,20 +22,28 @@ pub struct Found {
 /// Queries compared with a tile of pictures at a time: their scores are never all in memory.
 const QUERIES: usize = 1024;
 
-/// What [`Retriever::search`] does.
+/// Makes one score of those of several languages, for each of equally many queries and pictures.
+pub type Join<'a> = &'a dyn Fn(&[&[f32]]) -> Vec<f32>;
+
+/// What [`Retriever::search_joined`] does.
 pub(super) fn search<R: Retriever + ?Sized>(
     run: &mut R,
     gallery: &Features,
-    queries: &[f32],
+    queries: &[&[f32]],
+    join: Join,
     k: usize,
 ) -> Result<Vec<Vec<Found>>> {
     let width = run.joint();
     let kernel = Kernel::detect();
-    let mut best: Vec<Best> = (0..queries.len() / width).map(|_| Best::new(k)).collect();
+    let asked = queries[0].len() / width;
+    let mut best: Vec<Best> = (0..asked).map(|_| Best::new(k)).collect();
     run.pictures(gallery, &mut |first, pictures| {
         let count = pictures.len() / width;
-        for (queries, best) in queries.chunks(QUERIES * width).zip(best.chunks_mut(QUERIES)) {
-            let scores = kernel.matrix(queries, pictures, width); // (queries, count)
+        for (block, best) in (0..asked).step_by(QUERIES).zip(best.chunks_mut(QUERIES)) {
+            let rows = block * width..(block + best.len()) * width;
+            let each: Vec<Vec<f32>> =
+                queries.iter().map(|of| kernel.matrix(&of[rows.clone()], pictures, width)).collect();
+            let scores = join(&each.iter().map(Vec::as_slice).collect::<Vec<_>>()); // (queries, count)
             best.par_iter_mut().zip(scores.par_chunks(count)).for_each(|(best, scores)| {
                 for (row, &score) in (first as u32..).zip(scores) {
                     best.offer(Found { row, score });

@@ -209,12 +209,13 @@ impl Earlier {
 /// Keys that may differ when a run goes on: where the data are (its training data are compared by content), how long to
 /// train and how often to save, and what is used only after training.
 fn may_change(key: &str) -> bool {
-    const FREE: [&str; 15] = [
+    const FREE: [&str; 16] = [
         "data.root",
         "data.features",
         "data.image_ids",
         "data.images",
         "data.parallel",
+        "data.translations",
         "data.dictionary",
         "data.text",
         "words.tokenizer",

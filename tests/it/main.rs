@@ -24,6 +24,7 @@ mod refusals;
 mod resume;
 mod sweep;
 mod sweep_machines;
+mod together;
 mod whole;
 
 use program::{Ran, ended, printed, run, text, tinyglot};

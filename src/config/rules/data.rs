@@ -25,6 +25,7 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
         let captioned = lacking.contains(&&**language) || data.captions.iter().any(has);
         rules.need(captioned, "data.languages", fault);
     }
+    translations(&data.translations, rules);
     if let Some(file) = &data.images {
         placeholders("data.images", file, &["split", "id"], rules);
     }
@@ -163,6 +164,42 @@ fn read_as(key: &str, source: &CaptionSource, data: &DataConfig, rules: &mut Rul
         let fault = Fault::ReadAsAndTrained { language: language.clone() };
         let trained = data.languages.iter().any(|l| data.same_language(l, language));
         rules.need(!trained, &named, fault);
+    }
+}
+
+/// Which file translates what must be said by the paths.
+fn translations(sources: &[TranslatedCaptions], rules: &mut Rules) {
+    for (index, source) in sources.iter().enumerate() {
+        let key = |name: &str| format!("data.translations.{index}.{name}");
+        rules.need(!source.of.is_empty(), &key("of"), Fault::NoLanguages);
+        rules.need(!source.files.is_empty(), &key("files"), Fault::NoFiles);
+        for (n, language) in source.of.iter().enumerate() {
+            let once = !source.of[..n].contains(language);
+            rules.need(once, &key("of"), Fault::LanguageTwice { language: language.clone() });
+            let first = sources[..index].iter().all(|earlier| !earlier.of.contains(language));
+            rules.need(first, &key("of"), Fault::TranslatedTwice { language: language.clone() });
+        }
+        for (n, language) in source.languages.iter().enumerate() {
+            let once = !source.languages[..n].contains(language);
+            rules.need(once, &key("languages"), Fault::LanguageTwice { language: language.clone() });
+        }
+        for file in &source.files {
+            placeholders(&key("files"), file, &["split", "of", "language"], rules);
+            let (file, has) = (file.clone(), |name| file.contains(name));
+            let apart = source.of.len() < 2 || has("{of}");
+            rules.need(apart, &key("files"), Fault::NoOriginInPath { file: file.clone() });
+            match source.format {
+                TranslationFormat::Lines => {
+                    let fault = Fault::NoLanguageInPath { file: file.clone() };
+                    rules.need(has("{language}"), &key("files"), fault);
+                    rules.need(has("{split}"), &key("files"), Fault::NoSplitInPath { file: file.clone() });
+                }
+                TranslationFormat::Jsonl => {
+                    let fault = Fault::LanguageOfJsonl { file: file.clone() };
+                    rules.need(!has("{language}"), &key("files"), fault);
+                }
+            }
+        }
     }
 }
 

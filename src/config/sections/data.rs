@@ -26,8 +26,11 @@ pub struct DataConfig {
     /// Picture files for reports, e.g. `"images/{id}.png"`.
     pub images: Option<String>,
     pub captions: Vec<CaptionSource>,
-    /// Parallel captions, one a picture and line, for queries with translations (CLC), e.g. `"task1/{split}.{language}"`.
+    /// Parallel captions, one a picture and line, for queries in several languages (CLC), e.g. `"task1/{split}.{language}"`. Captions by people
+    /// that are such lines have translations, others have none. Where `translations` says what is translated, these are example queries only.
     pub parallel: Option<String>,
+    /// Translations of the captions that people wrote in `val` and `test`, for queries in several languages (CLC).
+    pub translations: Vec<TranslatedCaptions>,
     /// Dictionaries into the language `words.translate_into`, e.g. `"../dictionaries/{language}-en.dict"`: MUSE's `word translation` or
     /// `translation @ word` a line.
     pub dictionary: Option<String>,
@@ -46,6 +49,7 @@ impl Default for DataConfig {
             images: None,
             captions: Vec::new(),
             parallel: None,
+            translations: Vec::new(),
             dictionary: None,
             text: None,
         }
@@ -202,6 +206,33 @@ pub enum Source {
     #[default]
     Human,
     Machine,
+}
+
+/// Translations of captions, as a machine makes them: every caption that people wrote in the languages `of` then asks together with its
+/// translations (Burns et al. 2020, section 3.4). They are no captions themselves: nothing is trained on them, and no language is measured by
+/// them. In `files`, `{of}` stands for the language of the captions and `{language}` for that of the translations.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TranslatedCaptions {
+    /// Languages whose captions are translated. Those that `data.languages` does not have are passed over.
+    pub of: Vec<String>,
+    /// Languages that ask together, those of the captions included; the same for all entries. Empty: all of `data.languages`. Those that it does
+    /// not have are passed over.
+    pub languages: Vec<String>,
+    pub format: TranslationFormat,
+    /// For `lines` as many files as a picture has captions by people, e.g. `["mt/{split}.1.{of}-{language}", "mt/{split}.2.{of}-{language}"]`.
+    pub files: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TranslationFormat {
+    /// Line n of the k-th file translates the k-th caption by people of picture n, in the order of `data.captions`.
+    #[default]
+    Lines,
+    /// A caption by its text a line, `{"text": "ein Hund", "translations": {"en": "a dog", "fr": "un chien"}}`: for pictures with different
+    /// numbers of captions.
+    Jsonl,
 }
 
 /// Segmentation, vocabulary and word vectors.

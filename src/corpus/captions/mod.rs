@@ -375,7 +375,7 @@ impl Tally {
 }
 
 /// A caption without the white space around it, `None` where nothing is left.
-fn trimmed(text: &str) -> Option<String> {
+pub(super) fn trimmed(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_string())
 }
@@ -408,7 +408,7 @@ fn read_json<T: DeserializeOwned>(file: &Path, kind: &str) -> Result<T> {
 }
 
 /// What is wrong and in which column; the line is told apart.
-fn json_fault(error: &serde_json::Error) -> String {
+pub(super) fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
         Some((what, _)) => format!("{what} in column {}", error.column()),

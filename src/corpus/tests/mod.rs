@@ -5,6 +5,7 @@ mod formats;
 mod matching;
 mod splits;
 mod translated;
+mod translations;
 
 use std::fs;
 use std::path::PathBuf;

@@ -4,23 +4,25 @@
 //! start leaves it one weight per language, so [`weighted`] fits such weights directly, to the best of a convex loss, and
 //! joins the sentences' vectors instead of their scores: a sum of unit vectors is the shorter the less they agree, which
 //! makes the scores of different queries incomparable where pictures look for theirs.
+//!
+//! What is fitted ([`Fitted`]) is measured on the captions of each query language with their translations ([`ByLanguage`]), as in
+//! the paper's tables 1 and 2, and on parallel captions ([`Consistency`]).
 
+mod by_language;
+mod fitted;
 pub mod network;
+mod parallel;
 pub mod triplet;
 pub mod weighted;
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::ordered;
-use super::recall::{Retrieval, Standing, best_own};
+use super::recall::{Retrieval, Standing, best_own, fold_size};
 use super::similarity::{Kernel, check_finite};
-use crate::config::{ConsistencyConfig, TripletConfig};
 use crate::ops::linear::unit_row;
 use crate::{Error, Result};
-use network::Network;
-use weighted::Weighted;
+
+pub use by_language::{ByLanguage, Coverage, MeanRecalls, WAYS};
+pub use fitted::{Fitted, Joined};
+pub use parallel::Consistency;
 
 /// The scores of queries in several languages with all pictures of a split.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ pub struct ParallelScores {
     sentences: Vec<Vec<f32>>, // for each language (queries, width)
     pictures: Vec<f32>,       // (images, width)
     width: usize,
+    folds: usize,
 }
 
 impl ParallelScores {
@@ -66,15 +69,34 @@ impl ParallelScores {
             scores.push(kernel.matrix(rows, images, width));
         }
         if sentences.is_empty() || image_of.is_empty() {
-            return Err(Error::data("consistency needs queries in at least one language")
-                .hint("set `data.parallel` to captions that are translations of each other"));
+            return Err(Error::data("consistency needs queries in at least one language").hint(
+                "set `data.translations`, or `data.parallel` to captions that are translations of each other",
+            ));
         }
         if let Some(q) = image_of.iter().position(|&i| i as usize >= images_len) {
             return Err(Error::data(format!("query {q} speaks of picture {} of {images_len}", image_of[q])));
         }
         let (languages, sentences) = sentences.iter().cloned().unzip();
         let (image_of, pictures) = (image_of.to_vec(), images.to_vec());
-        Ok(ParallelScores { languages, images: images_len, image_of, scores, sentences, pictures, width })
+        Ok(ParallelScores {
+            languages,
+            images: images_len,
+            image_of,
+            scores,
+            sentences,
+            pictures,
+            width,
+            folds: 1,
+        })
+    }
+
+    /// Measured as the mean over `folds` galleries of the `queried` pictures, none of which may be a distractor; with one fold
+    /// over all pictures.
+    pub fn in_folds(self, queried: usize, folds: usize) -> Result<ParallelScores> {
+        if folds > 1 {
+            fold_size(queried, self.images, folds)?;
+        }
+        Ok(ParallelScores { folds, ..self })
     }
 
     pub fn languages(&self) -> &[String] {
@@ -93,29 +115,56 @@ impl ParallelScores {
         Kernel::detect().matrix(&joined, &self.pictures, self.width)
     }
 
+    /// The number of queries.
+    pub fn queries(&self) -> usize {
+        self.image_of.len()
+    }
+
     /// Recall of one matrix (queries, images) of scores for these queries.
     pub fn retrieval(&self, scores: &[f32]) -> Retrieval {
-        let own: Vec<f32> =
-            scores.chunks_exact(self.images).zip(&self.image_of).map(|(row, &i)| row[i as usize]).collect();
-        let best = best_own(&own, &self.image_of, self.images);
-        let mut pictures = vec![(0, 0); self.images];
-        let mut queries = Vec::with_capacity(own.len());
-        for (row, &own) in scores.chunks_exact(self.images).zip(&own) {
-            let count = |test: fn(&f32, &f32) -> bool| row.iter().filter(|s| test(s, &own)).count() as u32;
-            queries.push(Standing { better: count(f32::gt), tied: count(f32::eq) - 1, right: 1 });
-            for ((score, best), (better, equal)) in row.iter().zip(&best.scores).zip(&mut pictures) {
-                *better += u32::from(score > best);
-                *equal += u32::from(score == best);
-            }
+        if self.folds <= 1 {
+            return retrieval(scores, &self.image_of, self.images);
         }
-        let pictures: Vec<Standing> = pictures
-            .iter()
-            .zip(&best.tied)
-            .filter(|&(_, &right)| right > 0)
-            .map(|(&(better, equal), &right)| Standing { better, tied: equal - right, right })
-            .collect();
-        Retrieval::of(&queries, &pictures)
+        let size = self.images / self.folds;
+        let gallery = |first: usize| {
+            let inside = |i: u32| (i as usize).checked_sub(first).filter(|i| *i < size);
+            let own = scores.chunks_exact(self.images).zip(&self.image_of);
+            let own = own.filter_map(|(row, &i)| Some((&row[first..first + size], inside(i)? as u32)));
+            let (rows, image_of): (Vec<&[f32]>, Vec<u32>) = own.unzip();
+            retrieval(&rows.concat(), &image_of, size)
+        };
+        let parts: Vec<Retrieval> = (0..self.folds).map(|fold| gallery(fold * size)).collect();
+        Retrieval::mean(self.queries(), &parts)
     }
+}
+
+/// Recall of a matrix (queries, images) of scores.
+fn retrieval(scores: &[f32], image_of: &[u32], images: usize) -> Retrieval {
+    let own: Vec<f32> = scores.chunks_exact(images).zip(image_of).map(|(row, &i)| row[i as usize]).collect();
+    let best = best_own(&own, image_of, images);
+    let mut pictures = vec![(0, 0); images];
+    let mut queries = Vec::with_capacity(own.len());
+    for (row, &own) in scores.chunks_exact(images).zip(&own) {
+        let count = |test: fn(&f32, &f32) -> bool| row.iter().filter(|s| test(s, &own)).count() as u32;
+        queries.push(Standing { better: count(f32::gt), tied: count(f32::eq) - 1, right: 1 });
+        for ((score, best), (better, equal)) in row.iter().zip(&best.scores).zip(&mut pictures) {
+            *better += u32::from(score > best);
+            *equal += u32::from(score == best);
+        }
+    }
+    let pictures: Vec<Standing> = pictures
+        .iter()
+        .zip(&best.tied)
+        .filter(|&(_, &right)| right > 0)
+        .map(|(&(better, equal), &right)| Standing { better, tied: equal - right, right })
+        .collect();
+    Retrieval::of(&queries, &pictures)
+}
+
+/// Each set with its share of all queries, which is its share of the pairs of a query and its picture.
+fn shares(sets: &[ParallelScores]) -> impl Iterator<Item = (f64, &ParallelScores)> {
+    let all = sets.iter().map(ParallelScores::queries).sum::<usize>() as f64;
+    sets.iter().map(move |set| (set.queries() as f64 / all, set))
 }
 
 /// Sentences in several languages as one: the weighted sum of their vectors at unit length, so that its cosine with a picture
@@ -126,6 +175,11 @@ pub fn joined(sentences: &[&[f32]], weights: &[f32], width: usize) -> Vec<f32> {
     let mut sum = weighted_sum(weights, sentences);
     sum.chunks_mut(width).for_each(unit_row);
     sum
+}
+
+/// CLC-A: the mean of equally long slices of scores, one for each language.
+pub fn clc_a(scores: &[&[f32]]) -> Vec<f32> {
+    weighted_sum(&vec![1.0 / scores.len() as f32; scores.len()], scores)
 }
 
 fn weighted_sum(weights: &[f32], rows: &[&[f32]]) -> Vec<f32> {
@@ -139,82 +193,6 @@ fn weighted_sum(weights: &[f32], rows: &[&[f32]]) -> Vec<f32> {
 /// (rows, columns) turned to (columns, rows).
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| matrix[c..].iter().step_by(columns).copied()).collect()
-}
-
-/// Recall of parallel queries in each language alone and joined.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Consistency {
-    pub queries: usize,
-    pub images: usize,
-    #[serde(with = "ordered")]
-    pub languages: Vec<(String, Retrieval)>,
-    #[serde(rename = "CLC-A")]
-    pub mean: Retrieval,
-    #[serde(rename = "CLC-C")]
-    pub network: Retrieval,
-    #[serde(rename = "Weighted")]
-    pub weighted: Retrieval,
-    /// The share of each language in `weighted`.
-    #[serde(with = "ordered")]
-    pub weights: Vec<(String, f32)>,
-}
-
-impl Consistency {
-    /// Fits every method on `validation` and measures them on `test`.
-    pub fn measure(
-        config: &ConsistencyConfig,
-        triplet: &TripletConfig,
-        validation: &ParallelScores,
-        test: &ParallelScores,
-        seed: u64,
-    ) -> Result<Consistency> {
-        if validation.languages != test.languages {
-            return Err(Error::data(format!(
-                "parallel queries in {:?} for validation, but {:?} for the test",
-                validation.languages, test.languages
-            )));
-        }
-        let network = Network::fit(config, triplet, validation, seed);
-        let weighted = Weighted::fit(validation);
-        let total: f32 = weighted.weights.iter().map(|w| w.abs()).sum();
-        let shares = weighted.weights.iter().map(|w| w / total);
-        let weights = test.languages.iter().cloned().zip(shares).collect();
-        let scores = test.scores();
-        let mean = weighted_sum(&vec![1.0 / scores.len() as f32; scores.len()], &scores);
-        Ok(Consistency {
-            queries: test.image_of.len(),
-            images: test.images,
-            languages: test.languages.iter().cloned().zip(scores.iter().map(|s| test.retrieval(s))).collect(),
-            mean: test.retrieval(&mean),
-            network: test.retrieval(&network.forward(&scores)),
-            weighted: test.retrieval(&test.joined(&weighted.weights)),
-            weights,
-        })
-    }
-
-    /// What is compared, by name: the languages, then CLC-A, CLC-C and Weighted.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &Retrieval)> {
-        let joined = [("CLC-A", &self.mean), ("CLC-C", &self.network), ("Weighted", &self.weighted)];
-        self.languages.iter().map(|(l, r)| (l.as_str(), r)).chain(joined)
-    }
-}
-
-impl fmt::Display for Consistency {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "{} parallel queries, {} pictures", self.queries, self.images)?;
-        writeln!(f, "           text → image        image → text")?;
-        writeln!(f, "           R@1   R@5  R@10    R@1   R@5  R@10    mR")?;
-        for (name, r) in self.rows() {
-            write!(f, "{name:8}")?;
-            for side in [&r.t2i, &r.i2t] {
-                write!(f, " {:5.1} {:5.1} {:5.1} ", side.r1, side.r5, side.r10)?;
-            }
-            writeln!(f, "{:5.1}", r.mr)?;
-        }
-        write!(f, "Weighted:")?;
-        self.weights.iter().try_for_each(|(language, weight)| write!(f, " {language} {weight:.2}"))
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{ParallelScores, triplet};
+use super::{ParallelScores, shares, triplet};
 use crate::config::{ConsistencyConfig, ConsistencyInit, TripletConfig};
 
 /// The parameters: (hidden, languages) row-major, then (hidden).
@@ -39,6 +39,9 @@ impl TryFrom<Parts> for Network {
                 parameters.len()
             ));
         }
+        if let Some(at) = parameters.iter().position(|x| !x.is_finite()) {
+            return Err(format!("parameter {at} of the network is {}", parameters[at]));
+        }
         Ok(Network { hidden, parameters })
     }
 }
@@ -55,18 +58,22 @@ impl Network {
         Network { hidden, parameters: (0..hidden * (languages + 1)).map(|_| value()).collect() }
     }
 
-    /// Full-batch iterations of Adam on the triplet loss of `validation`.
+    /// Full-batch iterations of Adam on the triplet loss of all queries of `validation`: one network for them all, in which every
+    /// pair counts once. Captions of different sets are no negatives of each other, as no gallery holds both.
     pub fn fit(
         config: &ConsistencyConfig,
         triplet: &TripletConfig,
-        validation: &ParallelScores,
+        validation: &[ParallelScores],
         seed: u64,
     ) -> Network {
-        let mut network = Network::new(validation.languages.len(), config.hidden, config.init, seed);
-        let scores = validation.scores();
+        let mut network = Network::new(validation[0].languages.len(), config.hidden, config.init, seed);
         let mut adam = Adam::new(network.parameters.len(), config.learning_rate);
         for _ in 0..config.iterations {
-            let (_, gradient) = network.loss(triplet, &scores, &validation.image_of);
+            let mut gradient = vec![0.0; network.parameters.len()];
+            for (share, set) in shares(validation) {
+                let (_, of_set) = network.loss(triplet, &set.scores(), &set.image_of);
+                gradient.iter_mut().zip(of_set).for_each(|(sum, g)| *sum += share * g);
+            }
             adam.step(&mut network.parameters, &gradient);
         }
         network
@@ -177,7 +184,7 @@ mod tests {
         let data = noisy(&[0.2, 1.0], 40, 4);
         let fit = |init| {
             let config = ConsistencyConfig { init, ..ConsistencyConfig::default() };
-            Network::fit(&config, &TripletConfig::default(), &data, 1)
+            Network::fit(&config, &TripletConfig::default(), std::slice::from_ref(&data), 1)
         };
         let equal = fit(ConsistencyInit::Equal);
         let (weights, weight) = equal.units().next().unwrap();

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{ParallelScores, transposed};
+use super::{ParallelScores, shares, transposed};
 
 /// Weights in the order of the languages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,9 +31,12 @@ struct Expansion {
 }
 
 impl Weighted {
-    pub fn fit(validation: &ParallelScores) -> Weighted {
-        let spreads: Vec<f64> = validation.scores.iter().map(|s| spread(s)).collect();
-        let sides = Sides::new(validation, &spreads);
+    /// One weighting for all queries of `validation`, in which every pair counts once; as for the network.
+    pub fn fit(validation: &[ParallelScores]) -> Weighted {
+        let of_language =
+            |l: usize| spread(&validation.iter().map(|set| &set.scores[l][..]).collect::<Vec<_>>());
+        let spreads: Vec<f64> = (0..validation[0].languages.len()).map(of_language).collect();
+        let sides = Sides(shares(validation).map(|(share, set)| (share, Side::new(set, &spreads))).collect());
         let mut weights = vec![1.0 / spreads.len() as f64; spreads.len()];
         let mut here = sides.expand(&weights);
         for _ in 0..STEPS {
@@ -59,34 +62,40 @@ impl Weighted {
 }
 
 /// Standard deviation; 1 for a language that gives every pair the same score.
-fn spread(scores: &[f32]) -> f64 {
-    let n = scores.len() as f64;
-    let mean = scores.iter().map(|&s| f64::from(s)).sum::<f64>() / n;
-    let variance = scores.iter().map(|&s| (f64::from(s) - mean).powi(2)).sum::<f64>() / n;
+fn spread(scores: &[&[f32]]) -> f64 {
+    let scores = || scores.iter().copied().flatten().map(|&s| f64::from(s));
+    let n = scores().count() as f64;
+    let mean = scores().sum::<f64>() / n;
+    let variance = scores().map(|s| (s - mean).powi(2)).sum::<f64>() / n;
     if variance > 1e-20 { variance.sqrt() } else { 1.0 }
 }
 
-/// The standardised scores with queries as rows, and with pictures as rows.
-struct Sides {
+/// Sets of queries, and each one's share of the pairs.
+struct Sides(Vec<(f64, Side)>);
+
+/// The standardised scores of a set with queries as rows, and with pictures as rows.
+struct Side {
     queries: Vec<Vec<f32>>,
     pictures: Vec<Vec<f32>>,
     image_of: Vec<u32>,
     numbers: Vec<u32>,
 }
 
-impl Sides {
-    fn new(data: &ParallelScores, spreads: &[f64]) -> Sides {
+impl Side {
+    fn new(data: &ParallelScores, spreads: &[f64]) -> Side {
         let scaled = |(s, spread): (&Vec<f32>, &f64)| s.iter().map(|s| s / *spread as f32).collect();
         let queries: Vec<Vec<f32>> = data.scores.iter().zip(spreads).map(scaled).collect();
         let pictures = queries.iter().map(|s| transposed(s, data.images)).collect();
-        Sides {
+        Side {
             queries,
             pictures,
             image_of: data.image_of.clone(),
             numbers: (0..data.images as u32).collect(),
         }
     }
+}
 
+impl Sides {
     fn expand(&self, weights: &[f64]) -> Expansion {
         let l = weights.len();
         let mut sum = Expansion {
@@ -94,13 +103,15 @@ impl Sides {
             gradient: weights.iter().map(|w| 2.0 * RIDGE * w).collect(),
             hessian: (0..l * l).map(|at| if at % (l + 1) == 0 { 2.0 * RIDGE } else { 0.0 }).collect(),
         };
-        for side in [
-            one_way(&self.queries, &self.image_of, &self.numbers, weights),
-            one_way(&self.pictures, &self.numbers, &self.image_of, weights),
-        ] {
-            sum.value += side.value;
-            sum.gradient.iter_mut().zip(side.gradient).for_each(|(sum, g)| *sum += g);
-            sum.hessian.iter_mut().zip(side.hessian).for_each(|(sum, h)| *sum += h);
+        for (share, set) in &self.0 {
+            for side in [
+                one_way(&set.queries, &set.image_of, &set.numbers, weights),
+                one_way(&set.pictures, &set.numbers, &set.image_of, weights),
+            ] {
+                sum.value += share * side.value;
+                sum.gradient.iter_mut().zip(side.gradient).for_each(|(sum, g)| *sum += share * g);
+                sum.hessian.iter_mut().zip(side.hessian).for_each(|(sum, h)| *sum += share * h);
+            }
         }
         sum
     }
@@ -183,8 +194,9 @@ mod tests {
 
     #[test]
     fn gradient_and_hessian_agree_with_finite_differences() {
-        let data = noisy(&[0.3, 0.6, 0.9], 12, 1);
-        let sides = Sides::new(&data, &[0.5, 0.7, 0.9]);
+        let data = [noisy(&[0.3, 0.6, 0.9], 12, 1), noisy(&[0.2, 0.9, 0.4], 7, 5)];
+        let side = |(share, set)| (share, Side::new(set, &[0.5, 0.7, 0.9]));
+        let sides = Sides(shares(&data).map(side).collect());
         let weights = [0.8, 0.4, 0.1];
         let here = sides.expand(&weights);
         for a in 0..3 {
@@ -205,11 +217,11 @@ mod tests {
     #[test]
     fn fit_ends_where_the_gradient_is_nothing() {
         let data = noisy(&[0.2, 0.5, 1.5], 30, 2);
-        let weighted = Weighted::fit(&data);
-        let spreads: Vec<f64> = data.scores.iter().map(|s| spread(s)).collect();
+        let weighted = Weighted::fit(std::slice::from_ref(&data));
+        let spreads: Vec<f64> = data.scores.iter().map(|s| spread(&[s])).collect();
         let scaled: Vec<f64> =
             weighted.weights.iter().zip(&spreads).map(|(&w, s)| f64::from(w) * s).collect();
-        let gradient = Sides::new(&data, &spreads).expand(&scaled).gradient;
+        let gradient = Sides(vec![(1.0, Side::new(&data, &spreads))]).expand(&scaled).gradient;
         assert!(gradient.iter().all(|g| g.abs() < 1e-5), "{gradient:?}");
         assert!(weighted.weights[0] > weighted.weights[1] && weighted.weights[1] > weighted.weights[2]);
     }
@@ -218,7 +230,7 @@ mod tests {
     fn a_language_that_says_nothing_gets_no_weight() {
         let mut data = noisy(&[0.3, 0.3], 20, 3);
         data.scores[1].fill(0.7);
-        let weighted = Weighted::fit(&data);
+        let weighted = Weighted::fit(&[data]);
         assert!(weighted.weights[0] > 1.0 && weighted.weights[1].abs() < 1e-6, "{:?}", weighted.weights);
     }
 }

@@ -198,7 +198,10 @@ pub(super) fn begin(place: Place, given: &Config, info: &RunInfo, data: String) 
 
 /// Refuses to go on with other data or another configuration.
 pub(super) fn go_on(addition: &Addition, learning: &RunFolder, data: &str) -> Result<()> {
-    let free = |key: &str| ["data.root", "data.images", "data.parallel", "data.text"].contains(&key);
+    let free = |key: &str| {
+        ["data.root", "data.images", "data.parallel", "data.text"].contains(&key)
+            || key.starts_with("data.translations")
+    };
     let differing: Vec<String> =
         changes(&learning.config()?, addition.given).into_iter().filter(|key| !free(key)).collect();
     if !differing.is_empty() {

@@ -345,3 +345,72 @@ rule!(
     },
     "`data.dictionary` has `to-en.dict` for several languages; put `{language}` where their paths differ"
 );
+
+/// A configuration with translations of English and German captions, changed.
+fn with_translations(change: impl FnOnce(&mut Vec<TranslatedCaptions>)) -> Vec<String> {
+    after(|c| {
+        let of = |code: &str| TranslatedCaptions {
+            of: vec![code.into()],
+            files: vec!["mt/{split}.1.{of}-{language}".into()],
+            ..TranslatedCaptions::default()
+        };
+        c.data.translations = vec![of("en"), of("de")];
+        change(&mut c.data.translations)
+    })
+}
+
+#[test]
+fn translations_say_what_is_in_their_files() {
+    let key = "`data.translations.0";
+    assert_eq!(with_translations(|_| {}), [""; 0]);
+    assert_eq!(
+        with_translations(|t| t[1].of.push("en".into())),
+        [
+            "`data.translations.1.of` names `en`, whose captions an earlier entry translates; put its files there, or take it out"
+        ]
+    );
+    assert_eq!(with_translations(|t| t[0].of.push("en".into())), [format!("{key}.of` names `en` twice")]);
+    assert_eq!(
+        with_translations(|t| t[0].languages = vec!["de".into(), "de".into()]),
+        [format!("{key}.languages` names `de` twice")]
+    );
+    assert_eq!(
+        with_translations(|t| t[0].files.clear()),
+        [format!("{key}.files` is empty; name at least one file")]
+    );
+    assert_eq!(
+        with_translations(|t| {
+            t.truncate(1);
+            (t[0].of, t[0].files) = (vec!["en".into(), "de".into()], vec!["mt/{split}.1.{language}".into()]);
+        }),
+        [format!(
+            "{key}.files` has `mt/{{split}}.1.{{language}}` for the captions of several languages; put `{{of}}` where their paths differ"
+        )]
+    );
+    assert_eq!(
+        with_translations(|t| t[0].files = vec!["mt/1.{language}".into()]),
+        [format!(
+            "{key}.files` has `mt/1.{{language}}` for every split; put `{{split}}` where their paths differ"
+        )]
+    );
+    assert_eq!(
+        with_translations(|t| t[0].files = vec!["mt/{split}.1".into()]),
+        [format!(
+            "{key}.files` has `mt/{{split}}.1` for several languages; put `{{language}}` where their paths differ"
+        )]
+    );
+    assert_eq!(
+        with_translations(|t| t[0].format = TranslationFormat::Jsonl),
+        [format!(
+            "{key}.files` has `mt/{{split}}.1.{{of}}-{{language}}` with `{{language}}`, but a line of a `jsonl` file has all \
+             languages; leave it out"
+        )]
+    );
+    assert_eq!(
+        with_translations(|t| t[0].files = vec!["mt/{split}.{of}.{lang}".into()])[0],
+        format!(
+            "{key}.files` has `mt/{{split}}.{{of}}.{{lang}}` with the unknown placeholder `{{lang}}`; this path may hold \
+             `{{split}}` and `{{of}}` and `{{language}}`"
+        )
+    );
+}

@@ -1,0 +1,65 @@
+//! `consistency.json`: how a run joins queries in several languages.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunFolder, VERSION, Which};
+use crate::eval::Fitted;
+use crate::write::write_whole;
+use crate::{Error, Result};
+
+const AGAIN: &str = "fit it again with `tinyglot evaluate`";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
+    /// Of the checkpoint that it was fitted for.
+    step: usize,
+    fitted: Fitted,
+}
+
+impl RunFolder {
+    fn joining(&self) -> PathBuf {
+        self.path.join("consistency.json")
+    }
+
+    /// Keeps what was fitted for the best checkpoint, in place of an earlier one.
+    pub fn write_fitted(&self, fitted: &Fitted) -> Result<()> {
+        let step = self.read_state(Which::Best)?.step;
+        let kept = Kept { version: VERSION, step, fitted: fitted.clone() };
+        let text = serde_json::to_string_pretty(&kept).expect("plain data") + "\n";
+        write_whole(&self.joining(), text.as_bytes())
+    }
+
+    /// What was fitted for the best checkpoint; nothing where nothing was.
+    ///
+    /// # Errors
+    /// Data: a file of another version, of another checkpoint, of languages that the run does not have, or a damaged one.
+    pub fn fitted(&self) -> Result<Option<Fitted>> {
+        let path = self.joining();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        super::check_version(&path, &text, "what CLC-C was fitted to", AGAIN)?;
+        let kept: Kept = serde_json::from_str(&text).map_err(|e| {
+            Error::data("not what CLC-C was fitted to").at(&path).line(e.line()).because(e).hint(AGAIN)
+        })?;
+        let refuse = |what: String| Err(Error::data(what).at(&path).hint(AGAIN));
+        let step = self.read_state(Which::Best)?.step;
+        if kept.step != step {
+            return refuse(format!(
+                "was fitted for the checkpoint of step {}; the best is of {step}",
+                kept.step
+            ));
+        }
+        let known = self.info()?.languages;
+        match kept.fitted.languages.iter().find(|l| !known.contains(l)) {
+            Some(language) => refuse(format!("has `{language}`, which the run does not know")),
+            None => Ok(Some(kept.fitted)),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use serde_json::json;
 
 use super::sentences;
@@ -10,7 +11,7 @@ use super::stdout;
 use super::terminal::Terminal;
 use crate::config::same_code;
 use crate::corpus::{Features, read_ids};
-use crate::eval::joined;
+use crate::eval::{clc_a, joined};
 use crate::run::{self, Found, Retriever};
 use crate::{Error, Result};
 
@@ -18,13 +19,13 @@ use crate::{Error, Result};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without a query on the command line, queries come from standard input, one a line. The gallery may be larger than memory.
-With several languages each query is given once in each of them, in their order, and their vectors are joined: weighted as the
-run's evaluation found best (`Weighted` of its consistency), or alike where it has none.
+With several languages each query is given once in each of them, in their order, and `--join` says how they become one.
 With --json each query gives one line: {\"query\": …, \"language\": …, \"hits\": [{\"id\": …, \"row\": …, \"score\": …}]}.
 
 Examples:
   tinyglot search RUN --language de --gallery features.npy \"ein Hund am Strand\" \"zwei Frauen\"
   tinyglot search RUN --language en,de --gallery features.npy \"two women\" \"zwei Frauen\"
+  tinyglot search RUN --language en,de --join clc-c --gallery features.npy \"two women\" \"zwei Frauen\"
   tinyglot search RUN --language en --gallery features.npy --ids ids.txt -k 3 < queries.txt")]
 pub struct Args {
     /// Folder of the run
@@ -33,6 +34,9 @@ pub struct Args {
     /// Language of the queries, e.g. de; several, e.g. en,de, for queries that are given in each
     #[arg(long, value_name = "CODE", required = true, value_delimiter = ',')]
     pub language: Vec<String>,
+    /// How a query in several languages becomes one [default: vectors]
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub join: Option<JoinBy>,
     /// Features of the pictures to search, .npy or .safetensors
     #[arg(long, value_name = "FILE")]
     pub gallery: PathBuf,
@@ -48,6 +52,17 @@ pub struct Args {
     /// Queries, each one argument
     #[arg(value_name = "QUERY")]
     pub queries: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JoinBy {
+    /// The vectors are added, weighted as `evaluate` found best on validation (`Weighted`), alike where it found nothing; any of the
+    /// run's languages
+    Vectors,
+    /// The mean of the scores; any of the run's languages
+    ClcA,
+    /// The network that `train` and `evaluate` fit on validation; all the languages that it was fitted on
+    ClcC,
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
@@ -72,8 +87,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         );
     }
     let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
-    let vectors = vectors(&*run, &args.language, &languages, &queries, terminal)?;
-    let found = run.search(&gallery, &vectors, args.k.get())?;
+    let found = found(&mut *run, &args, &languages, &queries, &gallery, terminal)?;
     let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
     stdout::write(|out| {
         for (query, found) in queries.iter().zip(&found) {
@@ -86,14 +100,16 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     })
 }
 
-/// A vector for each query. `queries`: each in every language.
-fn vectors(
-    run: &dyn Retriever,
-    codes: &[String],
+/// The pictures found for each query. `queries`: each in every language.
+fn found(
+    run: &mut dyn Retriever,
+    args: &Args,
     languages: &[usize],
     queries: &[&[String]],
+    gallery: &Features,
     terminal: &Terminal,
-) -> Result<Vec<f32>> {
+) -> Result<Vec<Vec<Found>>> {
+    let k = args.k.get();
     let by_language: Vec<Vec<f32>> = (0..)
         .zip(languages)
         .map(|(n, &language)| {
@@ -101,20 +117,58 @@ fn vectors(
             sentences::embedded(run, language, &texts, terminal)
         })
         .collect();
-    if let [one] = &by_language[..] {
-        return Ok(one.clone());
+    let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
+    if let [one] = by_language[..] {
+        return match args.join {
+            None => run.search(gallery, one, k),
+            Some(_) => Err(Error::usage("`--join` joins several languages, and `--language` has one")
+                .hint("give each query in more languages, or leave `--join` out")),
+        };
     }
-    let fitted = run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights);
+    match args.join.unwrap_or(JoinBy::Vectors) {
+        JoinBy::Vectors => {
+            let weights = weights(run, &args.language, terminal)?;
+            run.search(gallery, &joined(&by_language, &weights, run.joint()), k)
+        }
+        JoinBy::ClcA => run.search_joined(gallery, &by_language, &clc_a, k),
+        JoinBy::ClcC => {
+            let fitted = run.folder().fitted()?.ok_or_else(|| {
+                Error::data("the run has no fitted CLC-C").at(&run.folder().path).hint(
+                    "`tinyglot evaluate` fits it where the data have `data.translations` or `data.parallel`",
+                )
+            })?;
+            let inputs = inputs(&fitted.languages, &args.language)?;
+            let in_order: Vec<&[f32]> = inputs.into_iter().map(|place| by_language[place]).collect();
+            run.search_joined(gallery, &in_order, &|scores| fitted.clc_c(scores), k)
+        }
+    }
+}
+
+/// For each language that CLC-C joins its place among those given.
+fn inputs(fitted: &[String], given: &[String]) -> Result<Vec<usize>> {
+    let places: Option<Vec<usize>> =
+        fitted.iter().map(|code| given.iter().position(|other| same_code(other, code))).collect();
+    places.filter(|places| places.len() == given.len()).ok_or_else(|| {
+        let what = format!("CLC-C joins {}, and `--language` gives {}", fitted.join(", "), given.join(", "));
+        Error::usage(what).hint("give each query once in each of them, or use `--join vectors`")
+    })
+}
+
+/// A weight for each language, for joined vectors.
+fn weights(run: &dyn Retriever, codes: &[String], terminal: &Terminal) -> Result<Vec<f32>> {
+    // Runs that were evaluated by earlier versions have the weights in their evaluation alone.
+    let fitted = match run.folder().fitted()? {
+        Some(fitted) => Some(fitted.shares()),
+        None => run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights),
+    };
     let of = |code: &String| {
         fitted.as_ref()?.iter().find(|(language, _)| same_code(language, code)).map(|(_, w)| *w)
     };
     let weights: Option<Vec<f32>> = codes.iter().map(of).collect();
-    let weights = weights.unwrap_or_else(|| {
+    Ok(weights.unwrap_or_else(|| {
         terminal.say("no evaluation of the run weighs these languages: they count alike");
         vec![1.0; codes.len()]
-    });
-    let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
-    Ok(joined(&by_language, &weights, run.joint()))
+    }))
 }
 
 fn ids(args: &Args, gallery: &Features) -> Result<Option<Vec<String>>> {

@@ -11,6 +11,13 @@ pub fn changes(one: &Config, other: &Config) -> Vec<String> {
     keys
 }
 
+/// The number that a dotted key has.
+pub(crate) fn number(config: &Config, key: &str) -> Option<f64> {
+    let whole = Value::Table(table(&config.raw));
+    let value = key.split('.').try_fold(&whole, |at, step| at.get(step))?;
+    value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
+}
+
 /// By way of the text, so that an f32 stays as short as it was written.
 pub(super) fn table(raw: &RawConfig) -> Table {
     let text = toml::to_string(raw).expect("the rules keep to what TOML can say");

@@ -23,6 +23,7 @@ use crate::{Error, Result};
 
 pub use changes::changes;
 pub use codes::same_code;
+pub(crate) use changes::number;
 pub(crate) use document::Document;
 pub use overrides::Setting;
 pub use problem::{Fault, Problem, Problems};

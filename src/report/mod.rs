@@ -1,5 +1,6 @@
 //! One self-contained HTML page for each run or sweep: no fonts, scripts or files from elsewhere.
 
+mod along;
 mod frame;
 mod growth;
 pub mod metrics;

@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::along::Along;
 use super::frame::{Axis, Frame, range};
 use super::page::{count, thousands};
 use super::plot::{COLOURS, number};
@@ -9,22 +10,22 @@ use crate::eval::Evaluation;
 use crate::sweep::{Row, Status};
 
 /// The trials of one name: the same model with several seeds.
-struct Group<'a> {
-    name: &'a str,
-    family: &'a str,
-    id: &'a str,
+pub(super) struct Group<'a> {
+    pub name: &'a str,
+    pub family: &'a str,
+    pub id: &'a str,
     /// Those that were measured on test.
-    rows: Vec<&'a Row>,
+    pub rows: Vec<&'a Row>,
 }
 
 /// Mean, sample standard deviation (of two or more) and ends of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    n: usize,
-    mean: f64,
+pub(super) struct Spread {
+    pub n: usize,
+    pub mean: f64,
     deviation: Option<f64>,
-    low: f64,
-    high: f64,
+    pub low: f64,
+    pub high: f64,
 }
 
 impl Spread {
@@ -48,7 +49,7 @@ impl Spread {
 
 /// Which parameters are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Parameters {
+pub(super) enum Parameters {
     Train,
     Test,
 }
@@ -93,12 +94,12 @@ impl<'a> Group<'a> {
     }
 
     /// (parameters, mean A on test)
-    fn point(&self, parameters: Parameters) -> Option<(f64, Spread)> {
+    pub fn point(&self, parameters: Parameters) -> Option<(f64, Spread)> {
         let x = self.spread(|row| parameters.of(row).map(|n| n as f64))?.mean;
         Some((x, self.test(|e| Some(e.a))?)).filter(|(x, y)| *x > 0.0 && y.mean.is_finite())
     }
 
-    fn label(&self, parameters: Parameters) -> String {
+    pub fn label(&self, parameters: Parameters) -> String {
         let Some((x, y)) = self.point(parameters) else { return self.name.to_string() };
         let seeds = count(y.n as u64, "seed");
         format!("{}: A {} ({seeds}), {} parameters {}", self.name, y.text(), number(x), parameters.name())
@@ -142,6 +143,7 @@ pub fn html(name: &str, rows: &[Row]) -> String {
             body {
                 main {
                     (header(name, rows, &groups))
+                    @if let Some(along) = Along::of(&groups) { (along.section(&groups, &families)) }
                     @if !groups.is_empty() {
                         h2 { "What parameters buy" }
                         div.chosen {
@@ -201,8 +203,8 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
 }
 
 // The drawing in its own units; the page scales it.
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 400.0;
+pub(super) const WIDTH: f64 = 760.0;
+pub(super) const HEIGHT: f64 = 400.0;
 
 /// Mean A on test against parameters, a point for each group, its ends over seeds, and the front.
 fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[usize]) -> Markup {
@@ -235,14 +237,7 @@ fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[
                 }
             }
             ul.legend {
-                @for family in families {
-                    li {
-                        svg.key viewBox="0 0 22 8" aria-hidden="true" {
-                            g class={ "line " (colour(family, families)) } { circle cx="11" cy="4" r="4" {} }
-                        }
-                        span { (family) }
-                    }
-                }
+                (family_keys(families))
                 li {
                     svg.key viewBox="0 0 22 8" aria-hidden="true" { polyline.front points="0,4 22,4" {} }
                     span { "no other one has fewer parameters and a higher mean" }
@@ -256,7 +251,20 @@ fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[
     }
 }
 
-fn colour(family: &str, families: &[&str]) -> String {
+pub(super) fn family_keys(families: &[&str]) -> Markup {
+    html! {
+        @for family in families {
+            li {
+                svg.key viewBox="0 0 22 8" aria-hidden="true" {
+                    g class={ "line " (colour(family, families)) } { circle cx="11" cy="4" r="4" {} }
+                }
+                span { (family) }
+            }
+        }
+    }
+}
+
+pub(super) fn colour(family: &str, families: &[&str]) -> String {
     let place = families.iter().position(|f| *f == family).unwrap_or(0);
     format!("c{}", place % COLOURS)
 }

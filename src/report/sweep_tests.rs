@@ -15,6 +15,7 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         family: family.into(),
         seed,
         axes: Vec::new(),
+        plot: None,
         status: Status::Done,
         attempts: 1,
         error: None,
@@ -111,4 +112,48 @@ fn the_page_stands_alone_and_escapes_names() {
         "{page}"
     );
     assert_eq!(page.matches("<script>").count(), 1);
+}
+
+/// The x and the radius of the points of the plot along a key.
+fn circles(page: &str) -> Vec<(f64, f64)> {
+    let plot = page.split_once("Mean recall on test along").unwrap().1.split("</svg>").next().unwrap();
+    let number = |circle: &str, name: &str| {
+        circle.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    plot.split("<circle ").skip(1).map(|circle| (number(circle, "cx"), number(circle, "r"))).collect()
+}
+
+fn along(x: &str, log: bool, values: &[(&str, f64, u64, f64)]) -> String {
+    let row = |&(family, value, parameters, a): &(&str, f64, u64, f64)| Row {
+        plot: Some(crate::sweep::Placed { x: x.into(), log, value }),
+        ..row(&format!("{family} {value}"), family, 0, parameters, a)
+    };
+    html("s", &values.iter().map(row).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_sweep_is_drawn_along_the_axis_that_it_names() {
+    let page = along(
+        "languages",
+        false,
+        &[("LIWE", 10.0, 4_000_000, 66.7), ("SMALR", 10.0, 16_000_000, 77.7), ("LIWE", 1.0, 4_000_000, 80.9)],
+    );
+    assert!(page.contains("Mean recall along the number of languages</h2>"), "{page}");
+    let points = circles(&page);
+    assert_eq!(points.iter().map(|p| p.0).collect::<Vec<_>>(), [54.0, 748.0, 748.0]);
+    assert_eq!(points.iter().map(|p| p.1).collect::<Vec<_>>(), [6.5, 6.5, 13.0], "areas as parameters");
+    assert!(
+        page.contains(">2</text>") && page.contains(">9</text>") && !page.contains(">1.5</text>"),
+        "whole numbers"
+    );
+    assert!(!html("s", &[row("a", "a", 0, 5, 40.0)]).contains("Mean recall along"), "none is named");
+}
+
+#[test]
+fn powers_of_ten_lie_at_equal_distances_and_nothing_is_left_out_in_silence() {
+    let value = |x: f64| ("SMALR", x, 1_000_000, 40.0 + x);
+    let page = along("loss.mclm.average", true, &[value(1e-2), value(0.0), value(1e-6), value(1e-4)]);
+    let at: Vec<f64> = circles(&page).iter().map(|p| p.0).collect();
+    assert_eq!(at, [54.0, 401.0, 748.0]);
+    assert!(page.contains("Left out: 1 whose value is not greater than 0."), "{page}");
 }

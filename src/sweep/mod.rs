@@ -16,5 +16,5 @@ mod plan;
 pub mod results;
 
 pub use folder::{Status, SweepFolder};
-pub use plan::{Halving, Plan, Trial};
+pub use plan::{Halving, Placed, Plan, Trial};
 pub use results::Row;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::{self, Axis};
@@ -29,6 +29,55 @@ pub struct Halving {
     pub keep: f64,
 }
 
+/// Another x axis of the sweep's page, beside parameters.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plotted {
+    /// A key of the configuration that takes a number, or `languages`: how many there are.
+    x: String,
+    /// Powers of ten.
+    #[serde(default)]
+    log: bool,
+}
+
+/// Where a trial lies on the x axis that its sweep names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    /// As in `plot.x`.
+    pub x: String,
+    pub log: bool,
+    pub value: f64,
+}
+
+impl Plotted {
+    /// What `plot.x` may name beside keys.
+    const LANGUAGES: &str = "languages";
+
+    /// Refuses what is no number.
+    fn check(&self, problems: &mut Vec<Problem>) {
+        if self.x == Self::LANGUAGES {
+            return;
+        }
+        match Shape::of_key(&self.x) {
+            Ok(Shape::Whole | Shape::Number) => {}
+            Ok(_) => problems.push(Problem::new("plot.x", Fault::NoNumberToPlot { key: self.x.clone() })),
+            Err(nearest) => {
+                problems.push(Problem::new("plot.x", Fault::UnknownPlot { key: self.x.clone(), nearest }))
+            }
+        }
+    }
+
+    /// Nothing for a key that is not set.
+    fn place(&self, config: &Config) -> Option<Placed> {
+        let value = match self.x == Self::LANGUAGES {
+            true => config.data().languages.len() as f64,
+            false => config::number(config, &self.x)?,
+        };
+        Some(Placed { x: self.x.clone(), log: self.log, value })
+    }
+}
+
 /// One training of a sweep.
 #[derive(Debug, Clone)]
 pub struct Trial {
@@ -41,6 +90,8 @@ pub struct Trial {
     pub seed: u64,
     /// Each axis' key and value, as TOML writes it.
     pub axes: Vec<(String, String)>,
+    /// Its place in the sweep's own plot.
+    pub plot: Option<Placed>,
     pub config: Config,
 }
 
@@ -66,6 +117,7 @@ struct Written {
     axes: Table,
     variants: Vec<Variant>,
     halving: Option<Halving>,
+    plot: Option<Plotted>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +148,7 @@ fn shape() -> Shape {
         ("axes", any()),
         ("variants", Shape::List(Box::new(variant))),
         ("halving", Shape::table([("rungs", whole()), ("keep", Shape::Number)])),
+        ("plot", Shape::table([("x", Shape::Text), ("log", Shape::Flag)])),
     ])
 }
 
@@ -141,6 +194,9 @@ impl Reader<'_> {
         let axes = axes::read(&written.axes, self.document, written.random_seed, &mut problems)?;
         let branches = self.branches(written, &axes, &mut problems)?;
         self.check_halving(written, &mut problems);
+        if let Some(plot) = &written.plot {
+            plot.check(&mut problems);
+        }
         if !problems.is_empty() {
             return Err(self.document.error(problems));
         }
@@ -151,6 +207,9 @@ impl Reader<'_> {
             for point in &points {
                 self.trials(branch, point, &mut trials)?;
             }
+        }
+        for trial in &mut trials {
+            trial.plot = written.plot.as_ref().and_then(|plot| plot.place(&trial.config));
         }
         self.refuse_equal(&trials)?;
         self.refuse_late_rungs(written, &trials)?;
@@ -249,6 +308,7 @@ impl Reader<'_> {
                 family: branch.family.clone(),
                 seed: config.seed(),
                 axes: point.iter().map(|s| (s.key.clone(), s.value.to_string())).collect(),
+                plot: None,
                 config,
             });
             if trials.len() > MOST {

@@ -303,3 +303,44 @@ fn a_halving_has_rising_rungs_and_a_share() {
     let said = error(&halving("rungs = [3]\nkeep = 0.5"));
     assert!(said.contains("`sweep, seed 0` ends after 3 epochs, with a rung after 3"), "{said}");
 }
+
+#[test]
+fn an_axis_of_lists_of_languages_is_placed_by_their_number() {
+    let plan = load(
+        "base = 'base.toml'
+[axes]
+'data.languages' = [['en'], ['en', 'de']]
+[plot]
+x = 'languages'
+",
+    );
+    assert_eq!(titles(&plan), ["data.languages=[\"en\"], seed 0", "data.languages=[\"en\", \"de\"], seed 0"]);
+    let placed: Vec<_> = plan.trials.iter().map(|trial| trial.plot.clone().unwrap()).collect();
+    assert_eq!(placed.iter().map(|p| p.value).collect::<Vec<_>>(), [1.0, 2.0]);
+    assert_eq!((placed[0].x.as_str(), placed[0].log), ("languages", false));
+    assert_eq!(plan.trials[1].config.data().languages, ["en", "de"]);
+    let said = error("base = 'base.toml'\n[axes]\n'data.languages' = ['en', 'de']\n");
+    assert!(
+        said.contains("`axes.data.languages.0` is \"en\"; expected a list, each entry a string"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plot_names_a_number() {
+    let plotted = |x: &str| {
+        format!(
+            "base = 'base.toml'\n[plot]\nx = '{x}'\nlog = true\n[[variants]]\nname = 'a'\nset = {{ loss.mclm.average = 1e-4 }}\n"
+        )
+    };
+    let plan = load(&plotted("loss.mclm.average"));
+    let expected = Placed { x: "loss.mclm.average".into(), log: true, value: 1e-4 };
+    assert_eq!(plan.trials[0].plot, Some(expected));
+    assert_eq!(load(&plotted("embedding.top_k")).trials[0].plot.as_ref().map(|p| p.value), Some(5000.0));
+    assert!(load("base = 'base.toml'\n").trials[0].plot.is_none());
+    let said = error(&plotted("text.encoder"));
+    assert!(said.contains("sweep.toml`:3: `plot.x` is `text.encoder`, which is no number"), "{said}");
+    let said = error(&plotted("loss.mclm.averge"));
+    assert!(said.contains("there is no such key; did you mean `loss.mclm.average`?"), "{said}");
+    assert!(error("base = 'base.toml'\n[plot]\nlog = true\n").contains("missing field `x`"));
+}

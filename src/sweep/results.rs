@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Trial;
 use super::folder::{Status, TrialState};
+use super::{Placed, Trial};
+use crate::eval::consistency::WAYS;
 use crate::eval::{Evaluation, Retrieval, ordered};
 use crate::{Error, Result};
 
@@ -21,6 +22,9 @@ pub struct Row {
     /// Each axis' key and value, as TOML writes it.
     #[serde(with = "ordered")]
     pub axes: Vec<(String, String)>,
+    /// Its place in the sweep's own plot, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plot: Option<Placed>,
     pub status: Status,
     pub attempts: u32,
     pub error: Option<String>,
@@ -51,6 +55,7 @@ impl Row {
             family: trial.family.clone(),
             seed: trial.seed,
             axes: trial.axes.clone(),
+            plot: trial.plot.clone(),
             status: state.status,
             attempts: state.attempts,
             error: state.error.clone(),
@@ -139,6 +144,9 @@ fn cells(row: &Row) -> Vec<(String, String)> {
         ("seed".into(), row.seed.to_string()),
     ];
     cells.extend(row.axes.iter().cloned());
+    if let Some(plot) = row.plot.as_ref().filter(|plot| row.axes.iter().all(|(key, _)| *key != plot.x)) {
+        cells.push((plot.x.clone(), plot.value.to_string()));
+    }
     cells.extend([
         ("status".into(), row.status.to_string()),
         ("attempts".into(), row.attempts.to_string()),
@@ -160,6 +168,15 @@ fn cells(row: &Row) -> Vec<(String, String)> {
         }
         for (name, retrieval) in evaluation.consistency.iter().flat_map(|c| c.rows().collect::<Vec<_>>()) {
             measures(&format!("{split}.parallel.{name}"), retrieval, &mut cells);
+        }
+        let Some(by_language) = &evaluation.by_language else { continue };
+        for (language, coverage) in &by_language.languages {
+            for (way, retrieval) in coverage.rows() {
+                measures(&format!("{split}.{language}.{way}"), retrieval, &mut cells);
+            }
+        }
+        for (way, mr) in by_language.ha.iter().flat_map(|ha| WAYS.into_iter().zip(ha.values())) {
+            cells.push((format!("{split}.HA.{way}"), mr.to_string()));
         }
     }
     cells
@@ -196,6 +213,7 @@ mod tests {
             family: "HEM".into(),
             seed: 3,
             axes: axes.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            plot: None,
             status: Status::Done,
             attempts: 1,
             error: Some("two\nlines".into()),
@@ -215,7 +233,11 @@ mod tests {
     fn rows_are_read_as_they_were_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.jsonl");
-        let rows = vec![row("a", &[("text.encoder", "\"gru\"")], &["en"]), row("b", &[], &["de", "en"])];
+        let placed = Placed { x: "loss.mclm.lstm".into(), log: true, value: 1e-4 };
+        let rows = vec![
+            row("a", &[("text.encoder", "\"gru\"")], &["en"]),
+            Row { plot: Some(placed), ..row("b", &[], &["de", "en"]) },
+        ];
         std::fs::write(&path, jsonl(&rows)).unwrap();
         assert_eq!(read(&path).unwrap(), rows);
         std::fs::write(&path, jsonl(&rows).replacen("\"seed\":3", "\"seed\":-3", 1)).unwrap();
@@ -225,8 +247,10 @@ mod tests {
 
     #[test]
     fn the_table_has_all_axes_and_languages_of_all_rows() {
+        let at = |x: &str, value| Some(Placed { x: x.into(), log: false, value });
         let rows = [
-            row("a", &[("train.clip", "2.0")], &["en"]),
+            // The axis says it already.
+            Row { plot: at("train.clip", 2.0), ..row("a", &[("train.clip", "2.0")], &["en"]) },
             row("b", &[("text.encoder", "\"gru\"")], &["de", "en"]),
         ];
         let text = csv(&rows);
@@ -244,5 +268,8 @@ mod tests {
         );
         assert!(lines[2].starts_with("b,\"HEM, \"\"K\"\"=500\",HEM,3,\"\"\"gru\"\"\",,done,"), "{text}");
         assert!(lines[1].contains("0.30000000000000004"), "all digits");
+        let text = csv(&[Row { plot: at("languages", 4.0), ..row("a", &[], &["en"]) }]);
+        assert!(text.starts_with("id,name,family,seed,languages,status,"), "{text}");
+        assert!(text.contains(",HEM,3,4,done,"), "{text}");
     }
 }

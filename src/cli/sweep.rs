@@ -22,6 +22,8 @@ A sweep file names a configuration (`base`), `seeds`, and what varies: `[axes]` 
 named `[[variants]]`; trials are variants × axes × seeds. Each trial is a process of its own. The same command goes on
 where it stopped, also when the file has more trials than before. Ctrl-C lets trials save and stops. What trials share
 (FastText vectors, alignment, latent vocabulary) is computed once. The best checkpoint on validation is measured on test.
+The page draws parameters against recall; `[plot] x = \"KEY\"` draws any key that is a number too, or `languages`, how many
+there are, and `log = true` in powers of ten.
 
 Examples:
   tinyglot sweep configs/sweeps/budget-multi30k-8k.toml --set data.root=DIR --out sweeps/budget

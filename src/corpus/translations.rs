@@ -90,6 +90,15 @@ impl Translations {
             }
         }
         all.of.sort_by_key(|(language, _)| *language);
+        notes.extend(all.of.iter().map(|(language, [val, test])| {
+            format!(
+                "the captions of `{}` ask in {} languages together: {} of val, {} of test",
+                config.languages[*language],
+                all.languages.len(),
+                val.image_of.len(),
+                test.image_of.len()
+            )
+        }));
         Ok((!all.of.is_empty()).then_some(all))
     }
 }

@@ -56,6 +56,10 @@ fn line_n_of_file_k_translates_caption_k_of_picture_n() {
     // They are no captions.
     assert_eq!((corpus.test.captions[1].len(), corpus.test.captions[2].len()), (2, 2));
     assert_eq!(corpus.human, [true, true, false]);
+    assert_has(
+        &corpus.notes.join("\n"),
+        &["captions of `en` ask in 3 languages together: 4 of val, 4 of test"],
+    );
 }
 
 #[test]

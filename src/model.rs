@@ -42,7 +42,8 @@ pub struct Model {
     pub mclm: Mclm,
     /// Language classifier (languages, width).
     pub adversary: Option<LinearWeights>,
-    /// By language, where the own words' vectors started; only models that keep them near it have them.
+    /// By language, where the own words' vectors started, the training or the present epoch; only models that keep them near it
+    /// have them.
     pub word_starts: Vec<Table>,
 }
 

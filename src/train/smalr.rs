@@ -3,7 +3,7 @@
 use dfdx::tensor_ops::Backward;
 
 use crate::batch::{Assembler, Batch, Captions, Pictures, Sampler, derive};
-use crate::config::Config;
+use crate::config::{Config, DriftCentre};
 use crate::corpus::Corpus;
 use crate::embedding::Lexicon;
 use crate::embedding::lexicon::Collector;
@@ -52,6 +52,14 @@ impl<'a> Smalr<'a> {
         Smalr { config, corpus, lexicon, captions, validation, sampler, assembler, pictures, ahead, model }
     }
 
+    /// Where MULE's regulariser has its centre from now on: at the words as they are, rows that wait for their steps included.
+    fn centre_words(&mut self, adam: &Adam) {
+        let Model { languages, embedding, word_starts, .. } = &mut self.model;
+        for ((start, own), language) in word_starts.iter_mut().zip(&embedding.own).zip(languages) {
+            start.swap(&mut adam.settled(&format!("embedding.{language}.words"), &own.words));
+        }
+    }
+
     fn batch(&mut self, step: usize) -> Batch {
         let draw = self.sampler.draw(step);
         let images = self.pictures.take(&draw.images);
@@ -75,6 +83,10 @@ impl Learner for Smalr<'_> {
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
         let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
         let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
+        let first = at.step.is_multiple_of(self.sampler.steps_per_epoch());
+        if first && self.config.loss().word_drift_centre == DriftCentre::Epoch {
+            self.centre_words(adam);
+        }
         let languages = &self.model.languages;
         let embedding = &mut self.model.embedding;
         adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tinyglot::checkpoint::RunFolder;
+use tinyglot::checkpoint::{RunFolder, TensorFile};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
 use tinyglot::embedding::Slot;
@@ -62,6 +62,31 @@ fn mule_goes_on_in_the_same_bits_and_has_no_latent_tokens() {
     let (_, encoder) = read(&place);
     assert!(encoder.lexicon.slots.iter().flatten().all(|slot| matches!(slot, Slot::Own(_))));
     assert_eq!(encoder.encode(0, "neverheardof"), []);
+}
+
+/// The centre of MULE's regulariser moves with the epochs, and is where the words were, those that waited for their steps included.
+#[test]
+fn the_centre_of_words_is_the_epochs_start_and_goes_on_in_the_same_bits() {
+    let moving = [&MULE[..], &["loss.word_drift_centre=epoch"]].concat();
+    interrupted_is_straight(&moving);
+    let centre_and_words = |settings: &[&str]| {
+        // Without an average the best checkpoint, which the first epoch always is, holds the words as they are.
+        let place = Place::with(&[settings, &["train.average=0.0"]].concat());
+        let read = |which: &str, name: &str| {
+            let file = place.run().join(format!("checkpoints/{which}/model.safetensors"));
+            TensorFile::open(&file).unwrap().floats(&format!("embedding.en.{name}")).unwrap().0
+        };
+        let first = read("latest", "words");
+        assert_eq!(go_on(&place.run(), Some(5), |_| ()).unwrap(), End::Interrupted);
+        assert!(read("latest", "start") == first, "in the first epoch it is the start");
+        let end = read("best", "words");
+        assert_eq!(go_on(&place.run(), Some(7), |_| ()).unwrap(), End::Interrupted);
+        (read("latest", "start"), first, end)
+    };
+    let (centre, first, end) = centre_and_words(&moving);
+    assert!(centre == end && centre != first);
+    let (centre, first, _) = centre_and_words(&MULE);
+    assert!(centre == first);
 }
 
 #[test]

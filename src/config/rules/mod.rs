@@ -202,7 +202,8 @@ fn image(image: &ImageConfig, rules: &mut Rules) {
 }
 
 fn loss(loss: &LossConfig, rules: &mut Rules) {
-    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary, word_drift } = loss;
+    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary, word_drift, word_drift_centre: _ } =
+        loss;
     rules.not_negative("loss.triplet.weight", triplet.weight);
     rules.positive("loss.triplet.margin", triplet.margin);
     rules.at_least("loss.triplet.top_n", triplet.top_n, 1);

@@ -13,9 +13,22 @@ pub struct LossConfig {
     pub neighbourhood: NeighbourhoodConfig,
     pub mclm: MclmConfig,
     pub adversary: AdversaryConfig,
-    /// λ of ½‖E − E₀‖², how far the own words' vectors E have gone from their start E₀ (MULE: 5e-7), over the words of the batch,
-    /// mean of the languages.
+    /// λ of ½‖E − E₀‖², how far the own words' vectors E have gone from a centre E₀ (MULE: 5e-7), mean of the languages. The words of the
+    /// batch count; MULE's code sums over the whole vocabulary in every step.
     pub word_drift: f32,
+    /// E₀.
+    pub word_drift_centre: DriftCentre,
+}
+
+/// What `loss.word_drift` keeps words near.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftCentre {
+    /// The vectors that training began with: FastText's, or what PCA left of them.
+    #[default]
+    Start,
+    /// The vectors at the beginning of the present epoch, as in MULE's code: it slows the words down, and does not hold them.
+    Epoch,
 }
 
 /// Bidirectional image–text triplet loss (Burns et al. 2020, equations 1 and 3).

@@ -8,20 +8,34 @@ pub struct LearningRate {
     pub warmup: usize,
     pub total: usize,
     pub schedule: Schedule,
+    /// Of [`Schedule::Steps`]
+    pub decay_every: usize,
+    pub decay: f32,
 }
 
 impl LearningRate {
     pub fn new(config: &TrainConfig, total: usize) -> Self {
-        LearningRate { peak: config.learning_rate, warmup: config.warmup, total, schedule: config.schedule }
+        LearningRate {
+            peak: config.learning_rate,
+            warmup: config.warmup,
+            total,
+            schedule: config.schedule,
+            decay_every: config.decay_every,
+            decay: config.decay,
+        }
     }
 
-    /// The rate of step `step`, counted from 1: linear from 0 over the warm-up, then constant or half a cosine to 0.
+    /// The rate of step `step`, counted from 1: linear from 0 over the warm-up, then constant, by steps, or half a cosine to 0.
     pub fn at(&self, step: usize) -> f32 {
         if step <= self.warmup {
             return self.peak * step as f32 / self.warmup as f32;
         }
         match self.schedule {
             Schedule::Constant => self.peak,
+            Schedule::Steps => {
+                let falls = i32::try_from((step - 1) / self.decay_every.max(1)).unwrap_or(i32::MAX);
+                (self.peak as f64 * (self.decay as f64).powi(falls)) as f32
+            }
             Schedule::Cosine => {
                 let left = (self.total.max(self.warmup + 1) - self.warmup) as f64;
                 let done = ((step - 1 - self.warmup) as f64 / left).min(1.0);
@@ -46,11 +60,14 @@ mod tests {
 
     #[test]
     fn warms_up_then_falls_to_nothing() {
-        let rate = LearningRate { peak: 1.0, warmup: 4, total: 14, schedule: Schedule::Cosine };
+        let schedule = Schedule::Cosine;
+        let rate = LearningRate { peak: 1.0, warmup: 4, total: 14, schedule, decay_every: 5, decay: 0.25 };
         assert_eq!([rate.at(1), rate.at(4), rate.at(5)], [0.25, 1.0, 1.0]);
         assert!((rate.at(10) - 0.5).abs() < 1e-6);
         assert!(rate.at(14) < 0.03 && rate.at(14) > 0.0);
         assert_eq!(LearningRate { schedule: Schedule::Constant, ..rate }.at(13), 1.0);
+        let steps = LearningRate { schedule: Schedule::Steps, warmup: 0, ..rate };
+        assert_eq!([1, 5, 6, 10, 11].map(|step| steps.at(step)), [1.0, 1.0, 0.25, 0.25, 0.0625]);
         // BertAdam's falls by 2.4 % at once behind a warm-up of a tenth.
         let bert = LearningRate { warmup: 10, total: 100, schedule: Schedule::Unshifted, ..rate };
         assert_eq!([bert.at(5), bert.at(10)], [0.5, 1.0]);

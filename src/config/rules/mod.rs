@@ -275,6 +275,8 @@ fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {
     rules.positive("train.learning_rate", train.learning_rate);
     rules.not_negative("train.clip", train.clip);
     rules.not_negative("train.weight_decay", train.weight_decay);
+    rules.at_least("train.decay_every", train.decay_every, 1);
+    rules.positive("train.decay", train.decay);
     rules.share("train.beta1", train.beta1);
     rules.share("train.beta2", train.beta2);
     rules.share("train.average", train.average);

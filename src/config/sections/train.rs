@@ -25,6 +25,10 @@ pub struct TrainConfig {
     /// Steps over which the rate grows from 0.
     pub warmup: usize,
     pub schedule: Schedule,
+    /// Steps between two falls of the rate, for `schedule = "steps"`.
+    pub decay_every: usize,
+    /// What the rate is multiplied by at each fall.
+    pub decay: f32,
     pub optimizer: Optimizer,
     /// Largest norm of the whole gradient (of each tensor's with `bert_adam`); 0 does not clip.
     pub clip: f32,
@@ -54,6 +58,8 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             warmup: 0,
             schedule: Schedule::Cosine,
+            decay_every: 10_000,
+            decay: 0.1,
             optimizer: Optimizer::Adam,
             clip: 0.0,
             weight_decay: 0.0,
@@ -90,6 +96,8 @@ pub enum Schedule {
     Cosine,
     /// What MULE trained with: its text says exponential decay, its code computes it and does not use it.
     Constant,
+    /// The rate falls to `train.decay` of itself every `train.decay_every` steps (LIWE: a tenth, every 10,000).
+    Steps,
     /// Half a cosine that begins with the first step, where the warm-up still holds it down (BertAdam).
     Unshifted,
 }

@@ -103,14 +103,22 @@ pub struct Views<'a> {
     pub frozen: usize,
 }
 
-/// Runs the model on a batch. Returns the weighted sum, ready for `backward`, and its terms. `progress` runs from 0 to 1
-/// over training; `seed` is the step's own.
+/// When in a training a step is.
+#[derive(Debug, Clone, Copy)]
+pub struct When {
+    /// Counted from 0.
+    pub step: usize,
+    /// From 0 to 1.
+    pub progress: f32,
+}
+
+/// Runs the model on a batch. Returns the weighted sum, ready for `backward`, and its terms. `seed` is the step's own.
 pub fn objective(
     model: &mut Model,
     batch: &Batch,
     config: &LossConfig,
     precision: Precision,
-    progress: f32,
+    when: When,
     seed: u64,
 ) -> (Option<Scalar<Taped>>, Terms) {
     let tokens: Matrix<Taped> = model.embedding.forward(&batch.tokens, precision);
@@ -119,9 +127,9 @@ pub fn objective(
     let (text, text_tape) = text.split_tape();
     let (image, image_tape) = model.image.forward::<Taped>(batch.images.clone(), seed ^ 2).split_tape();
     let views = Views { batch, text, image, tokens, frozen: 0 };
-    let mut total = views.compare(&model.mclm, config, precision);
+    let mut total = views.compare(&model.mclm, config, precision, when.step);
     if let (Some(layer), true) = (&model.adversary, config.adversary.weight > 0.0) {
-        let factor = config.adversary.reversal * reversal_ramp(progress);
+        let factor = config.adversary.reversal * reversal_ramp(when.progress);
         let words = reverse_gradient(unit_rows(views.word_means()), factor);
         let loss = classification(linear(words, layer, precision), &batch.languages());
         total.add("adversary", config.adversary.weight, vec![loss]);
@@ -134,11 +142,11 @@ pub fn objective(
 }
 
 impl Views<'_> {
-    /// Every loss but the adversary's.
-    pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision) -> Total {
+    /// Every loss but the adversary's, in a step counted from 0.
+    pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, step: usize) -> Total {
         let mut total = Total::default();
-        self.image_text(config, &mut total);
-        self.neighbourhoods(config, &mut total);
+        self.image_text(config, step, &mut total);
+        self.neighbourhoods(config, step, &mut total);
         self.masked(mclm, config, precision, &mut total);
         total
     }
@@ -169,7 +177,7 @@ impl Views<'_> {
         pairs
     }
 
-    fn image_text(&self, config: &LossConfig, total: &mut Total) {
+    fn image_text(&self, config: &LossConfig, step: usize, total: &mut Total) {
         let images: Vec<u32> = (0..self.image.shape().0 as u32).collect();
         let mut by_language = |name, weight: f32, shifts: &[usize], by: Contrast| {
             if weight > 0.0 {
@@ -182,7 +190,7 @@ impl Views<'_> {
                 total.add(name, weight, parts);
             }
         };
-        let triplet = Contrast::Triplet(&config.triplet);
+        let triplet = Contrast::image_text(&config.triplet, step);
         by_language("triplet", config.triplet.weight, &[0], triplet);
         let nce = &config.info_nce;
         let nce_by = Contrast::InfoNce { temperature: nce.temperature, smoothing: nce.label_smoothing };
@@ -191,7 +199,7 @@ impl Views<'_> {
         by_language("masked_triplet", config.mclm.masked_triplet, &shifts, triplet);
     }
 
-    fn neighbourhoods(&self, config: &LossConfig, total: &mut Total) {
+    fn neighbourhoods(&self, config: &LossConfig, step: usize, total: &mut Total) {
         let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>, by: Contrast| {
             let between = |[a, b]: [&Range<usize>; 2]| {
                 let s = similarity(rows(a), rows(b));
@@ -200,7 +208,7 @@ impl Views<'_> {
             };
             self.pairs().into_iter().map(between).collect::<Vec<_>>()
         };
-        let near = Contrast::Neighbourhood(&config.triplet);
+        let near = Contrast::near(&config.triplet, step);
         let sentence = |g: &Range<usize>| self.sentences(g, 0);
         let n = &config.neighbourhood;
         if n.sentences > 0.0 {

@@ -96,7 +96,15 @@ pub fn pretrain(
         epoch: train.epoch,
         ..Default::default()
     };
-    let triplet = TripletConfig { weight: 1.0, ..loss.triplet.clone() };
+    let TripletConfig { margin, top_n, sentence_anchor, distance, same_image_negatives, .. } = loss.triplet;
+    let triplet = TripletConfig {
+        margin,
+        top_n,
+        sentence_anchor,
+        distance,
+        same_image_negatives,
+        ..Default::default()
+    };
     let (align_config, width) = (&config.align, config.width);
     let given = format!("{VERSION} {seed} {train:?} {triplet:?} {align_config:?} {width}");
     let content = cache.map(|_| words.content(&given));

@@ -100,7 +100,7 @@ impl Learner for TowerTraining<'_> {
         self.clip.tower.catch_up(adam, &batch.sentences);
         self.clip.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
-        let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), seed);
+        let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), at.step, seed);
         Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
     }
 
@@ -121,7 +121,7 @@ fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
 }
 
 /// The loss of a batch, its terms, and the gradient.
-fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, seed: u64) -> (Grads, Terms) {
+fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, step: usize, seed: u64) -> (Grads, Terms) {
     let text = clip.forward::<Taped>(&batch.sentences, seed);
     let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
     let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
@@ -131,7 +131,7 @@ fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, seed: u64) -> 
     let mut total = Total::default();
     total.stand_on(tape);
     if triplet.weight > 0.0 {
-        total.add("triplet", triplet.weight, vec![by(Contrast::Triplet(triplet))]);
+        total.add("triplet", triplet.weight, vec![by(Contrast::image_text(triplet, step))]);
     }
     if nce.weight > 0.0 {
         let smoothing = nce.label_smoothing;
@@ -227,7 +227,7 @@ mod tests {
 
     fn slopes(config: &Config) {
         let (mut clip, batch) = made(config);
-        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 3);
+        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 0, 3);
         assert_eq!(terms.read().1.len(), 2);
         let all = by_name(&mut grads, &mut |f| clip.visit(f));
         assert_eq!(all.iter().any(|(name, _)| name == "scale"), config.tower().learn_temperature);
@@ -240,7 +240,7 @@ mod tests {
             for &i in order.iter().take(3) {
                 let mut value = |by: f32| {
                     shift(&mut clip, name, i, by);
-                    let loss = gradients(&mut clip, &batch, config.loss(), 3).1.read().0;
+                    let loss = gradients(&mut clip, &batch, config.loss(), 0, 3).1.read().0;
                     shift(&mut clip, name, i, -by);
                     loss
                 };

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::learnt::Learnt;
 use super::{Lessons, Work};
 use crate::batch::{Assembler, Batch, Captions, derive, gathered};
-use crate::config::{Config, LossConfig, Schedule, TrainConfig};
+use crate::config::{Config, LossConfig, Mining, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
 use crate::embedding::hybrid::OwnWords;
 use crate::embedding::lexicon::Collector;
@@ -201,15 +201,17 @@ impl Pupil<'_> {
         let (text, text_tape) = self.text(lesson, draws, batch, &tokens, seed).split_tape();
         let views = Views { batch, text, image: batch.images.clone(), tokens, frozen: self.base.len() };
         let loss = self.loss(self.lessons.all[lesson].known.images.is_some());
-        let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision);
+        let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision, 0);
         total.stand_on(text_tape);
         total.stand_on(token_tape);
         total.finish().0
     }
 
-    /// As the base was trained, with the neighbourhood of this run; without pictures nothing is compared with them.
+    /// As the base was trained, with the neighbourhood of this run; without pictures nothing is compared with them. Nothing of it depends on
+    /// the step.
     fn loss(&self, pictures: bool) -> LossConfig {
         let mut loss = self.config.loss().clone();
+        loss.triplet.mining = Mining::TopN;
         loss.neighbourhood.sentences = self.given.grow().neighbourhood;
         if !pictures {
             (loss.triplet.weight, loss.info_nce.weight, loss.mclm.masked_triplet) = (0.0, 0.0, 0.0);

@@ -11,7 +11,7 @@ pub mod triplet;
 
 use dfdx::prelude::*;
 
-use crate::config::TripletConfig;
+use crate::config::{Mining, TripletConfig};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::ops::on_gpu;
 use crate::ops::tape::{data, on_host, record, scalar};
@@ -39,8 +39,34 @@ pub enum Contrast<'a> {
     Triplet(&'a TripletConfig),
     /// [`triplet::neighbourhood`]
     Neighbourhood(&'a TripletConfig),
+    /// [`triplet::summed`]
+    Summed { config: &'a TripletConfig, hardest: f32, columns: f32 },
     /// [`info_nce::info_nce`]
     InfoNce { temperature: f32, smoothing: f32 },
+}
+
+impl<'a> Contrast<'a> {
+    /// Of pictures (rows) with sentences (columns) in a step of training, counted from 0, as `config` mines its negatives.
+    pub fn image_text(config: &'a TripletConfig, step: usize) -> Self {
+        match config.mining {
+            Mining::TopN => Contrast::Triplet(config),
+            Mining::SumToHardest => {
+                let hardest = triplet::hardest(config.beta, step);
+                Contrast::Summed { config, hardest, columns: config.sentence_anchor }
+            }
+        }
+    }
+
+    /// Of sentences with sentences, likewise.
+    pub fn near(config: &'a TripletConfig, step: usize) -> Self {
+        match config.mining {
+            Mining::TopN => Contrast::Neighbourhood(config),
+            Mining::SumToHardest => {
+                let hardest = triplet::hardest(config.text_beta, step);
+                Contrast::Summed { config, hardest, columns: 1.0 }
+            }
+        }
+    }
 }
 
 /// A loss over similarities (rows, columns) on the tape; `rows` and `columns` are the pictures of each.
@@ -59,6 +85,7 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
         match by {
             Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
             Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
+            Contrast::Summed { config, hardest, columns } => triplet::summed(pairs, config, hardest, columns),
             Contrast::InfoNce { temperature, smoothing } => info_nce::info_nce(pairs, temperature, smoothing),
         }
     })

@@ -10,7 +10,7 @@ use crate::embedding::lexicon::Collector;
 use crate::eval::Evaluation;
 use crate::inference::{Evaluated, evaluate};
 use crate::model::{Model, Trained};
-use crate::objective::objective;
+use crate::objective::{When, objective};
 use crate::optim::Adam;
 use crate::train::{At, Found, Learner, Stage};
 use crate::{Error, Result};
@@ -97,7 +97,8 @@ impl Learner for Smalr<'_> {
         let progress = at.step as f32 / (config.train().epochs * self.sampler.steps_per_epoch()) as f32;
         let seed = derive(config.seed(), "dropout", at.step as u64);
         let precision = config.train().precision;
-        let (sum, terms) = objective(&mut self.model, &batch, config.loss(), precision, progress, seed);
+        let when = When { step: at.step, progress };
+        let (sum, terms) = objective(&mut self.model, &batch, config.loss(), precision, when, seed);
         let Some(sum) = sum else {
             return Err(Error::data(format!("the batch of step {} has nothing to compare", at.step + 1))
                 .hint(

@@ -1,5 +1,6 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
-//! and the parameters by name. `make.py` wrote the files, `clc.py` those of the consistency of languages. Beside transformers: text towers
+//! and the parameters by name. `make.py` wrote the files, `clc.py` those of the consistency of languages, `mining.py` those of LIWE's loss
+//! with NumPy. Beside transformers: text towers
 //! (`towers/make.py`) and languages acquired on them (`towers/acquire.py`).
 
 mod acquired;

@@ -1,10 +1,11 @@
-//! GRU, LSTM, batch normalisation and Adam, one by one.
+//! GRU, LSTM, batch normalisation, Adam and the loss of LIWE, one by one.
 
 use std::sync::Arc;
 
 use dfdx::prelude::*;
-use tinyglot::config::{Pooling, Precision, Schedule, TrainConfig};
+use tinyglot::config::{Distance, Mining, Pooling, Precision, Schedule, TrainConfig, TripletConfig};
 use tinyglot::device::{Dev, Matrix};
+use tinyglot::loss::{Contrast, contrast};
 use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use tinyglot::ops::sequences::Sequences;
@@ -94,5 +95,26 @@ fn adam_with_bias_correction_decay_and_clipping() {
             adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
         }
         near(name, &data(&p), &golden.floats(&format!("{name}.end")), 1e-6);
+    }
+}
+
+/// LIWE's loss, as `mining.py` has it, from its first step to where the hardest negatives alone are left.
+#[test]
+fn negatives_from_all_to_the_hardest() {
+    let golden = Golden::read("mining");
+    let [beta, margin, sentence_anchor] = golden.floats("settings")[..] else { panic!("three settings") };
+    let (pictures, captions) = (golden.counts("pictures"), golden.counts("captions"));
+    let cosines = matrix(golden.floats("cosines"), pictures.len(), captions.len());
+    for (name, distance) in [("cosine", Distance::Cosine), ("euclidean", Distance::Euclidean)] {
+        let mining = Mining::SumToHardest;
+        let config = TripletConfig { margin, mining, sentence_anchor, beta, distance, ..Default::default() };
+        for step in golden.counts("steps") {
+            let by = Contrast::image_text(&config, step as usize);
+            let loss = contrast(cosines.leaky_trace(), &pictures, &captions, by);
+            let what = format!("{name}, step {step}");
+            near(&what, &[loss.array()], &golden.floats(&format!("{name}.{step}.value")), 1e-6);
+            let gradient = loss.backward().get(&cosines);
+            near(&what, &data(&gradient), &golden.floats(&format!("{name}.{step}.gradient")), 1e-5);
+        }
     }
 }

@@ -9,7 +9,7 @@ use tinyglot::config::Config;
 use tinyglot::embedding::Slot;
 use tinyglot::embedding::lexicon::Collector;
 use tinyglot::model::Model;
-use tinyglot::objective::{Term, objective};
+use tinyglot::objective::{Term, When, objective};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host};
 use tinyglot::optim::{Adam, Parameter};
@@ -54,8 +54,8 @@ fn follow(name: &str) {
         if step == 0 {
             check_vectors(&mut model, &batch, &golden);
         }
-        let (sum, terms) =
-            objective(&mut model, &batch, config.loss(), config.train().precision, progress, step as u64);
+        let (when, precision) = (When { step, progress }, config.train().precision);
+        let (sum, terms) = objective(&mut model, &batch, config.loss(), precision, when, step as u64);
         let sum = sum.expect("something to compare");
         let (loss, terms) = terms.read();
         losses.push(loss);

@@ -89,6 +89,13 @@ fn the_centre_of_words_is_the_epochs_start_and_goes_on_in_the_same_bits() {
     assert!(centre == first);
 }
 
+/// How far the hardest negatives have taken over follows from the step.
+#[test]
+fn sums_that_turn_to_the_hardest_go_on_in_the_same_bits() {
+    let mined = ["loss.triplet.mining=sum_to_hardest", "loss.triplet.beta=0.9", "loss.triplet.text_beta=0.8"];
+    interrupted_is_straight(&[&LIWE[..], &mined].concat());
+}
+
 #[test]
 fn words_of_characters_go_on_in_the_same_bits_and_none_is_unknown() {
     let place = interrupted_is_straight(&LIWE);

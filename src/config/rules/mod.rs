@@ -208,6 +208,8 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
     rules.positive("loss.triplet.margin", triplet.margin);
     rules.at_least("loss.triplet.top_n", triplet.top_n, 1);
     rules.not_negative("loss.triplet.sentence_anchor", triplet.sentence_anchor);
+    rules.share("loss.triplet.beta", triplet.beta);
+    rules.share("loss.triplet.text_beta", triplet.text_beta);
 
     rules.not_negative("loss.info_nce.weight", info_nce.weight);
     rules.positive("loss.info_nce.temperature", info_nce.temperature);
@@ -273,10 +275,10 @@ fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {
     }
     rules.not_negative("train.language_temperature", train.language_temperature);
     rules.positive("train.learning_rate", train.learning_rate);
-    rules.not_negative("train.clip", train.clip);
-    rules.not_negative("train.weight_decay", train.weight_decay);
     rules.at_least("train.decay_every", train.decay_every, 1);
     rules.positive("train.decay", train.decay);
+    rules.not_negative("train.clip", train.clip);
+    rules.not_negative("train.weight_decay", train.weight_decay);
     rules.share("train.beta1", train.beta1);
     rules.share("train.beta2", train.beta2);
     rules.share("train.average", train.average);

@@ -37,10 +37,16 @@ pub enum DriftCentre {
 pub struct TripletConfig {
     pub weight: f32,
     pub margin: f32,
+    /// Which negatives count in training. The alignment and pretraining of words, CLC-C and the adding of languages always take `top_n`.
+    pub mining: Mining,
     /// N: the most violated negatives per positive pair.
     pub top_n: usize,
     /// λ1, the weight of sentence anchors against wrong pictures.
     pub sentence_anchor: f32,
+    /// β of `sum_to_hardest` between pictures and sentences.
+    pub beta: f32,
+    /// β of `sum_to_hardest` between sentences (`loss.neighbourhood`). LIWE's code counts a step for each pair of languages.
+    pub text_beta: f32,
     pub distance: Distance,
     /// Treat other captions of the same picture as negatives (wrong; for ablation).
     pub same_image_negatives: bool,
@@ -51,12 +57,27 @@ impl Default for TripletConfig {
         TripletConfig {
             weight: 1.0,
             margin: 0.05,
+            mining: Mining::TopN,
             top_n: 10,
             sentence_anchor: 1.5,
+            beta: 0.991,
+            text_beta: 0.91,
             distance: Distance::Cosine,
             same_image_negatives: false,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mining {
+    /// The N most violated negatives of every matching pair, the mean over pairs × N, zeros included (MULE, SMALR).
+    #[default]
+    TopN,
+    /// (1 − k) · the sum of all violations + k · the sum of every pair's hardest, with k = 1 − β^step: the hardest alone take over (LIWE;
+    /// Wehrmann et al. 2019). Sums, not means, so the loss grows with the batch. Sentences are compared with sentences in both directions
+    /// and in every matching pair.
+    SumToHardest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -26,7 +26,7 @@ impl Gpu {
     pub fn contrasts(&self, contrast: &Contrast) -> bool {
         match contrast {
             Contrast::Triplet(config) | Contrast::Neighbourhood(config) => config.top_n <= MOST_NEGATIVES,
-            Contrast::InfoNce { .. } => true,
+            Contrast::Summed { .. } | Contrast::InfoNce { .. } => true,
         }
     }
 
@@ -55,6 +55,10 @@ impl Gpu {
             }
             Contrast::Neighbourhood(config) => {
                 self.triplet(at(&s), &along, config, (true, false), 1.0, matched, to);
+            }
+            Contrast::Summed { config, hardest, columns } => {
+                self.summed(at(&s), &along, config, hardest, 1.0, to);
+                self.summed(at(&s), &across, config, hardest, columns, to);
             }
             Contrast::InfoNce { temperature, smoothing } => {
                 for side in [along, across] {
@@ -101,6 +105,40 @@ impl Gpu {
             scale
         ];
         self.rows("triplet", side.anchors, args);
+        self.add_sums(value, at_slice(&sums), side.anchors, scale);
+    }
+
+    fn summed(
+        &self,
+        s: At,
+        side: &Side,
+        config: &TripletConfig,
+        hardest: f32,
+        scale: f32,
+        (value, grad): (At, At),
+    ) {
+        if scale == 0.0 {
+            return;
+        }
+        let sums = self.alloc(2 * side.anchors);
+        let (euclidean, siblings) = (config.distance == Distance::Euclidean, config.same_image_negatives);
+        let ([anchors, items], [stride, step]) = (side.ids, side.steps);
+        let args = args![
+            &sums,
+            grad,
+            s,
+            anchors,
+            items,
+            side.items,
+            stride,
+            step,
+            config.margin,
+            euclidean,
+            siblings,
+            hardest,
+            scale
+        ];
+        self.rows("summed", side.anchors, args);
         self.add_sums(value, at_slice(&sums), side.anchors, scale);
     }
 

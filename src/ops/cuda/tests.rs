@@ -268,6 +268,10 @@ fn losses() {
             }
             let all = TripletConfig { top_n: 128, ..config.clone() };
             twins("all", 2e-5, || contrasted(&s, &rows, &columns, Contrast::Triplet(&all)));
+            for hardest in [0.0, 0.3, 1.0] {
+                let by = Contrast::Summed { config: &config, hardest, columns: 1.5 };
+                twins("summed", 2e-5, || contrasted(&s, &rows, &columns, by));
+            }
         }
     }
     for smoothing in [0.0, 0.2] {
@@ -319,7 +323,11 @@ fn a_similarity_that_is_no_number_reaches_the_trainer() {
     s[45] = f32::NAN;
     let (s, ids): (Matrix, Vec<u32>) = (matrix(s, 20, 20), (0..20).collect());
     let config = TripletConfig { margin: 0.2, top_n: 19, ..Default::default() };
-    for by in [Contrast::Triplet(&config), Contrast::InfoNce { temperature: 0.1, smoothing: 0.0 }] {
+    for by in [
+        Contrast::Triplet(&config),
+        Contrast::Summed { config: &config, hardest: 0.5, columns: 1.0 },
+        Contrast::InfoNce { temperature: 0.1, smoothing: 0.0 },
+    ] {
         assert!(values(vec![&contrast(s.clone(), &ids, &ids, by)])[0].is_nan());
     }
 }

@@ -128,6 +128,11 @@ rule!(
      (`embedding.top_k`, `embedding.train_words`)"
 );
 rule!(
+    the_hardest_take_over_some_day,
+    |c| c.loss.triplet.text_beta = 1.0,
+    "`loss.triplet.text_beta` is 1; it must be at least 0 and less than 1"
+);
+rule!(
     some_loss_joins_text_and_images,
     |c| c.loss.triplet.weight = 0.0,
     "`loss.triplet.weight` is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; \

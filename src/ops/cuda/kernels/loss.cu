@@ -28,6 +28,16 @@ static __device__ __forceinline__ void best_of(float *value, uint *place) {
         if (values[w] > *value || (values[w] == *value && places[w] < *place)) *value = values[w], *place = places[w];
 }
 
+// The largest of an anchor's similarities; one that is no number is the largest, and must reach the trainer: it would not win a comparison.
+static __device__ __forceinline__ float largest(const float *row, uint count, uint step) {
+    float most = -1.0f / 0.0f;
+    for (uint j = threadIdx.x; j < count; j += BLOCK) {
+        const float x = row[(ulong64)j * step];
+        if (!(most >= x) && most == most) most = x;
+    }
+    return block_max(most);
+}
+
 // The hinges of an anchor's matches against its `top_n` closest negatives: their sum, and their gradient times `scale`, added.
 // `farthest`: only the least similar match counts. `siblings`: other matches are negatives, too. One block for each anchor.
 KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
@@ -38,13 +48,7 @@ KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, c
     float *to = grad + (ulong64)anchor * stride;
     const float none = -1.0f / 0.0f;
 
-    // A similarity that is no number must reach the trainer: it would not win a comparison.
-    float most = none;
-    for (uint j = threadIdx.x; j < count; j += BLOCK) {
-        const float x = row[(ulong64)j * step];
-        if (!(most >= x) && most == most) most = x;
-    }
-    most = block_max(most);
+    const float most = largest(row, count, step);
     if (most != most) {
         if (threadIdx.x == 0) sums[anchor] = most;
         return;
@@ -99,6 +103,56 @@ KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, c
                 sum += (double)hinge;
                 violated += 1.0f;
                 to[(ulong64)worst[k] * step] += slope(x, euclidean) * scale;
+            }
+        }
+        violated = block_sum(violated);
+        if (threadIdx.x == 0)
+            to[(ulong64)match * step] -= violated * slope(row[(ulong64)match * step], euclidean) * scale;
+        __syncthreads();
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) sums[anchor] = sum;
+}
+
+// The hinges of an anchor's matches against all its negatives, 1 − `hardest` times their sum, and `hardest` times the closest one's hinge: their
+// sum, and their gradient times `scale`, added. `siblings`: other matches are negatives, too. One block for each anchor.
+KERNEL summed(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
+              uint step, float margin, uint euclidean, uint siblings, float hardest, float scale) {
+    const uint anchor = blockIdx.x, own = anchors[anchor];
+    const float *row = s + (ulong64)anchor * stride;
+    float *to = grad + (ulong64)anchor * stride;
+    const float most = largest(row, count, step);
+    if (most != most) {
+        if (threadIdx.x == 0) sums[anchor] = most;
+        return;
+    }
+    double sum = 0.0;
+    uint closest = count;
+    bool chosen = false;
+    for (uint match = 0; match < count; match++) {
+        if (items[match] != own) continue;
+        if (!chosen || siblings) {
+            float value = -1.0f / 0.0f;
+            closest = count;
+            for (uint j = threadIdx.x; j < count; j += BLOCK) {
+                const float x = row[(ulong64)j * step];
+                const bool negative = siblings ? j != match : items[j] != own;
+                if (negative && (x > value || closest == count)) value = x, closest = j;
+            }
+            best_of(&value, &closest);
+            chosen = true;
+        }
+        const float at_match = closeness(row[(ulong64)match * step], euclidean);
+        float violated = 0.0f;
+        for (uint j = threadIdx.x; j < count; j += BLOCK) {
+            if (siblings ? j == match : items[j] == own) continue;
+            const float x = row[(ulong64)j * step];
+            const float hinge = margin + closeness(x, euclidean) - at_match;
+            if (!(hinge <= 0.0f)) { // a hinge that is no number must reach the trainer
+                const float weight = (1.0f - hardest) + (j == closest ? hardest : 0.0f);
+                sum += (double)hinge * (double)weight;
+                violated += weight;
+                to[(ulong64)j * step] += slope(x, euclidean) * scale * weight;
             }
         }
         violated = block_sum(violated);

@@ -22,6 +22,7 @@ mod paths;
 mod program;
 mod refusals;
 mod resume;
+mod rivals;
 mod sweep;
 mod sweep_machines;
 mod together;

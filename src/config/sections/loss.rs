@@ -118,11 +118,13 @@ impl Default for InfoNceConfig {
     }
 }
 
-/// Neighbourhood constraints: captions of one picture near each other (Wang et al. 2018; MULE).
+/// Neighbourhood constraints: captions of one picture near each other (Wang et al. 2018; MULE). As in MULE's code the positive of an anchor is
+/// its farthest match, of two languages the first one in `data.languages` gives the anchors, and pairs of languages are averaged. MULE weighs
+/// `words` and `sentences` 1.0 and `within` 0.05; the paper of SMALR has one λ4 = 0.05 and does not say for which.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NeighbourhoodConfig {
-    /// λ4 on averaged universal vectors, between languages.
+    /// λ4 on averaged universal vectors, between languages. MULE's code adds padding to the average, ours does not.
     pub words: f32,
     /// λ4 on final sentence vectors, between languages.
     pub sentences: f32,
@@ -173,7 +175,8 @@ pub enum MaskedEncoder {
     Branch,
 }
 
-/// Language classifier behind gradient reversal (Ganin & Lempitsky 2015) on averaged universal vectors.
+/// Language classifier behind gradient reversal (Ganin & Lempitsky 2015) on averaged universal vectors; the mean over the batch's sentences,
+/// where MULE averages over languages: the same if all have as many captions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdversaryConfig {

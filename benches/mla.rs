@@ -6,15 +6,15 @@
 //!
 //! Prints one JSON line, as the peer does: seconds for 10,000 captions, the first losses, median milliseconds of a step.
 
-use dfdx::tensor::AsArray;
 use std::path::Path;
 use std::time::Instant;
 
 use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConfig};
 use tinyglot::init::Init;
 use tinyglot::mla::data::{Draw, Pairs, StageData};
-use tinyglot::mla::objective::{Aim, gradients};
-use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla};
+use tinyglot::mla::acquirer::Form;
+use tinyglot::mla::objective::{Aim, Task, gradients};
+use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla, Way};
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::transformer::Pass;
@@ -38,7 +38,8 @@ fn model(folder: &Path) -> Mla {
     let words = words.with_context(tower.config.context);
     let entrance = Entrance::new(words, table, true, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
-    let acquirers = vec![Acquirer::new("de", AcquirerShape::Mlp, size, 256, &mut init)];
+    let form = Form { shape: AcquirerShape::Mlp, hidden: 256, start: Default::default() };
+    let acquirers = vec![Acquirer::new("de", &form, size, &mut init)];
     let encoder = Encoder::Tower(Box::new(entrance));
     Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
 }
@@ -67,20 +68,28 @@ fn main() {
     let english = lines(&folder.join("english.txt"));
     let english: Vec<&str> = english.iter().map(String::as_str).collect();
     // Once for the packed weights and the buffers.
-    mla.encode(0, &mla.tokens(0, &english[..512]).ids, pass);
+    mla.encode(Way::Tower, &mla.tokens(Way::Tower, &english[..512]).ids, pass);
     let start = Instant::now();
-    let teacher = mla.encode(0, &mla.tokens(0, &english).ids, pass);
+    let teacher = mla.encode(Way::Tower, &mla.tokens(Way::Tower, &english).ids, pass);
     let encode = start.elapsed().as_secs_f64();
 
     let german = lines(&folder.join("german.txt"));
     let german: Vec<&str> = german.iter().map(String::as_str).collect();
-    let pairs = Pairs::new(mla.tokens(1, &german).ids, (0..german.len() as u32).collect());
+    let pairs = Pairs::new(mla.tokens(Way::Acquired(0), &german).ids, (0..german.len() as u32).collect());
     let stage = StageData { languages: vec![pairs], vectors: teacher.clone(), truncated: 0 };
     let optimiser = TrainConfig { learning_rate: 2e-4, optimizer: Optimizer::Adam, ..TrainConfig::default() };
     let steps = value("--steps", 10);
     let mut adam = Adam::new(&optimiser, 1000);
-    let aim =
-        Aim { objective: Objective::Mse, unit: false, temperature: 1.0, micro_batch: 0, dropout: 0.0, pass };
+    let aim = Aim {
+        objective: Objective::Mse,
+        unit: false,
+        temperature: 1.0,
+        scaled: false,
+        weight: 1.0,
+        micro_batch: 0,
+        dropout: 0.0,
+        pass,
+    };
     let (mut times, mut losses, mut tokens) = (Vec::new(), Vec::new(), 0);
     for step in 0..steps + 2 {
         let first = (step * BATCH) as u32 % (german.len() - BATCH) as u32;
@@ -91,9 +100,9 @@ fn main() {
             .iter()
             .for_each(|&s| batch.push(stage.languages[0].sentences.get(s as usize).iter().copied()));
         mla.catch_up(&mut adam, &batch);
-        let (loss, mut grads) = gradients(&mut mla, &stage, &draw, aim, 0);
+        let (terms, mut grads) = gradients(&mut mla, &[Task { name: "nlt", data: &stage, draw, aim, seed: 0 }]);
         adam.update(&mut grads, &mut |f| mla.visit(f));
-        losses.push(loss.array());
+        losses.push(terms.read().0);
         if step >= 2 {
             times.push(start.elapsed().as_secs_f64() * 1e3);
             tokens += batch.rows.len();

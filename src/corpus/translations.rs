@@ -186,7 +186,7 @@ impl Translator<'_> {
         let into = |&l: &usize| -> Result<Vec<String>> {
             let read = |file: &String| {
                 let file = self.resolve(file, name, Some(l))?;
-                lines::read(&file, name, rows).map_err(|e| {
+                lines::read(&file, name, rows, 1).map_err(|e| {
                     e.hint(
                         "line n translates a caption of picture n; the file is named in `data.translations`",
                     )

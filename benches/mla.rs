@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConfig};
 use tinyglot::init::Init;
-use tinyglot::mla::data::{Draw, Pairs, StageData};
 use tinyglot::mla::acquirer::Form;
+use tinyglot::mla::data::{Draw, Pairs, StageData};
 use tinyglot::mla::objective::{Aim, Task, gradients};
 use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla, Way};
 use tinyglot::ops::rows::Table;
@@ -100,7 +100,8 @@ fn main() {
             .iter()
             .for_each(|&s| batch.push(stage.languages[0].sentences.get(s as usize).iter().copied()));
         mla.catch_up(&mut adam, &batch);
-        let (terms, mut grads) = gradients(&mut mla, &[Task { name: "nlt", data: &stage, draw, aim, seed: 0 }]);
+        let (terms, mut grads) =
+            gradients(&mut mla, &[Task { name: "nlt", data: &stage, draw, aim, seed: 0 }]);
         adam.update(&mut grads, &mut |f| mla.visit(f));
         losses.push(terms.read().0);
         if step >= 2 {

@@ -22,8 +22,8 @@ use toml::{Table, Value};
 use crate::{Error, Result};
 
 pub use changes::changes;
-pub use codes::same_code;
 pub(crate) use changes::number;
+pub use codes::same_code;
 pub(crate) use document::Document;
 pub use overrides::Setting;
 pub use problem::{Fault, Problem, Problems};

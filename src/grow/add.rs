@@ -57,7 +57,7 @@ pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMu
 fn add_words(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
     let place = match addition.resume {
         true => match interrupted(addition)? {
-            Interrupted::Done(growth) => return Ok(growth),
+            Interrupted::Done(growth) => return Ok(*growth),
             Interrupted::Place(place) => place,
             Interrupted::Learning(folder) => return Err(learnt_otherwise(&folder)),
         },

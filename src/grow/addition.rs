@@ -33,7 +33,7 @@ pub struct Addition<'a> {
 /// What an addition that was interrupted has left.
 pub(super) enum Interrupted {
     /// All of it.
-    Done(Growth),
+    Done(Box<Growth>),
     /// The training of an acquirer.
     Learning(RunFolder),
     /// Nothing to go on with.
@@ -62,7 +62,7 @@ pub(super) fn interrupted(addition: &Addition) -> Result<Interrupted> {
     if folder.is_run() {
         let last = folder.info()?.languages.last() == Some(code);
         let growth = folder.growths(std::slice::from_ref(code))?.pop().filter(|_| last);
-        return growth.map(Interrupted::Done).ok_or_else(nothing);
+        return growth.map(|growth| Interrupted::Done(Box::new(growth))).ok_or_else(nothing);
     }
     match folder.path.join(LEARNING).join("run.json").exists() {
         true => Ok(Interrupted::Learning(folder)),

@@ -245,8 +245,11 @@ mod tests {
     const TEXTS: [&str; 6] =
         ["Ein Hund läuft", "Eine Straße", "Hund und Hund", "Žena", "Un homme à vélo", "läuft"];
 
+    /// Of a task: what it learns from, which sentences, to what end.
+    type Given = (StageData, Vec<u32>, Aim);
+
     /// The loss and all gradients of some tasks, by name.
-    fn all(tasks: &dyn Fn(&Mla) -> Vec<(StageData, Vec<u32>, Aim)>) -> (f32, Vec<(String, Vec<f32>)>) {
+    fn all(tasks: &dyn Fn(&Mla) -> Vec<Given>) -> (f32, Vec<(String, Vec<f32>)>) {
         let mut mla = model(&["de", "cs"], AcquirerShape::Mlp);
         mla.scale = Some(vector(vec![2.0]));
         let tasks = tasks(&mla);

@@ -357,7 +357,7 @@ fn names_without_ids_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("features")).unwrap();
         for split in ["train", "val", "test"] {
-            write_npy(&folder.path().join(format!("features/{split}.npy")), 2, 1, &[1.0, 2.0]).unwrap();
+            write_npy(folder.path().join(format!("features/{split}.npy")), 2, 1, &[1.0, 2.0]).unwrap();
         }
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();

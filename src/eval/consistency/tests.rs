@@ -133,7 +133,9 @@ fn what_was_fitted_is_read_as_it_was_written_and_checked() {
     assert!(refusal(r#"["l0","l1"]"#, r#"["l0"]"#).contains("1 languages, but a network of 2"));
     assert!(refusal(r#"["l0","l1"]"#, r#"["l0","l0"]"#).contains("`l0` stands twice"));
     assert!(refusal(r#""weights":["#, r#""weights":[1.0,"#).contains("3 weights"));
-    assert!(refusal(r#""hidden":32"#, r#""hidden":31"#).contains("96 parameters do not make a network of 31"));
+    assert!(
+        refusal(r#""hidden":32"#, r#""hidden":31"#).contains("96 parameters do not make a network of 31")
+    );
     assert!(refusal("queries", "asked").contains("unknown field `asked`"));
 }
 

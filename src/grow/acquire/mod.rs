@@ -57,7 +57,7 @@ struct Checked<'a> {
 pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
     let place = match addition.resume {
         true => match addition::interrupted(addition)? {
-            Interrupted::Done(growth) => return Ok(growth),
+            Interrupted::Done(growth) => return Ok(*growth),
             Interrupted::Place(place) => Ok(place),
             Interrupted::Learning(folder) => Err(folder),
         },

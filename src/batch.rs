@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Epoch, MclmConfig, TrainConfig};
+use crate::config::{EpochUnit, MclmConfig, TrainConfig};
 use crate::corpus::Features;
 use crate::device::Matrix;
 use crate::embedding::lexicon::Collector;
@@ -83,9 +83,9 @@ impl Sampler {
     pub fn new(seed: u64, config: &TrainConfig, languages: &[String], index: Vec<CaptionIndex>) -> Self {
         let images = index.first().map_or(0, |i| i.starts.len() - 1);
         let most = index.iter().map(CaptionIndex::len).max().unwrap_or(0).max(1);
-        let per_epoch = match config.epoch {
-            Epoch::Pictures => images,
-            Epoch::Captions => most,
+        let per_epoch = match config.epoch_unit {
+            EpochUnit::Pictures => images,
+            EpochUnit::Captions => most,
         };
         let keep = index
             .iter()
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn an_epoch_of_captions_has_as_many_batches_as_the_largest_language_fills() {
-        let config = TrainConfig { images: 4, epoch: Epoch::Captions, ..Default::default() };
+        let config = TrainConfig { images: 4, epoch_unit: EpochUnit::Captions, ..Default::default() };
         let index = vec![CaptionIndex::even(33, 11), CaptionIndex::even(11, 11)];
         let s = Sampler::new(7, &config, &["a".into(), "b".into()], index.clone());
         // 33 captions, 4 a batch, one a picture; a pass over the 11 pictures has two batches.

@@ -93,7 +93,7 @@ pub fn pretrain(
     let train = TrainConfig {
         images: train.images,
         captions: train.captions.clone(),
-        epoch: train.epoch,
+        epoch_unit: train.epoch_unit,
         ..Default::default()
     };
     let TripletConfig { margin, top_n, sentence_anchor, distance, same_image_negatives, .. } = loss.triplet;
@@ -223,9 +223,7 @@ fn latent_vocabulary(
     let mut latents = Table::new(width, start);
     let every: Vec<u32> = (0..latents.rows() as u32).collect();
     let mut keys = (config.score == Score::Layer).then(|| {
-        let bound = (6.0 / (width + latents.rows()) as f32).sqrt();
-        let weights = Init::new(derive(seed, "latents", 1)).uniform(latents.rows() * width, bound);
-        let rows = weights.chunks(width).flat_map(|row| row.iter().copied().chain([0.0]));
+        let rows = latents.data().chunks(width).flat_map(|row| row.iter().copied().chain([0.0]));
         Table::new(width + 1, rows.collect())
     });
     let sampler = sampler(words, train, derive(seed, "pretrain", 1));

@@ -158,9 +158,11 @@ fn embedding(embedding: &EmbeddingConfig, words: &WordsConfig, rules: &mut Rules
     rules.width("embedding.width", embedding.width);
     rules.positive("embedding.norm", embedding.norm);
     rules.positive("embedding.align.learning_rate", embedding.align.learning_rate);
+    rules.not_negative("embedding.align.second_anchor", embedding.align.second_anchor);
 
     let pretrain = &embedding.pretrain;
     rules.positive("embedding.pretrain.learning_rate", pretrain.learning_rate);
+    rules.not_negative("embedding.pretrain.second_anchor", pretrain.second_anchor);
     rules.share("embedding.pretrain.exploration", pretrain.exploration);
     let (top_m, latents) = (pretrain.top_m, embedding.latents);
     rules.at_least("embedding.pretrain.top_m", top_m, 1);

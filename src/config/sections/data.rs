@@ -68,21 +68,32 @@ pub struct CaptionSource {
     pub files: Vec<String>,
     /// Captions of a picture that follow each other in a `lines` file: line n, from 0, speaks of picture n / `per_picture` (VSE++'s
     /// `train_caps.txt` has 5).
+    #[serde(skip_serializing_if = "is_one")]
     pub per_picture: usize,
     /// What holds what in the records of `csv`, `json`, `jsonl` and `parquet`.
     #[serde(skip_serializing_if = "CaptionKeys::are_found")]
     pub keys: CaptionKeys,
     /// Leave out, and count, captions of pictures that have no features, where the file has more pictures than are used; else they
     /// are an error.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_unknown: bool,
     /// The splits that the captions are used in; those of other splits are passed over, so that `["train"]` keeps machine
     /// translations out of the evaluation. A file of one split needs no `{split}` in its path.
+    #[serde(skip_serializing_if = "are_all")]
     pub splits: Vec<CaptionSplit>,
     /// Who wrote the captions; only human captions of a language make it count for HA.
     pub source: Source,
     /// The language of the model that these texts are translations into. The source then only asks: the texts of `val` and `test` count as
     /// captions of `languages`, which the model does not know, and are read as this one (translate to English).
     pub read_as: Option<String>,
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+fn are_all(splits: &[CaptionSplit]) -> bool {
+    splits == CaptionSplit::ALL
 }
 
 impl Default for CaptionSource {

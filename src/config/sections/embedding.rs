@@ -91,7 +91,7 @@ pub enum Unseen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlignConfig {
-    /// Passes over the training data, as `train.epoch` counts them; 0 leaves it out.
+    /// Passes over the training data, as `train.epoch_unit` counts them; 0 leaves it out.
     pub epochs: usize,
     pub learning_rate: f32,
     /// Weight of the later language's sentences as anchors, where the earlier one's have 1; 1 treats both alike. MULE's code has 0: one
@@ -113,7 +113,7 @@ impl Default for AlignConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainConfig {
-    /// Passes over the training data, as `train.epoch` counts them; 0 keeps the initial assignment.
+    /// Passes over the training data, as `train.epoch_unit` counts them; 0 keeps the initial assignment.
     pub epochs: usize,
     pub learning_rate: f32,
     /// Which captions of one picture are pairs.
@@ -169,8 +169,8 @@ pub enum Score {
     #[default]
     Cosine,
     /// A fully connected layer with bias, one output a token, on the word's mapped vector at unit length (the paper: the score is "predicted from FastText
-    /// features" by a fully connected layer). It starts at random (Glorot & Bengio 2010), without bias,
-    /// and learns by the `estimator` alone: with `none` it stays there.
+    /// features" by a fully connected layer). Its rows start at the tokens' own directions, which `init` gives, without bias, and learn by the
+    /// `estimator` alone: with `none` they stay there.
     Layer,
 }
 

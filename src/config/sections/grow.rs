@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AcquireConfig, AlignConfig, NltTerm};
+use super::{AcquireConfig, NltTerm};
 
 /// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
 /// `data` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
@@ -20,7 +20,7 @@ pub struct GrowConfig {
     /// Rank of a product that is added to the encoder's last layer for this language alone; 0 adds none.
     pub rank: usize,
     /// The map from the language's FastText space into that of the run: an orthogonal one, trained further.
-    pub align: AlignConfig,
+    pub align: GrowAlignConfig,
     /// Passes over the language's captions and translations; 0 leaves words as the alignment places them.
     pub epochs: usize,
     /// Steps at least, in alignment and training: few captions are passed over more often.
@@ -47,6 +47,21 @@ pub struct GrowConfig {
     pub le: OwnStage,
 }
 
+/// Alignment of an added language's words, by the base's `loss.triplet`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrowAlignConfig {
+    /// Passes over its sentences; 0 leaves it out.
+    pub epochs: usize,
+    pub learning_rate: f32,
+}
+
+impl Default for GrowAlignConfig {
+    fn default() -> Self {
+        GrowAlignConfig { epochs: 5, learning_rate: 1e-3 }
+    }
+}
+
 impl Default for GrowConfig {
     fn default() -> Self {
         GrowConfig {
@@ -54,7 +69,7 @@ impl Default for GrowConfig {
             top_k: 5000,
             word_width: 50,
             rank: 0,
-            align: AlignConfig::default(),
+            align: GrowAlignConfig::default(),
             epochs: 6,
             least_steps: 100,
             images: 128,

@@ -12,7 +12,7 @@ pub struct TrainConfig {
     /// Passes over the training data.
     pub epochs: usize,
     /// What a pass is, here, in `embedding.align` and in `embedding.pretrain`.
-    pub epoch: Epoch,
+    pub epoch_unit: EpochUnit,
     /// Pictures per batch.
     pub images: usize,
     /// Captions per picture and batch for each language; languages not named take 1.
@@ -51,7 +51,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
             epochs: 20,
-            epoch: Epoch::Pictures,
+            epoch_unit: EpochUnit::Pictures,
             images: 128,
             captions: BTreeMap::new(),
             language_temperature: 0.0,
@@ -77,7 +77,7 @@ impl Default for TrainConfig {
 /// What one pass over the training data is. A last, smaller batch is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Epoch {
+pub enum EpochUnit {
     /// Every picture once: pictures / `train.images` steps.
     #[default]
     Pictures,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use super::captions::input::each_line;
 use super::paths::{self, Paths};
 use super::{Features, SplitName};
 use crate::config::DataConfig;
@@ -128,20 +129,19 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     endings && stem(a) == stem(b)
 }
 
-/// Picture ids, one a line.
+/// Picture ids, one a line; the file may be packed by gzip or zstd.
 pub fn read_ids(file: &Path) -> Result<Vec<String>> {
-    let bytes = fs::read(file)
+    fs::metadata(file)
         .map_err(|e| Error::reading(file, e).hint("a path in `data.image_ids` is relative to `data.root`"))?;
     let mut ids = Vec::new();
-    for (n, line) in bytes.strip_suffix(b"\n").unwrap_or(&bytes).split(|&b| b == b'\n').enumerate() {
-        let id = std::str::from_utf8(line)
-            .map_err(|e| Error::data("is not UTF-8").at(file).line(n + 1).because(e))?
-            .trim();
+    each_line(file, |number, line| {
+        let id = line.trim();
         if id.is_empty() {
-            return Err(Error::data("holds no id").at(file).line(n + 1).hint("one id a line"));
+            return Err(Error::data("holds no id").at(file).line(number).hint("one id a line"));
         }
         ids.push(id.to_string());
-    }
+        Ok(())
+    })?;
     Ok(ids)
 }
 

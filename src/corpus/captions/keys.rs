@@ -31,6 +31,8 @@ pub(super) const TEXTS: [&str; 8] = [
 ];
 /// Names of what holds the code of the language.
 const LANGUAGES: [&str; 4] = ["language", "lang", "language_code", "locale"];
+/// The name of what says who wrote a caption.
+const SOURCES: [&str; 1] = ["source"];
 /// Stands for the code of a language in `keys.text`.
 const LANGUAGE: &str = "{language}";
 
@@ -39,8 +41,9 @@ const LANGUAGE: &str = "{language}";
 pub(super) struct Keys {
     pub image: String,
     pub text: String,
-    pub language: Option<String>,
-    pub source: Option<String>,
+    /// As given; else each record may have one or not.
+    language: Option<String>,
+    source: Option<String>,
     pub split: Option<String>,
 }
 
@@ -76,19 +79,33 @@ impl Keys {
                 }
             }
         };
-        let known = |key: &str| sample.contains_key(key);
-        let language = match &given.language {
-            Some(key) => Some(key.clone()),
-            None => LANGUAGES.iter().find(|key| known(key)).map(ToString::to_string),
+        let (language, source, split) = (given.language.clone(), given.source.clone(), given.split.clone());
+        Ok(Keys { image, text, language, source, split })
+    }
+
+    /// What a record says of its language, and under which key.
+    pub(super) fn language<'r>(&'r self, record: &'r Record) -> Option<(&'r str, &'r Value)> {
+        self.said(&self.language, &LANGUAGES, record)
+    }
+
+    /// What a record says of who wrote it.
+    pub(super) fn source<'r>(&'r self, record: &'r Record) -> Option<&'r Value> {
+        self.said(&self.source, &SOURCES, record).map(|(_, value)| value)
+    }
+
+    /// The value under the given key, else under the first of `names` that the record has; null is none.
+    fn said<'r>(
+        &self,
+        given: &'r Option<String>,
+        names: &[&'r str],
+        record: &'r Record,
+    ) -> Option<(&'r str, &'r Value)> {
+        let value = |key: &'r str| record.get(key).map(|value| (key, value));
+        let found = match given {
+            Some(key) => value(key),
+            None => names.iter().find_map(|key| value(key)),
         };
-        let source = given.source.clone().or_else(|| known("source").then(|| "source".into()));
-        Ok(Keys {
-            image,
-            text,
-            language: language.filter(|key| !key.is_empty()),
-            source: source.filter(|key| !key.is_empty()),
-            split: given.split.clone(),
-        })
+        found.filter(|(_, value)| !value.is_null())
     }
 
     /// Whether each language has a key of its own.
@@ -122,10 +139,17 @@ impl Keys {
     #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     pub(super) fn reads(&self, top: &str) -> bool {
         let is = |key: &str| key == top || key.split('.').next() == Some(top);
-        let rest = [&self.language, &self.source, &self.split];
+        let said = |given: &Option<String>, names: &[&str]| match given {
+            Some(key) => key == top,
+            None => names.contains(&top),
+        };
         let text = self.text.split('.').next().unwrap_or_default();
-        let texts = text.contains(LANGUAGE) && code(top, text).is_some();
-        is(&self.image) || is(&self.text) || texts || rest.into_iter().flatten().any(|key| key == top)
+        is(&self.image)
+            || is(&self.text)
+            || (text.contains(LANGUAGE) && code(top, text).is_some())
+            || said(&self.language, &LANGUAGES)
+            || said(&self.source, &SOURCES)
+            || self.split.as_deref() == Some(top)
     }
 }
 

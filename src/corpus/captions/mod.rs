@@ -2,7 +2,7 @@
 
 mod coco;
 mod csv;
-mod input;
+pub(super) mod input;
 mod json;
 mod karpathy;
 mod keys;

@@ -83,8 +83,8 @@ impl<'a, 'h> Records<'a, 'h> {
 
     fn take(&mut self, record: &Record) -> Result<()> {
         let keys = self.keys(record)?;
-        let said = match &keys.language {
-            Some(key) => text_of(record.get(key), key)?,
+        let said = match keys.language(record) {
+            Some((key, value)) => text_of(Some(value), key)?,
             None => None,
         };
         // Captions in languages that are not used need not be right.
@@ -96,10 +96,7 @@ impl<'a, 'h> Records<'a, 'h> {
             },
         };
         let names = names(&keys, record)?;
-        let source = match keys.source.as_ref().and_then(|key| record.get(key)) {
-            None | Some(Value::Null) => self.file.source.source,
-            Some(value) => source(value)?,
-        };
+        let source = keys.source(record).map_or(Ok(self.file.source.source), source)?;
         let split = match &keys.split {
             Some(key) => Some(split(text_of(record.get(key), key)?, key)?),
             None => self.file.split,

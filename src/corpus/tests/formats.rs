@@ -165,6 +165,20 @@ fn json_lines_tell_languages_and_sources_apart() {
 }
 
 #[test]
+fn any_line_of_json_may_say_its_source() {
+    let mut folder = Folder::new(&["en"]);
+    folder.lines("en", WHOLE);
+    folder.file(
+        "mt.jsonl",
+        "{\"image\": 0, \"text\": \"A\"}\n{\"image\": 1, \"text\": \"B\", \"source\": \"machine\"}\n",
+    );
+    folder.source(Jsonl, &["en"], "mt.jsonl").splits = vec![CaptionSplit::Train];
+    let corpus = folder.load().unwrap();
+    let sources: Vec<_> = corpus.train.captions[0].iter().map(|c| c.source).collect();
+    assert_eq!(sources, [Source::Human, Source::Human, Source::Human, Source::Machine, Source::Human]);
+}
+
+#[test]
 fn json_lines_may_take_language_and_source_from_the_configuration() {
     let mut folder = Folder::new(&["en", "de"]);
     folder.lines("en", WHOLE);

@@ -36,6 +36,36 @@ fn captions_find_their_split_by_id() {
 }
 
 #[test]
+fn ids_may_begin_with_a_mark_or_be_packed() {
+    let mut folder = with_ids(&["en"]);
+    folder.file("all.jsonl", [line("x1", "a"), line("y2", "e")].concat());
+    folder.source(Jsonl, &[], "all.jsonl");
+    folder.file("ids/train.txt", "\u{feff}x1.jpg\r\nx2.jpg\r\nx3.jpg\r\n");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, b"y1.jpg\ny2.jpg\n").unwrap();
+    folder.file("ids/val.txt", packed.finish().unwrap());
+    let corpus = folder.load().unwrap();
+    assert_eq!(pairs(&corpus.train.captions[0]), [(0, "a")]);
+    assert_eq!(pairs(&corpus.val.captions[0]), [(1, "e")]);
+}
+
+#[test]
+fn folders_tell_pictures_of_one_name_apart() {
+    let mut folder = with_ids(&["en"]);
+    folder.file("ids/train.txt", "a/1.jpg\nb/1.jpg\nb/2.jpg\n");
+    folder.file("all.jsonl", [line("x/b/1.jpg", "b1"), line("a/1", "a1"), line("2.jpg", "b2")].concat());
+    folder.source(Jsonl, &[], "all.jsonl");
+    assert_eq!(pairs(&folder.load().unwrap().train.captions[0]), [(0, "a1"), (1, "b1"), (2, "b2")]);
+    folder.file("all.jsonl", line("1.jpg", "?"));
+    assert_has(&folder.refusal(4), &["all.jsonl`:1: picture `1` may be id `a/1.jpg` or `b/1.jpg`", "folder"]);
+    folder.file("all.jsonl", line("c/1.jpg", "?"));
+    assert_has(&folder.refusal(4), &["1 captions speak of pictures that have no features: first `c/1.jpg`"]);
+    // Two pictures of other names are not one for having one ending less.
+    folder.file("all.jsonl", [line("a/1.jpg", "?"), line("a/1.png", "?")].concat());
+    assert_has(&folder.refusal(4), &["all.jsonl`:2: `a/1.jpg` and `a/1.png` both fit one id"]);
+}
+
+#[test]
 fn an_id_in_two_splits_cannot_be_placed() {
     let mut folder = with_ids(&["en"]);
     folder.file("ids/val.txt", "y1.jpg\nx1.jpg\n");

@@ -151,6 +151,14 @@ fn records_of_json_are_read_by_their_keys() {
             "en train 1 b\nen val 0 a",
         ),
         (
+            "languages = ['en', 'de']|languages = []\nformat = 'jsonl'\nfiles = ['all.jsonl']",
+            &[(
+                "all.jsonl",
+                b"{\"image\": 1, \"lang\": \"en\", \"text\": \"a\"}\n{\"image\": 2, \"language\": \"de\", \"text\": \"b\"}\n",
+            )],
+            "en train 0 a\nde train 1 b",
+        ),
+        (
             "format = 'jsonl'\nfiles = ['all.jsonl']\nkeys = { source = '' }",
             &[("all.jsonl", b"{\"image\": 1, \"source\": \"flickr\", \"text\": \"a\"}\n")],
             "en train 0 a",

@@ -111,7 +111,7 @@ fn languages_come_and_go_beside_english() {
         let file = path(&format!("cma-{language}.safetensors"));
         printed(&["acquirer", "export", text(run), "--language", language, "--out", text(&file)]);
         let card = fs::read_to_string(file.with_extension("md")).expect("what it is");
-        assert!(card.contains("cross-modal") && card.contains("val: mR "), "{card}");
+        assert!(card.contains("cross-modal") && card.contains(": mR "), "{card}");
         file
     };
     let (english, french) = (export(&run, "en"), export(&out, "fr"));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tinyglot::config::{Config, DriftCentre, EmbeddingKind, LossConfig, Mining, RawConfig, Schedule, Unseen};
-use tinyglot::config::{Distance, Epoch, NeighbourhoodConfig};
+use tinyglot::config::{Distance, EpochUnit, NeighbourhoodConfig};
 use tinyglot::sweep::Plan;
 
 fn file(name: &str) -> PathBuf {
@@ -52,7 +52,7 @@ fn mule_has_the_losses_rates_and_sizes_of_its_code() {
         assert_own_words(&config, 0);
         let (train, align) = (config.train(), &config.embedding().align);
         assert_eq!((train.learning_rate, train.schedule, train.clip), (1e-4, Schedule::Constant, 0.0));
-        assert_eq!((train.images, train.epochs, train.epoch), (450, 20, Epoch::Captions));
+        assert_eq!((train.images, train.epochs, train.epoch_unit), (450, 20, EpochUnit::Captions));
         assert_eq!(train.average, 0.0);
         assert!(config.data().languages.iter().all(|language| train.captions[language] == 2));
         assert_eq!((align.epochs, align.learning_rate), (5, 1e-4));

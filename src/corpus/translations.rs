@@ -50,7 +50,7 @@ impl Translations {
         notes: &mut Vec<String>,
     ) -> Result<Option<Translations>> {
         let in_order = config.features.iter().all(|file| file.contains("{split}"));
-        let place = |code: &String| config.languages.iter().position(|l| l == code);
+        let place = |code: &String| config.languages.iter().position(|l| config.same_language(l, code));
         let mut all = Translations::default();
         for (n, source) in config.translations.iter().enumerate() {
             let of: Vec<usize> = source.of.iter().filter_map(place).collect();
@@ -105,7 +105,9 @@ impl Translations {
 
 /// The places of the languages that ask together; those of the captions must be among them.
 fn together(n: usize, source: &TranslatedCaptions, config: &DataConfig, of: &[usize]) -> Result<Vec<usize>> {
-    let named = |code: &String| source.languages.is_empty() || source.languages.contains(code);
+    let named = |code: &String| {
+        source.languages.is_empty() || source.languages.iter().any(|l| config.same_language(l, code))
+    };
     let together: Vec<usize> = (0..config.languages.len()).filter(|&l| named(&config.languages[l])).collect();
     match of.iter().find(|l| !together.contains(l)) {
         None => Ok(together),
@@ -247,7 +249,9 @@ impl Translator<'_> {
             })?;
             let into = |&l: &usize| {
                 let code = &self.config.languages[l];
-                let text = line.translations.get(code).and_then(|text| trimmed(text));
+                let mut all = line.translations.iter();
+                let text =
+                    all.find(|(l, _)| self.config.same_language(l, code)).and_then(|(_, text)| trimmed(text));
                 text.ok_or_else(|| {
                     fault(format!("has no translation into `{code}`")).hint(
                         "add it, or name the languages that ask together in `languages` of `data.translations`",
@@ -266,8 +270,14 @@ impl Translator<'_> {
     }
 
     fn resolve(&self, template: &str, split: SplitName, into: Option<usize>) -> Result<PathBuf> {
-        let template = template.replace("{of}", self.code());
-        let into = into.map(|l| self.config.languages[l].as_str());
+        let template = template.replace("{of}", self.written(&self.source.of, self.language));
+        let into = into.map(|l| self.written(&self.source.languages, l));
         self.paths.resolve(&template, Some(split), into)
+    }
+
+    /// The code of a language as a list of this entry writes it.
+    fn written<'c>(&'c self, list: &'c [String], language: usize) -> &'c str {
+        let ours = &self.config.languages[language];
+        list.iter().find(|l| self.config.same_language(l, ours)).unwrap_or(ours)
     }
 }

@@ -174,13 +174,14 @@ fn translations(sources: &[TranslatedCaptions], rules: &mut Rules) {
         rules.need(!source.of.is_empty(), &key("of"), Fault::NoLanguages);
         rules.need(!source.files.is_empty(), &key("files"), Fault::NoFiles);
         for (n, language) in source.of.iter().enumerate() {
-            let once = !source.of[..n].contains(language);
+            let once = !source.of[..n].iter().any(|l| same_code(l, language));
             rules.need(once, &key("of"), Fault::LanguageTwice { language: language.clone() });
-            let first = sources[..index].iter().all(|earlier| !earlier.of.contains(language));
+            let first =
+                !sources[..index].iter().flat_map(|earlier| &earlier.of).any(|l| same_code(l, language));
             rules.need(first, &key("of"), Fault::TranslatedTwice { language: language.clone() });
         }
         for (n, language) in source.languages.iter().enumerate() {
-            let once = !source.languages[..n].contains(language);
+            let once = !source.languages[..n].iter().any(|l| same_code(l, language));
             rules.need(once, &key("languages"), Fault::LanguageTwice { language: language.clone() });
         }
         for file in &source.files {

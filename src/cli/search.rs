@@ -139,7 +139,17 @@ fn found(
             })?;
             let inputs = inputs(&fitted.languages, &args.language)?;
             let in_order: Vec<&[f32]> = inputs.into_iter().map(|place| by_language[place]).collect();
-            run.search_joined(gallery, &in_order, &|scores| fitted.clc_c(scores), k)
+            let found = run.search_joined(gallery, &in_order, &|scores| fitted.clc_c(scores), k)?;
+            // Its ReLU makes one score of all that are below 0.
+            if let Some(n) =
+                found.iter().position(|found| found.first().is_some_and(|best| best.score == 0.0))
+            {
+                terminal.warn(&format!(
+                    "CLC-C scores no picture above 0 for query {}, so the order says nothing; `--join vectors` has no such limit",
+                    n + 1
+                ));
+            }
+            Ok(found)
         }
     }
 }

@@ -67,6 +67,8 @@ struct Firsts {
     each: Vec<u32>,
     /// By CLC-C.
     joined: u32,
+    /// Whether another picture has as high a score by CLC-C.
+    tied: bool,
 }
 
 struct Lookout<'a> {
@@ -90,12 +92,16 @@ impl Lookout<'_> {
             for (n, firsts) in self.firsts(start..rows.min(start + BLOCK))?.into_iter().enumerate() {
                 let (row, own) = (start + n, set.image_of[start + n]);
                 for (&place, found) in askers.iter().zip(&mut found) {
+                    // Where CLC-C gives no picture more than another it finds none.
+                    if firsts.tied {
+                        continue;
+                    }
                     let kind = match (firsts.each[place] == own, firsts.joined == own) {
                         (false, true) => 0,
                         (true, false) => 1,
                         _ => continue,
                     };
-                    let firsts = Firsts { each: firsts.each.clone(), joined: firsts.joined };
+                    let firsts = Firsts { each: firsts.each.clone(), joined: firsts.joined, tied: false };
                     found[kind].get_or_insert((row, firsts));
                 }
             }
@@ -120,22 +126,37 @@ impl Lookout<'_> {
         let scores: Vec<&[f32]> = scores.iter().map(Vec::as_slice).collect();
         let joined = self.fitted.clc_c(&scores);
         let count = self.pictures.len() / joint;
-        let first = |scores: &[f32], n: usize| first(&scores[n * count..(n + 1) * count]);
-        let of = |n: usize| Firsts {
-            each: scores.iter().map(|of| first(of, n)).collect(),
-            joined: first(&joined, n),
+        let of = |n: usize| {
+            let row = |scores: &[f32]| first(&scores[n * count..(n + 1) * count]);
+            let (joined, tied) = row(&joined);
+            Firsts { each: scores.iter().map(|of| row(of).0).collect(), joined, tied }
         };
         Ok((0..rows.len()).map(of).collect())
     }
 }
 
-/// The place of the highest score, the first of several.
-fn first(scores: &[f32]) -> u32 {
-    let mut best = 0;
-    for (place, score) in scores.iter().enumerate() {
+/// The place of the highest score, the first of several, and whether there are several.
+fn first(scores: &[f32]) -> (u32, bool) {
+    let (mut best, mut tied) = (0, false);
+    for (place, score) in scores.iter().enumerate().skip(1) {
         if *score > scores[best] {
-            best = place;
+            (best, tied) = (place, false);
+        } else if *score == scores[best] {
+            tied = true;
         }
     }
-    best as u32
+    (best as u32, tied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_scores_is_known_to_be_one_of_several() {
+        assert_eq!(first(&[0.1, 0.7, 0.3]), (1, false));
+        assert_eq!(first(&[0.2, 0.2, 0.1]), (0, true));
+        assert_eq!(first(&[0.2, 0.2, 0.4]), (2, false));
+        assert_eq!(first(&[0.0, 0.0]), (0, true));
+    }
 }

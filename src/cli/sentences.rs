@@ -1,37 +1,37 @@
 //! Sentences that the user gives: on the command line or, one a line, on standard input.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::terminal::Terminal;
+use crate::corpus::text::{next_line, text};
 use crate::run::Retriever;
 use crate::{Error, Result};
 
 /// Reads standard input to its end. The last line feed ends a line and begins none.
 pub fn from_stdin() -> Result<Vec<String>> {
-    let mut bytes = Vec::new();
     let name = "standard input";
-    io::stdin().lock().read_to_end(&mut bytes).map_err(|e| Error::reading(name.as_ref(), e))?;
-    parse(&bytes).map_err(|e| e.at(name))
+    read(&mut io::stdin().lock()).map_err(|e| e.at(name))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<String>> {
-    if bytes.is_empty() {
-        return Err(Error::data("holds no sentence").hint("give one sentence a line"));
-    }
-    let mut sentences = Vec::new();
-    for (n, line) in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|&b| b == b'\n').enumerate() {
-        let line = std::str::from_utf8(line).map_err(|e| {
-            let what = format!("is not UTF-8 (byte {})", e.valid_up_to() + 1);
-            Error::data(what).line(n + 1).hint("convert it, for example with `iconv -t UTF-8`")
-        })?;
+fn read(input: &mut impl BufRead) -> Result<Vec<String>> {
+    let (mut sentences, mut bytes) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        if !next_line(input, &mut bytes).map_err(|e| Error::reading("".as_ref(), e))? {
+            break;
+        }
+        let line = text(&bytes).map_err(|e| e.line(number))?;
+        let line = if number == 1 { line.trim_start_matches('\u{feff}') } else { line };
         if line.trim().is_empty() {
             return Err(Error::data("is empty")
-                .line(n + 1)
+                .line(number)
                 .hint("take the line out; each line is a sentence"));
         }
         sentences.push(line.trim().to_owned());
     }
-    Ok(sentences)
+    match sentences.is_empty() {
+        true => Err(Error::data("holds no sentence").hint("give one sentence a line")),
+        false => Ok(sentences),
+    }
 }
 
 /// The vectors of sentences; warns of those of which no word is known.
@@ -40,19 +40,29 @@ pub fn embedded(run: &dyn Retriever, language: usize, texts: &[String], terminal
     let sentences = run.sentences(language, &all);
     let code = &run.languages()[language];
     for &n in sentences.unknown.iter().take(SHOWN) {
-        terminal
-            .warn(&format!("the model knows no word of `{}` in `{code}`: its vector says nothing", texts[n]));
+        terminal.warn(&format!(
+            "the model knows no word of `{}` in `{code}`: its vector says nothing",
+            start(&texts[n])
+        ));
     }
     if sentences.unknown.len() > SHOWN {
         terminal.warn(&format!("so it is with {} sentences in all", sentences.unknown.len()));
     }
     if let Some(&first) = sentences.truncated.first() {
-        let (count, text) = (sentences.truncated.len(), &texts[first]);
+        let (count, text) = (sentences.truncated.len(), start(&texts[first]));
         terminal.warn(&format!(
-            "{count} sentences are longer than the model's context and lose their end, as `{text}`"
+            "{count} sentences are longer than the model reads and lose their end, as `{text}`"
         ));
     }
     sentences.vectors
+}
+
+/// A text for a message.
+fn start(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
 }
 
 /// Warnings of one kind.
@@ -64,15 +74,21 @@ mod tests {
 
     #[test]
     fn lines_are_sentences() {
-        assert_eq!(parse("ein Hund \r\n一只狗\n".as_bytes()).unwrap(), ["ein Hund", "一只狗"]);
-        assert_eq!(parse(b"a").unwrap(), ["a"]);
+        let parse = |mut text: &[u8]| read(&mut text).unwrap();
+        assert_eq!(parse("ein Hund \r\n一只狗\n".as_bytes()), ["ein Hund", "一只狗"]);
+        assert_eq!(parse("\u{feff}a\nb".as_bytes()), ["a", "b"]);
+        assert_eq!(parse(b"a"), ["a"]);
     }
 
     #[test]
     fn what_is_no_sentence_is_refused_with_its_line() {
-        let error = |bytes: &[u8]| parse(bytes).unwrap_err().at("in").to_string();
+        let error = |mut bytes: &[u8]| read(&mut bytes).unwrap_err().at("in").to_string();
         assert!(error(b"").starts_with("`in`: holds no sentence"));
         assert!(error(b"a\n\nb\n").starts_with("`in`:2: is empty"));
         assert!(error(b"a\n\xff\n").starts_with("`in`:2: is not UTF-8 (byte 1)"));
+        assert!(error(b"a\nb\nc\0d\n").starts_with("`in`:3: holds a NUL (byte 2)"));
+        assert!(error(b"\xef\xbb\xbf\n").starts_with("`in`:1: is empty"));
+        let long = [b"a\n", &vec![b'b'; 2 << 20][..]].concat();
+        assert!(error(&long).starts_with("`in`:2: is longer than 1048576 bytes"));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
 
+use super::text::{next_line, text};
 use super::{Caption, Corpus};
 use crate::{Error, Result};
 
@@ -125,24 +127,21 @@ fn test_texts(corpus: &Corpus, language: usize) -> impl Iterator<Item = &str> {
     own.chain(parallel.into_iter().flatten().map(String::as_str))
 }
 
-/// What of a text does not depend on case, spaces and punctuation.
+/// What of a text does not depend on case, spaces, punctuation and marks, nor on how its characters are composed.
 fn bare(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.nfkd().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Streams a text file; a line that is not UTF-8 is an error.
+/// Streams a text file; a line that is no text is an error.
 fn each_line(file: &Path, mut take: impl FnMut(usize, &str)) -> Result<()> {
     let opened = File::open(file).map_err(|e| Error::reading(file, e))?;
     let mut reader = BufReader::with_capacity(1 << 16, opened);
     let mut bytes = Vec::new();
     for number in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(|e| Error::reading(file, e))? == 0 {
+        if !next_line(&mut reader, &mut bytes).map_err(|e| Error::reading(file, e))? {
             break;
         }
-        let line = std::str::from_utf8(&bytes)
-            .map_err(|e| Error::data("is not UTF-8").at(file).line(number).because(e))?;
-        take(number, line);
+        take(number, text(&bytes).map_err(|e| e.at(file).line(number))?);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod features;
 pub mod leak;
+pub mod text;
 
 mod captions;
 mod fingerprint;

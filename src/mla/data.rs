@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Mla, Way};
 use crate::batch::derive;
 use crate::config::{Config, Precision};
+use crate::corpus::text::text;
 use crate::corpus::{Corpus, Features};
 use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
@@ -104,6 +105,20 @@ impl Source {
     }
 }
 
+/// Refuses translations of which the two files have not as many lines; before much is computed from either.
+pub fn check_counts(sources: &[Vec<Source>]) -> Result<()> {
+    let of = |file: &PathBuf| Ok(lines(file)?.len());
+    sources.iter().flatten().try_for_each(|s| same_count((&s.new, of(&s.new)?), (&s.known, of(&s.known)?)))
+}
+
+fn same_count((new, count): (&Path, usize), (known, expected): (&Path, usize)) -> Result<()> {
+    if count == expected {
+        return Ok(());
+    }
+    let what = format!("has {count} lines, and `{}` {expected}", known.display());
+    Err(Error::data(what).at(new).hint("line n of one is a translation of line n of the other"))
+}
+
 /// Translations as they are read, without the teachers' vectors.
 pub struct Translations {
     /// By acquired language.
@@ -138,12 +153,7 @@ impl Translations {
                     }
                 };
                 let sentences = lines(new)?;
-                if sentences.len() != count as usize {
-                    let what = format!("has {} lines, and `{}` {count}", sentences.len(), known.display());
-                    return Err(Error::data(what)
-                        .at(new)
-                        .hint("line n of one is a translation of line n of the other"));
-                }
+                same_count((new, sentences.len()), (known, count as usize))?;
                 texts.extend(sentences);
                 rows_of.extend(first..first + count);
             }
@@ -306,11 +316,10 @@ pub fn lines(path: &Path) -> Result<Vec<String>> {
         Error::reading(path, e)
             .hint("check the files of `acquire.nlt` or `grow.translations`; they are relative to `data.root`")
     })?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
-        Error::data("is not UTF-8").at(path).line(line).hint("convert it, for example with `iconv -t UTF-8`")
-    })?;
-    let lines: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let split = bytes.split_inclusive(|&b| b == b'\n').zip(1..);
+    let read = |(line, number)| Ok(text(line).map_err(|e| e.at(path).line(number))?.trim().to_string());
+    let lines = split.map(read).collect::<Result<Vec<String>>>()?;
     if let Some(n) = lines.iter().position(String::is_empty) {
         return Err(Error::data("is an empty line")
             .at(path)

@@ -7,6 +7,8 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
+use crate::corpus::text::next_line;
+pub(super) use crate::corpus::text::text;
 use crate::{Error, Result};
 
 const BUFFER: usize = 1 << 16;
@@ -53,7 +55,7 @@ pub(in crate::corpus) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
 /// Reads `file` line by line, without the line ends; `take` gets the number of the line, from 1, and its text.
 ///
 /// # Errors
-/// As [`open`], for a line that is not UTF-8, and what `take` says.
+/// As [`open`], for a line that is no text, and what `take` says.
 pub(in crate::corpus) fn each_line(
     file: &Path,
     mut take: impl FnMut(usize, &str) -> Result<()>,
@@ -61,8 +63,7 @@ pub(in crate::corpus) fn each_line(
     let mut reader = open(file)?;
     let mut bytes = Vec::new();
     for number in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(|e| Error::reading(file, e).line(number))? == 0 {
+        if !next_line(&mut reader, &mut bytes).map_err(|e| Error::reading(file, e).line(number))? {
             break;
         }
         let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -71,14 +72,6 @@ pub(in crate::corpus) fn each_line(
         take(number, line)?;
     }
     Ok(())
-}
-
-/// Bytes as text.
-pub(super) fn text(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|e| {
-        Error::data(format!("is not UTF-8 (byte {})", e.valid_up_to() + 1))
-            .hint("convert it, for example with `iconv -t UTF-8`")
-    })
 }
 
 /// The line, from 1, of the first byte at or after `byte` that is no line end.

@@ -9,6 +9,7 @@
 //! ```
 
 // What everything uses.
+pub mod border;
 pub mod building;
 pub mod config;
 pub mod device;

@@ -1,13 +1,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tinyglot::border;
 use tinyglot::cli::{self, Cli};
 use tinyglot::device;
 use tinyglot::ops::scratch;
 
 fn main() -> ExitCode {
     scratch::keep_freed_memory();
-    match device::guarded(|| cli::run(Cli::parse())) {
+    match border::command(|| device::guarded(|| cli::run(Cli::parse()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::failed(&error),
     }

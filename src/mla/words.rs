@@ -83,6 +83,7 @@ const START: f32 = 0.08;
 
 /// The sizes and the tokenizer of a checkpoint.
 pub fn small_files(from: &Path) -> Result<[Vec<u8>; 2]> {
-    let read = |name: &str| fs::read(from.join(name)).map_err(|e| Error::reading(&from.join(name), e));
-    Ok([read(FILES[0])?, read(FILES[1])?])
+    let config = from.join(FILES[0]);
+    let sizes = fs::read(&config).map_err(|e| Error::reading(&config, e))?;
+    Ok([sizes, HuggingFace::read(&from.join(FILES[1]))?])
 }

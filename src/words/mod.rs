@@ -3,8 +3,11 @@
 //! [`Segmenter`] cuts a caption into words, [`Vocabulary`] counts those of the training captions,
 //! [`WordVectors`] gives a FastText vector for each (trained here, or read from `.bin` or `.vec`), and [`Pca`] reduces them.
 
+mod clip;
 mod dictionary;
 mod fasttext;
+mod language;
+mod normalise;
 mod pca;
 mod procrustes;
 mod segment;
@@ -17,7 +20,7 @@ mod vocabulary;
 pub use dictionary::Dictionary;
 pub use pca::Pca;
 pub use procrustes::procrustes;
-pub use segment::Segmenter;
+pub use segment::{LONGEST, Segmenter, Tokens};
 pub use tokenizer::HuggingFace;
 pub use vec::Skipped;
 pub use vectors::WordVectors;

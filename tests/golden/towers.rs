@@ -1,6 +1,6 @@
 //! Text towers beside transformers: token ids, every block's output, the final vectors. `towers/make.py` wrote the files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -31,6 +31,41 @@ fn encoded(name: &str, tower: &Tower, texts: &[String]) -> Arc<Sequences> {
     let encoded = tokenizer.encode(&texts);
     assert!(encoded.truncated.contains(&(texts.len() - 1)), "the last text is longer than the context");
     Arc::new(encoded.ids)
+}
+
+/// The two files that a CLIP was published with, out of its `tokenizer.json`.
+fn taken_apart(name: &str, to: &Path) {
+    let whole = std::fs::read_to_string(folder(name).join("tokenizer.json")).expect("a tokenizer");
+    let whole: Value = serde_json::from_str(&whole).expect("JSON");
+    let merge = |pair: &Value| {
+        format!("{} {}\n", pair[0].as_str().expect("a token"), pair[1].as_str().expect("a token"))
+    };
+    let merges: String = whole["model"]["merges"].as_array().expect("merges").iter().map(merge).collect();
+    std::fs::write(to.join("merges.txt"), format!("#version: 0.2\n{merges}")).expect("written");
+    std::fs::write(to.join("vocab.json"), whole["model"]["vocab"].to_string()).expect("written");
+}
+
+#[test]
+fn ids_by_the_two_files_of_a_clip_are_those_of_transformers() {
+    let place = tempfile::tempdir().expect("a folder");
+    taken_apart("clip", place.path());
+    let tower = Tower::open(&folder("clip")).expect("a checkpoint");
+    let tokenizer = TowerTokenizer::open(&place.path().join("tokenizer.json"), &tower.config).expect("read");
+    let tokenizer = tokenizer.with_context(200);
+    let golden: Value =
+        serde_json::from_str(&std::fs::read_to_string(file("towers/odd.json")).expect("read")).expect("JSON");
+    for (text, ids) in
+        golden["texts"].as_array().expect("texts").iter().zip(golden["ids"].as_array().expect("ids"))
+    {
+        let text = text.as_str().expect("a text");
+        let encoded = tokenizer.encode(&[text]);
+        assert_eq!(serde_json::json!(encoded.ids.rows), *ids, "{}", text.escape_unicode());
+    }
+    let golden = Golden::read("towers/expected");
+    let texts = texts("sentences");
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let encoded = tokenizer.with_context(tower.config.context).encode(&texts);
+    assert_eq!(encoded.ids.rows, golden.counts("clip.ids"));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl RunFolder {
                 .at(&self.path)
                 .hint("give the folder that `tinyglot train --out` made"));
         }
-        Config::load(&file, set)
+        Config::load_run(&file, set)
     }
 
     pub fn info(&self) -> Result<RunInfo> {

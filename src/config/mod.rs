@@ -95,6 +95,17 @@ impl Config {
         Self::read(Document::load(file)?, settings, overrides)
     }
 
+    /// Reads the configuration that a run keeps, with each `key.path=value` of `overrides` over it. Runs from before
+    /// `words.normalisation` do not say it, and keep to the rules there were.
+    pub fn load_run(file: &Path, overrides: &[String]) -> Result<Config> {
+        let mut document = Document::load(file)?;
+        let words = document.table.entry("words").or_insert(Value::Table(Table::new()));
+        if let Value::Table(words) = words {
+            words.entry("normalisation").or_insert(Value::String("nfkc".into()));
+        }
+        Self::read(document, &[], overrides)
+    }
+
     /// Reads the text of a configuration file; `file` names it in errors, and its folder is where paths start.
     pub fn from_toml(text: &str, file: &Path) -> Result<Config> {
         Self::read(Document::read(text, file)?, &[], &[])
@@ -351,6 +362,23 @@ learning_rate = 3e-4
         assert_eq!(error, expected);
         let error = set(&["train.images=1"]).unwrap_err().to_string();
         assert_eq!(error, "`--set train.images=1`: `train.images` is 1; it must be at least 2");
+    }
+
+    #[test]
+    fn a_run_that_names_no_normalisation_keeps_the_one_there_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let whole = read(GOOD).unwrap().to_toml();
+        let line = "normalisation = \"script\"\n";
+        assert!(whole.contains(line), "a new run names it: {whole}");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::load_run(&file, &[]).unwrap().words().normalisation
+        };
+        assert_eq!(read(&whole), TextRules::Script);
+        assert_eq!(read(&whole.replace(line, "")), TextRules::Nfkc);
+        assert_eq!(read(GOOD), TextRules::Nfkc);
+        assert_eq!(Config::load(&file, &[]).unwrap().words().normalisation, TextRules::Script);
     }
 
     #[test]

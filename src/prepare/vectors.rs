@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::batch::derive;
 use crate::cache::{Cache, Entry};
-use crate::config::{Config, WordsConfig};
+use crate::config::{Config, TextRules, WordsConfig};
 use crate::corpus::Corpus;
 use crate::pretrain::Progress;
 use crate::words::{Segmenter, WordVectors};
@@ -61,6 +61,16 @@ impl VectorSource<'_> {
         Ok(self.take(code, segmenter, tokens, true)?.expect("vectors after waiting"))
     }
 
+    /// What trained vectors follow from beside the text. Words by one rule are not looked up in vectors of another.
+    fn settings(&self, seed: u64) -> String {
+        let settings = format!("{:?}{seed}", self.words.fasttext);
+        match self.words.normalisation {
+            // As it was named before there was a choice.
+            TextRules::Nfkc => settings,
+            rules => settings + &format!("{rules:?}"),
+        }
+    }
+
     /// Nothing where another process is training them and `wait` is false.
     fn take(
         &self,
@@ -88,7 +98,7 @@ impl VectorSource<'_> {
         };
         let Some(cache) = self.cache.map(Cache::new) else { return make().map(Some) };
         let entry = Entry {
-            name: format!("{}.bin", fingerprint(&format!("{settings:?}{seed}"), &text)),
+            name: format!("{}.bin", fingerprint(&self.settings(seed), &text)),
             make: &make,
             save: &|vectors: &WordVectors, path: &Path| vectors.save(path),
             open: &WordVectors::open_kept,

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use unicode_normalization::UnicodeNormalization;
-
+use super::language::Writing;
+use super::normalise::Normaliser;
 use super::tokenizer::HuggingFace;
 use super::unicode::UnicodeWords;
-use crate::config::{SegmenterKind, WordsConfig};
+use crate::config::{SegmenterKind, TextRules, WordsConfig};
 use crate::{Error, Result};
 
 /// Cuts the text of one language into tokens: normalised, without spaces and punctuation, at most `words.max_tokens`.
 pub struct Segmenter {
     kind: Kind,
-    lowercase: bool,
+    normaliser: Normaliser,
     max_tokens: usize,
 }
 
@@ -22,18 +22,33 @@ enum Kind {
     Tokenizer(HuggingFace),
 }
 
+/// A text as tokens, and what they lack of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tokens {
+    /// In order; none, where the text holds no letter and no digit.
+    pub tokens: Vec<String>,
+    /// Whether the text was longer than `words.max_tokens` and lost its end.
+    pub cut: bool,
+    /// Tokens that were longer than [`LONGEST`] and lost their end.
+    pub long: usize,
+}
+
+/// Letters of a token that count (BERT's WordPiece takes as many): what is longer is no word, and whoever learns from words
+/// needs a bound.
+pub const LONGEST: usize = 100;
+
 impl Segmenter {
-    /// `language` is a code such as `de`, `deu` or `deu_Latn`; a relative `words.tokenizer` starts from `base`.
+    /// `language` is a code such as `de`, `deu_Latn` or `de-CH`; a relative `words.tokenizer` starts from `base`.
     ///
     /// # Errors
     /// Config, for a malformed code, `max_tokens = 0`, or a tokenizer that is not named; data, when its file cannot be used.
     pub fn new(language: &str, config: &WordsConfig, base: &Path) -> Result<Segmenter> {
-        let code = code(language)?;
+        let writing = Writing::of(language)?;
         if config.max_tokens == 0 {
             return Err(Error::config("`words.max_tokens` is 0: nothing would be left of any caption"));
         }
         let kind = match config.segmenter {
-            SegmenterKind::Unicode => Kind::Unicode(UnicodeWords::new(&code)),
+            SegmenterKind::Unicode => Kind::Unicode(UnicodeWords::new(config.normalisation, writing.elision)),
             SegmenterKind::Whitespace => Kind::Whitespace,
             SegmenterKind::Tokenizer => {
                 let file = config.tokenizer.as_ref().ok_or_else(|| {
@@ -43,7 +58,8 @@ impl Segmenter {
                 Kind::Tokenizer(HuggingFace::open(&base.join(file))?)
             }
         };
-        Ok(Segmenter { kind, lowercase: config.lowercase, max_tokens: config.max_tokens })
+        let normaliser = Normaliser { rules: config.normalisation, writing, lowercase: config.lowercase };
+        Ok(Segmenter { kind, normaliser, max_tokens: config.max_tokens })
     }
 
     /// One per language, as [`Self::new`].
@@ -53,50 +69,44 @@ impl Segmenter {
 
     /// The tokens of `text` in order; none, when it holds no letter and no digit.
     pub fn segment(&self, text: &str) -> Vec<String> {
-        let text = normalise(text, self.lowercase);
+        self.tokens(text).tokens
+    }
+
+    /// As [`Self::segment`], with what was cut off.
+    pub fn tokens(&self, text: &str) -> Tokens {
+        let text = self.normaliser.apply(text);
         match &self.kind {
-            Kind::Unicode(words) => {
-                self.keep(words.cut(&text).into_iter().map(|word| (word.to_string(), word)))
-            }
+            Kind::Unicode(words) => self.keep(words.cut(&text).map(|word| (word.to_string(), word))),
             Kind::Whitespace => self.keep(text.split_whitespace().map(|word| (word.to_string(), word))),
             Kind::Tokenizer(tokens) => self.keep(tokens.cut(&text).into_iter()),
         }
     }
 
     /// Tokens whose surface has a letter or a digit, as many as allowed.
-    fn keep<'t>(&self, tokens: impl Iterator<Item = (String, &'t str)>) -> Vec<String> {
-        tokens
-            .filter(|(_, surface)| surface.chars().any(char::is_alphanumeric))
-            .map(|(token, _)| token.replace(char::is_whitespace, ""))
-            .take(self.max_tokens)
-            .collect()
+    fn keep<'t>(&self, all: impl Iterator<Item = (String, &'t str)>) -> Tokens {
+        let mut kept = Tokens::default();
+        for (mut token, _) in all.filter(|(_, surface)| surface.chars().any(char::is_alphanumeric)) {
+            if kept.tokens.len() == self.max_tokens {
+                kept.cut = true;
+                break;
+            }
+            if self.normaliser.rules == TextRules::Script
+                && let Some((end, _)) = token.char_indices().nth(LONGEST)
+            {
+                token.truncate(end);
+                kept.long += 1;
+            }
+            token.retain(|c| !c.is_whitespace());
+            kept.tokens.push(token);
+        }
+        kept
     }
-}
-
-/// NFKC, lower case if asked, and one apostrophe for the three that people type (’ and ʼ are written for ').
-fn normalise(text: &str, lowercase: bool) -> String {
-    let text: String =
-        text.nfkc().map(|c| if matches!(c, '\u{2019}' | '\u{2bc}') { '\'' } else { c }).collect();
-    // Lower-casing can take apart what NFKC had composed (İ).
-    if lowercase { text.to_lowercase().nfkc().collect() } else { text }
-}
-
-/// `deu_Latn` → `deu`.
-fn code(language: &str) -> Result<String> {
-    let mut parts = language.split(['_', '-']);
-    let code = parts.next().unwrap_or_default();
-    let lower = |s: &str| s.bytes().all(|b| b.is_ascii_lowercase());
-    let script = |s: &str| s.len() == 4 && s.starts_with(|c: char| c.is_ascii_uppercase()) && lower(&s[1..]);
-    if matches!(code.len(), 2 | 3) && lower(code) && parts.next().is_none_or(script) && parts.next().is_none()
-    {
-        return Ok(code.to_string());
-    }
-    Err(Error::config(format!("`{language}` is not a language code"))
-        .hint("write it like `de`, `deu` or `deu_Latn`"))
 }
 
 #[cfg(test)]
 mod tests {
+    use unicode_normalization::UnicodeNormalization;
+
     use super::*;
 
     fn unicode(language: &str, text: &str) -> Vec<String> {
@@ -196,10 +206,34 @@ mod tests {
         let config = kind(SegmenterKind::Tokenizer);
         assert_eq!(Segmenter::new("en", &config, folder.path()).err().unwrap().exit_status(), 3);
         let config = WordsConfig { tokenizer: Some("t.json".into()), ..config };
-        for content in ["{", "{}", &WORDPIECE.replace("\"[UNK]\":0,", "")] {
+        let decoder =
+            WORDPIECE.replace("\"decoder\":null", "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\"}");
+        let within = decoder.find("WordPiece\",\"prefix").unwrap();
+        let contents = [
+            "",
+            "{",
+            "{}",
+            "[]",
+            r#"{"version":"1.0","decoder":{"#,
+            r#"{"version":"1.0","decoder":{}}"#,
+            &decoder[..within + 3],
+            &decoder.replacen("\"prefix\"", "\0", 1),
+            &WORDPIECE.replace("BertPreTokenizer", "Nothing"),
+            &WORDPIECE.replace("\"[UNK]\":0,", ""),
+            &WORDPIECE[..WORDPIECE.len() - 5],
+        ];
+        for content in contents {
             std::fs::write(folder.path().join("t.json"), content).unwrap();
             let e = Segmenter::new("en", &config, folder.path()).err().expect(content);
             assert!(e.to_string().contains("t.json") && e.exit_status() == 4, "{e}");
         }
+        // Wherever a file is cut it is refused, and nothing panics.
+        for end in 0..decoder.len() {
+            let Some(content) = decoder.get(..end) else { continue };
+            std::fs::write(folder.path().join("t.json"), content).unwrap();
+            assert!(Segmenter::new("en", &config, folder.path()).is_err(), "cut at {end}");
+        }
+        std::fs::write(folder.path().join("t.json"), &decoder).unwrap();
+        assert!(Segmenter::new("en", &config, folder.path()).is_ok());
     }
 }

@@ -3,39 +3,35 @@
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 
-/// Languages that write short words before an apostrophe (`l'eau`, `dell'arte`): the cut is after it.
-/// Elsewhere the apostrophe stays in the word (`don't`, Quechua `p'acha`).
-const ELISION: [&str; 8] = ["fr", "fra", "it", "ita", "ca", "cat", "oc", "oci"];
+use crate::config::TextRules;
 
-/// Word boundaries of Unicode Standard Annex 29; spans of Chinese and Japanese are cut by ICU's dictionary, of Thai,
-/// Lao, Khmer and Burmese by its small network. All data is compiled in.
+/// Word boundaries of Unicode Standard Annex 29; spans of Chinese and Japanese are cut by ICU's dictionary, of Thai, Lao,
+/// Khmer and Burmese by its dictionaries or, for [`TextRules::Nfkc`], by its small networks, which join more words and take ten
+/// times as long. All data is compiled in.
 pub(super) struct UnicodeWords {
     segmenter: WordSegmenterBorrowed<'static>,
     elision: bool,
 }
 
 impl UnicodeWords {
-    /// `language` is the code without its script: `fr` or `fra`.
-    pub(super) fn new(language: &str) -> Self {
-        UnicodeWords {
-            segmenter: WordSegmenter::new_auto(WordBreakInvariantOptions::default()),
-            elision: ELISION.contains(&language),
-        }
+    /// `elision`: whether words end with their apostrophe.
+    pub(super) fn new(rules: TextRules, elision: bool) -> Self {
+        let options = WordBreakInvariantOptions::default();
+        let segmenter = match rules {
+            TextRules::Nfkc => WordSegmenter::new_auto(options),
+            TextRules::Script => WordSegmenter::new_dictionary(options),
+        };
+        UnicodeWords { segmenter, elision }
     }
 
-    /// All segments in order, spaces and punctuation too.
-    pub(super) fn cut<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        let mut segments = Vec::new();
-        let mut start = 0;
-        for end in self.segmenter.segment_str(text).skip(1) {
+    /// All segments in order, spaces and punctuation too, as they are asked for.
+    pub(super) fn cut<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        let (mut start, elision) = (0, self.elision);
+        let segments = self.segmenter.segment_str(text).skip(1).map(move |end| {
             let segment = &text[start..end];
-            if self.elision {
-                segments.extend(segment.split_inclusive('\''));
-            } else {
-                segments.push(segment);
-            }
             start = end;
-        }
-        segments
+            segment
+        });
+        segments.flat_map(move |segment| segment.split_inclusive(move |c| elision && c == '\''))
     }
 }

@@ -253,9 +253,11 @@ pub struct WordsConfig {
     pub segmenter: SegmenterKind,
     /// A Hugging Face `tokenizer.json`, for `segmenter = "tokenizer"`.
     pub tokenizer: Option<PathBuf>,
+    /// What becomes of a text before it is cut. A run keeps the rules that it was trained with.
+    pub normalisation: TextRules,
     /// Lower-case where the script has it.
     pub lowercase: bool,
-    /// Longest sentence in tokens; the rest is cut (MULE: 40 on Multi30K, 60 on MSCOCO).
+    /// Longest sentence in tokens; the rest is cut (MULE: 40 on Multi30K, 60 on MSCOCO). A token keeps its first 100 characters.
     pub max_tokens: usize,
     /// Words rarer than this in the training captions are left out of the vocabulary.
     pub min_count: u64,
@@ -274,6 +276,7 @@ impl Default for WordsConfig {
         WordsConfig {
             segmenter: SegmenterKind::Unicode,
             tokenizer: None,
+            normalisation: TextRules::Script,
             lowercase: true,
             max_tokens: 40,
             min_count: 1,
@@ -295,6 +298,21 @@ pub enum SegmenterKind {
     Whitespace,
     /// A Hugging Face tokenizer.
     Tokenizer,
+}
+
+/// How texts that people read as one get one spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TextRules {
+    /// Unicode's NFKC, lower case in the same way for every language, and Thai, Lao, Khmer and Burmese cut by ICU's small networks:
+    /// the rules of runs whose configuration does not say.
+    Nfkc,
+    /// NFKC as far as it leaves words whole (not Thai and Lao am, `½` behind a digit, `ㅋㅋ`, ™), without soft hyphens, marks of
+    /// direction, variation selectors and joiners that spell nothing; lower case of the language (Turkish I is ı). Without Arabic
+    /// tatweel and vowel signs, Hebrew points (not Yiddish), and stress on Cyrillic letters. Thai, Lao, Khmer and Burmese are cut by
+    /// ICU's dictionaries.
+    #[default]
+    Script,
 }
 
 /// Training of FastText vectors (Bojanowski et al. 2017).

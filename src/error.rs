@@ -93,6 +93,12 @@ impl Error {
         self
     }
 
+    /// What the user can do about it, where nothing more fitting is said.
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
     /// The underlying error.
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -84,7 +84,7 @@ impl Subwords {
         // SAFETY: the map is only read; vectors are input files, which nothing changes while a program uses them.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
         Self::parse(Bytes::Mapped(map))
-            .map_err(|e| e.at(path).hint("get the whole file again, as FastText writes it"))
+            .map_err(|e| e.at(path).or_hint("get the whole file again, as FastText writes it"))
     }
 
     /// As [`Self::open`], for a file that [`Self::save`] wrote and that nobody changes: it is shared with what is saved from it.
@@ -140,7 +140,9 @@ impl Subwords {
         let args = read_args(&mut rest)?;
         let dictionary = read_dictionary(&mut rest, Arc::new(args.clone()))?;
         if read::<1>(&mut rest)? != [0] {
-            return Err(Error::data("is a quantised model, whose vectors are only rough"));
+            return Err(
+                Error::data("is a quantised model (`.ftz`), whose vectors are only rough").hint(UNQUANTISED)
+            );
         }
         let rows = i64::from_le_bytes(read(&mut rest)?);
         let width = i64::from_le_bytes(read(&mut rest)?);
@@ -240,6 +242,53 @@ fn write_model(model: &FastText, out: &mut Vec<u8>) -> fasttext::Result<()> {
     Ok(())
 }
 
+const UNQUANTISED: &str = "give the `.bin` that it was made from, or the vectors as text, `.vec`";
+
+/// What a file is that is often taken for FastText's.
+fn foreign(start: &[u8]) -> Option<Error> {
+    let word2vec = || {
+        let line = start[..start.len().min(40)].split(|&b| b == b'\n').next()?;
+        let (words, width) = std::str::from_utf8(line).ok()?.trim().split_once(' ')?;
+        (words.parse::<u64>().is_ok() && width.parse::<u64>().is_ok()).then_some(())
+    };
+    if let Some(width) = old_width(start) {
+        let what = "is of FastText from before March 2017, whose files have neither number nor version";
+        return Some(
+            Error::data(format!("{what} (vectors of {width})")).hint(
+                "no later FastText reads it: give the vectors as text, `.vec`, or those published since",
+            ),
+        );
+    }
+    if start.starts_with(b"\x1f\x8b") {
+        return Some(Error::data("is compressed").hint("unpack it with `gunzip`"));
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        return Some(
+            Error::data("is the pointer to a file of Git LFS").hint("get the file itself: `git lfs pull`"),
+        );
+    }
+    word2vec().map(|()| {
+        Error::data("begins as vectors in text, or in word2vec's binary format")
+            .hint("name text `.vec`; turn word2vec's binary format into text first")
+    })
+}
+
+/// The width of the vectors, where a file begins as those without a magic number: with the arguments, twelve numbers of 32
+/// bits and one of 64.
+fn old_width(mut start: &[u8]) -> Option<i32> {
+    let mut numbers = [0; 12];
+    for number in &mut numbers {
+        *number = i32::from_le_bytes(read(&mut start).ok()?);
+    }
+    let subsample = f64::from_le_bytes(read(&mut start).ok()?);
+    let [width, window, epochs, min_count, negatives, word_ngrams, loss, model, buckets, minn, maxn, _] =
+        numbers;
+    let counts = [width, window, epochs, word_ngrams].iter().all(|n| (1..=100_000).contains(n));
+    let others = [min_count, negatives, buckets, minn, maxn].iter().all(|&n| n >= 0);
+    let kinds = (1..=4).contains(&loss) && (1..=3).contains(&model);
+    (counts && others && kinds && (0.0..=1.0).contains(&subsample)).then_some(width)
+}
+
 fn read<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rest.read_exact(&mut bytes).map_err(|_| Error::data("is cut off before its matrix"))?;
@@ -247,15 +296,16 @@ fn read<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
 }
 
 fn read_args(rest: &mut &[u8]) -> Result<Args> {
+    let start = *rest;
     let magic = i32::from_le_bytes(read(rest)?);
     if magic != MAGIC {
-        return Err(Error::data(format!(
-            "is not in FastText's binary format: it starts with {magic}, not {MAGIC}"
-        )));
+        let what = format!("is not in FastText's binary format: it starts with {magic}, not {MAGIC}");
+        return Err(foreign(start).unwrap_or_else(|| Error::data(what)));
     }
     let version = i32::from_le_bytes(read(rest)?);
     if !(11..=VERSION).contains(&version) {
-        return Err(Error::data(format!("is of FastText's format {version}; 11 and 12 can be read")));
+        return Err(Error::data(format!("is of FastText's format {version}; 11 and 12 can be read"))
+            .hint("give the vectors as text, `.vec`, or train them again"));
     }
     let mut args = Args::default();
     args.load(rest).map_err(|e| Error::data("has a broken header").because(e))?;
@@ -285,7 +335,10 @@ fn read_dictionary(rest: &mut &[u8], args: Arc<Args>) -> Result<Dictionary> {
         )));
     }
     if pruned >= 0 {
-        return Err(Error::data("is a pruned model, which lacks n-grams"));
+        return Err(Error::data(
+            "is a quantised model (`.ftz`) that was pruned, and lacks words and n-grams",
+        )
+        .hint(UNQUANTISED));
     }
     let mut dictionary = Dictionary::new_with_capacity(args, 1);
     for _ in 0..size {

@@ -267,9 +267,41 @@ mod tests {
                 }
             }
         }
-        let pruned = [&whole[..84], &[0; 8], &whole[92..]].concat();
-        check(&pruned, "a pruned model");
         check(b"2 1\nhello 1\nworld 2\n", "a text named .bin");
+    }
+
+    #[test]
+    fn files_of_other_kinds_are_told_for_what_they_are() {
+        let (_folder, file) = folder();
+        train(&small(), 5).save(&file).unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        // Behind the words stands whether the matrix is quantised, then its rows: eleven words with that for line ends, and buckets.
+        let flag = whole.windows(8).position(|w| w == 511i64.to_le_bytes()).unwrap() - 1;
+        let at = |place: usize, bytes: &[u8]| {
+            let mut changed = whole.clone();
+            changed[place..place + bytes.len()].copy_from_slice(bytes);
+            changed
+        };
+        let cases: [(Vec<u8>, &str, &str); 8] = [
+            (at(flag, &[1]), "is a quantised model (`.ftz`)", "give the `.bin` that it was made from"),
+            (at(84, &0i64.to_le_bytes()), "that was pruned", "give the `.bin` that it was made from"),
+            // Without magic number and version, as before March 2017.
+            (whole[8..].to_vec(), "from before March 2017", "vectors as text"),
+            (at(4, &13i32.to_le_bytes()), "format 13; 11 and 12", "train them again"),
+            (b"\x1f\x8b\x08\0rest of it".to_vec(), "is compressed", "gunzip"),
+            (b"3000000 300\n</s> \x01\x02".to_vec(), "word2vec", "into text"),
+            (b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "Git LFS", "git lfs pull"),
+            (whole[..whole.len() / 2].to_vec(), "is cut off", "get the whole file again"),
+        ];
+        for (bytes, what, hint) in cases {
+            for name in ["v.bin", "v.ftz"] {
+                let file = file.with_file_name(name);
+                std::fs::write(&file, &bytes).unwrap();
+                let e = WordVectors::open(&file, &|_| true).err().unwrap().to_string();
+                let (said, hinted) = e.split_once("\nhint: ").unwrap();
+                assert!(said.contains(name) && said.contains(what) && hinted.contains(hint), "{e}");
+            }
+        }
     }
 
     #[test]

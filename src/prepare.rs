@@ -21,7 +21,7 @@ use crate::init::Init;
 use crate::ops::rows::Table;
 use crate::ops::tape::matrix;
 use crate::pretrain::{Progress, Words, pretrain};
-use crate::words::{Dictionary, Segmenter, Vocabulary, WordVectors};
+use crate::words::{Dictionary, Segmenter, Tokens, Vocabulary, WordVectors};
 use crate::{Error, Result};
 use build::Build;
 pub use vectors::VectorSource;
@@ -33,6 +33,8 @@ pub struct Prepared {
     pub embedding: HybridEmbedding,
     /// Training captions by language.
     pub train: Vec<Captions>,
+    /// Training captions that are longer than `words.max_tokens` and lost their end.
+    pub cut: usize,
     /// Latent tokens before unused ones were dropped.
     pub latents_before: usize,
 }
@@ -50,11 +52,14 @@ pub fn prepare(
         languages.iter().map(|l| Segmenter::new(l, config.words(), config.base())).collect::<Result<_>>()?;
     let dictionaries = dictionaries(config, languages, &segmenters)?;
     progress("segment", 0, 1, 0.0);
-    let tokens: Vec<Vec<Vec<String>>> = (0..languages.len())
-        .map(|l| corpus.train.captions[l].par_iter().map(|c| segmenters[l].segment(&c.text)).collect())
-        .collect();
+    let (mut tokens, mut cut) = (Vec::new(), 0);
+    for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {
+        let all: Vec<Tokens> = captions.par_iter().map(|c| segmenter.tokens(&c.text)).collect();
+        cut += all.iter().filter(|t| t.cut).count();
+        tokens.push(all.into_iter().map(|t| t.tokens).collect::<Vec<_>>());
+    }
     if config.embedding().kind == EmbeddingKind::Characters {
-        return Ok(of_characters(config, corpus, segmenters, &tokens));
+        return Ok(Prepared { cut, ..of_characters(config, corpus, segmenters, &tokens) });
     }
     progress("vectors", 0, languages.len(), 0.0);
     let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache, &mut *progress)?;
@@ -106,7 +111,7 @@ pub fn prepare(
     let lexicon = Lexicon { languages, vocabularies, slots, latents, translations, spellings: None };
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
     let train = training(corpus, &encoder, &tokens);
-    Ok(Prepared { encoder, embedding, train, latents_before })
+    Ok(Prepared { encoder, embedding, train, cut, latents_before })
 }
 
 /// The training captions, segmented already, as slots.
@@ -149,7 +154,7 @@ fn of_characters(
         characters: Some(CharacterWords::new(e, spellings, &mut init)),
     };
     let train = training(corpus, &encoder, tokens);
-    Prepared { encoder, embedding, train, latents_before: 0 }
+    Prepared { encoder, embedding, train, cut: 0, latents_before: 0 }
 }
 
 /// The vector of `[MASK]`, for a loss that needs one.

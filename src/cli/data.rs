@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::Result;
-use crate::config::Config;
+use crate::config::{Config, Kind};
 use crate::corpus::check::check;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
@@ -26,7 +26,8 @@ pub struct Args {
 pub enum Action {
     /// Say what is in the corpus of a configuration, and what is wrong with it
     #[command(after_help = "\
-Prints per language: pictures, captions, tokens, vocabulary, share of rare words, words without a vector, duplicates.
+Prints per language: pictures, captions, tokens, vocabulary, share of rare words, words without a vector, duplicates, and
+captions that are longer than the model reads.
 
 Examples:
   tinyglot data check configs/multi30k-8k.toml --set data.root=DIR")]
@@ -95,6 +96,14 @@ fn check_corpus(args: Check) -> Result<()> {
         &tokens,
         if vectors.is_empty() { None } else { Some(&known) },
     )?;
+    let report = match config.kind() {
+        Kind::Words => report.with_lost(&corpus, &|language, text| {
+            let tokens = segmenters[language].tokens(text);
+            (tokens.cut, tokens.long)
+        }),
+        // Its tokens are not known, or learnt from the captions.
+        Kind::Tower | Kind::Acquisition => report,
+    };
     match args.json {
         true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
         false => stdout::print(&report.to_string()),

@@ -133,7 +133,8 @@ fn go(
     log: &Log,
     terminal: &Terminal,
 ) -> Result<Option<Run>> {
-    let Start { folder, config, encoder, train, validation, mut model } = start;
+    let Start { folder, config, encoder, train, cut: captions, validation, mut model } = start;
+    cut(captions, "`words.max_tokens`", log)?;
     let (parameters, at_test_time) = model.parameter_counts();
     log.say(&format!("{parameters} parameters, {at_test_time} at test time"))?;
     let learner = Smalr::new(&config, corpus, &encoder.lexicon, &train, validation, model);
@@ -172,7 +173,7 @@ fn tower(
     let ClipRun { folder, config, info, clip } = run;
     log.say(&format!("{} parameters, {} at test time", info.parameters_train, info.parameters_test))?;
     let learner = TowerTraining::new(&config, &corpus, clip);
-    cut(learner.truncated, &log)?;
+    cut(learner.truncated, CONTEXT, &log)?;
     let trainer = Trainer::new(&config, &folder, learner);
     let Some(best) = to_the_end(trainer, resumed, until, &folder, &log, terminal)? else { return Ok(()) };
     let tower = ClipRun::open(&folder.path, &[])?.hand_over(&corpus)?;
@@ -202,18 +203,20 @@ fn acquire(
         info.parameters_train, info.parameters_test
     ))?;
     let learner = Acquisition::new(&config, &corpus, mla)?;
-    cut(learner.truncated, &log)?;
+    cut(learner.truncated, CONTEXT, &log)?;
     match to_the_end(Trainer::new(&config, &folder, learner), resumed, until, &folder, &log, terminal)? {
         Some(best) => finish(&folder, &corpus, best, &log, terminal),
         None => Ok(()),
     }
 }
 
-/// Warns of sentences that are longer than a tower takes.
-fn cut(sentences: usize, log: &Log) -> Result<()> {
+const CONTEXT: &str = "the tower's context";
+
+/// Warns of training sentences that are longer than a model reads.
+fn cut(sentences: usize, bound: &str, log: &Log) -> Result<()> {
     match sentences {
         0 => Ok(()),
-        n => log.warn(&format!("{n} sentences are longer than the tower's context and lose their end")),
+        n => log.warn(&format!("{n} training sentences are longer than {bound} and lose their end")),
     }
 }
 

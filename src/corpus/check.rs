@@ -54,6 +54,17 @@ pub struct LanguageReport {
     pub duplicates: usize,
     /// Test captions with the text of a training caption.
     pub test_in_train: usize,
+    /// What the model does not read; `None` where that shows only once it has its tokens.
+    pub lost: Option<Lost>,
+}
+
+/// What texts lose on the way into a model: two that differ beyond it are one to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Lost {
+    /// Texts that are longer than the model reads, in all splits.
+    pub texts: usize,
+    /// Words that are longer than it reads.
+    pub words: usize,
 }
 
 /// Pictures that are in two splits, or twice in one.
@@ -105,6 +116,29 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
     })
 }
 
+impl Report {
+    /// With what is lost of the captions, where `lost` says it of a text of language n: whether its end, and of how many words
+    /// the end.
+    pub fn with_lost(
+        mut self,
+        corpus: &Corpus,
+        lost: &(dyn Fn(usize, &str) -> (bool, usize) + Sync),
+    ) -> Report {
+        for (n, report) in self.languages.iter_mut().enumerate() {
+            let captions = |split: &SplitName| &corpus.split(*split).captions[n];
+            let texts: Vec<&str> =
+                SplitName::CAPTIONED.iter().flat_map(captions).map(|c| c.text.as_str()).collect();
+            let add = |a: Lost, b: Lost| Lost { texts: a.texts + b.texts, words: a.words + b.words };
+            let of = |text: &&str| {
+                let (end, words) = lost(n, text);
+                Lost { texts: end as usize, words }
+            };
+            report.lost = Some(texts.par_iter().map(of).reduce(Lost::default, add));
+        }
+        self
+    }
+}
+
 fn by_split(count: impl Fn(SplitName) -> usize) -> BySplit {
     BySplit { train: count(SplitName::Train), val: count(SplitName::Val), test: count(SplitName::Test) }
 }
@@ -148,6 +182,7 @@ fn language(corpus: &Corpus, n: usize, top_k: usize, tokens: Tokens, known: Opti
         without_vector,
         duplicates: SplitName::CAPTIONED.iter().map(|&s| duplicates(captions(s))).sum(),
         test_in_train: captions(SplitName::Test).iter().filter(|c| texts.contains(c.text.as_str())).count(),
+        lost: None,
     }
 }
 
@@ -261,6 +296,17 @@ impl fmt::Display for Report {
         if self.overlaps.is_empty() {
             writeln!(f, "no picture is in two splits")?;
         }
+        for l in &self.languages {
+            let Lost { texts, words } = l.lost.unwrap_or_default();
+            if texts > 0 {
+                let what = "are longer than `words.max_tokens` and lose their end";
+                writeln!(f, "warning: {texts} captions in {} {what}", l.language)?;
+            }
+            if words > 0 {
+                let what = "have more than 100 letters and lose their end: are they words?";
+                writeln!(f, "warning: {words} words in {} {what}", l.language)?;
+            }
+        }
         for Recurrence { language, captions, found } in &self.recurrences {
             writeln!(f, "further text in {language}: holds {found} of {captions} test captions")?;
         }
@@ -272,7 +318,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn table(&self) -> Vec<[String; 12]> {
+    fn table(&self) -> Vec<[String; 13]> {
         let percent = |share: Option<f64>| share.map_or("-".into(), |s| format!("{:.1} %", 100.0 * s));
         let three = |n: BySplit| format!("{}/{}/{}", n.train, n.val, n.test);
         let head = [
@@ -288,6 +334,7 @@ impl Report {
             "no vector",
             "duplicates",
             "test in train",
+            "cut",
         ];
         let mut rows = vec![head.map(String::from)];
         for l in &self.languages {
@@ -304,6 +351,7 @@ impl Report {
                 percent(l.without_vector),
                 l.duplicates.to_string(),
                 l.test_in_train.to_string(),
+                l.lost.map_or("-".into(), |lost| lost.texts.to_string()),
             ]);
         }
         rows

@@ -32,8 +32,21 @@ impl Encoder {
 
     /// Many sentences of one language, on all threads.
     pub fn encode_all(&self, language: usize, texts: &[&str]) -> Vec<Vec<Slot>> {
+        self.read(language, texts).0
+    }
+
+    /// As [`Self::encode_all`], with the places of the sentences that are longer than `words.max_tokens` and lost their end.
+    pub fn read(&self, language: usize, texts: &[&str]) -> (Vec<Vec<Slot>>, Vec<usize>) {
         let segmenter = &self.segmenters[language];
-        self.slots(language, &texts.par_iter().map(|t| segmenter.segment(t)).collect::<Vec<_>>())
+        let (sentences, cut): (Vec<Vec<String>>, Vec<bool>) = texts
+            .par_iter()
+            .map(|text| {
+                let tokens = segmenter.tokens(text);
+                (tokens.tokens, tokens.cut)
+            })
+            .unzip();
+        let cut = (0..cut.len()).filter(|&n| cut[n]).collect();
+        (self.slots(language, &sentences), cut)
     }
 
     /// The slots of segmented sentences. Unseen words are scored all at once, each of them once.

@@ -43,7 +43,7 @@ pub struct Growth {
     /// How well the frozen tokenizer of an acquisition knows the languages that it was learnt with, and then the new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<Pieces>,
-    /// Training sentences whose end was cut, as they are longer than the tower's context.
+    /// Training sentences whose end was cut, as they are longer than the model reads (`words.max_tokens`, or the tower's context).
     #[serde(default)]
     pub truncated: usize,
 }
@@ -126,7 +126,7 @@ impl Growth {
         facts.extend(self.tokenizer());
         if self.truncated > 0 {
             facts.push(format!(
-                "{} sentences are longer than the tower's context and lose their end",
+                "{} sentences are longer than the model reads and lose their end",
                 self.truncated
             ));
         }

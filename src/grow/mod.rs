@@ -161,6 +161,8 @@ struct Words {
     vocabulary: Vocabulary,
     /// (vocabulary, FastText width)
     table: Vec<f32>,
+    /// Sentences that are longer than `words.max_tokens`.
+    cut: usize,
 }
 
 /// A share of so many groups of sentences, one at least, chosen by the seed; ascending.
@@ -291,6 +293,7 @@ impl<'a> Growing<'a> {
             products: work.products,
             sentences_shown: work.sentences,
             seconds: clock.seconds,
+            truncated: self.words.cut,
             ..Growth::default()
         })
     }
@@ -310,7 +313,7 @@ impl<'a> Growing<'a> {
 
     /// Adds the language to the run with its words where the layer puts them; gives its place.
     fn attach(&self, run: &mut Run, layer: LinearWeights, top_k: usize, work: &mut Work) -> Result<usize> {
-        let Words { vectors, vocabulary, table } = &self.words;
+        let Words { vectors, vocabulary, table, .. } = &self.words;
         let segmenter = Segmenter::new(self.material.code, run.config.words(), &run.folder.path)?;
         let encoder = &mut run.encoder;
         let language = encoder.lexicon.languages.len();
@@ -365,7 +368,13 @@ impl Words {
         let captions = material.corpus.map(|c| &c.train.captions[0][..]).unwrap_or_default();
         let translated = material.translations.iter().flat_map(|(_, pairs)| pairs).map(|(_, new)| &new[..]);
         let texts = captions.iter().map(|c| &c.text[..]).chain(translated);
-        let tokens: Vec<Vec<String>> = texts.map(|text| segmenter.segment(text)).collect();
+        let mut cut = 0;
+        let read = |text| {
+            let tokens = segmenter.tokens(text);
+            cut += tokens.cut as usize;
+            tokens.tokens
+        };
+        let tokens: Vec<Vec<String>> = texts.map(read).collect();
         let mut words = run.config.words().clone();
         words.vectors = material.given.words().vectors.clone();
         let further: Vec<PathBuf> = material.corpus.and_then(|c| c.texts[0].clone()).unwrap_or_default();
@@ -390,7 +399,7 @@ impl Words {
             return Err(Error::data(what).hint("check `words.vectors`, and whether its words are lower-case"));
         }
         let table = table(&vocabulary, &vectors);
-        Ok(Words { vectors, vocabulary, table })
+        Ok(Words { vectors, vocabulary, table, cut })
     }
 }
 

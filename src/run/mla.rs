@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::start::{Place, info};
+use super::start::{Place, info, of_its_rules};
 use super::{Retriever, Sentences, same_languages};
 use crate::batch::derive;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
@@ -18,7 +18,7 @@ use crate::eval::Evaluation;
 use crate::inference::Scope;
 use crate::init::Init;
 use crate::loss::scale::log_scale;
-use crate::mla::data::{check_width, english_files, lines, nlt_file, unit};
+use crate::mla::data::{Source, check_counts, check_width, english_files, lines, nlt_file, unit};
 use crate::mla::sizes;
 use crate::mla::words::{FILES, Words, small_files};
 use crate::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
@@ -107,6 +107,9 @@ impl MlaRun {
         refuse_test_leak(&translations(config, corpus), &|_, text| {
             text.split_whitespace().map(String::from).collect()
         })?;
+        let others: Vec<&str> =
+            trained(config).map(String::as_str).filter(|l| *l != config.acquire().own).collect();
+        check_counts(&Source::all(config, &others))?;
         let words = Words::new(config, || foreign_texts(config, corpus))?;
         let (files, embedding) = (words.files.clone(), words.sizes.clone());
         let mut mla = around(config, words, config.acquire().own_too())?;
@@ -135,6 +138,7 @@ impl MlaRun {
     pub fn go_on(path: &Path, given: &Config, corpus: &Corpus) -> Result<MlaRun> {
         let folder = RunFolder::to_go_on(path)?;
         let (kept, info) = (folder.config()?, folder.info()?);
+        let given = &of_its_rules(given, &kept)?;
         let free = |key: &str| {
             ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
                 .contains(&key)

@@ -43,7 +43,7 @@ pub struct Sentences {
     pub vectors: Vec<f32>,
     /// Places of the sentences of which no word is known; all of them have the vector of an empty sentence.
     pub unknown: Vec<usize>,
-    /// Places of the sentences that were longer than the model's context and lost their end.
+    /// Places of the sentences that were longer than the model reads (`words.max_tokens`, or a tower's context) and lost their end.
     pub truncated: Vec<usize>,
 }
 
@@ -197,11 +197,11 @@ impl Run {
 
     /// Sentences of a language as vectors.
     pub fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
-        let slots = self.encoder.encode_all(language, texts);
+        let (slots, truncated) = self.encoder.read(language, texts);
         let unknown = (0..slots.len()).filter(|&s| slots[s].is_empty()).collect();
         let precision = self.config.train().precision;
         let vectors = embed_sentences(&self.model, &self.encoder.lexicon, language, &slots, precision);
-        Sentences { vectors, unknown, truncated: Vec::new() }
+        Sentences { vectors, unknown, truncated }
     }
 
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.

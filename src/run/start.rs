@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::batch::{Captions, derive};
 use crate::checkpoint::{LEARNING, RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding};
-use crate::config::{Config, changes};
+use crate::config::{Config, TextRules, changes};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
 use crate::embedding::encoder::Encoder;
@@ -27,6 +27,8 @@ pub struct Start {
     pub encoder: Encoder,
     /// Captions by language.
     pub train: Vec<Captions>,
+    /// Training captions that are longer than `words.max_tokens` and lost their end.
+    pub cut: usize,
     pub validation: Vec<Captions>,
     pub model: Model,
 }
@@ -106,7 +108,7 @@ pub fn begin(
     let parameters = Parameters { train: train as u64, test: test as u64 };
     let latents = [prepared.latents_before, prepared.encoder.lexicon.latents];
     let info = RunInfo { latents, ..info(config, corpus, &mut model, parameters, data) };
-    let encoder = prepared.encoder;
+    let (encoder, cut) = (prepared.encoder, prepared.cut);
     let folder = place.fill(|folder| {
         folder.write_words(&encoder)?;
         let fresh = (&Adam::new(config.train(), 1), &BTreeMap::new());
@@ -116,7 +118,7 @@ pub fn begin(
     })?;
     let config = folder.config()?;
     let validation = every_language(&encoder, &corpus.val);
-    Ok(Start { folder, config, encoder, train: prepared.train, validation, model })
+    Ok(Start { folder, config, encoder, train: prepared.train, cut, validation, model })
 }
 
 /// What a run that begins is, without latent tokens; `data` is the hash of what it is trained on.
@@ -159,6 +161,7 @@ impl Earlier {
     pub fn open(path: &Path, given: &Config) -> Result<Earlier> {
         let folder = RunFolder::to_go_on(path)?;
         let (kept, info) = (folder.config()?, folder.info()?);
+        let given = &of_its_rules(given, &kept)?;
         let differing: Vec<String> =
             changes(&kept, given).into_iter().filter(|key| !may_change(key)).collect();
         if !differing.is_empty() {
@@ -202,8 +205,18 @@ impl Earlier {
         let model = Model::new(&config, embedding, info.features, 0);
         let train = every_language(&encoder, &corpus.train);
         let validation = every_language(&encoder, &corpus.val);
-        Ok(Start { folder, config, encoder, train, validation, model })
+        // It was told when the run began.
+        Ok(Start { folder, config, encoder, train, cut: 0, validation, model })
     }
+}
+
+/// A configuration with the normalisation of a run from before there was a choice; its own says nothing of it.
+pub(super) fn of_its_rules(given: &Config, kept: &Config) -> Result<Config> {
+    let mut raw = given.raw().clone();
+    if kept.words().normalisation == TextRules::Nfkc {
+        raw.words.normalisation = TextRules::Nfkc;
+    }
+    raw.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())
 }
 
 /// Keys that may differ when a run goes on: where the data are (its training data are compared by content), how long to

@@ -16,7 +16,7 @@ use fasttext::matrix::Matrix;
 
 use crate::config::{FastTextConfig, FastTextModel};
 use crate::write::write_whole_with;
-use crate::{Error, Result};
+use crate::{Error, Result, border};
 
 /// Vectors of words and of the hashed character n-grams in them.
 pub(super) struct Subwords {
@@ -67,7 +67,9 @@ impl Subwords {
         seed: u64,
     ) -> Result<Subwords> {
         let input = write_sentences(sentences)?;
-        let model = FastText::train(args(config, seed, input.path())?).map_err(|e| {
+        let args = args(config, seed, input.path())?;
+        let trained = border::guarded(|| FastText::train(args).map_err(|e| e.to_string()));
+        let model = trained.and_then(|trained| trained).map_err(|e| {
             Error::data("FastText cannot be trained")
                 .because(e)
                 .hint("it needs at least one word that occurs `words.fasttext.min_count` times")
@@ -83,7 +85,8 @@ impl Subwords {
         let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
         // SAFETY: the map is only read; vectors are input files, which nothing changes while a program uses them.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
-        Self::parse(Bytes::Mapped(map))
+        border::guarded(|| Self::parse(Bytes::Mapped(map)))
+            .unwrap_or_else(|panic| Err(Error::data("cannot be read").because(panic)))
             .map_err(|e| e.at(path).or_hint("get the whole file again, as FastText writes it"))
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
@@ -44,6 +45,10 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces.push(&text[start..]);
     pieces
 }
+
+/// Soft hyphens, marks of direction and order of bytes, variation selectors: words are the same without them.
+const INVISIBLE: &str =
+    r"[\x{AD}\x{34F}\x{61C}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FE00}-\x{FE0F}\x{FEFF}]";
 
 /// A character that no vocabulary holds (private use).
 const UNKNOWN: &str = "\u{10fffd}";
@@ -143,7 +148,9 @@ impl HuggingFace {
         // The end must not get the id 2: transformers then takes the state at the highest id for that of the sentence.
         let special = ["[PAD]", "[UNK]", ends[0], ends[1]];
         let mut tokenizer = Tokenizer::new(BPE::default());
-        tokenizer.with_normalizer(Some(Sequence::new(vec![NFC.into(), Lowercase.into()])))?;
+        let invisible = Replace::new(ReplacePattern::Regex(INVISIBLE.into()), "")?;
+        let normalizers = vec![invisible.into(), NFC.into(), Lowercase.into()];
+        tokenizer.with_normalizer(Some(Sequence::new(normalizers)))?;
         tokenizer.with_pre_tokenizer(Some(ByteLevel::default()));
         tokenizer.with_decoder(Some(ByteLevel::default()));
         let trainer = BpeTrainer::builder()
@@ -256,5 +263,7 @@ mod tests {
         assert_eq!((ids[0], ids[ids.len() - 1]), (start, end));
         assert!(!ids.contains(&tokenizer.id("[UNK]").unwrap()));
         assert_eq!(tokenizer.ids("HUND"), tokenizer.ids("hund"));
+        assert_eq!(tokenizer.ids("\u{feff}Hu\u{ad}nd\u{200f}"), tokenizer.ids("hund"));
+        assert_eq!(tokenizer.ids("ve\u{301}lo"), tokenizer.ids("vélo"));
     }
 }

@@ -106,7 +106,7 @@ fn pictures_of_another_space_and_long_sentences_are_told_of() {
     let long = "rot ".repeat(60);
     let (_, ran) = fed(&["embed", text(&made()), "--language", "de"], long.as_bytes());
     assert_eq!(ran.status, Some(0));
-    assert!(ran.stderr.contains("longer than the model's context"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("longer than the model reads"), "{}", ran.stderr);
 }
 
 /// The pictures' classes are the things in their captions; German names find them, in prompts and alone.

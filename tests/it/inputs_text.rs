@@ -144,7 +144,8 @@ fn broken_tokenizers_are_refused_by_every_road() {
         for content in broken(&whole) {
             fs::write(&file, &content).expect("written");
             let set = set(key);
-            let arguments = ["train", text(&config), "--out", text(&folder("new")), "--set", &set];
+            let new = folder("new");
+            let arguments = ["train", text(&config), "--out", text(&new), "--set", &set];
             refused_quietly(&arguments, "tokenizer.json`");
             assert!(!folder("new").exists());
         }

@@ -206,8 +206,10 @@ mod tests {
         let config = kind(SegmenterKind::Tokenizer);
         assert_eq!(Segmenter::new("en", &config, folder.path()).err().unwrap().exit_status(), 3);
         let config = WordsConfig { tokenizer: Some("t.json".into()), ..config };
-        let decoder =
-            WORDPIECE.replace("\"decoder\":null", "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\"}");
+        let decoder = WORDPIECE.replace(
+            "\"decoder\":null",
+            "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}",
+        );
         let within = decoder.find("WordPiece\",\"prefix").unwrap();
         let contents = [
             "",

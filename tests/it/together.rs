@@ -25,7 +25,7 @@ fn with_translations() -> (TempDir, PathBuf) {
     let config = run.join("config.toml");
     let written = fs::read_to_string(&config).expect("read");
     assert!(written.contains("\ntranslations = []\n"), "{written}");
-    fs::write(&config, written.replace("translations = []", TRANSLATIONS)).expect("written");
+    fs::write(&config, written.replacen("translations = []", TRANSLATIONS, 1)).expect("written");
     (folder, run)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dfdx::prelude::{NoneTape, OwnedTape};
 
 use crate::batch::{Captions, derive};
-use crate::config::{Config, Precision};
+use crate::config::{Config, Precision, Source};
 use crate::corpus::{Corpus, Features, Split, SplitName};
 use crate::device::Dev;
 use crate::embedding::lexicon::Collector;
@@ -106,7 +106,7 @@ pub struct Queries {
 
 /// What an evaluation is about.
 pub struct Evaluated<'a> {
-    pub name: &'a str,
+    pub scope: Scope,
     pub split: &'a Split,
     /// By language.
     pub captions: &'a [Captions],
@@ -114,7 +114,6 @@ pub struct Evaluated<'a> {
     /// Queries in further languages.
     pub translated: &'a [Queries],
     pub distractors: Option<&'a Features>,
-    pub folds: usize,
 }
 
 /// Retrieval in every language that has captions in the split.
@@ -133,6 +132,7 @@ pub fn evaluate(
         more = distractors.rows();
     }
     let joint = config.text().joint;
+    let Scope { split: name, folds, by, .. } = what.scope;
     let (train, test) = model.parameter_counts();
     let own =
         what.captions.iter().enumerate().map(|(l, c)| (model.languages[l].clone(), l, c, what.human[l]));
@@ -141,14 +141,15 @@ pub fn evaluate(
     for (language, reader, captions, human) in own.chain(further).filter(|(_, _, c, _)| !c.slots.is_empty()) {
         let sentences = embed_sentences(model, lexicon, reader, &captions.slots, config.train().precision);
         let result =
-            retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, what.folds)?;
+            retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, folds)?;
         languages.push((language, result, human));
     }
     if languages.is_empty() {
-        return Err(Error::data(format!("the split `{}` has no captions", what.name)));
+        return Err(what.scope.nobody_asks());
     }
     let parameters = Parameters { train: train as u64, test: test as u64 };
-    Ok(Evaluation::new(what.name, features.rows(), more, what.folds, languages, parameters))
+    let evaluation = Evaluation::new(name.to_string(), features.rows(), more, folds, languages, parameters);
+    Ok(Evaluation { by, ..evaluation })
 }
 
 /// What an evaluation of a model that takes texts as they are is about.
@@ -159,14 +160,36 @@ pub struct Scope {
     pub distractors: bool,
     /// Whether texts that are read as another language ask, too.
     pub translated: bool,
+    /// Whose captions ask, of a language that both people and machines wrote in: [`crate::corpus::Split::queries`].
+    pub by: Source,
     /// Galleries that the pictures are cut into.
     pub folds: usize,
 }
 
 impl Scope {
     /// What training looks at.
-    pub const VALIDATION: Scope =
-        Scope { split: SplitName::Val, distractors: false, translated: false, folds: 1 };
+    pub const VALIDATION: Scope = Scope { translated: false, ..Scope::whole(SplitName::Val) };
+
+    /// All captions of a split that count, in one gallery of its pictures.
+    pub const fn whole(split: SplitName) -> Scope {
+        Scope { split, distractors: false, translated: true, by: Source::Human, folds: 1 }
+    }
+
+    /// Refuses an evaluation that nobody asks in.
+    pub(crate) fn nobody_asks(&self) -> Error {
+        let split = self.split;
+        match self.by {
+            Source::Human => {
+                Error::data(format!("the split `{split}` has no captions in a language of the model"))
+            }
+            Source::Machine => Error::data(format!(
+                "no language of the split `{split}` has captions by people and by machines to compare"
+            ))
+            .hint(
+                "leave out `--captions machine`: a language with machine captions alone is asked in by those",
+            ),
+        }
+    }
 }
 
 /// Texts of a language as unit vectors (texts, joint); nothing, where the language is not known.
@@ -187,16 +210,18 @@ impl Retrieval<'_> {
     /// # Errors
     /// Data, where there is no such language.
     pub fn of(self, corpus: &Corpus, vectors: Vectors) -> Result<Evaluation> {
-        let Scope { split: name, translated, folds, .. } = self.scope;
+        let Scope { split: name, translated, folds, by, .. } = self.scope;
         let split = corpus.split(name);
         let rows = split.features.rows();
-        let own = corpus.languages.iter().zip(&split.captions).zip(&corpus.human);
-        let own = own.map(|((language, captions), &human)| (language, language, &captions[..], human));
-        let further = corpus
-            .translated
-            .iter()
-            .filter(|_| translated)
-            .filter_map(|t| Some((&t.language, &corpus.languages[t.reader], t.captions(name)?, t.human)));
+        let own = corpus.languages.iter().enumerate().map(|(l, language)| {
+            let queries = split.queries(l, by);
+            (language, language, queries.captions, queries.human)
+        });
+        let further =
+            corpus.translated.iter().filter(|_| translated && by == Source::Human).filter_map(|t| {
+                let captions = t.captions(name)?.into();
+                Some((&t.language, &corpus.languages[t.reader], captions, t.human(name)))
+            });
         let mut languages = Vec::new();
         for (language, reader, captions, human) in own.chain(further) {
             let (texts, image_of): (Vec<&str>, Vec<u32>) =
@@ -207,11 +232,11 @@ impl Retrieval<'_> {
             languages.push((language.clone(), result, human));
         }
         if languages.is_empty() {
-            let what = format!("the split `{name}` has no captions in a language of the model");
-            return Err(Error::data(what));
+            return Err(self.scope.nobody_asks());
         }
         let more = self.pictures.len() / self.joint - rows;
-        Ok(Evaluation::new(name.to_string(), rows, more, folds, languages, self.parameters))
+        let evaluation = Evaluation::new(name.to_string(), rows, more, folds, languages, self.parameters);
+        Ok(Evaluation { by, ..evaluation })
     }
 }
 

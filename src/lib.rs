@@ -15,6 +15,7 @@ pub mod config;
 pub mod device;
 pub mod error;
 pub mod lock;
+pub mod map;
 pub mod names;
 pub mod stop;
 pub mod write;

@@ -162,25 +162,45 @@ impl RunFolder {
         write_whole(&self.path.join("run.json"), text.as_bytes())
     }
 
-    /// Keeps an evaluation in `evaluation/`, by its split, in place of an earlier one.
+    /// Keeps an evaluation in `evaluation/`, by its name, in place of an earlier one.
     pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
         let folder = self.path.join("evaluation");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
-        write_whole(&names::file(&folder, &evaluation.split, "json")?, text.as_bytes())
+        write_whole(&names::file(&folder, &evaluation.name(), "json")?, text.as_bytes())
     }
 
-    /// The evaluations kept: test, then val, then train.
+    /// The evaluations kept: test, then val, then train, then others by name.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
-        let files = ["test", "val", "train"].map(|split| self.path.join(format!("evaluation/{split}.json")));
-        let read = |file: &PathBuf| {
-            let text = fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
-            serde_json::from_str(&text).map_err(|e| {
-                let e = Error::data("not an evaluation").at(file).line(e.line()).because(e);
-                e.hint("make it again with `tinyglot evaluate`")
-            })
-        };
-        files.iter().filter(|file| file.exists()).map(read).collect()
+        let folder = self.path.join("evaluation");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(|e| Error::reading(&folder, e))? {
+            let name = entry.map_err(|e| Error::reading(&folder, e))?.file_name();
+            names.extend(name.to_str().and_then(|n| n.strip_suffix(".json")).map(String::from));
+        }
+        let first = |name: &String| ["test", "val", "train"].iter().position(|n| n == name).unwrap_or(3);
+        names.sort_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.cmp(b)));
+        let mut kept = Vec::new();
+        for name in names {
+            kept.extend(self.evaluation(&name)?);
+        }
+        Ok(kept)
+    }
+
+    /// The evaluation kept by a name.
+    pub fn evaluation(&self, name: &str) -> Result<Option<Evaluation>> {
+        let file = self.path.join(format!("evaluation/{name}.json"));
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            let e = Error::data("not an evaluation").at(&file).line(e.line()).because(e);
+            e.hint("make it again with `tinyglot evaluate`")
+        })
     }
 
     /// Keeps the record of an added language in `growth/`.

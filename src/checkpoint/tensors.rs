@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value, json};
 
@@ -92,14 +90,12 @@ fn describe(file: &mut Vec<u8>, about: &BTreeMap<&str, &str>) {
 /// A safetensors file, mapped.
 pub struct TensorFile {
     path: PathBuf,
-    map: Mmap,
+    map: crate::map::Map,
 }
 
 impl TensorFile {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
-        // SAFETY: the map is read only while this process holds it; run folders are replaced by renaming, not in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
+        let map = crate::map::Map::open(path).map_err(|e| e.hint(DAMAGED))?;
         let this = TensorFile { path: path.to_path_buf(), map };
         this.parse()?;
         Ok(this)

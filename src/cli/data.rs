@@ -85,7 +85,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 
 fn check_corpus(args: Check) -> Result<()> {
     let config = args.source.load()?;
-    let corpus = Corpus::load(config.data(), config.base())?;
+    let corpus = Corpus::of(&config)?;
     let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
     let tokens = |language: usize, text: &str| segmenters[language].segment(text);
     let vectors = vectors(&config, &corpus, &tokens)?;

@@ -11,9 +11,11 @@ use super::terminal::Terminal;
 use super::{interrupt, report};
 use crate::checkpoint::RunFolder;
 use crate::clip::train::TowerTraining;
-use crate::config::{Config, Kind};
-use crate::corpus::{Corpus, SplitName};
+use crate::config::{self, Config, Kind};
+use crate::corpus::overlap::{compared, overlaps};
+use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
+use crate::inference::Scope;
 use crate::mla::train::Acquisition;
 use crate::ops::scratch::give_back_freed_memory;
 use crate::run::start::{Earlier, Place, Start, begin};
@@ -112,7 +114,7 @@ fn resume(config: &Config, out: &Path, until: Option<usize>, terminal: &Terminal
 }
 
 fn load(config: &Config, log: &Log) -> Result<Corpus> {
-    let corpus = Corpus::load(config.data(), config.base())?;
+    let corpus = Corpus::of(config)?;
     let captions: usize = corpus.train.captions.iter().map(Vec::len).sum();
     log.say(&format!(
         "{} training pictures, {captions} captions in {} languages",
@@ -120,6 +122,12 @@ fn load(config: &Config, log: &Log) -> Result<Corpus> {
         corpus.languages.len()
     ))?;
     corpus.notes.iter().try_for_each(|note| log.warn(note))?;
+    let overlaps = overlaps(&corpus);
+    overlaps.iter().try_for_each(|overlap| log.warn(&overlap.to_string()))?;
+    if overlaps.is_empty() {
+        let line = format!("no picture is in two splits, {}", compared(&corpus));
+        if corpus.has_ids { log.detail(&line)? } else { log.say(&line)? }
+    }
     Ok(corpus)
 }
 
@@ -271,7 +279,8 @@ fn ended(
 fn finish(folder: &RunFolder, corpus: &Corpus, best: usize, log: &Log, terminal: &Terminal) -> Result<()> {
     give_back_freed_memory();
     let mut run = open(&folder.path, &[])?;
-    let evaluation = run.evaluate(corpus, SplitName::Val, false, 1)?;
+    let mut evaluation = run.evaluate(corpus, Scope::whole(SplitName::Val))?;
+    evaluation.data = Some(fingerprint_of(corpus, SplitName::Val, config::Source::Human)?);
     folder.write_evaluation(&evaluation)?;
     run.fit_joining(corpus)?;
     log.say(&format!("the best checkpoint, after step {best}:\n{evaluation}"))?;

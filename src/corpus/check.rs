@@ -1,14 +1,13 @@
 //! What is in a corpus: `tinyglot data check`.
 
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::Hasher;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::leak::{Recurrence, Tokens, refuse_test_leak};
+use super::overlap::{Overlap, compared, overlaps};
 use super::{Caption, Corpus, SplitName};
 use crate::Result;
 use crate::config::Source;
@@ -36,7 +35,8 @@ pub struct LanguageReport {
     /// Pictures with at least one caption.
     pub pictures: BySplit,
     pub captions: BySplit,
-    /// Captions that a machine translated, in all splits.
+    /// Captions that a machine translated, in all splits; those of `val` and `test` are not among `captions` where people
+    /// wrote some there.
     pub machine: usize,
     /// Tokens of the training captions.
     pub tokens: usize,
@@ -67,19 +67,6 @@ pub struct Lost {
     pub words: usize,
 }
 
-/// Pictures that are in two splits, or twice in one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Overlap {
-    pub first: SplitName,
-    pub second: SplitName,
-    /// Pictures with the same id.
-    pub same_id: usize,
-    /// Rows of the second split that equal a row of the first.
-    pub same_features: usize,
-    /// Up to five of them: the id, or both ids as `first = second`.
-    pub examples: Vec<String>,
-}
-
 /// All that `data check` says; printed as a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -91,6 +78,8 @@ pub struct Report {
     pub top_k: usize,
     pub languages: Vec<LanguageReport>,
     pub overlaps: Vec<Overlap>,
+    /// How pictures were compared to find them.
+    pub compared: &'static str,
     /// Test captions in the further text, by language that has any.
     pub recurrences: Vec<Recurrence>,
     pub notes: Vec<String>,
@@ -111,6 +100,7 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
         top_k,
         languages: (0..corpus.languages.len()).map(|n| language(corpus, n, top_k, tokens, known)).collect(),
         overlaps: overlaps(corpus),
+        compared: compared(corpus),
         recurrences: refuse_test_leak(corpus, tokens)?,
         notes: corpus.notes.clone(),
     })
@@ -170,7 +160,7 @@ fn language(corpus: &Corpus, n: usize, top_k: usize, tokens: Tokens, known: Opti
         captions: by_split(|s| captions(s).len()),
         machine: SplitName::CAPTIONED
             .iter()
-            .flat_map(|&s| captions(s))
+            .flat_map(|&s| captions(s).iter().chain(corpus.split(s).machine.get(n).into_iter().flatten()))
             .filter(|c| c.source == Source::Machine)
             .count(),
         tokens: total,
@@ -199,71 +189,6 @@ fn duplicates(captions: &[Caption]) -> usize {
     captions.len() - different.len()
 }
 
-/// Finds pictures that occur more than once: by id where pictures have ids, and by equal rows of features.
-fn overlaps(corpus: &Corpus) -> Vec<Overlap> {
-    const ALL: [SplitName; 4] = [SplitName::Train, SplitName::Val, SplitName::Test, SplitName::Distractors];
-    let mut found: BTreeMap<(SplitName, SplitName), Overlap> = BTreeMap::new();
-    let id = |(split, row): (SplitName, usize)| corpus.split(split).image_ids[row].as_str();
-    let mut note = |one: (SplitName, usize), other: (SplitName, usize), by_id: bool| {
-        let (first, second) = (one.0, other.0);
-        let overlap = found.entry((first, second)).or_insert_with(|| Overlap {
-            first,
-            second,
-            same_id: 0,
-            same_features: 0,
-            examples: Vec::new(),
-        });
-        *(if by_id { &mut overlap.same_id } else { &mut overlap.same_features }) += 1;
-        let example = match id(one) == id(other) {
-            true => id(one).to_string(),
-            false => format!("{} = {}", id(one), id(other)),
-        };
-        if overlap.examples.len() < 5 && !overlap.examples.contains(&example) {
-            overlap.examples.push(example);
-        }
-    };
-    let mut ids: HashMap<&str, (SplitName, usize)> = HashMap::new();
-    let mut rows: HashMap<u64, Vec<(SplitName, usize)>> = HashMap::new();
-    for second in ALL {
-        let split = corpus.split(second);
-        for (row, id) in split.image_ids.iter().enumerate().filter(|_| corpus.has_ids) {
-            match ids.entry(id) {
-                Entry::Occupied(first) => note(*first.get(), (second, row), true),
-                Entry::Vacant(free) => _ = free.insert((second, row)),
-            }
-        }
-        for (row, hash) in row_hashes(corpus, second).into_iter().enumerate() {
-            let alike = rows.entry(hash).or_default();
-            match alike.iter().find(|&&first| equal_rows(corpus, first, (second, row))) {
-                Some(&first) => note(first, (second, row), false),
-                None => alike.push((second, row)),
-            }
-        }
-    }
-    found.into_values().collect()
-}
-
-fn row_hashes(corpus: &Corpus, split: SplitName) -> Vec<u64> {
-    let features = &corpus.split(split).features;
-    let hash = |values: &mut Vec<f32>, row| {
-        features.copy_row(row, values);
-        let mut hasher = DefaultHasher::new();
-        hasher.write(bytemuck::cast_slice(values));
-        hasher.finish()
-    };
-    (0..features.rows()).into_par_iter().map_init(|| vec![0.0; features.width()], hash).collect()
-}
-
-fn equal_rows(corpus: &Corpus, a: (SplitName, usize), b: (SplitName, usize)) -> bool {
-    let row = |(split, row): (SplitName, usize)| {
-        let features = &corpus.split(split).features;
-        let mut values = vec![0.0; features.width()];
-        features.copy_row(row, &mut values);
-        values
-    };
-    row(a) == row(b)
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BySplit { train, val, test } = self.pictures;
@@ -281,20 +206,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "unseen: share of the test tokens that no training caption holds\n")?;
         for overlap in &self.overlaps {
-            write!(f, "warning: ")?;
-            match overlap.first == overlap.second {
-                true => write!(f, "{} holds pictures twice", overlap.first)?,
-                false => write!(f, "{} and {} share pictures", overlap.first, overlap.second)?,
-            }
-            let examples = overlap.examples.join("`, `");
-            writeln!(
-                f,
-                ": {} by id, {} by features, such as `{examples}`",
-                overlap.same_id, overlap.same_features
-            )?;
+            writeln!(f, "warning: {overlap}")?;
         }
         if self.overlaps.is_empty() {
-            writeln!(f, "no picture is in two splits")?;
+            writeln!(f, "no picture is in two splits, {}", self.compared)?;
         }
         for l in &self.languages {
             let Lost { texts, words } = l.lost.unwrap_or_default();

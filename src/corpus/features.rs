@@ -1,22 +1,23 @@
 //! Rows of picture features, memory-mapped: larger than memory works.
 
-use std::fs::File;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::layout::Layout;
 pub use super::npy::{write_npy, write_npy_f16};
 use super::{npy, tensors};
+use crate::map::Map;
 use crate::{Error, Result};
 
 /// One file, and the number of rows in the files before it.
 #[derive(Debug)]
 struct Part {
     file: PathBuf,
-    map: Mmap,
+    map: Map,
     layout: Layout,
     first: usize,
 }
@@ -24,10 +25,7 @@ struct Part {
 impl Part {
     fn open(file: &Path, first: usize) -> Result<Part> {
         let hint = "the path comes from `data.features`, relative to `data.root`";
-        let opened = File::open(file).map_err(|e| Error::reading(file, e).hint(hint))?;
-        // SAFETY: the map is only read. A file that another process cuts short while it is mapped ends this
-        // process with SIGBUS; there is no way to map a file that excludes it, so features must stay as they are.
-        let map = unsafe { Mmap::map(&opened) }.map_err(|e| Error::reading(file, e))?;
+        let map = Map::open(file).map_err(|e| e.hint(hint))?;
         let layout = match file.extension().and_then(|e| e.to_str()) {
             Some("npy") => npy::layout(&map, file)?,
             Some("safetensors") => tensors::layout(&map, file)?,
@@ -55,6 +53,8 @@ pub struct Features {
     /// The rows of the files that belong to this matrix; all of them without it.
     chosen: Option<Arc<[u32]>>,
     width: usize,
+    /// A hash of every row of the files.
+    hashes: Arc<[u64]>,
 }
 
 impl Features {
@@ -81,11 +81,11 @@ impl Features {
             parts.push(part);
         }
         let width = parts.first().map_or(0, |p| p.layout.width);
-        let features = Features { parts: parts.into(), chosen: None, width };
+        let mut features = Features { parts: parts.into(), width, ..Features::default() };
         if features.rows() > u32::MAX as usize {
             return Err(Error::data(format!("{} rows of features are too many", features.rows())));
         }
-        features.check_rows()?;
+        features.hashes = features.check_rows()?.into();
         Ok(features)
     }
 
@@ -109,9 +109,7 @@ impl Features {
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.width, "a row of features has {} numbers", self.width);
         let (part, row) = self.locate(row);
-        let size = self.width * part.layout.number.size();
-        let bytes = &part.map[part.layout.offset + row * size..][..size];
-        part.layout.number.decode(bytes, out);
+        part.layout.read(&part.map, row, out);
     }
 
     /// The file of a row and its place there, counted from 0.
@@ -121,10 +119,75 @@ impl Features {
     }
 
     fn locate(&self, row: usize) -> (&Part, usize) {
-        assert!(row < self.rows(), "row {row} of {} rows of features", self.rows());
-        let row = self.chosen.as_ref().map_or(row, |c| c[row] as usize);
+        let row = self.in_files(row);
         let part = &self.parts[self.parts.partition_point(|p| p.first <= row) - 1];
         (part, row - part.first)
+    }
+
+    /// The place of a row among those of all files.
+    fn in_files(&self, row: usize) -> usize {
+        assert!(row < self.rows(), "row {row} of {} rows of features", self.rows());
+        self.chosen.as_ref().map_or(row, |c| c[row] as usize)
+    }
+
+    /// A hash of the numbers of a row: rows with other hashes differ.
+    pub(super) fn hash(&self, row: usize) -> u64 {
+        self.hashes[self.in_files(row)]
+    }
+
+    /// Whether two rows, of any features, hold the same numbers.
+    pub(super) fn same_row(&self, row: usize, other: &Features, there: usize) -> bool {
+        let values = |of: &Features, row| {
+            let mut values = vec![0.0; of.width];
+            of.copy_row(row, &mut values);
+            values
+        };
+        self.hash(row) == other.hash(there) && values(self, row) == values(other, there)
+    }
+
+    /// How often each row stands, one directly after the other, where all do equally often and there are at least two
+    /// different ones; else 1.
+    pub(super) fn repeats(&self) -> usize {
+        let (mut times, mut length, mut runs) = (0, 1, 1);
+        for row in 1..self.rows() {
+            if self.same_row(row - 1, self, row) {
+                length += 1;
+                continue;
+            }
+            // Two pictures that happen to be equal stand twice as often.
+            (times, length, runs) = (gcd(times, length), 1, runs + 1);
+            if times == 1 {
+                return 1;
+            }
+        }
+        if runs == 1 { 1 } else { gcd(times, length) }
+    }
+
+    /// One of every `times` rows.
+    ///
+    /// # Errors
+    /// Data, where the rows of a picture differ, or are not as many.
+    pub(super) fn one_of(&self, times: usize) -> Result<Features> {
+        let hint = "correct `data.rows_per_picture`, or leave it out to have repeated rows recognised";
+        if !self.rows().is_multiple_of(times) {
+            let what = format!("{} rows are not {times} for each picture", self.rows());
+            return Err(Error::data(what).at(self.place(0).0).hint(hint));
+        }
+        let first = |row: usize| row - row % times;
+        match (0..self.rows()).find(|&row| !self.same_row(first(row), self, row)) {
+            None => {
+                let rows: Vec<u32> = (0..self.rows() as u32).step_by(times).collect();
+                Ok(self.select(&rows))
+            }
+            Some(row) => {
+                let (file, place) = self.place(row);
+                let what = format!(
+                    "row {place} (from 0) differs from row {}, though {times} rows are one picture",
+                    place as i64 - (row - first(row)) as i64
+                );
+                Err(Error::data(what).at(file).hint(hint))
+            }
+        }
     }
 
     /// The files, in order.
@@ -144,30 +207,38 @@ impl Features {
             Some(chosen) => rows.iter().map(|&r| chosen[r as usize]).collect(),
             None => rows.into(),
         };
-        Features { parts: self.parts.clone(), chosen: Some(chosen), width: self.width }
+        Features { chosen: Some(chosen), ..self.clone() }
     }
 
-    fn check_rows(&self) -> Result<()> {
-        let fault = (0..self.rows()).into_par_iter().map_init(
-            || vec![0.0; self.width],
-            |values, row| {
-                self.copy_row(row, values);
-                if let Some(column) = values.iter().position(|v| !v.is_finite()) {
-                    return Some((row, format!(", column {column} (both from 0) is {}", values[column])));
-                }
-                values.iter().all(|&v| v == 0.0).then(|| (row, " (from 0) is all zeros".to_string()))
-            },
-        );
-        match fault.find_map_first(|f| f) {
-            None => Ok(()),
-            Some((row, what)) => {
-                let (file, place) = self.place(row);
-                Err(Error::data(format!("row {place}{what}"))
-                    .at(file)
-                    .hint("compute the features of this picture again, or leave it and its captions out"))
+    /// Reads every row; gives their hashes.
+    fn check_rows(&self) -> Result<Vec<u64>> {
+        let read = |values: &mut Vec<f32>, row| {
+            self.copy_row(row, values);
+            if let Some(column) = values.iter().position(|v| !v.is_finite()) {
+                return Err((row, format!(", column {column} (both from 0) is {}", values[column])));
             }
-        }
+            if values.iter().all(|&v| v == 0.0) {
+                return Err((row, " (from 0) is all zeros".to_string()));
+            }
+            let mut hasher = DefaultHasher::new();
+            hasher.write(bytemuck::cast_slice(values));
+            Ok(hasher.finish())
+        };
+        let rows = || (0..self.rows()).into_par_iter().map_init(|| vec![0.0; self.width], read);
+        let hashes: Result<Vec<u64>, _> = rows().collect();
+        hashes.map_err(|found| {
+            // Any fault ends the reading; told is the first one.
+            let (row, what) = rows().find_map_first(|row| row.err()).unwrap_or(found);
+            let (file, place) = self.place(row);
+            Error::data(format!("row {place}{what}"))
+                .at(file)
+                .hint("compute the features of this picture again, or leave it and its captions out")
+        })
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
@@ -198,6 +269,33 @@ mod tests {
         let some = features.select(&[4, 0]).select(&[0]);
         some.copy_row(0, &mut row);
         assert_eq!((some.rows(), row), (1, [9.0, 10.0]));
+    }
+
+    #[test]
+    fn rows_that_all_stand_equally_often_are_counted() {
+        let times = |rows: &[f32]| {
+            let values: Vec<f32> = rows.iter().flat_map(|&x| [x, 1.0]).collect();
+            let (_folder, files) = files(&[(2, &values)]);
+            Features::open(&files).unwrap().repeats()
+        };
+        assert_eq!(times(&[1., 1., 1., 2., 2., 2.]), 3);
+        assert_eq!(times(&[1., 1., 2., 2., 2., 2., 3., 3.]), 2, "two equal pictures");
+        assert_eq!(times(&[1., 1., 1., 2., 2.]), 1);
+        assert_eq!(times(&[1., 1., 2., 2., 3.]), 1);
+        assert_eq!(times(&[1., 1., 1., 1.]), 1, "one picture may stand for several");
+        assert_eq!((times(&[1., 2., 2.]), times(&[1.])), (1, 1));
+    }
+
+    #[test]
+    fn one_of_each_group_is_taken_where_they_are_equal() {
+        let (_folder, files) = files(&[(1, &[1., 1., 2.]), (1, &[2., 3., 3.])]);
+        let features = Features::open(&files).unwrap();
+        let one = features.one_of(2).unwrap();
+        assert_eq!((one.rows(), one.place(2)), (3, (files[1].as_path(), 1)));
+        assert!(one.same_row(1, &features, 2) && !one.same_row(1, &features, 4));
+        let error = features.one_of(3).unwrap_err().to_string();
+        assert!(error.contains("0.npy`: row 2 (from 0) differs from row 0, though 3 rows"), "{error}");
+        assert!(features.one_of(4).unwrap_err().to_string().contains("6 rows are not 4 for each picture"));
     }
 
     #[test]

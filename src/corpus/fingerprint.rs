@@ -6,7 +6,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Corpus;
+use super::{Caption, Corpus, Features, SplitName};
+use crate::config::Source;
 use crate::{Error, Result};
 
 /// Bytes read at either end of a file of features.
@@ -19,19 +20,48 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
     let mut hash = Sha256::new();
     for (language, captions) in corpus.languages.iter().zip(&corpus.train.captions) {
         hash.update(language);
-        hash.update((captions.len() as u64).to_le_bytes());
-        for caption in captions {
-            hash.update(caption.image.to_le_bytes());
-            hash.update((caption.text.len() as u64).to_le_bytes());
-            hash.update(&caption.text);
+        add_captions(captions, &mut hash);
+    }
+    add_features(&corpus.train.features, &mut hash)?;
+    Ok(hex(hash))
+}
+
+/// SHA-256 over the captions of a split that ask, by language, and over its features as above: results of equal data can be
+/// compared.
+pub fn fingerprint_of(corpus: &Corpus, split: SplitName, by: Source) -> Result<String> {
+    let mut hash = Sha256::new();
+    let asked = corpus.split(split);
+    for (l, language) in corpus.languages.iter().enumerate() {
+        let queries = asked.queries(l, by);
+        if !queries.captions.is_empty() {
+            hash.update(language);
+            add_captions(&queries.captions, &mut hash);
         }
     }
-    let features = &corpus.train.features;
-    hash.update((features.rows() as u64).to_le_bytes());
-    for file in features.files() {
-        add_ends(file, &mut hash).map_err(|e| Error::reading(file, e))?;
+    for translated in &corpus.translated {
+        hash.update(&translated.language);
+        add_captions(translated.captions(split).unwrap_or_default(), &mut hash);
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    add_features(&asked.features, &mut hash)?;
+    Ok(hex(hash))
+}
+
+fn add_captions(captions: &[Caption], hash: &mut Sha256) {
+    hash.update((captions.len() as u64).to_le_bytes());
+    for caption in captions {
+        hash.update(caption.image.to_le_bytes());
+        hash.update((caption.text.len() as u64).to_le_bytes());
+        hash.update(&caption.text);
+    }
+}
+
+fn add_features(features: &Features, hash: &mut Sha256) -> Result<()> {
+    hash.update((features.rows() as u64).to_le_bytes());
+    features.files().try_for_each(|file| add_ends(file, hash).map_err(|e| Error::reading(file, e)))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn add_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {

@@ -123,7 +123,9 @@ pub fn refuse_test_vocabulary<'w>(
 /// Test captions and parallel test captions of a language.
 fn test_texts(corpus: &Corpus, language: usize) -> impl Iterator<Item = &str> {
     let parallel = corpus.parallel.as_ref().and_then(|p| p.test[language].as_ref());
-    let own = corpus.test.captions[language].iter().map(|c: &Caption| c.text.as_str());
+    let test = &corpus.test;
+    let own = test.captions[language].iter().chain(test.machine.get(language).into_iter().flatten());
+    let own = own.map(|c: &Caption| c.text.as_str());
     own.chain(parallel.into_iter().flatten().map(String::as_str))
 }
 

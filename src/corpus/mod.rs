@@ -6,10 +6,13 @@
 pub mod check;
 pub mod features;
 pub mod leak;
+pub mod overlap;
 pub mod text;
 
 mod captions;
 mod fingerprint;
+mod harvest;
+mod header;
 mod layout;
 mod npy;
 mod parallel;
@@ -17,24 +20,27 @@ mod paths;
 mod pictures;
 mod tensors;
 mod translations;
+mod wanted;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::config::{CaptionSource, CaptionSplit, DataConfig, Source, same_code};
+use crate::config::{CaptionSplit, Config, DataConfig, Source, same_code};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, fingerprint_of};
 pub use npy::NpyWriter;
 pub use parallel::Parallel;
 pub use pictures::read_ids;
 pub use translations::{Asked, Translations};
+pub use wanted::Wanted;
 
+use harvest::Harvest;
 use paths::Paths;
 use pictures::Pictures;
 
@@ -107,8 +113,58 @@ pub struct Split {
     pub features: Features,
     /// One id a picture: as given, else its row.
     pub image_ids: Vec<String>,
-    /// The captions of each language, in the order of the languages; sorted by picture, then as in the files.
+    /// The captions of each language, in the order of the languages; sorted by picture, then as in the files. In `val` and
+    /// `test` those by people alone, of a language that people wrote some in.
     pub captions: Vec<Vec<Caption>>,
+    /// What machines wrote in such a language, of `val` and `test`.
+    pub machine: Vec<Vec<Caption>>,
+}
+
+/// The captions of a language that ask for their pictures; people wrote all of them, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queries<'a> {
+    pub captions: Cow<'a, [Caption]>,
+    pub human: bool,
+}
+
+impl Split {
+    /// The captions of a language that an evaluation asks with. [`Source::Human`]: those by people, or by machines where people
+    /// wrote none in this split. [`Source::Machine`]: those by machines where people wrote some too, for a comparison (Burns et
+    /// al. 2020, table 17); none elsewhere.
+    pub fn queries(&self, language: usize, by: Source) -> Queries<'_> {
+        let all = &self.captions[language];
+        let human = all.iter().any(|c| c.source == Source::Human);
+        let of = |source| all.iter().filter(move |c| c.source == source);
+        let captions = match by {
+            Source::Human if human && of(Source::Machine).next().is_some() => {
+                of(Source::Human).cloned().collect()
+            }
+            Source::Human => Cow::Borrowed(&all[..]),
+            Source::Machine if !human => Cow::Borrowed(&[][..]),
+            // Training keeps them together.
+            Source::Machine => match self.machine.get(language) {
+                Some(apart) => Cow::Borrowed(&apart[..]),
+                None => of(Source::Machine).cloned().collect(),
+            },
+        };
+        Queries { captions, human: human && by == Source::Human }
+    }
+
+    /// By language, whether people wrote the captions that ask.
+    pub fn human(&self) -> Vec<bool> {
+        (0..self.captions.len()).map(|l| self.queries(l, Source::Human).human).collect()
+    }
+
+    /// Takes what machines wrote out of the languages that people wrote some captions in.
+    fn set_machines_apart(&mut self) {
+        let apart = |captions: &mut Vec<Caption>| -> Vec<Caption> {
+            match captions.iter().any(|c| c.source == Source::Human) {
+                true => captions.extract_if(.., |c| c.source == Source::Machine).collect(),
+                false => Vec::new(),
+            }
+        };
+        self.machine = self.captions.iter_mut().map(apart).collect();
+    }
 }
 
 /// Queries in a language that the model does not know, translated into one that it does.
@@ -117,9 +173,7 @@ pub struct Translated {
     pub language: String,
     /// The place of the language that they are in.
     pub reader: usize,
-    /// Whether people wrote the texts.
-    pub human: bool,
-    /// Sorted by picture.
+    /// Sorted by picture; by people alone, where people wrote some.
     pub val: Vec<Caption>,
     pub test: Vec<Caption>,
 }
@@ -132,6 +186,11 @@ impl Translated {
             SplitName::Test => Some(&self.test),
             SplitName::Train | SplitName::Distractors => None,
         }
+    }
+
+    /// Whether people wrote the texts of a split.
+    pub fn human(&self, split: SplitName) -> bool {
+        self.captions(split).is_some_and(|c| c.iter().any(|c| c.source == Source::Human))
     }
 
     fn note(&self, languages: &[String]) -> String {
@@ -148,7 +207,8 @@ impl Translated {
 pub struct Corpus {
     /// Language codes in the order of the configuration.
     pub languages: Vec<String>,
-    /// Whether a language has a human caption in any split; such languages count for HA.
+    /// Whether a language has a human caption in any split. What counts for HA is who wrote the captions of the split that is
+    /// evaluated, [`Split::human`].
     pub human: Vec<bool>,
     pub train: Split,
     pub val: Split,
@@ -178,49 +238,131 @@ impl Corpus {
     /// Kind `Config` for settings that contradict each other, kind `Data` for files that cannot be used; the
     /// message names file and line.
     pub fn load(config: &DataConfig, base: &Path) -> Result<Corpus> {
-        check_languages(&config.languages)?;
+        Corpus::read(config, base, Wanted::everything())
+    }
+
+    /// Reads the corpus of a configuration. Languages that were added to a run, and one that is to be added from translations,
+    /// may have captions to be measured by alone; of these, the splits that no source of captions has are not read.
+    pub fn of(config: &Config) -> Result<Corpus> {
+        let (data, mut wanted) = (config.data(), Wanted::everything());
+        wanted.untaught = config.added().keys().cloned().collect();
+        if !config.grow().translations.is_empty() {
+            wanted.untaught.extend(data.languages.clone());
+            let named = |split: &SplitName| {
+                data.captions
+                    .iter()
+                    .flat_map(|source| &source.splits)
+                    .any(|&named| SplitName::from(named) == *split)
+            };
+            wanted.splits.retain(named);
+            wanted.pictures.retain(named);
+            // The run joins languages, not the configuration of a new one.
+            wanted.parallel &= wanted.has(SplitName::Val) && wanted.has(SplitName::Test);
+        }
+        Corpus::read(data, config.base(), wanted)
+    }
+
+    /// Reads what an evaluation needs. With parallel captions of the pictures to test on, those of `val` are needed too, to
+    /// fit how languages are joined; where their pictures are not there, that is noted and left out.
+    pub fn load_part(config: &DataConfig, base: &Path, mut wanted: Wanted) -> Result<Corpus> {
         let paths = Paths::new(base, &config.root);
-        let pictures = Pictures::open(config, &paths)?;
+        let mut left_out = None;
+        let together = config.parallel.is_some() || !config.translations.is_empty();
+        if together && wanted.has(SplitName::Test) {
+            let files: Result<Vec<PathBuf>> =
+                config.features.iter().map(|f| paths.resolve(f, Some(SplitName::Val), None)).collect();
+            match files?.iter().find(|file| !file.is_file()) {
+                None => {
+                    wanted.pictures.push(SplitName::Val);
+                    // Those that are translated.
+                    wanted.splits.extend((!config.translations.is_empty()).then_some(SplitName::Val));
+                    wanted.parallel = true;
+                }
+                Some(file) => {
+                    let file = file.display();
+                    left_out = Some(format!(
+                        "languages are not joined (CLC), which is fitted on `val`: there is no file `{file}`"
+                    ));
+                }
+            }
+        }
+        let mut corpus = Corpus::read(config, base, wanted)?;
+        corpus.notes.extend(left_out);
+        Ok(corpus)
+    }
+
+    /// Reads the pictures of a run's training split, to compare others with them ([`overlap`]). Whether there are any.
+    pub fn add_training_pictures(&mut self, config: &DataConfig, base: &Path) -> Result<bool> {
+        let Some((train, has_ids)) = pictures::training(config, &Paths::new(base, &config.root))? else {
+            return Ok(false);
+        };
+        self.train = train;
+        self.has_ids &= has_ids;
+        Ok(true)
+    }
+
+    fn read(config: &DataConfig, base: &Path, wanted: Wanted) -> Result<Corpus> {
+        check_languages(&config.languages)?;
+        let paths = Paths::new(base, &config.root).with_test(wanted.test.clone());
+        let pictures = Pictures::open(config, &paths, &wanted)?;
         let unknown = translated_languages(config)?;
         let codes: Vec<String> =
             config.languages.iter().chain(unknown.iter().map(|(code, _)| code)).cloned().collect();
-        let mut harvest = Harvest::new(&codes, config.languages.len(), config);
+        let mut harvest = Harvest::new(&codes, config.languages.len(), config, &wanted);
         for (n, source) in config.captions.iter().enumerate() {
             captions::read(n, source, &paths, &pictures, &mut harvest)?;
         }
         let mut human = harvest.human();
-        harvest.check_training()?;
-        let mut notes = harvest.notes();
-        let texts = texts(config, &paths, &mut notes)?;
+        if wanted.has(SplitName::Train) {
+            harvest.check_training()?;
+        }
+        let mut notes = pictures.notes();
+        notes.extend(harvest.notes());
+        // What is only evaluated learns from no text.
+        let texts = match wanted.has(SplitName::Train) {
+            true => texts(config, &paths, &mut notes)?,
+            false => vec![None; config.languages.len()],
+        };
         let shared = pictures.shared();
         let [mut train, mut val, mut test] = harvest.splits(&pictures)?;
         let count = config.languages.len();
         train.captions.truncate(count);
+        for (name, split) in [(SplitName::Val, &mut val), (SplitName::Test, &mut test)] {
+            split.set_machines_apart();
+            split.machine.truncate(count);
+            notes.extend(config.languages.iter().zip(&split.machine).filter(|(_, m)| !m.is_empty()).map(
+                |(language, m)| {
+                    let n = m.len();
+                    format!(
+                        "{n} captions of `{name}` in `{language}` by machines do not count: people wrote some too \
+                         (`evaluate --captions machine` asks with them)"
+                    )
+                },
+            ));
+        }
         let asked = val.captions.split_off(count).into_iter().zip(test.captions.split_off(count));
         let translated: Vec<Translated> = unknown
             .into_iter()
-            .zip(human.split_off(count))
             .zip(asked)
-            .map(|(((language, reader), human), (val, test))| Translated {
-                language,
-                reader,
-                human,
-                val,
-                test,
-            })
+            .map(|((language, reader), (val, test))| Translated { language, reader, val, test })
             .collect();
+        human.truncate(count);
         notes.extend(translated.iter().map(|t| t.note(&config.languages)));
         let parallel = match &config.parallel {
-            Some(template) => {
+            Some(template) if wanted.parallel => {
                 Some(Parallel::read(template, &config.languages, &paths, &pictures, &mut notes)?)
             }
-            None => None,
+            _ => None,
         };
-        let translations = Translations::read(config, &paths, [&val, &test], &mut notes)?;
+        let translations = match wanted.parallel {
+            true => Translations::read(config, &paths, [&val, &test], &mut notes)?,
+            false => None,
+        };
         let distractor_split = Split {
             features: pictures.distractors.as_ref().map(|g| g.features.clone()).unwrap_or_default(),
             image_ids: pictures.distractors.as_ref().map(|g| g.ids()).unwrap_or_default(),
             captions: vec![Vec::new(); config.languages.len()],
+            machine: Vec::new(),
         };
         Ok(Corpus {
             languages: config.languages.clone(),
@@ -247,6 +389,14 @@ impl Corpus {
             SplitName::Test => &self.test,
             SplitName::Distractors => &self.distractor_split,
         }
+    }
+
+    /// The splits with captions that were read.
+    pub fn read_splits(&self) -> impl Iterator<Item = &Split> {
+        SplitName::CAPTIONED
+            .into_iter()
+            .map(|name| self.split(name))
+            .filter(|split| split.features.rows() > 0)
     }
 
     /// The place of a language in every list of this corpus.
@@ -319,108 +469,6 @@ fn texts(config: &DataConfig, paths: &Paths, notes: &mut Vec<String>) -> Result<
             .hint("correct the path, which is relative to `data.root`, or leave it out"));
     }
     Ok(texts)
-}
-
-/// Captions as the sources give them: by split and language, in the order of the files.
-struct Harvest<'a> {
-    data: &'a DataConfig,
-    languages: &'a [String],
-    /// How many of them are trained; the others are translated.
-    trained: usize,
-    captions: [Vec<Vec<Caption>>; 3],
-    /// Whether a source has the language, or may have it.
-    named: Vec<bool>,
-    /// Captions in languages that the configuration does not name.
-    foreign: BTreeMap<String, usize>,
-    /// What else was left out.
-    remarks: Vec<String>,
-}
-
-impl<'a> Harvest<'a> {
-    fn new(languages: &'a [String], trained: usize, data: &'a DataConfig) -> Self {
-        let empty = || vec![Vec::new(); languages.len()];
-        let named = languages.iter().map(|l| data.captions.iter().any(|s| data.names(s, l))).collect();
-        Harvest {
-            data,
-            languages,
-            trained,
-            captions: [empty(), empty(), empty()],
-            named,
-            foreign: BTreeMap::new(),
-            remarks: Vec::new(),
-        }
-    }
-
-    fn language(&self, source: &CaptionSource, code: &str) -> Option<usize> {
-        let place = self.languages.iter().position(|l| self.data.same_language(l, code))?;
-        (source.read_as.is_some() == (place >= self.trained)).then_some(place)
-    }
-
-    fn add(&mut self, split: SplitName, language: usize, caption: Caption) {
-        self.captions[split as usize][language].push(caption);
-    }
-
-    fn human(&self) -> Vec<bool> {
-        let human = |l: usize| self.captions.iter().flat_map(|c| &c[l]).any(|c| c.source == Source::Human);
-        (0..self.languages.len()).map(human).collect()
-    }
-
-    fn check_training(&self) -> Result<()> {
-        // One that no source names is there because it was added to a trained run.
-        let bare = |l: usize| self.captions[0][l].is_empty() && self.named[l];
-        match (0..self.trained).find(|&l| bare(l)) {
-            None => Ok(()),
-            Some(bare) => {
-                let foreign: Vec<_> = self.foreign.keys().map(|c| format!("`{c}`")).collect();
-                let seen = if foreign.is_empty() {
-                    String::new()
-                } else {
-                    format!("; the files also hold {}", foreign.join(", "))
-                };
-                Err(Error::data(format!("language `{}` has no training caption{seen}", self.languages[bare]))
-                    .hint(match foreign.is_empty() {
-                        true => "add a `[[data.captions]]` source for it, or take it out of `data.languages`",
-                        false => "if one of these is it, say so in `data.codes`; else add a `[[data.captions]]` source for it",
-                    }))
-            }
-        }
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let note = |(code, n): (&String, &usize)| {
-            format!("{n} captions in `{code}` were left out: it is not in `data.languages`")
-        };
-        self.remarks.iter().cloned().chain(self.foreign.iter().map(note)).collect()
-    }
-
-    /// Sorts the captions by picture; where splits share their features, picks the rows of each.
-    fn splits(self, pictures: &Pictures) -> Result<[Split; 3]> {
-        let mut splits = [Split::default(), Split::default(), Split::default()];
-        for ((split, name), mut captions) in splits.iter_mut().zip(SplitName::CAPTIONED).zip(self.captions) {
-            let gallery = pictures.of(name);
-            split.features = gallery.features.clone();
-            split.image_ids = gallery.ids();
-            if pictures.shared() {
-                let mut rows: Vec<u32> = captions.iter().flatten().map(|c| c.image).collect();
-                rows.sort_unstable();
-                rows.dedup();
-                if rows.is_empty() {
-                    return Err(Error::data(format!("split `{name}` has no captions, so it has no pictures"))
-                        .hint("without `{split}` in `data.features` the captions say which picture is in which split"));
-                }
-                for caption in captions.iter_mut().flatten() {
-                    caption.image = rows.binary_search(&caption.image).expect("collected above") as u32;
-                }
-                split.features = gallery.features.select(&rows);
-                split.image_ids = rows.iter().map(|&r| split.image_ids[r as usize].clone()).collect();
-            }
-            for language in &mut captions {
-                language.sort_by_key(|c| c.image);
-            }
-            split.captions = captions;
-        }
-        Ok(splits)
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! NumPy's `.npy`: versions 1 to 3, C order, little-endian f16 or f32, two axes.
+//! NumPy's `.npy`: versions 1 to 3, two axes, floats or short whole numbers in either order of bytes and of axes. Written are
+//! f16 and f32, little-endian, in C order.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use half::f16;
 
+use super::header::{Literal, dictionary};
 use super::layout::{Layout, Number};
 use crate::write::write_whole_with;
 use crate::{Error, Result};
@@ -16,75 +18,102 @@ pub(super) fn layout(bytes: &[u8], file: &Path) -> Result<Layout> {
     let fault = |what: String| Error::data(what).at(file);
     if !bytes.starts_with(MAGIC) {
         let start = bytes[..bytes.len().min(6)].escape_ascii().to_string();
-        return Err(fault(format!("is no .npy file: it begins with `{start}`, expected `\\x93NUMPY`"))
-            .hint("write the features with `numpy.save`"));
+        let hint = match start.starts_with("PK") {
+            true => "it is an archive of arrays (.npz): save the one of the features with `numpy.save`",
+            false => "write the features with `numpy.save`",
+        };
+        return Err(
+            fault(format!("is no .npy file: it begins with `{start}`, expected `\\x93NUMPY`")).hint(hint)
+        );
     }
     let cut = || fault(format!("is cut short: {} bytes do not hold the header", bytes.len()));
-    let (length, start) = match *bytes.get(6).ok_or_else(cut)? {
-        1 => (bytes.get(8..10).map(|b| u16::from_le_bytes([b[0], b[1]]) as usize), 10),
-        2 | 3 => (bytes.get(8..12).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize), 12),
-        other => return Err(fault(format!("is .npy version {other}; versions 1 to 3 can be read"))),
+    let version = bytes.get(6..8).ok_or_else(cut)?;
+    let (length, start) = match version {
+        [1, 0] => (bytes.get(8..10).map(|b| u16::from_le_bytes([b[0], b[1]]) as usize), 10),
+        [2 | 3, 0] => (bytes.get(8..12).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize), 12),
+        [major, minor, ..] => {
+            return Err(fault(format!(
+                "is .npy version {major}.{minor}; versions 1.0, 2.0 and 3.0 can be read"
+            )));
+        }
+        _ => return Err(cut()),
     };
-    let offset = start + length.ok_or_else(cut)?;
+    let offset = length.ok_or_else(cut)?.saturating_add(start);
     let header = String::from_utf8_lossy(bytes.get(start..offset).ok_or_else(cut)?);
-    let number = number(&header, file)?;
-    if field(&header, "fortran_order") != Some("False") {
-        return Err(fault("is not in C order".into())
-            .hint("save it with `numpy.save(file, numpy.ascontiguousarray(array))`"));
-    }
-    let (rows, width) = shape(&header, file)?;
-    let held = bytes.len() - offset;
-    let wanted = rows.checked_mul(width).and_then(|n| n.checked_mul(number.size()));
+    let unreadable = || {
+        let begin: String = header.trim().chars().take(120).collect();
+        fault(format!("has a header that cannot be read: `{begin}`"))
+            .hint("save it again with `numpy.save(file, numpy.load(file))`")
+    };
+    let entries = dictionary(&header).ok_or_else(unreadable)?;
+    let value = |key: &str| match entries.iter().filter(|(k, _)| k == key).collect::<Vec<_>>()[..] {
+        [(_, value)] if entries.len() == 3 => Ok(value),
+        _ => Err(unreadable()),
+    };
+    let (number, big_endian) = number(value("descr")?, file)?;
+    let &Literal::Truth(by_columns) = value("fortran_order")? else { return Err(unreadable()) };
+    let (rows, width) = shape(value("shape")?, file)?;
+    let (held, size) = (bytes.len() - offset, number.size());
+    let wanted = rows.checked_mul(width).and_then(|n| n.checked_mul(size));
     if wanted != Some(held) {
         let state = if wanted.is_none_or(|w| w > held) { "is cut short" } else { "is too long" };
+        let wanted = wanted.map_or("more than can be counted".to_string(), |w| w.to_string());
         return Err(fault(format!(
-            "{state}: ({rows}, {width}) numbers of {} bytes do not make {held} bytes of data",
-            number.size()
+            "{state}: ({rows}, {width}) numbers of {size} bytes are {wanted} bytes, and {held} follow the header"
         ))
         .hint("copy or write the file again"));
     }
-    Ok(Layout { number, offset, rows, width, ids: None })
+    Ok(Layout { big_endian, by_columns, ..Layout::new(number, offset, rows, width) })
 }
 
-/// The value of a key in the header, which is a Python dictionary such as
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
-fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    let rest = header.split_once(&format!("'{key}':"))?.1.trim_start();
-    let end = match rest.chars().next()? {
-        '(' => rest.find(')')? + 1,
-        '[' => rest.find(']')? + 1,
-        '\'' => rest[1..].find('\'')? + 2,
-        _ => rest.find([',', '}'])?,
+/// The type of the numbers, and whether they are big-endian.
+fn number(descr: &Literal, file: &Path) -> Result<(Number, bool)> {
+    let name = match descr {
+        Literal::Text(name) => name.as_str(),
+        _ => "",
     };
-    Some(rest[..end].trim())
-}
-
-fn number(header: &str, file: &Path) -> Result<Number> {
-    match field(header, "descr") {
-        Some("'<f2'") => Ok(Number::F16),
-        Some("'<f4'") => Ok(Number::F32),
-        Some(other) => {
-            Err(Error::data(format!("holds numbers of type {other}; `<f2` and `<f4` can be read"))
+    let big_endian = name.starts_with('>');
+    let number = match name.trim_start_matches(['<', '>', '=', '|']) {
+        "f2" | "e" | "float16" => Number::F16,
+        "f4" | "f" | "float32" => Number::F32,
+        "f8" | "d" | "float64" => Number::F64,
+        "i1" | "b" | "int8" => Number::I8,
+        "u1" | "B" | "uint8" => Number::U8,
+        "i2" | "h" | "int16" => Number::I16,
+        "u2" | "H" | "uint16" => Number::U16,
+        _ => {
+            let found = match descr {
+                Literal::Text(name) => format!("`{name}`"),
+                _ => "several fields".to_string(),
+            };
+            let what =
+                format!("holds numbers of type {found}; read are floats, and whole numbers of 8 and 16 bits");
+            return Err(Error::data(what)
                 .at(file)
-                .hint("save it with `numpy.save(file, array.astype('<f4'))`"))
+                .hint("save it with `numpy.save(file, numpy.load(file).astype('<f4'))`"));
         }
-        None => Err(Error::data("has a .npy header without `descr`").at(file)),
-    }
+    };
+    Ok((number, big_endian))
 }
 
-fn shape(header: &str, file: &Path) -> Result<(usize, usize)> {
-    let text = field(header, "shape").unwrap_or("nothing");
-    let inside = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).unwrap_or_default();
-    let sizes: Vec<_> = inside.split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
-    match sizes[..] {
-        [rows, width] => rows.parse().ok().zip(width.parse().ok()),
+fn shape(shape: &Literal, file: &Path) -> Result<(usize, usize)> {
+    let sizes: Option<Vec<usize>> = match shape {
+        Literal::Several(all) => {
+            all.iter().map(|n| if let Literal::Number(n) = n { Some(*n) } else { None }).collect()
+        }
         _ => None,
+    };
+    match sizes.as_deref() {
+        Some(&[rows, width]) => Ok((rows, width)),
+        sizes => {
+            let text = sizes.map_or("none".to_string(), |sizes| {
+                format!("({})", sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
+            });
+            Err(Error::data(format!("has the shape {text}, expected (pictures, width)"))
+                .at(file)
+                .hint("pool the features to one row a picture"))
+        }
     }
-    .ok_or_else(|| {
-        Error::data(format!("has the shape {text}, expected (pictures, width)"))
-            .at(file)
-            .hint("pool the features to one row a picture")
-    })
 }
 
 /// Writes a matrix as f32.
@@ -230,24 +259,91 @@ mod tests {
     #[test]
     fn broken_files_are_refused() {
         let whole = npy(1, "'<f4'", "False", "(1, 2)", &[1; 8]);
-        assert!(refusal(b"PK\x03\x04zip").contains("begins with `PK\\x03\\x04zi`"));
-        assert!(refusal(&whole[..7]).contains("do not hold the header"));
-        assert!(refusal(&whole[..40]).contains("do not hold the header"));
-        assert!(refusal(&whole[..whole.len() - 1]).contains("is cut short: (1, 2)"));
-        assert!(refusal(&[&whole[..], &[0]].concat()).contains("is too long"));
-        assert!(refusal(&npy(4, "'<f4'", "False", "(1, 2)", &[1; 8])).contains("version 4"));
+        let zip = refusal(b"PK\x03\x04zip");
+        assert!(zip.contains("begins with `PK\\x03\\x04zi`") && zip.contains(".npz"), "{zip}");
+        for length in [6, 7, 9, 40] {
+            let text = refusal(&whole[..length]);
+            assert!(text.contains(&format!("{length} bytes do not hold the header")), "{text}");
+        }
+        let short = refusal(&whole[..whole.len() - 1]);
+        assert!(
+            short.contains("is cut short: (1, 2) numbers of 4 bytes are 8 bytes, and 7 follow"),
+            "{short}"
+        );
+        assert!(
+            refusal(&[&whole[..], &[0]].concat())
+                .contains("is too long: (1, 2) numbers of 4 bytes are 8 bytes, and 9")
+        );
+        assert!(refusal(&npy(4, "'<f4'", "False", "(1, 2)", &[1; 8])).contains("version 4.0"));
+        let mut minor = whole.clone();
+        minor[7] = 1;
+        assert!(refusal(&minor).contains("version 1.1"));
+        assert!(
+            refusal(&npy(1, "'<f4'", "False", "(1, -2)", &[1; 8])).contains("header that cannot be read")
+        );
+        assert!(refusal(&npy(1, "'<f4'", "0", "(1, 2)", &[1; 8])).contains("header that cannot be read"));
+        assert!(refusal(&npy(1, "'<f4', 'more': 1", "False", "(1, 2)", &[1; 8])).contains("cannot be read"));
+    }
+
+    /// NumPy 2.4 reads each of these as [[1, 2, 3], [4, 5, 6]], or says how to convert it; headers as in `header.rs`.
+    #[test]
+    fn other_types_and_orders_are_converted() {
+        let values = [1u8, 2, 3, 4, 5, 6];
+        let columns = [1u8, 4, 2, 5, 3, 6];
+        let stored = |descr: &str, values: [u8; 6]| -> Vec<u8> {
+            let one = |v: u8| -> Vec<u8> {
+                match descr {
+                    "<f2" | "e" => f16::from_f32(v.into()).to_le_bytes().to_vec(),
+                    ">f2" => f16::from_f32(v.into()).to_be_bytes().to_vec(),
+                    "<f4" | "=f4" | "float32" => f32::from(v).to_le_bytes().to_vec(),
+                    ">f4" => f32::from(v).to_be_bytes().to_vec(),
+                    "<f8" => f64::from(v).to_le_bytes().to_vec(),
+                    ">f8" => f64::from(v).to_be_bytes().to_vec(),
+                    "|u1" | "|i1" => vec![v],
+                    "<i2" | "<u2" => u16::from(v).to_le_bytes().to_vec(),
+                    ">i2" => u16::from(v).to_be_bytes().to_vec(),
+                    other => panic!("{other}"),
+                }
+            };
+            values.into_iter().flat_map(one).collect()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f.npy");
+        for descr in [
+            "<f2", ">f2", "e", "<f4", ">f4", "=f4", "float32", "<f8", ">f8", "|u1", "|i1", "<i2", ">i2",
+            "<u2",
+        ] {
+            for (order, values) in [("False", values), ("True", columns)] {
+                fs::write(&file, npy(1, &format!("'{descr}'"), order, "(2L, 3L)", &stored(descr, values)))
+                    .unwrap();
+                let features = Features::open(std::slice::from_ref(&file)).unwrap();
+                let mut row = [0.0; 3];
+                features.copy_row(0, &mut row);
+                assert_eq!(row, [1.0, 2.0, 3.0], "{descr} {order}");
+                features.copy_row(1, &mut row);
+                assert_eq!(row, [4.0, 5.0, 6.0], "{descr} {order}");
+            }
+        }
     }
 
     #[test]
     fn other_arrays_are_refused() {
-        assert!(refusal(&npy(1, "'<f8'", "False", "(1, 1)", &[1; 8])).contains("'<f8'"));
-        assert!(refusal(&npy(1, "'>f4'", "False", "(1, 2)", &[1; 8])).contains("'>f4'"));
-        assert!(refusal(&npy(1, "[('a', '<f4')]", "False", "(1, 2)", &[1; 8])).contains("[('a', '<f4')]"));
-        assert!(refusal(&npy(1, "'<f4'", "True", "(1, 2)", &[1; 8])).contains("ascontiguousarray"));
-        assert!(refusal(&npy(1, "'<f4'", "False", "(2,)", &[1; 8])).contains("shape (2,)"));
+        for descr in ["'<i4'", "'<u8'", "'|b1'", "'<c8'", "'<V2'", "'<U3'", "'|O'"] {
+            let text = refusal(&npy(1, descr, "False", "(1, 1)", &[1; 8]));
+            let name = descr.trim_matches('\'');
+            assert!(text.contains(&format!("numbers of type `{name}`")), "{text}");
+            assert!(text.contains("numpy.load(file).astype('<f4')"), "{text}");
+        }
+        assert!(refusal(&npy(1, "[('a', '<f4')]", "False", "(1, 2)", &[1; 8])).contains("several fields"));
+        assert!(refusal(&npy(1, "'<f4'", "False", "(2,)", &[1; 8])).contains("shape (2)"));
+        assert!(refusal(&npy(1, "'<f4'", "False", "()", &[1; 4])).contains("shape ()"));
         assert!(refusal(&npy(1, "'<f4'", "False", "(1, 1, 2)", &[1; 8])).contains("(pictures, width)"));
         let huge = format!("({}, 4)", usize::MAX);
         assert!(refusal(&npy(1, "'<f4'", "False", &huge, &[1; 8])).contains("cut short"));
+        let lost: Vec<u8> = [1e300f64, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert!(
+            refusal(&npy(1, "'<f8'", "False", "(1, 2)", &lost)).contains("column 0 (both from 0) is inf")
+        );
     }
 
     #[test]

@@ -9,11 +9,18 @@ use crate::{Error, Result, names};
 /// The folder that all paths of the data section start from.
 pub(super) struct Paths {
     folder: PathBuf,
+    /// What `{split}` stands for in place of `test`.
+    test: Option<String>,
 }
 
 impl Paths {
     pub(super) fn new(base: &Path, root: &Path) -> Paths {
-        Paths { folder: base.join(root) }
+        Paths { folder: base.join(root), test: None }
+    }
+
+    /// Paths of another set of pictures in place of those to test on.
+    pub(super) fn with_test(self, test: Option<String>) -> Paths {
+        Paths { test, ..self }
     }
 
     /// Puts the split and the language in; a placeholder without a value is an error.
@@ -25,7 +32,11 @@ impl Paths {
     ) -> Result<PathBuf> {
         let mut path = template.to_string();
         if let Some(split) = split {
-            path = path.replace("{split}", &split.to_string());
+            let name = match (split, &self.test) {
+                (SplitName::Test, Some(name)) => name.clone(),
+                _ => split.to_string(),
+            };
+            path = path.replace("{split}", &name);
         }
         if let Some(language) = language {
             names::code(language, Kind::Config)?;

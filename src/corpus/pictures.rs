@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::captions::input::each_line;
 use super::paths::{self, Paths};
-use super::{Features, SplitName};
+use super::{Features, Split, SplitName, Wanted};
 use crate::config::DataConfig;
 use crate::{Error, Result};
 
-/// The rows of one set of feature files.
+/// The rows of one set of feature files; none, where they are not read.
+#[derive(Default)]
 pub(super) struct Gallery {
     pub features: Features,
     /// One id a row, where ids are given.
@@ -18,22 +19,37 @@ pub(super) struct Gallery {
     rows_by_id: HashMap<String, u32>,
     /// Rows of the ids that hold a folder, by what follows it.
     rows_by_file: HashMap<String, Vec<u32>>,
+    /// Rows in the files for each picture.
+    pub repeats: usize,
 }
 
 impl Gallery {
     fn open(config: &DataConfig, paths: &Paths, split: Option<SplitName>) -> Result<Gallery> {
         let files: Result<Vec<_>> = config.features.iter().map(|f| paths.resolve(f, split, None)).collect();
         let features = Features::open(&files?)?;
-        let mut gallery = Gallery {
-            ids: features.ids(),
-            features,
-            rows_by_id: HashMap::new(),
-            rows_by_file: HashMap::new(),
+        let mut source = features.place(0).0.to_path_buf();
+        let given = match &config.image_ids {
+            Some(template) => {
+                source = paths.resolve(template, split, None)?;
+                Some(read_ids(&source)?)
+            }
+            None => None,
         };
-        let mut source = gallery.features.place(0).0.to_path_buf();
-        if let Some(template) = &config.image_ids {
-            source = paths.resolve(template, split, None)?;
-            gallery.set_ids(read_ids(&source)?, &source)?;
+        let (rows, stored) = (features.rows(), features.ids());
+        let repeats = match config.rows_per_picture {
+            0 => recognised(&features, stored.as_ref().or(given.as_ref())),
+            times => times,
+        };
+        let features = if repeats > 1 { features.one_of(repeats)? } else { features };
+        let one_of = |ids: Option<Vec<String>>| -> Result<Option<Vec<String>>> {
+            ids.filter(|ids| ids.len() == rows).map(|ids| one_id_of(ids, repeats, &source)).transpose()
+        };
+        let ids = one_of(stored)?;
+        let mut gallery =
+            Gallery { ids, features, rows_by_id: HashMap::new(), rows_by_file: HashMap::new(), repeats };
+        if let Some(given) = given {
+            let given = if given.len() == rows { one_id_of(given, repeats, &source)? } else { given };
+            gallery.set_ids(given, &source)?;
         }
         for (row, id) in gallery.ids.iter().flatten().enumerate() {
             if let Some(first) = gallery.rows_by_id.insert(stem(id).to_string(), row as u32) {
@@ -108,8 +124,31 @@ impl Gallery {
     }
 }
 
+/// How many rows in a row are one picture: those that are equal, unless they have ids of their own.
+fn recognised(features: &Features, ids: Option<&Vec<String>>) -> usize {
+    let repeats = features.repeats();
+    let apart = |ids: &&Vec<String>| {
+        ids.len() == features.rows() && ids.chunks(repeats).any(|ids| ids.iter().any(|id| *id != ids[0]))
+    };
+    if ids.is_some_and(|ids| apart(&ids)) { 1 } else { repeats }
+}
+
+/// One id of every `repeats`, which must be equal.
+fn one_id_of(ids: Vec<String>, repeats: usize, source: &Path) -> Result<Vec<String>> {
+    match (0..ids.len()).find(|&n| ids[n] != ids[n - n % repeats]) {
+        None => Ok(ids.into_iter().step_by(repeats).collect()),
+        Some(n) => {
+            let what = format!("id `{}` is for the same picture as `{}`", ids[n], ids[n - n % repeats]);
+            Err(Error::data(what)
+                .at(source)
+                .line(n + 1)
+                .hint(format!("`data.rows_per_picture` is {repeats}: correct one of them")))
+        }
+    }
+}
+
 /// An id without the ending of a picture file, so that `7.jpg` in one file is `7` in another.
-fn stem(id: &str) -> &str {
+pub(super) fn stem(id: &str) -> &str {
     ending(id).map_or(id, |ending| &id[..id.len() - ending.len() - 1])
 }
 
@@ -127,6 +166,11 @@ pub(super) fn same(a: &str, b: &str) -> bool {
         _ => true,
     };
     endings && stem(a) == stem(b)
+}
+
+/// An id without the folder before it.
+pub(super) fn file_name(id: &str) -> &str {
+    id.rsplit(['/', '\\']).next().unwrap_or(id)
 }
 
 /// Picture ids, one a line; the file may be packed by gzip or zstd.
@@ -154,7 +198,8 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    pub(super) fn open(config: &DataConfig, paths: &Paths) -> Result<Pictures> {
+    /// Opens the features of the splits that are wanted.
+    pub(super) fn open(config: &DataConfig, paths: &Paths, wanted: &Wanted) -> Result<Pictures> {
         let by_split = one_way("data.features", &config.features)?;
         if config.image_ids.as_deref().is_some_and(|f| paths::has_split(f) != by_split) {
             return Err(Error::config(
@@ -166,18 +211,24 @@ impl Pictures {
         let mut distractors = None;
         if by_split {
             for split in SplitName::CAPTIONED {
-                galleries.push(Gallery::open(config, paths, Some(split))?);
+                galleries.push(match wanted.has_pictures(split) {
+                    true => Gallery::open(config, paths, Some(split))?,
+                    false => Gallery::default(),
+                });
             }
             let split = Some(SplitName::Distractors);
             let mut there = config.features.iter().map(|f| Ok(paths.resolve(f, split, None)?.exists()));
-            if there.try_fold(false, |any, one: Result<bool>| Ok::<_, Error>(any | one?))? {
+            if wanted.has_pictures(SplitName::Distractors)
+                && there.try_fold(false, |any, one: Result<bool>| Ok::<_, Error>(any | one?))?
+            {
                 distractors = Some(Gallery::open(config, paths, split)?);
             }
         } else {
             galleries.push(Gallery::open(config, paths, None)?);
         }
-        let first = &galleries[0];
-        for other in galleries.iter().chain(&distractors) {
+        let read = || galleries.iter().chain(&distractors).filter(|gallery| gallery.features.rows() > 0);
+        let first = read().next().expect("something is wanted");
+        for other in read() {
             let (width, expected) = (other.features.width(), first.features.width());
             if width != expected {
                 let there = first.features.place(0).0.display();
@@ -194,6 +245,19 @@ impl Pictures {
         }
         let has_ids = first.ids.is_some();
         Ok(Pictures { galleries, distractors, has_ids })
+    }
+
+    /// What was made of repeated rows, for the user.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let repeated = self.galleries.iter().chain(&self.distractors).filter(|gallery| gallery.repeats > 1);
+        let note = |gallery: &Gallery| {
+            let (times, file) = (gallery.repeats, gallery.features.place(0).0.display());
+            format!(
+                "every row of `{file}` stands {times} times, one after the other (as VSE++ stores features): {} pictures",
+                gallery.features.rows()
+            )
+        };
+        repeated.map(note).collect()
     }
 
     /// Whether all splits are rows of the same features.
@@ -221,6 +285,24 @@ impl Pictures {
         }
         Ok(found)
     }
+}
+
+/// The pictures of the training split alone, and whether they have ids; nothing, where their files are not there or are those
+/// of other splits too.
+pub(super) fn training(config: &DataConfig, paths: &Paths) -> Result<Option<(Split, bool)>> {
+    let split = Some(SplitName::Train);
+    if !one_way("data.features", &config.features)? {
+        return Ok(None);
+    }
+    for file in config.features.iter().chain(&config.image_ids) {
+        if !paths.resolve(file, split, None)?.is_file() {
+            return Ok(None);
+        }
+    }
+    let gallery = Gallery::open(config, paths, split)?;
+    let image_ids = gallery.ids();
+    let has_ids = gallery.ids.is_some();
+    Ok(Some((Split { features: gallery.features, image_ids, ..Split::default() }, has_ids)))
 }
 
 fn one_way(key: &str, templates: &[String]) -> Result<bool> {

@@ -20,10 +20,15 @@ pub(super) fn layout(bytes: &[u8], file: &Path) -> Result<Layout> {
         Dtype::F16 => Number::F16,
         Dtype::BF16 => Number::Bf16,
         Dtype::F32 => Number::F32,
+        Dtype::F64 => Number::F64,
+        Dtype::I8 => Number::I8,
+        Dtype::U8 => Number::U8,
+        Dtype::I16 => Number::I16,
+        Dtype::U16 => Number::U16,
         other => {
             return Err(Error::data(format!("holds tensor `{name}` of type {other:?}"))
                 .at(file)
-                .hint("save it as F16, BF16 or F32"));
+                .hint("save it as F32, in PyTorch with `tensor.float()`"));
         }
     };
     let [rows, width] = tensor.shape[..] else {
@@ -39,7 +44,8 @@ pub(super) fn layout(bytes: &[u8], file: &Path) -> Result<Layout> {
         None => None,
     };
     // 8 bytes of length, the header, then the data.
-    Ok(Layout { number, offset: 8 + header + tensor.data_offsets.0, rows, width, ids })
+    let offset = 8 + header + tensor.data_offsets.0;
+    Ok(Layout { ids, ..Layout::new(number, offset, rows, width) })
 }
 
 fn tensor_name(metadata: &Metadata, file: &Path) -> Result<String> {
@@ -96,7 +102,9 @@ mod tests {
         let half: Vec<u8> = values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
         let brain: Vec<u8> = values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
         let full: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        for (dtype, data) in [(Dtype::F16, half), (Dtype::BF16, brain), (Dtype::F32, full)] {
+        let double: Vec<u8> = values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
+        let each = [(Dtype::F16, half), (Dtype::BF16, brain), (Dtype::F32, full), (Dtype::F64, double)];
+        for (dtype, data) in each {
             let features = open(&file_of(&[("any", dtype, &[2, 2], &data)], None)).unwrap();
             let mut row = [0.0; 2];
             features.copy_row(1, &mut row);
@@ -131,7 +139,7 @@ mod tests {
         assert!(refusal(b"\x93NUMPY\x01\x00not this").contains("is no whole"));
         let two = [("a", Dtype::F32, &[1, 2][..], &data[..]), ("b", Dtype::F32, &[1, 2], &data)];
         assert!(refusal(&file_of(&two, None)).contains("2 tensors"));
-        assert!(refusal(&file_of(&[("a", Dtype::F64, &[1, 1], &data)], None)).contains("F64"));
+        assert!(refusal(&file_of(&[("a", Dtype::I64, &[1, 1], &data)], None)).contains("I64"));
         assert!(refusal(&file_of(&[("a", Dtype::F32, &[2], &data)], None)).contains("shape [2]"));
         let ids = |ids| refusal(&file_of(&[("a", Dtype::F32, &[1, 2], &data)], Some(ids)));
         assert!(ids("[1]").contains("no JSON list of strings"));

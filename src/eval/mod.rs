@@ -11,6 +11,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Source;
+
 pub use consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, clc_a, joined};
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
@@ -20,6 +22,10 @@ pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
 #[serde(into = "Document", try_from = "Document")]
 pub struct Evaluation {
     pub split: String,
+    /// Whose captions asked: machines' only for a comparison with those by people, of languages that have both.
+    pub by: Source,
+    /// SHA-256 of the captions and pictures, `corpus::fingerprint_of`.
+    pub data: Option<String>,
     /// Pictures with captions, and further ones in the gallery.
     pub images: usize,
     pub distractors: usize,
@@ -38,6 +44,21 @@ pub struct Evaluation {
     pub consistency: Option<Consistency>,
     /// Captions with their translations, by the language of the captions.
     pub by_language: Option<ByLanguage>,
+}
+
+/// What an evaluation is kept by: the set of pictures, and how it was asked where that is not as usual.
+pub fn name(set: &str, by: Source, distractors: bool, folds: usize) -> String {
+    let mut name = set.to_string();
+    if by == Source::Machine {
+        name += "-machine";
+    }
+    if distractors {
+        name += "-distractors";
+    }
+    if folds > 1 {
+        name += &format!("-folds{folds}");
+    }
+    name
 }
 
 /// Numbers of parameters.
@@ -67,6 +88,8 @@ impl Evaluation {
         let languages = languages.into_iter().map(|(language, retrieval, _)| (language, retrieval)).collect();
         Evaluation {
             split: split.into(),
+            by: Source::Human,
+            data: None,
             images,
             distractors,
             folds,
@@ -78,6 +101,11 @@ impl Evaluation {
             consistency: None,
             by_language: None,
         }
+    }
+
+    /// What it is kept by.
+    pub fn name(&self) -> String {
+        name(&self.split, self.by, self.distractors > 0, self.folds)
     }
 
     /// Queries of both directions and all languages that met a tie.
@@ -94,9 +122,15 @@ impl Evaluation {
                 format!("{} pictures, mean over {folds} galleries of {}", self.images, self.images / folds)
             }
         };
+        let (who, ha) = match self.by {
+            Source::Human => ("every caption asks", ", HA that of human captions"),
+            Source::Machine => {
+                ("captions by machines ask, of languages that people wrote some in, too: each", "")
+            }
+        };
         format!(
-            "{gallery}; every caption asks for its picture, every picture for any of its captions; \
-             mR is the mean of the six recalls, A that of all languages, HA that of human captions; percent"
+            "{gallery}; {who} for its picture, every picture for any of its captions; \
+             mR is the mean of the six recalls, A that of all languages{ha}; percent"
         )
     }
 
@@ -111,6 +145,11 @@ impl Evaluation {
 #[serde(deny_unknown_fields)]
 struct Document {
     split: String,
+    /// Whose captions asked, where it is not as usual.
+    #[serde(default, rename = "captions", skip_serializing_if = "usual")]
+    by: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
     images: usize,
     distractors: usize,
     folds: usize,
@@ -130,6 +169,10 @@ struct Document {
     by_language: Option<ByLanguage>,
 }
 
+fn usual(by: &Source) -> bool {
+    *by == Source::Human
+}
+
 impl From<Evaluation> for Document {
     fn from(e: Evaluation) -> Document {
         let human =
@@ -139,6 +182,8 @@ impl From<Evaluation> for Document {
             protocol: e.protocol(),
             ties: e.tie_note(),
             split: e.split,
+            by: e.by,
+            data: e.data,
             images: e.images,
             distractors: e.distractors,
             folds: e.folds,
@@ -168,7 +213,8 @@ impl TryFrom<Document> for Evaluation {
         });
         let languages = languages.collect();
         let evaluation = Evaluation::new(d.split, d.images, d.distractors, d.folds, languages, d.parameters);
-        Ok(Evaluation { consistency: d.consistency, by_language: d.by_language, ..evaluation })
+        let (consistency, by_language) = (d.consistency, d.by_language);
+        Ok(Evaluation { consistency, by_language, by: d.by, data: d.data, ..evaluation })
     }
 }
 
@@ -198,7 +244,7 @@ impl fmt::Display for Evaluation {
             self.parameters.train, self.parameters.test
         )?;
         if self.human.contains(&false) {
-            writeln!(f, "* machine translations")?;
+            writeln!(f, "* captions by machines")?;
         }
         writeln!(f, "`{}`: {}", self.split, self.protocol())?;
         write!(f, "{}", self.tie_note())
@@ -230,6 +276,20 @@ mod tests {
         assert!(json.ends_with(end), "{json}");
         assert!(json.contains("in expectation over their orders; 6 queries met ties"));
         assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), example());
+    }
+
+    #[test]
+    fn what_is_asked_otherwise_has_a_name_of_its_own() {
+        let whole = Evaluation { distractors: 0, ..example() };
+        assert_eq!(whole.name(), "test");
+        let machine = Evaluation { by: Source::Machine, data: Some("ab".into()), ..whole.clone() };
+        assert_eq!(machine.name(), "test-machine");
+        assert!(machine.protocol().contains("captions by machines ask"), "{}", machine.protocol());
+        let json = serde_json::to_string(&machine).unwrap();
+        assert!(json.starts_with(r#"{"split":"test","captions":"machine","data":"ab","images":5"#), "{json}");
+        assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), machine);
+        assert_eq!(Evaluation { folds: 5, ..machine }.name(), "test-machine-folds5");
+        assert_eq!(example().name(), "test-distractors");
     }
 
     #[test]

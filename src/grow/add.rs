@@ -16,7 +16,7 @@ use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::growth::{Change, Point};
 use crate::eval::{Growth, Retrieval};
-use crate::inference::{Evaluated, embed_features, embed_sentences, evaluate};
+use crate::inference::{Evaluated, Scope, embed_features, embed_sentences, evaluate};
 use crate::prepare::encode_captions;
 use crate::pretrain::Progress;
 use crate::run::Run;
@@ -140,10 +140,12 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let base = base_languages(&run);
     let new = match given.data().captions.is_empty() {
         true => None,
-        false => Some(Corpus::load(given.data(), given.base())?),
+        false => Some(Corpus::of(given)?),
     };
     if let Some(corpus) = &new {
-        run.check_width(&corpus.train.features)?;
+        for split in corpus.read_splits() {
+            run.check_width(&split.features)?;
+        }
         let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;
         refuse_test_leak(corpus, &|_, text| segmenter.segment(text))?;
     }
@@ -159,13 +161,16 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let moved = |e: Error| {
         e.hint("the run's old languages are needed; `data.root` in its `config.toml` says where they are")
     };
-    let trained_on = Corpus::load(run.config.data(), run.config.base()).map_err(moved)?;
+    let trained_on = Corpus::of(&run.config).map_err(moved)?;
     let same = new.as_ref().is_some_and(|c| {
-        [SplitName::Train, SplitName::Val, SplitName::Test]
+        // Those that are measured alone, too.
+        SplitName::CAPTIONED
             .iter()
-            .all(|&s| same_pictures(&c.split(s).features, &trained_on.split(s).features))
+            .map(|&s| [c, &trained_on].map(|of| &of.split(s).features))
+            .all(|[new, old]| new.rows() == 0 || same_pictures(new, old))
     });
-    if given.grow().unfrozen_epochs > 0 && !same {
+    let taught = new.as_ref().is_some_and(|c| !c.train.captions[0].is_empty());
+    if given.grow().unfrozen_epochs > 0 && !(same && taught) {
         return Err(Error::config("`grow.unfrozen_epochs` trains on the captions of all languages together")
             .hint("that needs captions of the run's own pictures; set it to 0"));
     }
@@ -223,13 +228,12 @@ fn results(run: &mut Run, corpus: &Corpus) -> Result<Results> {
         }
         let human = vec![true; captions.len()];
         let what = Evaluated {
-            name: &split.to_string(),
+            scope: Scope { translated: false, ..Scope::whole(split) },
             split: pictures,
             captions: &captions,
             human: &human,
             translated: &[],
             distractors: None,
-            folds: 1,
         };
         Ok(evaluate(&mut run.model, &run.encoder.lexicon, &run.config, &what)?.languages)
     };
@@ -310,7 +314,7 @@ fn unfreeze(
     tell: &mut dyn FnMut(Event),
 ) -> Result<()> {
     let Run { config, encoder, mut model, .. } = Run::open(&folder.path, &[])?;
-    let corpus = Corpus::load(config.data(), config.base())?;
+    let corpus = Corpus::of(&config)?;
     let train = every_language(&encoder, &corpus.train);
     let validation = every_language(&encoder, &corpus.val);
     model.text.frozen = false;

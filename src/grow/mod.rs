@@ -132,6 +132,13 @@ pub struct Material<'a> {
     pub stop: &'a AtomicBool,
 }
 
+impl Material<'_> {
+    /// Its pictures and captions, if it is taught by any; others measure it.
+    fn taught(&self) -> Option<&Corpus> {
+        self.corpus.filter(|corpus| !corpus.train.captions[0].is_empty())
+    }
+}
+
 /// Whether a loss looks at known captions of the pictures.
 fn compares_with_known(loss: &LossConfig, grow: &GrowConfig) -> bool {
     let between = [loss.neighbourhood.words, loss.info_nce.text_weight, loss.mclm.average, loss.mclm.lstm];
@@ -215,7 +222,7 @@ impl<'a> Growing<'a> {
         let mut lessons = Vec::new();
         let grow = material.given.grow();
         let captions = if compares_with_known(run.config.loss(), grow) { grow.captions } else { 0 };
-        if let Some(corpus) = material.corpus {
+        if let Some(corpus) = material.taught() {
             lessons.push(Lesson::of_pictures(
                 run,
                 &base,
@@ -270,7 +277,7 @@ impl<'a> Growing<'a> {
             best_epoch = pupil.train(&mut score, &mut work, progress)?.0;
         }
         clock.lap("training");
-        let captions = self.material.corpus.map_or(0, |_| lessons.all[0].words.len());
+        let captions = self.material.taught().map_or(0, |_| lessons.all[0].words.len());
         let own = run.model.embedding.own.get(language).filter(|own| own.words.rows() > 0);
         let (own_words, word_width) = own.map_or((0, 0), |own| (own.words.rows(), own.words.width));
         let layer = if own_words > 0 { width * (word_width + 1) } else { 0 };

@@ -104,8 +104,8 @@ pub(super) fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
 
 fn evaluation_table(e: &Evaluation) -> Markup {
     html! {
-        h2 { "Retrieval on the " (e.split) " split" }
-        div.wide tabindex="0" role="region" aria-label={ "Retrieval on " (e.split) } {
+        h2 { "Retrieval on the " (e.split) " split" @if e.name() != e.split { " (" (e.name()) ")" } }
+        div.wide tabindex="0" role="region" aria-label={ "Retrieval on " (e.name()) } {
             table {
                 caption { "Recall in percent, by language" }
                 (recall_head("language"))
@@ -121,7 +121,7 @@ fn evaluation_table(e: &Evaluation) -> Markup {
             }
         }
         p.note {
-            @if e.human.contains(&false) { "* Machine translations. " }
+            @if e.human.contains(&false) { "* Captions by machines. " }
             (capital(&e.protocol())) ". " (capital(&e.tie_note())) "."
         }
     }

@@ -143,16 +143,8 @@ impl Retriever for ClipRun {
         super::pictures(&mut self.clip.image, features, take)
     }
 
-    fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation> {
-        if distractors {
-            super::distractors_there(corpus, &self.config)?;
-        }
-        self.clip.evaluate(corpus, Scope { split, distractors, translated: true, folds })
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        super::asked_pictures_there(corpus, scope, &self.config)?;
+        self.clip.evaluate(corpus, scope)
     }
 }

@@ -1,43 +1,40 @@
 //! What a run is worth on a split of its corpus.
 
 use super::Run;
-use super::start::every_language;
 use crate::Result;
+use crate::config::Source;
 use crate::corpus::{Corpus, SplitName, Translated};
 use crate::eval::Evaluation;
-use crate::inference::{Evaluated, Queries, evaluate};
+use crate::inference::{Evaluated, Queries, Scope, evaluate};
 use crate::prepare::encode_captions;
 
 impl Run {
     /// Retrieval on a split; on test, where captions have translations, also how well they do together.
-    ///
-    /// `distractors`: whether the gallery holds the further pictures; `folds`: galleries that the pictures are cut into.
-    pub fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation> {
-        self.check_width(&corpus.train.features)?;
-        let further = corpus.distractors.as_ref();
-        if distractors {
-            super::distractors_there(corpus, &self.config)?;
-        }
+    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        super::asked_pictures_there(corpus, scope, &self.config)?;
+        let Scope { split, by, .. } = scope;
         let pictures = corpus.split(split);
-        let captions = every_language(&self.encoder, pictures);
+        self.check_width(&pictures.features)?;
+        let rows = pictures.features.rows();
+        let (mut captions, mut human) = (Vec::new(), Vec::new());
+        for l in 0..corpus.languages.len() {
+            let queries = pictures.queries(l, by);
+            captions.push(encode_captions(&self.encoder, &queries.captions, rows, l));
+            human.push(queries.human);
+        }
+        // A comparison of who wrote the captions is about the model's own languages.
+        let alone = by == Source::Machine;
         let what = Evaluated {
-            name: &split.to_string(),
+            scope,
             split: pictures,
             captions: &captions,
-            human: &corpus.human,
-            translated: &self.translated(corpus, split),
-            distractors: further.filter(|_| distractors),
-            folds,
+            human: &human,
+            translated: &if alone || !scope.translated { Vec::new() } else { self.translated(corpus, split) },
+            distractors: corpus.distractors.as_ref().filter(|_| scope.distractors),
         };
         let mut evaluation = evaluate(&mut self.model, &self.encoder.lexicon, &self.config, &what)?;
-        if split == SplitName::Test {
-            self.ask_together(corpus, distractors, &mut evaluation)?;
+        if split == SplitName::Test && !alone {
+            self.ask_together(corpus, scope.distractors, &mut evaluation)?;
         }
         Ok(evaluation)
     }
@@ -47,7 +44,7 @@ impl Run {
         let pictures = corpus.split(split).features.rows();
         let queries = |t: &Translated| {
             let captions = encode_captions(&self.encoder, t.captions(split)?, pictures, t.reader);
-            Some(Queries { language: t.language.clone(), reader: t.reader, human: t.human, captions })
+            Some(Queries { language: t.language.clone(), reader: t.reader, human: t.human(split), captions })
         };
         corpus.translated.iter().filter_map(queries).collect()
     }

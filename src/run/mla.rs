@@ -12,7 +12,7 @@ use crate::batch::derive;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, Features, SplitName, fingerprint};
+use crate::corpus::{Corpus, Features, fingerprint};
 use crate::error::Kind;
 use crate::eval::Evaluation;
 use crate::inference::Scope;
@@ -282,7 +282,12 @@ impl MlaRun {
             if let Some((_, r)) = evaluation.languages.iter().find(|(l, _)| l == language) {
                 card += &format!(
                     "- {}: mR {:.1}, text to image R@1 {:.1}, R@10 {:.1} ({} captions, {} pictures)\n",
-                    evaluation.split, r.mr, r.t2i.r1, r.t2i.r10, r.captions, evaluation.images
+                    evaluation.name(),
+                    r.mr,
+                    r.t2i.r1,
+                    r.t2i.r10,
+                    r.captions,
+                    evaluation.images
                 );
             }
         }
@@ -416,17 +421,8 @@ impl Retriever for MlaRun {
         Ok(())
     }
 
-    fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation> {
-        if distractors {
-            super::distractors_there(corpus, &self.config)?;
-        }
-        let scope = Scope { split, distractors, translated: true, folds };
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        super::asked_pictures_there(corpus, scope, &self.config)?;
         self.mla.evaluate(corpus, scope, self.config.train().precision)
     }
 }

@@ -13,11 +13,11 @@ use std::path::Path;
 
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::{Config, Kind, same_code};
-use crate::corpus::{Corpus, Features, SplitName};
+use crate::corpus::{Corpus, Features};
 use crate::embedding::encoder::Encoder;
 use crate::eval::Evaluation;
 use crate::image::ImageBranch;
-use crate::inference::{embed_images, embed_sentences};
+use crate::inference::{Scope, embed_images, embed_sentences};
 use crate::model::Model;
 use crate::{Error, Result};
 
@@ -66,15 +66,8 @@ pub trait Retriever {
         features: &Features,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()>;
-    /// Retrieval on a split. `distractors`: whether the gallery holds the further pictures; `folds`: galleries that the
-    /// pictures are cut into.
-    fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation>;
+    /// Retrieval on a split.
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation>;
 
     /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the run can and the
     /// corpus has such queries.
@@ -144,8 +137,9 @@ fn same_languages(folder: &RunFolder, config: &Config, info: &RunInfo) -> Result
 }
 
 /// Refuses a gallery with further pictures where the corpus has none.
-fn distractors_there(corpus: &Corpus, config: &Config) -> Result<()> {
+fn asked_pictures_there(corpus: &Corpus, scope: Scope, config: &Config) -> Result<()> {
     match corpus.distractors {
+        _ if !scope.distractors => Ok(()),
         Some(_) => Ok(()),
         None => Err(Error::data("the corpus has no distractors")
             .at(&config.data().root)
@@ -257,14 +251,8 @@ impl Retriever for Run {
         Run::pictures(self, features, take)
     }
 
-    fn evaluate(
-        &mut self,
-        corpus: &Corpus,
-        split: SplitName,
-        distractors: bool,
-        folds: usize,
-    ) -> Result<Evaluation> {
-        Run::evaluate(self, corpus, split, distractors, folds)
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        Run::evaluate(self, corpus, scope)
     }
 
     fn fit_joining(&mut self, corpus: &Corpus) -> Result<()> {

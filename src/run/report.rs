@@ -6,7 +6,7 @@ use super::compared::compared;
 use super::{Found, Retriever, open};
 use crate::checkpoint::{RunFolder, RunInfo, Which};
 use crate::config::{AcquireEncoder, Config, DataConfig, Kind};
-use crate::corpus::{Corpus, SplitName};
+use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::report::{Compared, Example, Hit, Part, Picture, RunReport, metrics};
 use crate::{Error, Result, names};
 
@@ -102,7 +102,8 @@ fn part(name: &str, train: u64) -> Part {
 /// Some test captions and what they find; nothing, and a note, where the data cannot be read.
 fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Compared>)> {
     let mut run = open(path, &[])?;
-    let corpus = match Corpus::load(run.config().data(), run.config().base()) {
+    let test = Wanted::only(SplitName::Test, None, false);
+    let corpus = match Corpus::load_part(run.config().data(), run.config().base(), test) {
         Ok(corpus) => corpus,
         Err(error) => {
             notes.push(format!("no example queries, because the data cannot be used: {error}"));

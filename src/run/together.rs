@@ -79,6 +79,12 @@ impl Run {
     /// Fits the joining of languages on validation and keeps it in the run's folder. Nothing where the corpus has no queries in
     /// several languages.
     pub fn fit_consistency(&mut self, corpus: &Corpus) -> Result<Option<Fitted>> {
+        let fitted = self.fitted(corpus)?;
+        fitted.iter().try_for_each(|fitted| self.folder.write_fitted(fitted))?;
+        Ok(fitted)
+    }
+
+    fn fitted(&mut self, corpus: &Corpus) -> Result<Option<Fitted>> {
         let sets = together(corpus, SplitName::Val);
         if sets.is_empty() {
             return Ok(None);
@@ -90,7 +96,6 @@ impl Run {
         let validation = sets.iter().map(scores).collect::<Result<Vec<ParallelScores>>>()?;
         let (config, triplet) = (self.config.consistency(), &self.config.loss().triplet);
         let fitted = Fitted::fit(config, triplet, &validation, self.config.seed())?;
-        self.folder.write_fitted(&fitted)?;
         Ok(Some(fitted))
     }
 
@@ -102,7 +107,9 @@ impl Run {
         distractors: bool,
         evaluation: &mut Evaluation,
     ) -> Result<()> {
-        let Some(fitted) = self.fit_consistency(corpus)? else { return Ok(()) };
+        let Some(fitted) = self.fitted(corpus)? else { return Ok(()) };
+        // Where it cannot be kept, neither can the evaluation, which is printed before that is told.
+        let _ = self.folder.write_fitted(&fitted);
         let joint = self.config.text().joint;
         let mut images = embed_features(&mut self.model.image, &corpus.test.features, self.info.features)?;
         let (queried, own) = (corpus.test.features.rows(), images.len());

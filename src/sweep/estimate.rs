@@ -178,7 +178,7 @@ struct Counts {
 
 impl Counts {
     fn of(config: &Config) -> Result<Counts> {
-        let corpus = Corpus::load(config.data(), config.base())?;
+        let corpus = Corpus::of(config)?;
         let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
         let (mut vocabularies, mut tokens, mut caption_bytes) = (Vec::new(), Vec::new(), 0);
         for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {

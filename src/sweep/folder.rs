@@ -211,7 +211,7 @@ impl TrialFolder {
                 fs::metadata(run.path.join("checkpoints/best/model.safetensors")).ok().map(|m| m.len());
             row.train_seconds = Some(run.read_state(Which::Latest)?.seconds);
             for evaluation in run.evaluations()? {
-                match evaluation.split.as_str() {
+                match evaluation.name().as_str() {
                     "val" => row.val = Some(evaluation),
                     "test" => row.test = Some(evaluation),
                     _ => {}

@@ -1,19 +1,18 @@
 //! The tensors of a checkpoint: `model.safetensors`, or shards and their index.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 
+use crate::map::Map;
 use crate::{Error, Result};
 
 /// Mapped files and which of them holds each tensor.
 pub struct Tensors {
-    files: Vec<(PathBuf, Mmap)>,
+    files: Vec<(PathBuf, Map)>,
     place: BTreeMap<String, usize>,
     folder: PathBuf,
 }
@@ -46,9 +45,7 @@ impl Tensors {
         let mut tensors = Tensors { files: Vec::new(), place: BTreeMap::new(), folder: folder.to_path_buf() };
         for name in names {
             let path = folder.join(name);
-            let file = File::open(&path).map_err(|e| Error::reading(&path, e))?;
-            // SAFETY: the map is only read; who overwrites a checkpoint while it is read gets wrong numbers.
-            let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::reading(&path, e))?;
+            let map = Map::open(&path)?;
             let place = tensors.files.len();
             for name in parse(&map, &path)?.names() {
                 tensors.place.insert(name.to_string(), place);
@@ -113,7 +110,7 @@ fn numbers(tensor: &TensorView) -> Option<Vec<f32>> {
     })
 }
 
-fn parse<'a>(map: &'a Mmap, path: &Path) -> Result<SafeTensors<'a>> {
+fn parse<'a>(map: &'a Map, path: &Path) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(map).map_err(|e| {
         Error::data("is no whole safetensors file").at(path).because(e).hint("copy or download it again")
     })

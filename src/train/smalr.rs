@@ -8,7 +8,7 @@ use crate::corpus::Corpus;
 use crate::embedding::Lexicon;
 use crate::embedding::lexicon::Collector;
 use crate::eval::Evaluation;
-use crate::inference::{Evaluated, evaluate};
+use crate::inference::{Evaluated, Scope, evaluate};
 use crate::model::{Model, Trained};
 use crate::objective::{When, objective};
 use crate::optim::Adam;
@@ -114,13 +114,12 @@ impl Learner for Smalr<'_> {
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let what = Evaluated {
-            name: "val",
+            scope: Scope::VALIDATION,
             split: &self.corpus.val,
             captions: &self.validation,
-            human: &self.corpus.human,
+            human: &self.corpus.val.human(),
             translated: &[],
             distractors: None,
-            folds: 1,
         };
         evaluate(&mut self.model, self.lexicon, self.config, &what).map(Some)
     }

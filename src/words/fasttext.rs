@@ -15,6 +15,7 @@ use fasttext::fasttext::{FASTTEXT_FILEFORMAT_MAGIC_INT32 as MAGIC, FASTTEXT_VERS
 use fasttext::matrix::Matrix;
 
 use crate::config::{FastTextConfig, FastTextModel};
+use crate::map::Map;
 use crate::write::write_whole_with;
 use crate::{Error, Result, border};
 
@@ -31,7 +32,7 @@ pub(super) struct Subwords {
 
 enum Bytes {
     Owned(Vec<u8>),
-    Mapped(memmap2::Mmap),
+    Mapped(Map),
 }
 
 impl Bytes {
@@ -82,9 +83,7 @@ impl Subwords {
 
     /// Opens a `.bin`. Its matrix is read as vectors are asked for, so even a file larger than memory can be used.
     pub(super) fn open(path: &Path) -> Result<Subwords> {
-        let file = std::fs::File::open(path).map_err(|e| Error::reading(path, e))?;
-        // SAFETY: the map is only read; vectors are input files, which nothing changes while a program uses them.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::reading(path, e))?;
+        let map = Map::open(path)?;
         border::guarded(|| Self::parse(Bytes::Mapped(map)))
             .unwrap_or_else(|panic| Err(Error::data("cannot be read").because(panic)))
             .map_err(|e| e.at(path).or_hint("get the whole file again, as FastText writes it"))

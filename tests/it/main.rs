@@ -14,6 +14,7 @@ mod cross_modal;
 mod gpu;
 mod grow;
 mod inputs_captions;
+mod inputs_features;
 mod inputs_text;
 mod interrupt;
 mod pages;

@@ -23,6 +23,9 @@ pub struct DataConfig {
     pub features: Vec<String>,
     /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
     pub image_ids: Option<String>,
+    /// Rows of features for each picture, one after the other and all equal, as VSE++ stores them (5, one for each caption). 0
+    /// recognises rows that all stand equally often; 1 takes each row for a picture, however alike they are.
+    pub rows_per_picture: usize,
     /// Picture files for reports, e.g. `"images/{id}.png"`.
     pub images: Option<String>,
     pub captions: Vec<CaptionSource>,
@@ -46,6 +49,7 @@ impl Default for DataConfig {
             codes: BTreeMap::new(),
             features: vec!["features/{split}.npy".into()],
             image_ids: None,
+            rows_per_picture: 0,
             images: None,
             captions: Vec::new(),
             parallel: None,
@@ -81,7 +85,8 @@ pub struct CaptionSource {
     /// translations out of the evaluation. A file of one split needs no `{split}` in its path.
     #[serde(skip_serializing_if = "are_all")]
     pub splits: Vec<CaptionSplit>,
-    /// Who wrote the captions; only human captions of a language make it count for HA.
+    /// Who wrote the captions. Training takes all; `val` and `test` ask with those by people alone, in a language that people wrote some
+    /// in there, and only such languages count for HA (Burns et al. 2020, section 4.1). `evaluate --captions machine` compares the two.
     pub source: Source,
     /// The language of the model that these texts are translations into. The source then only asks: the texts of `val` and `test` count as
     /// captions of `languages`, which the model does not know, and are read as this one (translate to English).

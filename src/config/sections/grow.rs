@@ -11,7 +11,8 @@ use super::{AcquireConfig, NltTerm};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrowConfig {
-    /// Translations of sentences in languages that the run knows; captions of pictures may then be left out.
+    /// Translations of sentences in languages that the run knows; captions of pictures may then be left out, or be of
+    /// `val` and `test` alone (`splits` of their source), to measure the language.
     pub translations: Vec<TranslationSource>,
     /// The K most frequent words of the language get a vector of their own; 0 makes all of them latent tokens.
     pub top_k: usize,

@@ -41,6 +41,7 @@ pub(super) fn read(
     // Translations only ask: there need be none of training captions.
     let asks = |split: &SplitName| source.read_as.is_none() || *split != SplitName::Train;
     let used: Vec<SplitName> = source.splits.iter().map(|&s| s.into()).filter(asks).collect();
+    let used: Vec<SplitName> = used.into_iter().filter(|&split| harvest.wanted.has(split)).collect();
     for template in &source.files {
         check_template(n, source, template, pictures)?;
         let splits: Vec<Option<SplitName>> = match (paths::has_split(template), &source.splits[..]) {
@@ -48,6 +49,8 @@ pub(super) fn read(
             (false, &[only]) if by_order(source, pictures) => vec![Some(only.into())],
             (false, _) => vec![None],
         };
+        let wanted = |split: &Option<SplitName>| split.is_none_or(|split| harvest.wanted.has(split));
+        let splits: Vec<_> = splits.into_iter().filter(wanted).collect();
         // A file without `{language}` is read once: its language is the only one of the source, or inside.
         let inside = source.format.has_keys() && !paths::has_language(template);
         let languages: Vec<Option<&String>> = match inside {
@@ -209,10 +212,12 @@ impl CaptionFile<'_> {
         };
         let mut tally = Tally::default();
         for picture in described {
+            if picture.split.is_some_and(|split| !self.used.contains(&split)) {
+                continue;
+            }
             let name = kind.and_then(|k| picture.names[k].as_deref());
             let place = match (name, picture.split) {
                 (Some(name), split) => self.place(split, name, pictures).map_err(|e| e.at(self.path))?,
-                (None, Some(split)) if !self.used.contains(&split) => Place::Unused,
                 (None, Some(split)) if !pictures.has_ids => Place::Row(split, picture.order),
                 _ => Place::Nowhere,
             };
@@ -349,7 +354,8 @@ impl Tally {
         if self.without > 0 {
             harvest.remarks.push(format!("`{path}`: {} records hold no caption", self.without));
         }
-        if self.missing == 0 {
+        // A picture that is not found may be in a split that is not read.
+        if self.missing == 0 || (file.split.is_none() && harvest.wanted.is_part()) {
             return Ok(());
         }
         let what = format!(

@@ -69,6 +69,41 @@ fn pictures_in_two_splits_are_found() {
 }
 
 #[test]
+fn a_picture_is_known_by_its_file_name_in_any_folder() {
+    let mut folder = Folder::new(&["en"]);
+    folder.lines("en", ["a\nb\nc\n", "d\ne\n", "f\ng\n"]);
+    folder.config.image_ids = Some("ids.{split}".into());
+    let overlaps = |folder: &Folder, ids: [&str; 3]| {
+        for (split, ids) in ["train", "val", "test"].iter().zip(ids) {
+            folder.file(&format!("ids.{split}"), ids);
+        }
+        check(&folder.load().unwrap(), 0, &words, None).unwrap().overlaps
+    };
+    let found =
+        overlaps(&folder, ["train/1.jpg\ntrain/2.jpg\n3", "val/4\nval/5", "images\\6.png\nimages/2.PNG"]);
+    assert_eq!((found.len(), found[0].same_id, found[0].same_features), (1, 1, 0));
+    assert_eq!(
+        found[0].to_string(),
+        "train and test share pictures: 1 by id, 0 by features, such as `train/2.jpg = images/2.PNG`"
+    );
+    // Where the folder tells pictures of a split apart it is part of the name.
+    assert_eq!(overlaps(&folder, ["a/1.jpg\nb/1.jpg\nc/2.jpg", "d/1\nd/2", "e/1\nb/1.png"])[0].same_id, 1);
+}
+
+#[test]
+fn a_check_says_what_pictures_were_compared_by() {
+    let mut folder = Folder::new(&["en"]);
+    folder.lines("en", ["a\nb\nc\n", "d\ne\n", "f\ng\n"]);
+    let said = |folder: &Folder| check(&folder.load().unwrap(), 0, &words, None).unwrap().to_string();
+    assert_has(&said(&folder), &["no picture is in two splits, by features alone: without `data.image_ids`"]);
+    folder.config.image_ids = Some("ids.{split}".into());
+    for (split, ids) in [("train", "1\n2\n3"), ("val", "4\n5"), ("test", "6\n7")] {
+        folder.file(&format!("ids.{split}"), ids);
+    }
+    assert_has(&said(&folder), &["no picture is in two splits, by id, file name and features"]);
+}
+
+#[test]
 fn a_picture_twice_in_a_split_is_found() {
     let mut folder = Folder::new(&["en"]);
     folder.lines("en", ["a\nb\nc\n", "d\ne\n", "f\ng\n"]);

@@ -3,9 +3,11 @@
 mod checks;
 mod formats;
 mod matching;
+mod repeated;
 mod splits;
 mod translated;
 mod translations;
+mod writers;
 
 use std::fs;
 use std::path::PathBuf;

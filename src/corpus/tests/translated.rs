@@ -21,7 +21,7 @@ fn translations_stand_apart_from_what_is_trained() {
     assert_eq!(corpus.languages, ["en"]);
     assert_eq!((corpus.human.len(), corpus.train.captions.len(), corpus.test.captions.len()), (1, 1, 1));
     let [de, cs] = &corpus.translated[..] else { panic!("two languages") };
-    assert_eq!((&de.language[..], de.reader, de.human), ("de", 0, false));
+    assert_eq!((&de.language[..], de.reader, de.human(SplitName::Test)), ("de", 0, false));
     assert_eq!(pairs(&de.val), [(0, "d1"), (1, "e1")]);
     assert_eq!(pairs(&cs.test), [(0, "f2"), (1, "g2")]);
     assert_has(&corpus.notes.join("\n"), &["`de` is read as `en`: 2 captions of val, 2 of test"]);

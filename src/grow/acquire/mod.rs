@@ -127,17 +127,19 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let sources = sources(&run, given)?;
     let new = match given.data().captions.is_empty() {
         true => None,
-        false => Some(Corpus::load(given.data(), given.base())?),
+        false => Some(Corpus::of(given)?),
     };
     if let Some(corpus) = &new {
-        check_width(&run.mla, &corpus.train.features)?;
+        corpus.read_splits().try_for_each(|split| check_width(&run.mla, &split.features))?;
     }
+    // Captions of other splits measure the language.
+    let taught = new.as_ref().is_some_and(|corpus| !corpus.train.captions[0].is_empty());
     let acquire = own(given).over(run.config.acquire());
     // Translations may have a part in the stage of captions.
-    let translates = acquire.nlt.epochs > 0 || new.is_some() && acquire.le.translates();
+    let translates = acquire.nlt.epochs > 0 || taught && acquire.le.translates();
     for (given, learns, what, stage) in [
         (!sources.is_empty(), translates, "translations", "nlt"),
-        (new.is_some(), acquire.le.epochs > 0, "captions", "le"),
+        (taught, acquire.le.epochs > 0, "captions", "le"),
     ] {
         if given && !learns {
             let what = format!("`{code}` has {what}, and no stage for them");
@@ -145,19 +147,20 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
             return Err(Error::config(what).at(addition.run).hint(hint));
         }
     }
-    if sources.is_empty() && new.is_none() {
+    if sources.is_empty() && !taught {
         return Err(Error::config(format!("there is nothing to learn `{code}` from"))
             .hint("give captions of pictures in `data.captions`, or translations in `grow.translations`"));
     }
     let moved = |e: Error| {
         e.hint("the run's old languages are needed; `data.root` in its `config.toml` says where they are")
     };
-    let trained_on = Corpus::load(run.config.data(), run.config.base()).map_err(moved)?;
+    let trained_on = Corpus::of(&run.config).map_err(moved)?;
     refuse_leaks(&run, &trained_on, new.as_ref(), &sources)?;
     let same = new.as_ref().is_some_and(|c| {
         SplitName::CAPTIONED
             .iter()
-            .all(|&s| same_pictures(&c.split(s).features, &trained_on.split(s).features))
+            .map(|&s| [c, &trained_on].map(|of| &of.split(s).features))
+            .all(|[new, old]| new.rows() == 0 || same_pictures(new, old))
     });
     Ok(Checked { run, code, trained_on, new, sources, same, before })
 }
@@ -220,7 +223,7 @@ fn results(run: &mut MlaRun, corpus: &Corpus) -> Result<Results> {
         if corpus.split(split).captions.iter().all(Vec::is_empty) {
             return Ok(Vec::new());
         }
-        let scope = Scope { split, distractors: false, translated: false, folds: 1 };
+        let scope = Scope { translated: false, ..Scope::whole(split) };
         Ok(run.mla.evaluate(corpus, scope, run.config.train().precision)?.languages)
     };
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])

@@ -52,7 +52,7 @@ impl Lessons {
             growth.products += Work::of_teachers(&run.mla, translations).products;
         }
         let nlt = translations.map(|t| t.taught(&run.mla, run.config.train().precision));
-        let le = match new {
+        let le = match new.filter(|_| growth.captions > 0) {
             Some(corpus) => {
                 let unit = run.config.acquire().le.at_unit_length();
                 Some(StageData::captions(&run.mla, corpus, &[&growth.language], unit)?)
@@ -148,7 +148,7 @@ impl<'a> School<'a> {
             let Some(corpus) = self.corpus.filter(|c| !c.split(split).captions[0].is_empty()) else {
                 return Ok(None);
             };
-            let scope = Scope { split, distractors: false, translated: false, folds: 1 };
+            let scope = Scope { translated: false, ..Scope::whole(split) };
             let all = mla.evaluate(corpus, scope, precision)?.languages;
             Ok(all.iter().find(|(language, _)| language == self.code).map(|(_, r)| r.mr))
         };

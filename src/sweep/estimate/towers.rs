@@ -83,7 +83,7 @@ impl Counts {
     }
 
     pub fn of(config: &Config) -> Result<Counts> {
-        let corpus = Corpus::load(config.data(), config.base())?;
+        let corpus = Corpus::of(config)?;
         let features: &Features = &corpus.train.features;
         let captions = corpus.train.captions.iter().flatten();
         let (towers, stages) = match config.kind() {

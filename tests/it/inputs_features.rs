@@ -72,7 +72,7 @@ fn features_with_a_row_for_each_caption_train_and_evaluate_as_those_with_one_a_p
     assert!(check.contains("60 train, 20 val, 20 test pictures"), "{check}");
     assert!(check.contains("test.npy` stands 5 times, one after the other"), "{check}");
     let apart = ["evaluate", text(&one), "--set", "data.rows_per_picture=1"];
-    refused(&apart, 4, &["100 ids"]);
+    refused(&apart, 4, &["holds 20 ids, but there are 100 rows"]);
 }
 
 #[test]

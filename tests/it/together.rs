@@ -69,12 +69,14 @@ fn every_caption_asks_with_its_translations_and_the_languages_are_pooled() {
     assert_eq!(folds["by_language"]["languages"]["de"]["alone"], folds["languages"]["de"]);
 
     let page = fs::read_to_string(printed(&["report", text(&run)]).trim()).expect("a page");
-    for said in [
-        "Mean recall (mR) in percent of all captions by people",
-        "Queries before and after CLC-C",
-        "data:image/png;base64,",
-    ] {
+    for said in ["Mean recall (mR) in percent of all captions by people", "data:image/png;base64,"] {
         assert!(page.contains(said), "`{said}` is not on the page");
+    }
+    // Queries whose first picture CLC-C corrects or spoils are shown, where there are some: recall tells of one or the other.
+    let first = |code: &str, way: &str| all["languages"][code][way]["t2i"]["R@1"].as_f64().expect("R@1");
+    let differs = |code: &&str| (first(code, "alone") - first(code, "CLC-C")).abs() > 1e-6;
+    if ["en", "de", "zh"].iter().any(differs) {
+        assert!(page.contains("Queries before and after CLC-C"), "{}", all["languages"]);
     }
 }
 
@@ -102,9 +104,18 @@ fn captions_without_translations_are_told_and_mixed_with_nothing() {
         fs::copy(from, to).expect("copied");
     }
     let root = format!("data.root={}", folder.path().join("data").display());
-    let e: Value =
-        serde_json::from_str(&printed(&["evaluate", text(&run), "--json", "--set", set, "--set", &root]))
-            .expect("JSON");
+    let e: Value = serde_json::from_str(&printed(&[
+        "evaluate",
+        text(&run),
+        "--json",
+        "--name",
+        "half",
+        "--set",
+        set,
+        "--set",
+        &root,
+    ]))
+    .expect("JSON");
     let (all, parallel) = (&e["by_language"], &e["consistency"]);
     let covered = |code: &str| {
         let one = &all["languages"][code];

@@ -143,7 +143,8 @@ fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
     assert_eq!(run.mla.way("en"), Some(Way::Tower));
     assert_eq!(run.mla.acquirers.len(), 2);
     let english = |run: &mut MlaRun| {
-        let all = run.evaluate(&corpus, tinyglot::inference::Scope::whole(SplitName::Test)).unwrap().languages;
+        let all =
+            run.evaluate(&corpus, tinyglot::inference::Scope::whole(SplitName::Test)).unwrap().languages;
         all.iter().find(|(language, _)| language == "en").expect("English").1.mr
     };
     assert!(english(&mut run) > 99.0, "the pictures' vectors are those of the English captions");

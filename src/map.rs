@@ -65,14 +65,18 @@ mod table {
         name_length: AtomicUsize,
     }
 
-    const FREE: Entry = Entry {
-        start: AtomicUsize::new(0),
-        length: AtomicUsize::new(0),
-        name: AtomicPtr::new(std::ptr::null_mut()),
-        name_length: AtomicUsize::new(0),
-    };
+    impl Entry {
+        const fn free() -> Entry {
+            Entry {
+                start: AtomicUsize::new(0),
+                length: AtomicUsize::new(0),
+                name: AtomicPtr::new(std::ptr::null_mut()),
+                name_length: AtomicUsize::new(0),
+            }
+        }
+    }
 
-    static MAPS: [Entry; MOST] = [const { FREE }; MOST];
+    static MAPS: [Entry; MOST] = [const { Entry::free() }; MOST];
     /// What was done on the signal before.
     static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
 

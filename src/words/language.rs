@@ -84,7 +84,7 @@ mod tests {
         for language in
             ["", "f", "french", "FR", "fr_latn", "fr_Latn_x", "ʼn", "tr-tr", "tr-TR-TR", "tr-TR-Latn"]
         {
-            let e = Writing::of(language).err().expect(language);
+            let e = Writing::of(language).expect_err(language);
             assert_eq!(e.exit_status(), 3);
         }
     }

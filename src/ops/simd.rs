@@ -40,21 +40,23 @@ pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// e^x to 2 ulp, for finite x; below −87 and above 88 it stays at the ends.
+/// e^x to 2 ulp; below −87 and above 88 it stays at the ends, infinities too. NaN gives NaN.
 #[inline(always)]
 pub fn exp<const FMA: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer
     let x = x.clamp(-87.0, 88.0);
-    let n = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = fma::<FMA>(n, -0.693_359_4, x);
     let r = fma::<FMA>(n, 2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4;
     for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0] {
         p = fma::<FMA>(p, r, c);
     }
-    // SAFETY: n lies in −126..=127, so the conversion is exact and the exponent stays normal.
-    let n: i32 = unsafe { n.to_int_unchecked() };
-    p * f32::from_bits(((n + 127) as u32) << 23)
+    // The last bits of `shifted` are n, in −126..=127: the exponent stays normal. Of NaN, which `clamp` lets through, they are
+    // anything, and p is NaN.
+    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+    p * f32::from_bits(n.wrapping_add(127) << 23)
 }
 
 #[inline(always)]
@@ -84,6 +86,30 @@ pub fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exponential_family_takes_any_number() {
+        let (low, high) = ((-87f32).exp(), 88f32.exp());
+        for x in [f32::INFINITY, f32::MAX, 1e30, 89.0] {
+            for (got, want) in [
+                (exp::<true>(x), high),
+                (exp::<false>(x), high),
+                (exp::<true>(-x), low),
+                (exp::<false>(-x), low),
+                (sigmoid::<true>(x), 1.0),
+                (tanh::<true>(-x), -1.0),
+            ] {
+                assert!((got - want).abs() <= 1e-6 * want.abs(), "{x}: {got}, not {want}");
+            }
+        }
+        for nan in [f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xffff_ffff)] {
+            let all = [exp::<true>(nan), exp::<false>(nan), sigmoid::<true>(nan), tanh::<false>(nan)];
+            assert!(all.iter().all(|y| y.is_nan()), "{all:?}");
+        }
+        for tiny in [0.0, -0.0, f32::MIN_POSITIVE, f32::from_bits(1)] {
+            assert_eq!(exp::<true>(tiny), 1.0);
+        }
+    }
 
     #[test]
     fn exponential_family_agrees_with_the_standard_library() {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::lock::Lock;
-use crate::write::clear_partial;
-use crate::{Error, Result};
+use crate::write::{clear_partial, write_whole};
+use crate::{Error, Result, checksum};
 
 /// A folder of results, each in a file that is named for what it was computed from.
 #[derive(Debug, Clone)]
@@ -41,8 +41,14 @@ impl Cache {
 
     fn take<T>(&self, entry: &Entry<T>, wait: bool) -> Result<Option<T>> {
         let path = self.folder.join(&entry.name);
+        let sum = sum_of(&path);
         let open = || {
-            let opened = (entry.open)(&path);
+            let checked = match fs::read_to_string(&sum) {
+                Ok(written) => checksum::check_file(&path, written.trim()),
+                // Earlier programs wrote none.
+                Err(_) => Ok(()),
+            };
+            let opened = checked.and_then(|()| (entry.open)(&path));
             opened.map(Some).map_err(|e| e.hint(format!("remove `{}` and run again", path.display())))
         };
         if path.exists() {
@@ -59,9 +65,24 @@ impl Cache {
             return open();
         }
         clear_partial(&self.folder)?;
-        (entry.save)(&(entry.make)()?, &path)?;
+        // The result comes to its place with its checksum beside it, or not at all.
+        let staged = next_to(&path, "staged");
+        (entry.save)(&(entry.make)()?, &staged)?;
+        write_whole(&sum, checksum::of_file(&staged)?.as_bytes())?;
+        fs::rename(&staged, &path).map_err(|e| Error::writing(&path, e))?;
         open()
     }
+}
+
+/// The file beside a result that holds its checksum.
+pub fn sum_of(path: &Path) -> PathBuf {
+    next_to(path, "crc32")
+}
+
+fn next_to(path: &Path, ending: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{ending}"));
+    PathBuf::from(beside)
 }
 
 /// A name for content: 128 bits of its SHA-256.
@@ -114,7 +135,9 @@ mod tests {
         assert_eq!(made.load(Ordering::SeqCst), 1);
         let names: Vec<_> =
             fs::read_dir(folder.path().join("cache")).unwrap().map(|f| f.unwrap().file_name()).collect();
-        assert_eq!(names, ["a"], "no lock stays");
+        let mut names = names;
+        names.sort();
+        assert_eq!(names, ["a", "a.crc32"], "no lock stays");
     }
 
     #[test]
@@ -157,6 +180,22 @@ mod tests {
         fs::write(folder.path().join("a"), b"\xff").unwrap();
         let error = get(&Cache::new(folder.path()), "a", &AtomicUsize::new(0)).unwrap_err().to_string();
         assert!(error.contains("hint: remove `") && error.contains("/a`"), "{error}");
+    }
+
+    #[test]
+    fn a_result_with_a_flipped_bit_is_refused_and_one_that_was_removed_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, made) = (Cache::new(folder.path()), AtomicUsize::new(0));
+        get(&cache, "a", &made).unwrap();
+        fs::write(folder.path().join("a"), b"resulT").unwrap();
+        let error = get(&cache, "a", &made).unwrap_err().to_string();
+        assert!(
+            error.contains("/a`: is not as it was written") && error.contains("hint: remove `"),
+            "{error}"
+        );
+        fs::remove_file(folder.path().join("a")).unwrap();
+        assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));
+        assert_eq!(made.load(Ordering::SeqCst), 2);
     }
 
     #[test]

@@ -121,6 +121,17 @@ impl Error {
     }
 }
 
+/// Errors of what was read name the file: a reader adds it to all that goes wrong below, and what was named already stays.
+pub trait InFile {
+    fn in_file(self, file: impl AsRef<Path>) -> Self;
+}
+
+impl<T> InFile for Result<T> {
+    fn in_file(self, file: impl AsRef<Path>) -> Self {
+        self.map_err(|e| if e.file.is_none() { e.at(file) } else { e })
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.file, self.line) {
@@ -148,6 +159,13 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_added_to_errors_that_name_none() {
+        let told = |e: Error| Err::<(), _>(e).in_file("a.bin").unwrap_err().to_string();
+        assert_eq!(told(Error::data("is cut off")), "`a.bin`: is cut off");
+        assert_eq!(told(Error::data("is cut off").at("b.bin")), "`b.bin`: is cut off");
+    }
 
     #[test]
     fn message_names_file_line_value_and_remedy() {

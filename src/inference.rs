@@ -74,7 +74,9 @@ pub fn embed_images(
 pub fn embed_features(branch: &mut ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
     if features.width() != expected {
         let what = format!("features of width {}; the model was trained on {expected}", features.width());
-        return Err(Error::data(what).hint("compute the features as those of the training pictures"));
+        return Err(Error::data(what)
+            .at(features.place(0).0)
+            .hint("compute the features as those of the training pictures"));
     }
     Ok(embed_images(branch, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
 }

@@ -11,9 +11,11 @@
 // What everything uses.
 pub mod border;
 pub mod building;
+pub mod checksum;
 pub mod config;
 pub mod device;
 pub mod error;
+pub mod finite;
 pub mod lock;
 pub mod map;
 pub mod names;
@@ -35,6 +37,7 @@ pub mod image;
 pub mod init;
 pub mod loss;
 pub mod model;
+pub mod sizes;
 pub mod text;
 pub mod tower;
 

@@ -3,7 +3,7 @@
 mod build;
 mod vectors;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -70,6 +70,7 @@ pub fn prepare(
             "the vectors of `{a}` have {width} numbers, those of `{b}` {}",
             vectors[l].width()
         ))
+        .at(vectors_of(config, b))
         .hint("all languages need vectors of one width"));
     }
     let vocabularies: Vec<Vocabulary> =
@@ -79,6 +80,7 @@ pub fn prepare(
             return Err(Error::data(format!(
                 "no word of `{language}` has both a training caption and a vector"
             ))
+            .at(vectors_of(config, language))
             .hint("check `words.vectors` and the language's segmentation with `tinyglot data check`"));
         }
     }
@@ -112,6 +114,11 @@ pub fn prepare(
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
     let train = training(corpus, &encoder, &tokens);
     Ok(Prepared { encoder, embedding, train, cut, latents_before })
+}
+
+/// Where the vectors of a language come from.
+fn vectors_of(config: &Config, language: &str) -> PathBuf {
+    VectorSource { words: config.words(), base: config.base(), texts: &[], cache: None }.place(language)
 }
 
 /// The training captions, segmented already, as slots.

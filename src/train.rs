@@ -136,12 +136,20 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 .hint("remove the folder and train without `--resume`"));
         }
         self.state = self.folder.read_model(Which::Latest, self.learner.model())?;
+        let (step, steps) = (self.state.step, self.steps());
+        // With checksums it is known to be as it was written: `train.epochs` is less than before.
+        if step > steps && self.state.files.is_empty() {
+            let what = format!("its checkpoint is of step {step}, but the training has {steps} steps");
+            return Err(Error::data(what)
+                .at(&self.folder.path)
+                .hint("the run is damaged, or `train.epochs` was lowered: set it back"));
+        }
         // A stage's last step leaves its optimiser; the next one begins with its own.
         let at = self.at(self.state.step.saturating_sub(1));
         let stage = &self.stages[at.stage];
         self.adam = Adam::new(&stage.optimiser, stage.steps);
-        self.average = self.folder.read_optimizer(&mut self.adam, self.learner.model())?;
         self.adam.step = if self.state.step == 0 { 0 } else { at.within + 1 };
+        self.average = self.folder.read_optimizer(&mut self.adam, self.learner.model(), &self.state)?;
         metrics::keep_until(&self.folder.metrics(), self.state.step as u64)
     }
 

@@ -1,13 +1,11 @@
 //! `consistency.json`: how a run joins queries in several languages.
 
-use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunFolder, VERSION, Which};
+use super::{RunFolder, VERSION, Which, json};
 use crate::eval::Fitted;
-use crate::write::write_whole;
 use crate::{Error, Result};
 
 const AGAIN: &str = "fit it again with `tinyglot evaluate`";
@@ -30,8 +28,7 @@ impl RunFolder {
     pub fn write_fitted(&self, fitted: &Fitted) -> Result<()> {
         let step = self.read_state(Which::Best)?.step;
         let kept = Kept { version: VERSION, step, fitted: fitted.clone() };
-        let text = serde_json::to_string_pretty(&kept).expect("plain data") + "\n";
-        write_whole(&self.joining(), text.as_bytes())
+        json::write(&self.joining(), &kept)
     }
 
     /// What was fitted for the best checkpoint; nothing where nothing was.
@@ -43,11 +40,7 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
-        super::check_version(&path, &text, "what CLC-C was fitted to", AGAIN)?;
-        let kept: Kept = serde_json::from_str(&text).map_err(|e| {
-            Error::data("not what CLC-C was fitted to").at(&path).line(e.line()).because(e).hint(AGAIN)
-        })?;
+        let kept: Kept = json::read_versioned_or(&path, "what CLC-C was fitted to", AGAIN)?;
         let refuse = |what: String| Err(Error::data(what).at(&path).hint(AGAIN));
         let step = self.read_state(Which::Best)?.step;
         if kept.step != step {

@@ -4,17 +4,19 @@
 //! full disk or a kill leaves the previous one.
 
 mod joining;
+mod json;
+mod kept;
 mod snapshot;
 mod tensors;
+mod training;
 mod words;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use tensors::write_tensors;
@@ -35,7 +37,8 @@ use crate::ops::linear::LinearWeights;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
-use crate::optim::{Adam, AdamState, Parameter};
+use crate::optim::Adam;
+use crate::sizes::{self, WordSizes};
 use crate::write::{sync_folder, write_whole};
 use crate::{Error, Result, names};
 
@@ -78,6 +81,13 @@ pub struct RunInfo {
     /// must leave as it is. Runs to which nothing was added have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
+    /// The configuration that it was trained with, defaults included; runs of earlier programs have none. Set where the
+    /// description is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_with: Option<toml::Table>,
+    /// CRC-32 of files that stay as they were written, by their path in the run; set as above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 /// `state.json`: where training stands.
@@ -93,6 +103,10 @@ pub struct TrainState {
     /// Updates of the average of the weights.
     pub averaged: usize,
     pub seconds: f64,
+    /// CRC-32 of the files that the checkpoint is of: tensors beside it, and those of the run that say what a token is. Set
+    /// where it is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 impl TrainState {
@@ -147,21 +161,6 @@ impl RunFolder {
         Config::load_run(&file, set)
     }
 
-    pub fn info(&self) -> Result<RunInfo> {
-        let file = self.path.join("run.json");
-        if !file.exists() {
-            return Err(Error::data("no run here: `run.json` is missing")
-                .at(&self.path)
-                .hint("give the folder that `tinyglot train --out` made"));
-        }
-        read_json(&file, "a run's description")
-    }
-
-    pub fn write_info(&self, info: &RunInfo) -> Result<()> {
-        let text = serde_json::to_string_pretty(info).expect("plain data");
-        write_whole(&self.path.join("run.json"), text.as_bytes())
-    }
-
     /// Keeps an evaluation in `evaluation/`, by its name, in place of an earlier one.
     pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
         let folder = self.path.join("evaluation");
@@ -196,11 +195,7 @@ impl RunFolder {
         if !file.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
-        serde_json::from_str(&text).map(Some).map_err(|e| {
-            let e = Error::data("not an evaluation").at(&file).line(e.line()).because(e);
-            e.hint("make it again with `tinyglot evaluate`")
-        })
+        json::read(&file, "an evaluation", "make it again with `tinyglot evaluate`").map(Some)
     }
 
     /// Keeps the record of an added language in `growth/`.
@@ -215,14 +210,7 @@ impl RunFolder {
     pub fn growths(&self, languages: &[String]) -> Result<Vec<Growth>> {
         let folder = self.path.join("growth");
         let files = languages.iter().map(|l| names::file(&folder, l, "json")).collect::<Result<Vec<_>>>()?;
-        let read = |file: PathBuf| {
-            let text = fs::read_to_string(&file).map_err(|e| Error::reading(&file, e))?;
-            serde_json::from_str(&text).map_err(|e| {
-                let e =
-                    Error::data("not the record of an added language").at(&file).line(e.line()).because(e);
-                e.hint(DAMAGED)
-            })
-        };
+        let read = |file: PathBuf| json::read(&file, "the record of an added language", DAMAGED);
         files.into_iter().filter(|file| file.exists()).map(read).collect()
     }
 
@@ -259,104 +247,6 @@ impl RunFolder {
         swap().map_err(|e| Error::writing(&now, e))
     }
 
-    fn write_checkpoint(
-        &self,
-        folder: &Path,
-        model: &mut dyn Trained,
-        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
-        state: &TrainState,
-    ) -> Result<()> {
-        let mut tensors = Vec::new();
-        model.visit_stored(&mut |name, x| {
-            tensors.push(Stored::floats(name, &x.shape(), x.floats().into_owned()));
-        });
-        write_tensors(&folder.join("model.safetensors"), tensors)?;
-        if let Some((adam, average)) = training {
-            let mut tensors = Vec::new();
-            for (name, s) in &adam.state {
-                tensors.push(Stored::floats(&format!("m.{name}"), &[s.m.len()], s.m.host()));
-                tensors.push(Stored::floats(&format!("v.{name}"), &[s.v.len()], s.v.host()));
-                if !s.last.is_empty() {
-                    tensors.push(Stored::words(&format!("last.{name}"), &s.last));
-                }
-            }
-            for (name, x) in average {
-                tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x.host()));
-            }
-            write_tensors(&folder.join("optimizer.safetensors"), tensors)?;
-        }
-        let text = serde_json::to_string_pretty(state).expect("plain data");
-        write_whole(&folder.join("state.json"), text.as_bytes())
-    }
-
-    /// Fills a model of the right shape from a checkpoint; gives where training stood then.
-    ///
-    /// # Errors
-    /// Data, for files that are missing, broken or of another model.
-    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<TrainState> {
-        let (state, file) = self.snapshot(which)?;
-        let path = self.checkpoint(which).join("model.safetensors");
-        let mut problem = None;
-        let mut names = BTreeSet::new();
-        model.visit_stored(&mut |name, mut x| {
-            let shape = x.shape();
-            names.insert(name.to_string());
-            match file.floats(name) {
-                Ok((stored, s)) if s == shape => x.set(&stored),
-                Ok((_, s)) => {
-                    let e = Error::data(format!(
-                        "`{name}` has shape {s:?}, the configuration asks for {shape:?}"
-                    ));
-                    problem.get_or_insert(e.at(&path).hint(MIXED));
-                }
-                Err(e) => {
-                    problem.get_or_insert(e);
-                }
-            }
-        });
-        if let Some(extra) = file.names().into_iter().find(|n| !names.contains(n)) {
-            let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
-            problem.get_or_insert(e.hint(MIXED));
-        }
-        problem.map_or(Ok(state), Err)
-    }
-
-    /// Reads the optimiser's moments and the average of the weights; refuses those of another model.
-    pub fn read_optimizer(
-        &self,
-        adam: &mut Adam,
-        model: &mut dyn Trained,
-    ) -> Result<BTreeMap<String, Mirrored>> {
-        let path = self.checkpoint(Which::Latest).join("optimizer.safetensors");
-        let file = TensorFile::open(&path)?;
-        let mut average = BTreeMap::new();
-        for name in file.names() {
-            let (kind, parameter) = name.split_once('.').ok_or_else(|| {
-                Error::data(format!("`{name}` is no optimiser state")).at(&path).hint(MIXED)
-            })?;
-            let state: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
-            match kind {
-                "m" => state.m = file.floats(&name)?.0.into(),
-                "v" => state.v = file.floats(&name)?.0.into(),
-                "last" => state.last = file.words(&name)?,
-                "average" => {
-                    average.insert(parameter.to_string(), file.floats(&name)?.0.into());
-                }
-                _ => {
-                    return Err(Error::data(format!("`{name}` is no optimiser state")).at(&path).hint(MIXED));
-                }
-            }
-        }
-        adam.state.retain(|_, s| !s.m.is_empty());
-        match misfit(adam, &average, model) {
-            Some(name) => {
-                let what = format!("the state of `{name}` does not fit the model");
-                Err(Error::data(what).at(&path).hint(MIXED))
-            }
-            None => Ok(average),
-        }
-    }
-
     /// The model and reader of a finished or running run, without its training data.
     pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
         self.open_with(which, &[])
@@ -376,35 +266,32 @@ impl RunFolder {
                 .hint("let it train for an epoch first"));
         }
         let encoder = self.read_words(&config, &info.languages)?;
-        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
-        let mut model = Model::new(&config, embedding, info.features, 0);
+        let mut model = self.empty_model(which, &config, &info, &encoder)?;
         let state = self.read_model(which, &mut model)?;
+        // A change that shows in shapes was told by the model's file.
+        self.check_config()?;
         Ok((config, info, encoder, model, state))
     }
 }
 
-/// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
-fn misfit(adam: &Adam, average: &BTreeMap<String, Mirrored>, model: &mut dyn Trained) -> Option<String> {
-    let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
-    let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
-    let mut wrong = None;
-    model.visit_stored(&mut |name, x| {
-        left_average.remove(name);
-        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.count()) {
-            wrong.get_or_insert(name.to_string());
-        }
-    });
-    model.visit(&mut |name, parameter| {
-        let rows = if let Parameter::Table(table) = &parameter { table.rows() } else { 0 };
-        let size = parameter.count();
-        left.remove(name);
-        let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
-        // Before the first step nothing has moments.
-        if !adam.state.is_empty() && sizes != [size, size, rows] {
-            wrong.get_or_insert(name.to_string());
-        }
-    });
-    wrong.or_else(|| left.into_iter().chain(left_average).next())
+impl RunFolder {
+    /// A model of the right shape, to be filled from a checkpoint.
+    ///
+    /// # Errors
+    /// Data, where the checkpoint holds more or less than such a model: nothing of a wrong size is made.
+    pub fn empty_model(
+        &self,
+        which: Which,
+        config: &Config,
+        info: &RunInfo,
+        encoder: &Encoder,
+    ) -> Result<Model> {
+        let words = WordSizes::of(&encoder.lexicon, encoder.vector_width());
+        let parts = sizes::parts(config, &words, info.features);
+        self.check_count(which, parts.iter().map(|part| part.trained + part.fixed).sum())?;
+        let embedding = empty_embedding(config, &encoder.lexicon, encoder.vector_width());
+        Ok(Model::new(config, embedding, info.features, 0))
+    }
 }
 
 /// An embedding of the right shape, to be filled from a checkpoint.
@@ -436,30 +323,4 @@ pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> H
         train_words: e.train_words,
         characters: lexicon.spellings.as_ref().map(spelled),
     }
-}
-
-/// Reads a file of this version; `what` says what it should be.
-fn read_json<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(|e| Error::reading(path, e).hint(DAMAGED))?;
-    check_version(path, &text, what, "use the program that wrote it, or train again")?;
-    serde_json::from_str(&text).map_err(|e| not(path, what, e).hint(DAMAGED))
-}
-
-fn not(path: &Path, what: &str, error: serde_json::Error) -> Error {
-    Error::data(format!("not {what}")).at(path).line(error.line()).because(error)
-}
-
-/// Refuses a JSON document of another version; `remedy` says what to do then.
-fn check_version(path: &Path, text: &str, what: &str, remedy: &str) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Head {
-        version: u32,
-    }
-    // Other fields may be those of another version.
-    let Head { version } = serde_json::from_str(text).map_err(|e| not(path, what, e).hint(DAMAGED))?;
-    if version != VERSION {
-        let what = format!("{what} of version {version}; this program reads version {VERSION}");
-        return Err(Error::data(what).at(path).hint(remedy));
-    }
-    Ok(())
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{RunFolder, TensorFile, TrainState, Which, read_json};
+use super::training::read_state;
+use super::{RunFolder, TensorFile, TrainState, Which};
 use crate::{Error, Result};
 
 /// A writer puts a checkpoint into place between two tries.
@@ -54,8 +55,7 @@ impl RunFolder {
             let (model, state) = (folder.join("model.safetensors"), folder.join("state.json"));
             // Step and seconds tell checkpoints apart; a folder never changes once it is in its place.
             let before = fs::read(&state).ok();
-            let read = read_json(&state, "a training state")
-                .and_then(|known: TrainState| Ok((known, TensorFile::open(&model)?)));
+            let read = read_state(&state).and_then(|known| Ok((known, TensorFile::open(&model)?)));
             let whole =
                 before.is_some() && before == fs::read(self.checkpoint(which).join("state.json")).ok();
             tries += 1;

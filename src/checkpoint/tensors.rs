@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{DAMAGED, VERSION};
 use crate::write::write_whole;
-use crate::{Error, Result};
+use crate::{Error, Result, checksum, finite};
 
 /// A tensor on its way into a file.
 pub struct Stored<'a> {
@@ -62,15 +62,33 @@ pub fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
     write_tensors_with(path, tensors, &[])
 }
 
+/// Where a file says its checksum: that of all its bytes, with zeros in place of these digits.
+const CHECKSUM: &str = "crc32";
+const UNKNOWN: &str = "00000000";
+
 /// As `write_tensors`, with keys and values about the file.
 pub fn write_tensors_with(path: &Path, tensors: Vec<Stored>, about: &[(&str, &str)]) -> Result<()> {
     let views = tensors.iter().map(|t| (t.name.clone(), t));
     let mut bytes = safetensors::serialize(views, None)
         .map_err(|e| Error::run("cannot be written").at(path).because(e))?;
     let version = VERSION.to_string();
-    let about: BTreeMap<&str, &str> = about.iter().copied().chain([("tinyglot", &version[..])]).collect();
+    let ours = [("tinyglot", &version[..]), (CHECKSUM, UNKNOWN)];
+    let about: BTreeMap<&str, &str> = about.iter().copied().chain(ours).collect();
     describe(&mut bytes, &about);
+    let place = digits(&bytes, UNKNOWN).expect("the header was just written");
+    let checksum = checksum::of(&bytes);
+    bytes[place..place + UNKNOWN.len()].copy_from_slice(checksum.as_bytes());
     write_whole(path, &bytes)
+}
+
+/// Where in a file the digits of its checksum are.
+fn digits(file: &[u8], checksum: &str) -> Option<usize> {
+    let (length, rest) = file.split_first_chunk()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let before = format!("\"{CHECKSUM}\":\"");
+    let entry = format!("{before}{checksum}\"");
+    let place = header.windows(entry.len()).position(|part| part == entry.as_bytes())?;
+    Some(length.len() + place + before.len())
 }
 
 /// Puts metadata into a file without any, in the order of their keys: `safetensors` would write them in that of a `HashMap`,
@@ -87,18 +105,51 @@ fn describe(file: &mut Vec<u8>, about: &BTreeMap<&str, &str>) {
     file.splice(..8 + end, length.to_le_bytes().into_iter().chain(header));
 }
 
-/// A safetensors file, mapped.
+/// A safetensors file that [`write_tensors_with`] wrote, mapped.
 pub struct TensorFile {
     path: PathBuf,
     map: crate::map::Map,
 }
 
 impl TensorFile {
+    /// Opens a file and compares it with its checksum; the files of earlier programs have none.
+    ///
+    /// # Errors
+    /// Data: not there, not whole, of another version, or not as it was written.
     pub fn open(path: &Path) -> Result<Self> {
         let map = crate::map::Map::open(path).map_err(|e| e.hint(DAMAGED))?;
         let this = TensorFile { path: path.to_path_buf(), map };
         this.parse()?;
+        this.check_version()?;
+        this.check_sum()?;
         Ok(this)
+    }
+
+    fn check_version(&self) -> Result<()> {
+        // Foreign files, and the first of our own, say nothing.
+        match self.about("tinyglot") {
+            Some(version) if version != VERSION.to_string() => {
+                let what = format!("is of version {version}; this program reads version {VERSION}");
+                Err(Error::data(what).at(&self.path).hint("use the program that wrote it, or make it anew"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_sum(&self) -> Result<()> {
+        let Some(written) = self.about(CHECKSUM) else { return Ok(()) };
+        let found = match digits(&self.map, &written) {
+            Some(at) => {
+                let (before, from) = self.map.split_at(at);
+                checksum::of_parts(&[
+                    before,
+                    UNKNOWN.as_bytes(),
+                    from.get(UNKNOWN.len()..).unwrap_or_default(),
+                ])
+            }
+            None => "not where it was written".into(),
+        };
+        if found == written { Ok(()) } else { Err(checksum::differs(&found, &written).at(&self.path)) }
     }
 
     fn parse(&self) -> Result<SafeTensors<'_>> {
@@ -120,7 +171,17 @@ impl TensorFile {
         self.parse().map(|t| t.names().into_iter().map(|n| n.to_string()).collect()).unwrap_or_default()
     }
 
-    pub fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<u8>, Vec<usize>)> {
+    /// The checksum of the whole file.
+    pub fn sum(&self) -> String {
+        checksum::of(&self.map)
+    }
+
+    /// Numbers in the file, of all tensors, whatever their type.
+    pub fn count(&self) -> Result<usize> {
+        Ok(self.parse()?.iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum())
+    }
+
+    fn read<T: bytemuck::Pod>(&self, name: &str, dtype: Dtype) -> Result<(Vec<T>, Vec<usize>)> {
         let tensors = self.parse()?;
         let t = tensors.tensor(name).map_err(|_| {
             Error::data(format!("the tensor `{name}` is missing"))
@@ -132,16 +193,21 @@ impl TensorFile {
                 .at(&self.path)
                 .hint(DAMAGED));
         }
-        Ok((t.data().to_vec(), t.shape().to_vec()))
+        Ok((bytemuck::pod_collect_to_vec(t.data()), t.shape().to_vec()))
     }
 
+    /// The numbers of a tensor and its shape.
+    ///
+    /// # Errors
+    /// Data: missing, of another type, or with a number that is not finite.
     pub fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-        let (bytes, shape) = self.bytes(name, Dtype::F32)?;
-        Ok((bytemuck::pod_collect_to_vec(&bytes), shape))
+        let (numbers, shape) = self.read(name, Dtype::F32)?;
+        finite::check(&self.path, name, &shape, &numbers)?;
+        Ok((numbers, shape))
     }
 
     pub fn words(&self, name: &str) -> Result<Vec<u32>> {
-        Ok(bytemuck::pod_collect_to_vec(&self.bytes(name, Dtype::U32)?.0))
+        Ok(self.read(name, Dtype::U32)?.0)
     }
 }
 
@@ -172,5 +238,64 @@ mod tests {
         assert_eq!(header % 8, 0, "what follows the header is aligned");
         write(&[]);
         assert_eq!(TensorFile::open(&file).expect("read").words("a").expect("words"), [7, 8, 9]);
+    }
+
+    /// Writes a file, changes it, and gives what opening it and reading `w` says.
+    fn refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.safetensors");
+        write_tensors(&file, vec![Stored::floats("w", &[2, 2], vec![1.0, 2.0, 3.0, 4.0])]).expect("written");
+        let mut bytes = std::fs::read(&file).expect("read");
+        change(&mut bytes);
+        std::fs::write(&file, bytes).expect("written");
+        match TensorFile::open(&file).and_then(|file| file.floats("w")) {
+            Ok(_) => "read".into(),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    /// Takes the checksum out of a file, as earlier programs wrote it: another key of the same length.
+    fn without_checksum(bytes: &mut [u8]) {
+        let at = bytes.windows(5).position(|part| part == CHECKSUM.as_bytes()).expect("a checksum");
+        bytes[at..at + 5].copy_from_slice(b"other");
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found_wherever_it_is() {
+        assert_eq!(refusal(|_| ()), "read");
+        let mut length = 0;
+        refusal(|bytes| length = bytes.len());
+        for at in 0..length {
+            let text = refusal(|bytes| bytes[at] ^= 1 << (at % 8));
+            // In the name of the key there is no checksum to compare with; all else is as it was.
+            assert!(text == "read" || text.contains("a.safetensors`: "), "{at}: {text}");
+            if at >= length - 16 {
+                assert!(text.contains("is not as it was written: its checksum is"), "{at}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_checksum_is_read_and_its_numbers_are_looked_at() {
+        assert_eq!(refusal(|bytes| without_checksum(bytes)), "read");
+        for value in [f32::NAN, f32::INFINITY] {
+            let text = refusal(|bytes| {
+                without_checksum(bytes);
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&value.to_le_bytes());
+            });
+            assert!(text.contains("a.safetensors`: `w` has "), "{text}");
+            assert!(text.contains(" in row 1, column 1 (both from 0)"), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused_before_all_else() {
+        let text = refusal(|bytes| {
+            let key = b"\"tinyglot\":\"1";
+            let at = bytes.windows(key.len()).position(|part| part == key).expect("a version");
+            bytes[at + key.len() - 1] = b'7';
+        });
+        assert!(text.contains("a.safetensors`: is of version 7; this program reads version 1"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, read_json, write_tensors};
+use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors};
 use crate::config::{Config, EmbeddingKind};
 use crate::embedding::characters::Spellings;
 use crate::embedding::encoder::Encoder;
@@ -73,7 +73,7 @@ impl RunFolder {
     pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
         let folder = self.path.join("words");
         let path = folder.join("lexicon.json");
-        let file: LexiconFile = read_json(&path, "a lexicon")?;
+        let file: LexiconFile = json::read_versioned(&path, "a lexicon")?;
         let scorer_path = folder.join("scorer.safetensors");
         let stored = TensorFile::open(&scorer_path)?;
         let characters = config.embedding().kind == EmbeddingKind::Characters;
@@ -112,7 +112,8 @@ impl RunFolder {
         }
         let (keys, _) = stored.floats("keys")?;
         let score = config.embedding().pretrain.score;
-        if keys.len() != file.latents * Scorer::key_width(score, config.embedding().width) {
+        let key_width = Scorer::key_width(score, config.embedding().width);
+        if file.latents.checked_mul(key_width) != Some(keys.len()) {
             let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
             return Err(Error::data(what).at(&scorer_path).hint(MIXED));
         }
@@ -126,6 +127,7 @@ impl RunFolder {
             spellings,
         };
         let scorer = Scorer { layers, keys, score };
+        self.check_files("words")?;
         Ok(Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen })
     }
 }

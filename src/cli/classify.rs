@@ -54,7 +54,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let labels = labels(&args.labels, features.rows(), classes.len())?;
     let prompts: Vec<String> =
         classes.iter().flat_map(|class| templates.iter().map(move |t| t.replace("{}", class))).collect();
-    let vectors = super::sentences::embedded(&*run, language, &prompts, terminal);
+    let vectors = super::sentences::embedded(&*run, language, &prompts, terminal)?;
     let vectors = class_vectors(&vectors, templates.len(), run.joint());
     let (kernel, width) = (Kernel::detect(), run.joint());
     let mut scores = Vec::with_capacity(features.rows() * classes.len());

@@ -49,7 +49,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 fn embed_sentences(run: &dyn Retriever, language: &str, terminal: &Terminal) -> Result<()> {
     let language = run.language(language)?;
     let texts = sentences::from_stdin()?;
-    let vectors = sentences::embedded(run, language, &texts, terminal);
+    let vectors = sentences::embedded(run, language, &texts, terminal)?;
     let (rows, width) = (texts.len(), run.joint());
     stdout::write(|out| NpyWriter::new(out, rows, width)?.write(&vectors))
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::RunFolder;
 use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
+use crate::error::InFile;
 use crate::eval::{self, Evaluation};
 use crate::inference::Scope;
 use crate::run::{self, Retriever};
@@ -128,7 +129,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let scope = Scope { distractors: args.distractors, by, folds, ..Scope::whole(split) };
     let (set, identity) = (name(&args), fingerprint_of(&corpus, split, by)?);
     refuse_other(run.folder(), &eval::name(&set, by, args.distractors, folds), &identity)?;
-    let evaluation = run.evaluate(&corpus, scope)?;
+    let evaluation = run.evaluate(&corpus, scope).in_file(&args.run)?;
     let evaluation = Evaluation { split: set, data: Some(identity), ..evaluation };
     let trained_on = compare(&mut corpus, run.config(), split, &evaluation.split, terminal);
     let kept = run.folder().write_evaluation(&evaluation);

@@ -116,7 +116,7 @@ fn found(
             let texts: Vec<String> = queries.iter().map(|query: &&[String]| query[n].clone()).collect();
             sentences::embedded(run, language, &texts, terminal)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
     if let [one] = by_language[..] {
         return match args.join {

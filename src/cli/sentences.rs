@@ -4,6 +4,7 @@ use std::io::{self, BufRead};
 
 use super::terminal::Terminal;
 use crate::corpus::text::{next_line, text};
+use crate::eval::similarity::check_finite;
 use crate::run::Retriever;
 use crate::{Error, Result};
 
@@ -35,7 +36,15 @@ fn read(input: &mut impl BufRead) -> Result<Vec<String>> {
 }
 
 /// The vectors of sentences; warns of those of which no word is known.
-pub fn embedded(run: &dyn Retriever, language: usize, texts: &[String], terminal: &Terminal) -> Vec<f32> {
+///
+/// # Errors
+/// Data, where a vector is not finite.
+pub fn embedded(
+    run: &dyn Retriever,
+    language: usize,
+    texts: &[String],
+    terminal: &Terminal,
+) -> Result<Vec<f32>> {
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     let sentences = run.sentences(language, &all);
     let code = &run.languages()[language];
@@ -54,7 +63,9 @@ pub fn embedded(run: &dyn Retriever, language: usize, texts: &[String], terminal
             "{count} sentences are longer than the model reads and lose their end, as `{text}`"
         ));
     }
-    sentences.vectors
+    let what = format!("the model's vectors: `{code}`");
+    check_finite(&sentences.vectors, run.joint(), &what).map_err(|e| e.at(&run.folder().path))?;
+    Ok(sentences.vectors)
 }
 
 /// A text for a message.

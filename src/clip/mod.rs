@@ -62,6 +62,14 @@ pub fn sizes(config: &Config, vocabulary: usize, end: u32) -> TowerConfig {
     }
 }
 
+/// Trained numbers of both branches of these sizes, counted without making them.
+pub fn parameters(config: &Config, tower: &TowerConfig, features: usize) -> u128 {
+    let [features, hidden, joint] = [features, config.image().hidden, config.text().joint].map(|n| n as u128);
+    let image = hidden * (features + 3) + joint * (hidden + 1);
+    // The bias behind the projection is none.
+    tower.numbers() - joint + image + u128::from(config.tower().learn_temperature)
+}
+
 impl Clip {
     /// New branches around a tokenizer; `sizes` are the tower's, `features` is the width of the picture features.
     pub fn new(

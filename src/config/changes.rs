@@ -1,8 +1,9 @@
 //! Which keys two configurations differ in.
 
+use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, RawConfig, shape};
+use super::{Config, Kind, RawConfig, shape};
 
 /// The dotted keys whose values differ; entries of lists by number, and whole lists where their lengths differ.
 pub fn changes(one: &Config, other: &Config) -> Vec<String> {
@@ -18,8 +19,64 @@ pub(crate) fn number(config: &Config, key: &str) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
 }
 
+/// As [`changes`], since a configuration was kept as [`table`] gave it; keys that are new since then had their defaults.
+///
+/// # Errors
+/// The table is no configuration.
+pub fn changed_since(kept: Table, config: &Config) -> Result<Vec<String>, toml::de::Error> {
+    let kept = RawConfig::deserialize(Value::Table(kept))?;
+    let mut keys = Vec::new();
+    compare("", &Value::Table(table(&kept)), &Value::Table(table(&config.raw)), &mut keys);
+    Ok(keys)
+}
+
+/// Whether a key may differ when a run goes on: where the data are (its training data are compared by content), how long to
+/// train and how often to save, what is used only after training, and what its kind of run does not read.
+pub fn may_change(kind: Kind, key: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "data.root",
+        "data.features",
+        "data.image_ids",
+        "data.images",
+        "data.parallel",
+        "data.translations",
+        "data.dictionary",
+        "data.text",
+        "data.captions.files",
+        "words.tokenizer",
+        "words.vectors",
+        "train.checkpoint_every",
+        "train.patience",
+        "train.epochs",
+        "consistency",
+        "grow",
+    ];
+    const ACQUISITION: &[&str] = &[
+        "data.root",
+        "data.images",
+        "data.parallel",
+        "data.translations",
+        "data.text",
+        "acquire.tower",
+        "acquire.embedding",
+        "acquire.sizes",
+        "train.checkpoint_every",
+        "consistency",
+        "words",
+        "embedding",
+        "text",
+        "image",
+    ];
+    let free = if kind == Kind::Acquisition { ACQUISITION } else { WORDS };
+    // Files of an entry of `data.captions`, whichever it is.
+    let key: Vec<&str> = key.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
+    let key = key.join(".");
+    free.iter()
+        .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
 /// By way of the text, so that an f32 stays as short as it was written.
-pub(super) fn table(raw: &RawConfig) -> Table {
+pub(crate) fn table(raw: &RawConfig) -> Table {
     let text = toml::to_string(raw).expect("the rules keep to what TOML can say");
     text.parse().expect("TOML that was just written")
 }

@@ -21,8 +21,8 @@ use toml::{Table, Value};
 
 use crate::{Error, Result};
 
-pub use changes::changes;
-pub(crate) use changes::number;
+pub use changes::{changed_since, changes, may_change};
+pub(crate) use changes::{number, table};
 pub use codes::same_code;
 pub(crate) use document::Document;
 pub use overrides::Setting;
@@ -212,7 +212,7 @@ impl Config {
 pub fn differences(config: &Config) -> String {
     let mut defaults = RawConfig::default();
     defaults.data.root = paths::climb(&config.base, &defaults.data.root);
-    let (mut ours, defaults) = (changes::table(&config.raw), changes::table(&defaults));
+    let (mut ours, defaults) = (table(&config.raw), table(&defaults));
     drop_equal(&mut ours, &defaults);
     toml::to_string_pretty(&ours).expect("a TOML table prints")
 }

@@ -60,7 +60,8 @@ pub struct Features {
 impl Features {
     /// Maps `.npy` and `.safetensors` files, one after the other, and reads each row once.
     ///
-    /// A file that is not whole, widths that differ, a number that is not finite and a row of zeros are errors.
+    /// A file that is not whole, widths that differ, a number that is not finite, a row of zeros and one whose length is
+    /// infinite in 32 bits are errors.
     pub fn open(files: &[PathBuf]) -> Result<Features> {
         let mut parts: Vec<Part> = Vec::with_capacity(files.len());
         for file in files {
@@ -214,10 +215,14 @@ impl Features {
     fn check_rows(&self) -> Result<Vec<u64>> {
         let read = |values: &mut Vec<f32>, row| {
             self.copy_row(row, values);
-            if let Some(column) = values.iter().position(|v| !v.is_finite()) {
-                return Err((row, format!(", column {column} (both from 0) is {}", values[column])));
+            let square = square(values);
+            if !square.is_finite() {
+                return Err(match values.iter().position(|v| !v.is_finite()) {
+                    Some(column) => (row, format!(", column {column} (both from 0) is {}", values[column])),
+                    None => (row, " (from 0) is too long: the sum of its squares is infinite".into()),
+                });
             }
-            if values.iter().all(|&v| v == 0.0) {
+            if square == 0.0 && values.iter().all(|&v| v == 0.0) {
                 return Err((row, " (from 0) is all zeros".to_string()));
             }
             let mut hasher = DefaultHasher::new();
@@ -239,6 +244,16 @@ impl Features {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Σ x², infinite or NaN where a number is, or where it is too large; in lanes that become wide instructions.
+fn square(x: &[f32]) -> f32 {
+    let (blocks, rest) = x.as_chunks::<16>();
+    let mut lanes = [0f32; 16];
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(sum, x)| *sum += x * x);
+    }
+    lanes.into_iter().chain(rest.iter().map(|x| x * x)).sum()
 }
 
 #[cfg(test)]
@@ -308,6 +323,9 @@ mod tests {
         assert!(text.contains("1.npy`: row 1, column 1 (both from 0) is NaN"), "{text}");
         assert!(refusal(&[f32::NEG_INFINITY, 2.]).contains("row 0, column 0 (both from 0) is -inf"));
         assert!(refusal(&[1., 2., 0., -0.0]).contains("1.npy`: row 1 (from 0) is all zeros"));
+        assert!(refusal(&[1., 2., 3e19, 1.]).contains("1.npy`: row 1 (from 0) is too long"));
+        let (_folder, tiny) = files(&[(2, &[1e-30, 0.0])]);
+        assert_eq!(Features::open(&tiny).unwrap().rows(), 1, "its square is 0, but it is not");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::config::{CaptionSplit, Config, DataConfig, Source, same_code};
+use crate::error::InFile;
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
@@ -302,6 +303,10 @@ impl Corpus {
     }
 
     fn read(config: &DataConfig, base: &Path, wanted: Wanted) -> Result<Corpus> {
+        Self::read_parts(config, base, wanted).in_file(base.join(&config.root))
+    }
+
+    fn read_parts(config: &DataConfig, base: &Path, wanted: Wanted) -> Result<Corpus> {
         check_languages(&config.languages)?;
         let paths = Paths::new(base, &config.root).with_test(wanted.test.clone());
         let pictures = Pictures::open(config, &paths, &wanted)?;

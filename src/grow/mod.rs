@@ -392,7 +392,9 @@ impl Words {
             false => {
                 let what =
                     format!("the vectors of `{code}` have {width} numbers, those of the run {expected}");
-                Err(Error::data(what).hint(format!("give vectors of width {expected} with `words.vectors`")))
+                Err(Error::data(what)
+                    .at(source.place(code))
+                    .hint(format!("give vectors of width {expected} with `words.vectors`")))
             }
         };
         if words.vectors.is_none() {
@@ -403,7 +405,9 @@ impl Words {
         let vocabulary = with_vectors(&tokens, words.min_count, &vectors);
         if vocabulary.is_empty() {
             let what = format!("no word of `{code}` has both a training sentence and a vector");
-            return Err(Error::data(what).hint("check `words.vectors`, and whether its words are lower-case"));
+            return Err(Error::data(what)
+                .at(source.place(code))
+                .hint("check `words.vectors`, and whether its words are lower-case"));
         }
         let table = table(&vocabulary, &vectors);
         Ok(Words { vectors, vocabulary, table, cut })

@@ -175,12 +175,14 @@ impl Acquirer {
     /// Data: no acquirer, one that is not whole, or one of another base.
     pub fn read(path: &Path, (width, blocks): (usize, usize), base: &str) -> Result<Acquirer> {
         let file = TensorFile::open(path)?;
-        let about = |key: &str| file.about(key).filter(|_| file.about("kind").as_deref() == Some(KIND));
+        let ours = file.about("kind").as_deref() == Some(KIND) && file.about("tinyglot").is_some();
+        let about = |key: &str| file.about(key).filter(|_| ours);
         let (Some(language), Some(theirs)) = (about("language"), about("base")) else {
             return Err(Error::data("is no acquirer")
                 .at(path)
                 .hint("give a file that `tinyglot acquirer export` wrote"));
         };
+        // It becomes the name of a file, and part of the names of parameters.
         names::code(&language, Kind::Data).map_err(|e| e.at(path))?;
         if theirs != base {
             let short = |hash: &str| hash.chars().take(12).collect::<String>();

@@ -65,9 +65,16 @@ impl Words {
         Ok(Words { files, sizes, tokenizer, table })
     }
 
-    /// Those that a run keeps; the table is still empty.
-    pub fn kept(folder: &Path) -> Result<Words> {
-        let sizes = TowerConfig::read(&folder.join("config.json"))?;
+    /// Those that a run keeps; the table is still empty. `held`: the bytes of the tensors that it is read from.
+    pub fn kept(folder: &Path, held: u64) -> Result<Words> {
+        let path = folder.join("config.json");
+        let sizes = TowerConfig::read(&path)?;
+        // A number takes two bytes at least.
+        if sizes.vocabulary as u128 * sizes.width as u128 > u128::from(held) / 2 {
+            let what =
+                format!("asks for {} × {} numbers, more than the run has", sizes.vocabulary, sizes.width);
+            return Err(Error::data(what).at(&path).hint("the run is damaged: copy it again"));
+        }
         let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &sizes)?;
         let table = Table::new(sizes.width, vec![0.0; sizes.vocabulary * sizes.width]);
         Ok(Words { files: [Vec::new(), Vec::new()], sizes, tokenizer, table })

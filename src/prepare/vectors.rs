@@ -71,6 +71,14 @@ impl VectorSource<'_> {
         }
     }
 
+    /// Where they are read from: the file of a language, or the pattern of all; or the further text and captions.
+    pub fn place(&self, code: &str) -> PathBuf {
+        match &self.words.vectors {
+            Some(pattern) => self.base.join(pattern.replace("{language}", code)),
+            None => self.base.to_path_buf(),
+        }
+    }
+
     /// Nothing where another process is training them and `wait` is false.
     fn take(
         &self,
@@ -79,8 +87,8 @@ impl VectorSource<'_> {
         tokens: &[Vec<String>],
         wait: bool,
     ) -> Result<Option<WordVectors>> {
-        if let Some(pattern) = &self.words.vectors {
-            let path = self.base.join(pattern.replace("{language}", code));
+        if self.words.vectors.is_some() {
+            let path = self.place(code);
             let needed: std::collections::HashSet<&str> = tokens.iter().flatten().map(|w| &w[..]).collect();
             return WordVectors::open(&path, &|w| needed.contains(w)).map(Some);
         }

@@ -8,14 +8,14 @@ use super::start::{Earlier, Place, info};
 use super::{Retriever, Sentences, same_features, same_languages};
 use crate::batch::derive;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::clip::{Clip, ENDS, sizes, training_texts};
+use crate::clip::{self, Clip, ENDS, parameters, sizes, training_texts};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
 use crate::eval::Evaluation;
 use crate::inference::{Scope, embed_features};
 use crate::optim::Adam;
-use crate::tower::{TowerConfig, TowerTokenizer};
+use crate::tower::{Pooled, TowerConfig, TowerTokenizer};
 use crate::words::HuggingFace;
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -84,9 +84,18 @@ impl ClipRun {
         }
         let tower = folder.path.join(TOWER);
         let sizes = TowerConfig::read(&tower.join("config.json"))?;
+        let end = if let Pooled::Token(end) = sizes.pooled { end } else { 0 };
+        if sizes != clip::sizes(&config, sizes.vocabulary, end) {
+            return Err(Error::data("has other sizes than `config.toml`")
+                .at(tower.join("config.json"))
+                .hint("the run is damaged, or files of two runs were mixed: copy it again"));
+        }
         let tokenizer = TowerTokenizer::open(&tower.join("tokenizer.json"), &sizes)?;
+        folder.check_count(which, parameters(&config, &sizes, info.features))?;
         let mut clip = Clip::new(&config, sizes, tokenizer, info.features, 0);
         folder.read_model(which, &mut clip)?;
+        folder.check_config()?;
+        folder.check_files(TOWER)?;
         Ok(ClipRun { folder, config, info, clip })
     }
 

@@ -10,7 +10,7 @@ use super::start::{Place, info, of_its_rules};
 use super::{Retriever, Sentences, same_languages};
 use crate::batch::derive;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::config::{AcquireEncoder, Config};
+use crate::config::{AcquireEncoder, Config, changes, may_change};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, fingerprint};
 use crate::error::Kind;
@@ -139,30 +139,15 @@ impl MlaRun {
         let folder = RunFolder::to_go_on(path)?;
         let (kept, info) = (folder.config()?, folder.info()?);
         let given = &of_its_rules(given, &kept)?;
-        let free = |key: &str| {
-            ["data.root", "data.images", "data.parallel", "data.text", "acquire.tower", "acquire.embedding"]
-                .contains(&key)
-                || [
-                    "data.translations",
-                    "train.checkpoint_every",
-                    "acquire.sizes",
-                    "consistency",
-                    "words",
-                    "embedding",
-                    "text",
-                    "image",
-                ]
-                .iter()
-                .any(|free| key.starts_with(free))
-        };
         let differing: Vec<String> =
-            crate::config::changes(&kept, given).into_iter().filter(|key| !free(key)).collect();
+            changes(&kept, given).into_iter().filter(|key| !may_change(given.kind(), key)).collect();
         if !differing.is_empty() {
             let what = format!("the run was begun with other values of `{}`", differing.join("`, `"));
             return Err(Error::config(what)
                 .at(path)
                 .hint("give the configuration it was begun with, or another `--out` for a new run"));
         }
+        folder.check_config()?;
         if data_hash(given, corpus)? != info.data {
             let what = "the training captions, translations or features are not those the run was begun with";
             return Err(Error::data(what)
@@ -209,8 +194,13 @@ impl MlaRun {
         // Before English went through M-BERT too, it went the tower's way; such a run has no acquirer of it.
         let own = format!("acquirer.{}", config.acquire().own);
         let own_too = info.parameters.iter().any(|(part, _)| *part == own);
-        let mut mla = around(&config, Words::kept(&folder.path.join(EMBEDDING))?, own_too)?;
+        let embedding = folder.path.join(EMBEDDING);
+        let whole = fs::metadata(embedding.join("model.safetensors")).map_or(0, |file| file.len());
+        let words = Words::kept(&embedding, whole + folder.model_bytes(which)?)?;
+        let mut mla = around(&config, words, own_too)?;
         let state = folder.read_model(which, &mut mla)?;
+        folder.check_config()?;
+        [TOWER, EMBEDDING].into_iter().try_for_each(|part| folder.check_files(part))?;
         Ok(MlaRun { folder, config, info, mla, state })
     }
 
@@ -416,6 +406,7 @@ impl Retriever for MlaRun {
             let mut x = vec![0.0; count * width];
             x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
             unit(&mut x, width);
+            super::refuse_overflow(features, first, count, &x)?;
             take(first, &x)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::eval::Evaluation;
 use crate::image::ImageBranch;
 use crate::inference::{Scope, embed_images, embed_sentences};
 use crate::model::Model;
-use crate::{Error, Result};
+use crate::{Error, Result, finite};
 
 pub use clip::ClipRun;
 pub use mla::MlaRun;
@@ -168,9 +168,20 @@ fn pictures(
     for first in (0..features.rows()).step_by(TILE) {
         let count = TILE.min(features.rows() - first);
         let row = |i: usize, x: &mut [f32]| features.copy_row(first + i, x);
-        take(first, &embed_images(branch, count, width, row))?;
+        let vectors = embed_images(branch, count, width, row);
+        refuse_overflow(features, first, count, &vectors)?;
+        take(first, &vectors)?;
     }
     Ok(())
+}
+
+/// Refuses pictures, the first of them at `first`, whose vectors are not finite: what follows from them is no score.
+fn refuse_overflow(features: &Features, first: usize, count: usize, vectors: &[f32]) -> Result<()> {
+    let Some(at) = finite::first_fault(vectors) else { return Ok(()) };
+    let (file, row) = features.place(first + at / (vectors.len() / count));
+    Err(Error::data(format!("row {row} (from 0) has a vector that is not finite: its numbers are too large"))
+        .at(file)
+        .hint("compute the features of this picture again, as those of the training pictures"))
 }
 
 impl Run {

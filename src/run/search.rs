@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Retriever;
 use crate::Result;
 use crate::corpus::Features;
-use crate::eval::similarity::Kernel;
+use crate::eval::similarity::{Kernel, check_finite};
 
 /// A picture found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +35,9 @@ pub(super) fn search<R: Retriever + ?Sized>(
 ) -> Result<Vec<Vec<Found>>> {
     let width = run.joint();
     let kernel = Kernel::detect();
+    for of in queries {
+        check_finite(of, width, "query")?;
+    }
     let asked = queries[0].len() / width;
     let mut best: Vec<Best> = (0..asked).map(|_| Best::new(k)).collect();
     run.pictures(gallery, &mut |first, pictures| {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::batch::{Captions, derive};
-use crate::checkpoint::{LEARNING, RunFolder, RunInfo, TrainState, VERSION, Which, empty_embedding};
-use crate::config::{Config, TextRules, changes};
+use crate::checkpoint::{LEARNING, RunFolder, RunInfo, TrainState, VERSION, Which};
+use crate::config::{Config, TextRules, changes, may_change};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
 use crate::embedding::encoder::Encoder;
@@ -143,6 +143,8 @@ pub(super) fn info(
         parameters_train: parameters.train as usize,
         parameters_test: parameters.test as usize,
         shared: None,
+        trained_with: None,
+        files: BTreeMap::new(),
     }
 }
 
@@ -163,13 +165,14 @@ impl Earlier {
         let (kept, info) = (folder.config()?, folder.info()?);
         let given = &of_its_rules(given, &kept)?;
         let differing: Vec<String> =
-            changes(&kept, given).into_iter().filter(|key| !may_change(key)).collect();
+            changes(&kept, given).into_iter().filter(|key| !may_change(given.kind(), key)).collect();
         if !differing.is_empty() {
             let what = format!("the run was begun with other values of `{}`", differing.join("`, `"));
             return Err(Error::config(what)
                 .at(path)
                 .hint("give the configuration it was begun with, or another `--out` for a new run"));
         }
+        folder.check_config()?;
         if !folder.has(Which::Latest) {
             return Err(Error::data("the run has no checkpoint to go on from")
                 .at(path)
@@ -201,8 +204,7 @@ impl Earlier {
     pub fn go_on(self, corpus: &Corpus) -> Result<Start> {
         let (folder, config, info) = self.with_data(corpus)?;
         let encoder = folder.read_words(&config, &info.languages)?;
-        let embedding = empty_embedding(&config, &encoder.lexicon, encoder.vector_width());
-        let model = Model::new(&config, embedding, info.features, 0);
+        let model = folder.empty_model(Which::Latest, &config, &info, &encoder)?;
         let train = every_language(&encoder, &corpus.train);
         let validation = every_language(&encoder, &corpus.val);
         // It was told when the run began.
@@ -217,34 +219,6 @@ pub(super) fn of_its_rules(given: &Config, kept: &Config) -> Result<Config> {
         raw.words.normalisation = TextRules::Nfkc;
     }
     raw.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())
-}
-
-/// Keys that may differ when a run goes on: where the data are (its training data are compared by content), how long to
-/// train and how often to save, and what is used only after training.
-fn may_change(key: &str) -> bool {
-    const FREE: [&str; 16] = [
-        "data.root",
-        "data.features",
-        "data.image_ids",
-        "data.images",
-        "data.parallel",
-        "data.translations",
-        "data.dictionary",
-        "data.text",
-        "words.tokenizer",
-        "words.vectors",
-        "train.checkpoint_every",
-        "train.patience",
-        "train.epochs",
-        "consistency",
-        "grow",
-        "data.captions.files",
-    ];
-    // Files of an entry of `data.captions`, whichever it is.
-    let key: Vec<&str> = key.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
-    let key = key.join(".");
-    FREE.iter()
-        .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// The captions of a split in every language.

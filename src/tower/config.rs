@@ -78,6 +78,17 @@ impl TowerConfig {
         Ok(config)
     }
 
+    /// Numbers of a tower of these sizes, with a bias behind the projection.
+    pub fn numbers(&self) -> u128 {
+        let [vocabulary, context, width, hidden, layers] =
+            [self.vocabulary, self.context, self.width, self.hidden, self.layers].map(|n| n as u128);
+        let linear = |inputs: u128, outputs: u128| outputs * (inputs + 1);
+        let attention = linear(width, 3 * width) + linear(width, width);
+        let block = attention + linear(width, hidden) + linear(hidden, width) + 4 * width;
+        let projection = self.projection.map_or(0, |joint| linear(width, joint as u128));
+        (vocabulary + context) * width + layers * block + 2 * width + projection
+    }
+
     fn check(&self, path: &Path) -> Result<()> {
         let wrong = |what: String| {
             Err(Error::data(what).at(path).hint("the configuration is damaged: copy it again"))

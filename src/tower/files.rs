@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 
 use crate::map::Map;
-use crate::{Error, Result};
+use crate::{Error, Result, finite};
 
 /// Mapped files and which of them holds each tensor.
 pub struct Tensors {
@@ -59,7 +59,7 @@ impl Tensors {
         self.place.contains_key(name)
     }
 
-    /// The numbers of a tensor, which must have this shape; f16 and bf16 become f32.
+    /// The numbers of a tensor, which must have this shape and be finite; f16 and bf16 become f32.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let Some(&place) = self.place.get(name) else {
             return Err(Error::data(format!("the tensor `{name}` is missing"))
@@ -73,11 +73,13 @@ impl Tensors {
             let what = format!("`{name}` has shape {:?}; `config.json` asks for {shape:?}", tensor.shape());
             return Err(Error::data(what).at(path).hint("`config.json` belongs to another checkpoint"));
         }
-        numbers(&tensor).ok_or_else(|| {
+        let numbers = numbers(&tensor).ok_or_else(|| {
             Error::data(format!("`{name}` is of type {:?}", tensor.dtype()))
                 .at(path)
                 .hint("save it as F32, F16 or BF16")
-        })
+        })?;
+        finite::check(path, name, shape, &numbers)?;
+        Ok(numbers)
     }
 
     /// The tensors as one file, those of pictures left out.

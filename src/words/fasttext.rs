@@ -13,6 +13,7 @@ use fasttext::args::{Args, LossName, ModelName};
 use fasttext::dictionary::{Dictionary, Entry, EntryType};
 use fasttext::fasttext::{FASTTEXT_FILEFORMAT_MAGIC_INT32 as MAGIC, FASTTEXT_VERSION as VERSION};
 use fasttext::matrix::Matrix;
+use rayon::prelude::*;
 
 use crate::config::{FastTextConfig, FastTextModel};
 use crate::map::Map;
@@ -81,12 +82,28 @@ impl Subwords {
         Self::parse(Bytes::Owned(bytes)).map_err(|e| Error::run("FastText cannot be kept").because(e))
     }
 
-    /// Opens a `.bin`. Its matrix is read as vectors are asked for, so even a file larger than memory can be used.
+    /// Opens a `.bin`. Its matrix is read once, to see that all numbers are finite, and then as vectors are asked for, so
+    /// even a file larger than memory can be used.
     pub(super) fn open(path: &Path) -> Result<Subwords> {
         let map = Map::open(path)?;
-        border::guarded(|| Self::parse(Bytes::Mapped(map)))
+        let opened = || Self::parse(Bytes::Mapped(map)).and_then(|this| this.check_finite().map(|()| this));
+        border::guarded(opened)
             .unwrap_or_else(|panic| Err(Error::data("cannot be read").because(panic)))
             .map_err(|e| e.at(path).or_hint("get the whole file again, as FastText writes it"))
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        let (row_bytes, words) = (self.width * 4, self.dictionary.nwords() as usize);
+        let rows = &self.bytes.get()[self.matrix..][..self.rows() * row_bytes];
+        // An exponent of ones is NaN or infinite; without a branch the loop becomes wide instructions.
+        let of_ones = |n: &[u8; 4]| u32::from_le_bytes(*n) & 0x7f80_0000 == 0x7f80_0000;
+        let sound = |row: &[u8]| !row.as_chunks().0.iter().fold(false, |any, n| any | of_ones(n));
+        let Some(row) = rows.par_chunks(row_bytes).position_first(|row| !sound(row)) else { return Ok(()) };
+        let whose = match self.dictionary.words().get(row) {
+            Some(entry) if row < words => format!("the word `{}`", entry.word),
+            _ => format!("the bucket {} of n-grams", row - words.min(row)),
+        };
+        Err(Error::data(format!("the vector of {whose}, row {row} (from 0), is not finite")))
     }
 
     /// As [`Self::open`], for a file that [`Self::save`] wrote and that nobody changes: it is shared with what is saved from it.
@@ -113,12 +130,17 @@ impl Subwords {
     }
 
     pub(super) fn contains(&self, word: &str) -> bool {
-        self.dictionary.get_id(word).is_some()
+        self.row(word).is_some()
+    }
+
+    /// The row of a known word; labels have none.
+    fn row(&self, word: &str) -> Option<i32> {
+        self.dictionary.get_id(word).filter(|&id| id < self.dictionary.nwords())
     }
 
     /// The mean of the rows of the word, if it is known, and of its n-grams; false when there is neither.
     pub(super) fn vector(&self, word: &str, out: &mut [f32]) -> bool {
-        let mut rows: Vec<i32> = self.dictionary.get_id(word).into_iter().collect();
+        let mut rows: Vec<i32> = self.row(word).into_iter().collect();
         self.dictionary.compute_subwords(&format!("<{word}>"), &mut rows);
         out.fill(0.0);
         let scale = 1.0 / rows.len() as f32;
@@ -149,6 +171,12 @@ impl Subwords {
         let rows = i64::from_le_bytes(read(&mut rest)?);
         let width = i64::from_le_bytes(read(&mut rest)?);
         let expected = (dictionary.nwords() as i64 + args.bucket as i64, args.dim as i64);
+        if expected.0 > i32::MAX as i64 {
+            return Err(Error::data(format!(
+                "has {} words and buckets; they are counted in 32 bits",
+                expected.0
+            )));
+        }
         if (rows, width) != expected {
             let what = format!(
                 "holds a matrix of {rows} × {width}, but words and buckets need {} × {}",
@@ -156,8 +184,8 @@ impl Subwords {
             );
             return Err(Error::data(what));
         }
-        let needed = rows as u64 * width as u64 * 4;
-        if (rest.len() as u64) < needed {
+        let needed = rows as u128 * width as u128 * 4;
+        if (rest.len() as u128) < needed {
             return Err(Error::data(format!(
                 "is cut off: {} of the matrix's {needed} bytes are there",
                 rest.len()
@@ -343,16 +371,22 @@ fn read_dictionary(rest: &mut &[u8], args: Arc<Args>) -> Result<Dictionary> {
         .hint(UNQUANTISED));
     }
     let mut dictionary = Dictionary::new_with_capacity(args, 1);
-    for _ in 0..size {
+    for n in 0..size {
         let end =
             rest.iter().position(|&b| b == 0).ok_or_else(|| Error::data("is cut off among its words"))?;
         let (word, after) = rest.split_at(end);
         *rest = &after[1..];
         let count = i64::from_le_bytes(read(rest)?);
-        let entry_type = match read::<1>(rest)? {
-            [0] => EntryType::Word,
-            [1] => EntryType::Label,
-            [other] => return Err(Error::data(format!("has an entry of the unknown kind {other}"))),
+        // Words come first, and only they have rows.
+        let entry_type = match (read::<1>(rest)?, n < words) {
+            ([0], true) => EntryType::Word,
+            ([1], false) => EntryType::Label,
+            ([kind], _) => {
+                let what = format!(
+                    "has an entry {n} of kind {kind}, where there are {words} words (0), then labels (1)"
+                );
+                return Err(Error::data(what));
+            }
         };
         // Published files hold words cut within a character; no caption can ask for them.
         let word = String::from_utf8_lossy(word).into_owned();

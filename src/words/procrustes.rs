@@ -3,7 +3,7 @@
 use linfa_linalg::svd::SVD;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use crate::{Error, Result};
+use crate::{Error, Result, finite};
 
 /// y ≈ s Q x + t with Q of orthonormal columns (or rows, where `to` is less than `from`): the best such map in least
 /// squares (Schönemann 1966). Returns s Q (to, from) and t (to).
@@ -11,10 +11,17 @@ use crate::{Error, Result};
 /// `x` (rows, from) and `y` (rows, to) hold matching vectors, row by row.
 ///
 /// # Errors
-/// Data, without rows or where one side does not vary; run, where the decomposition fails.
+/// Data, without rows, where one side does not vary, or with a number that is not finite, on which the decomposition would
+/// go on for ever; run, where it fails.
 pub fn procrustes(x: &[f32], from: usize, y: &[f32], to: usize) -> Result<(Vec<f32>, Vec<f32>)> {
     let rows = x.len() / from;
     assert_eq!((rows * from, rows * to), (x.len(), y.len()), "as many rows on both sides");
+    for (side, data, width) in [("own", x, from), ("known", y, to)] {
+        if let Some(at) = finite::first_fault(data) {
+            let what = format!("the {side} vector of sentence {} holds {}", at / width, data[at]);
+            return Err(Error::data(what).hint("check the word vectors: their numbers are too large"));
+        }
+    }
     let ((x, x_mean), (y, y_mean)) = (centred(x, rows, from), centred(y, rows, to));
     let spread = x.iter().map(|v| v * v).sum::<f64>();
     if rows == 0 || spread == 0.0 {
@@ -77,5 +84,22 @@ mod tests {
     fn without_rows_or_spread_there_is_no_map() {
         assert_eq!(procrustes(&[], 2, &[], 2).unwrap_err().exit_status(), 4);
         assert_eq!(procrustes(&[1.0, 2.0, 1.0, 2.0], 2, &[1.0, 3.0], 1).unwrap_err().exit_status(), 4);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_and_large_ones_end() {
+        let x = noise(30 * 3, 1);
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut broken = x.clone();
+            broken[7] = value;
+            let text = procrustes(&broken, 3, &x, 3).unwrap_err().to_string();
+            assert!(text.contains(&format!("own vector of sentence 2 holds {value}")), "{text}");
+            assert!(procrustes(&x, 3, &broken, 3).unwrap_err().to_string().contains("known vector"));
+        }
+        for scale in [1e38, 1e-38, f32::MIN_POSITIVE * 1e-5] {
+            let scaled: Vec<f32> = x.iter().map(|x| x * scale).collect();
+            let _ = procrustes(&scaled, 3, &x, 3);
+            let _ = procrustes(&x, 3, &scaled, 3);
+        }
     }
 }

@@ -37,15 +37,14 @@ impl Table {
         let mut table =
             Table { width, ids: HashMap::new(), vectors: Vec::new(), skipped: Skipped::default() };
         while lines.next()? {
-            if lines.number > words + 1 {
-                return Err(
-                    lines.wrong(format!("is line {} after the header, which promises {words}", words + 1))
-                );
+            let found = lines.number - 1;
+            if found > words {
+                return Err(lines.wrong(format!("is line {found} after the header, which promises {words}")));
             }
             table.take(&lines, needed)?;
         }
-        if lines.number != words + 1 {
-            let found = lines.number - 1;
+        let found = lines.number - 1;
+        if found != words {
             return Err(Error::data(format!("promises {words} words, but ends after {found}"))
                 .at(path)
                 .line(1)

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tinyglot::mla::Acquirer;
+use tinyglot::run::MlaRun;
 
 use crate::acquisition::{checkpoint, write, write_tower};
 use crate::corpus::{copy, refused};
@@ -70,13 +72,23 @@ fn acquirers_come_and_go_as_files() {
     let german = embedded(&run_, "de", "rot Hund\nblau Haus\n");
     let english = embedded(&run_, "en", "red dog\n");
     refused(&["acquirer", "add", text(&run_), text(&file)], 2, &["the run was trained on `de`"]);
-    // The same acquirer as one of another language.
+    // The same acquirer as one of another language: its file cannot be edited, it has a checksum.
     let bytes = fs::read(&file).expect("read");
     let (from, to) = (b"\"language\":\"de\"", b"\"language\":\"af\"");
     let at = bytes.windows(from.len()).position(|w| w == from).expect("the language in the header");
     let mut other = bytes.clone();
     other[at..at + to.len()].copy_from_slice(to);
     fs::write(&file, other).expect("written");
+    refused(
+        &["acquirer", "add", text(&run_), text(&file)],
+        4,
+        &["de.safetensors`: is not as it was written"],
+    );
+    fs::write(&file, bytes).expect("written");
+    let mla = MlaRun::open(&run_, &[]).expect("a run").mla;
+    let mut acquirer = Acquirer::read(&file, mla.size(), &mla.base()).expect("an acquirer");
+    acquirer.language = "af".into();
+    acquirer.write(&file, &mla.base()).expect("written");
     assert_eq!(run(&["acquirer", "add", text(&run_), text(&file)]).status, Some(0));
     assert_eq!(embedded(&run_, "af", "rot Hund\nblau Haus\n"), german);
     assert_eq!(embedded(&run_, "en", "red dog\n"), english);

@@ -160,6 +160,8 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         parameters_train,
         parameters_test,
         shared: None,
+        trained_with: None,
+        files: BTreeMap::new(),
     })?;
     let again = encode_training(&prepared.encoder, &corpus);
     for (one, other) in again.iter().zip(&prepared.train) {

@@ -19,12 +19,13 @@ pub(super) fn acquire(raw: &RawConfig, rules: &mut Rules) {
     rules.width("acquire.fresh.width", acquire.fresh.width);
     sizes(acquire, rules);
     let (nlt, le) = (&acquire.nlt, &acquire.le);
-    for (stage, batch, rate, warmup, temperature) in [
-        ("nlt", nlt.batch, nlt.learning_rate, nlt.warmup, nlt.temperature),
-        ("le", le.batch, le.learning_rate, le.warmup, le.temperature),
+    for (stage, epochs, batch, rate, warmup, temperature) in [
+        ("nlt", nlt.epochs, nlt.batch, nlt.learning_rate, nlt.warmup, nlt.temperature),
+        ("le", le.epochs, le.batch, le.learning_rate, le.warmup, le.temperature),
     ] {
         let key = |of: &str| format!("acquire.{stage}.{of}");
-        rules.at_least(&key("batch"), batch, 2);
+        rules.times(&key("epochs"), epochs, 0);
+        rules.times(&key("batch"), batch, 2);
         rules.positive(&key("learning_rate"), rate);
         rules.share(&key("warmup"), warmup);
         rules.positive(&key("temperature"), temperature);

@@ -11,8 +11,12 @@ use super::sections::*;
 
 /// Wider layers than this are a slip of the finger, and would ask for more memory than there is.
 const WIDEST: usize = 1 << 16;
-/// FastText counts words and n-grams in 32 bits.
+/// Words and n-grams are counted in 32 bits.
 const MOST_ROWS: usize = i32::MAX as usize;
+/// Rows that are made whatever the data are: so many n-grams or latent tokens no machine holds.
+const MOST_MADE: usize = 100_000_000;
+/// Passes over data, and items of a batch: more than this is a slip of the finger.
+const MOST_OFTEN: usize = 1_000_000;
 
 /// Every broken rule of `raw`, section by section.
 pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
@@ -60,6 +64,12 @@ impl Rules {
 
     fn at_most(&mut self, key: &str, value: usize, most: usize) {
         self.need(value <= most, key, Fault::TooLarge { value, most });
+    }
+
+    /// A number of passes or of items of a batch.
+    fn times(&mut self, key: &str, value: usize, least: usize) {
+        self.at_least(key, value, least);
+        self.at_most(key, value, MOST_OFTEN);
     }
 
     /// A width of a layer: 1 or more, and one that fits into memory.
@@ -124,24 +134,26 @@ fn dictionary(words: &WordsConfig, data: &DataConfig, rules: &mut Rules) {
 
 fn fasttext(fasttext: &FastTextConfig, rules: &mut Rules) {
     rules.width("words.fasttext.width", fasttext.width);
-    rules.at_least("words.fasttext.epochs", fasttext.epochs, 1);
+    rules.times("words.fasttext.epochs", fasttext.epochs, 1);
     rules.positive("words.fasttext.learning_rate", fasttext.learning_rate as f32);
-    rules.at_least("words.fasttext.window", fasttext.window, 1);
-    rules.at_least("words.fasttext.negatives", fasttext.negatives, 1);
+    rules.times("words.fasttext.window", fasttext.window, 1);
+    rules.times("words.fasttext.negatives", fasttext.negatives, 1);
     let subsample = fasttext.subsample as f32;
     if rules.finite("words.fasttext.subsample", subsample) {
         let share = subsample > 0.0 && subsample <= 1.0;
         rules.need(share, "words.fasttext.subsample", Fault::NotAPositiveShare { value: subsample });
     }
     rules.at_least("words.fasttext.min_count", fasttext.min_count as usize, 1);
+    rules.at_most("words.fasttext.min_count", fasttext.min_count as usize, MOST_ROWS);
     let (shortest, longest) = (fasttext.min_ngram, fasttext.max_ngram);
     if longest > 0 {
         // Both 0 leave n-grams out.
         rules.at_least("words.fasttext.min_ngram", shortest, 1);
     }
+    rules.at_most("words.fasttext.max_ngram", longest, WIDEST);
     rules.need(longest >= shortest, "words.fasttext.max_ngram", Fault::NgramsReversed { shortest, longest });
     rules.at_least("words.fasttext.buckets", fasttext.buckets, 1);
-    rules.at_most("words.fasttext.buckets", fasttext.buckets, MOST_ROWS);
+    rules.at_most("words.fasttext.buckets", fasttext.buckets, MOST_MADE);
 }
 
 fn embedding(embedding: &EmbeddingConfig, words: &WordsConfig, rules: &mut Rules) {
@@ -154,13 +166,15 @@ fn embedding(embedding: &EmbeddingConfig, words: &WordsConfig, rules: &mut Rules
 
     let alone = embedding.unseen == Unseen::Drop && embedding.top_k > 0;
     rules.need(embedding.latents > 0 || alone, "embedding.latents", Fault::NoLatents);
-    rules.at_most("embedding.latents", embedding.latents, MOST_ROWS);
+    rules.at_most("embedding.latents", embedding.latents, MOST_MADE);
     rules.width("embedding.width", embedding.width);
     rules.positive("embedding.norm", embedding.norm);
+    rules.times("embedding.align.epochs", embedding.align.epochs, 0);
     rules.positive("embedding.align.learning_rate", embedding.align.learning_rate);
     rules.not_negative("embedding.align.second_anchor", embedding.align.second_anchor);
 
     let pretrain = &embedding.pretrain;
+    rules.times("embedding.pretrain.epochs", pretrain.epochs, 0);
     rules.positive("embedding.pretrain.learning_rate", pretrain.learning_rate);
     rules.not_negative("embedding.pretrain.second_anchor", pretrain.second_anchor);
     rules.share("embedding.pretrain.exploration", pretrain.exploration);
@@ -267,13 +281,14 @@ fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {
     // With fewer `data.languages` than the file has, for a quick try, the rest of the file may stay as it is.
     let known: Vec<&String> =
         data.languages.iter().chain(data.captions.iter().flat_map(|source| &source.languages)).collect();
-    rules.at_least("train.epochs", train.epochs, 1);
+    rules.times("train.epochs", train.epochs, 1);
     // A triplet, or a softmax over the batch, needs a wrong picture.
-    rules.at_least("train.images", train.images, 2);
+    rules.times("train.images", train.images, 2);
+    rules.at_most("train.warmup", train.warmup, MOST_ROWS);
     for (language, &captions) in &train.captions {
         let key = format!("train.captions.{language}");
         rules.need(known.contains(&language), &key, Fault::UnknownLanguage { language: language.clone() });
-        rules.at_least(&key, captions, 1);
+        rules.times(&key, captions, 1);
     }
     rules.not_negative("train.language_temperature", train.language_temperature);
     rules.positive("train.learning_rate", train.learning_rate);
@@ -288,7 +303,7 @@ fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {
 
 fn consistency(consistency: &ConsistencyConfig, rules: &mut Rules) {
     rules.width("consistency.hidden", consistency.hidden);
-    rules.at_least("consistency.iterations", consistency.iterations, 1);
+    rules.times("consistency.iterations", consistency.iterations, 1);
     rules.positive("consistency.learning_rate", consistency.learning_rate);
 }
 
@@ -319,16 +334,26 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
     rules.at_most("grow.negatives", grow.negatives, MOST_ROWS);
     rules.positive("grow.align.learning_rate", grow.align.learning_rate);
     // A triplet, or a softmax over the batch, needs a wrong picture.
-    rules.at_least("grow.images", grow.images, 2);
+    rules.times("grow.images", grow.images, 2);
+    for (key, value) in [
+        ("grow.epochs", grow.epochs),
+        ("grow.align.epochs", grow.align.epochs),
+        ("grow.views", grow.views),
+        ("grow.unfrozen_epochs", grow.unfrozen_epochs),
+    ] {
+        rules.times(key, value, 0);
+    }
+    rules.at_most("grow.least_steps", grow.least_steps, MOST_ROWS);
     rules.positive("grow.learning_rate", grow.learning_rate);
     rules.not_negative("grow.neighbourhood", grow.neighbourhood);
     let taught = grow.neighbourhood != 0.0 || grow.translations.is_empty();
     rules.need(taught, "grow.neighbourhood", Fault::TranslationsUnused);
-    rules.at_least("grow.captions", grow.captions, 1);
+    rules.times("grow.captions", grow.captions, 1);
     rules.positive("grow.unfrozen_learning_rate", grow.unfrozen_learning_rate);
     for (stage, own) in [("nlt", &grow.nlt), ("le", &grow.le)] {
         let key = |of: &str| format!("grow.{stage}.{of}");
-        own.batch.iter().for_each(|&batch| rules.at_least(&key("batch"), batch, 2));
+        own.epochs.iter().for_each(|&epochs| rules.times(&key("epochs"), epochs, 0));
+        own.batch.iter().for_each(|&batch| rules.times(&key("batch"), batch, 2));
         own.learning_rate.iter().for_each(|&rate| rules.positive(&key("learning_rate"), rate));
         own.warmup.iter().for_each(|&warmup| rules.share(&key("warmup"), warmup));
     }

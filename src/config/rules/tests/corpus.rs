@@ -254,9 +254,9 @@ rule!(
     "`words.fasttext.max_ngram` is 2; it must not be less than `words.fasttext.min_ngram`, 3"
 );
 rule!(
-    buckets_fit_32_bits,
+    buckets_are_bounded,
     |c| c.words.fasttext.buckets = 1 << 31,
-    "`words.fasttext.buckets` is 2147483648; it must be at most 2147483647"
+    "`words.fasttext.buckets` is 2147483648; it must be at most 100000000"
 );
 
 rule!(

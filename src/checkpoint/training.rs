@@ -1,0 +1,241 @@
+//! A checkpoint: model, optimiser and state, written together and read together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
+use crate::model::Trained;
+use crate::ops::mirrored::Mirrored;
+use crate::optim::{Adam, AdamState, Parameter};
+use crate::{Error, Result, checksum};
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// The files of a checkpoint beside its state.
+const TENSORS: [&str; 2] = [MODEL, OPTIMIZER];
+/// What says which row of a table a word is, where a run has it.
+const TOKENS: [&str; 3] = ["words/lexicon.json", "tower/tokenizer.json", "embedding/tokenizer.json"];
+/// No training comes so far: rows of tables count steps in 32 bits.
+const LAST: usize = u32::MAX as usize;
+
+impl RunFolder {
+    pub(super) fn write_checkpoint(
+        &self,
+        folder: &Path,
+        model: &mut dyn Trained,
+        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
+        state: &TrainState,
+    ) -> Result<()> {
+        let mut tensors = Vec::new();
+        model.visit_stored(&mut |name, x| {
+            tensors.push(Stored::floats(name, &x.shape(), x.floats().into_owned()));
+        });
+        write_tensors(&folder.join(MODEL), tensors)?;
+        if let Some((adam, average)) = training {
+            let mut tensors = Vec::new();
+            for (name, s) in &adam.state {
+                tensors.push(Stored::floats(&format!("m.{name}"), &[s.m.len()], s.m.host()));
+                tensors.push(Stored::floats(&format!("v.{name}"), &[s.v.len()], s.v.host()));
+                if !s.last.is_empty() {
+                    tensors.push(Stored::words(&format!("last.{name}"), &s.last));
+                }
+            }
+            for (name, x) in average {
+                tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x.host()));
+            }
+            write_tensors(&folder.join(OPTIMIZER), tensors)?;
+        }
+        let mut files = BTreeMap::new();
+        for name in TENSORS.into_iter().chain(TOKENS) {
+            let file = self.file_of(folder, name);
+            if file.exists() {
+                files.insert(name.to_string(), checksum::of_file(&file)?);
+            }
+        }
+        json::write(&folder.join("state.json"), &TrainState { files, ..state.clone() })
+    }
+
+    fn file_of(&self, checkpoint: &Path, name: &str) -> PathBuf {
+        if TENSORS.contains(&name) { checkpoint.join(name) } else { self.path.join(name) }
+    }
+
+    /// Fills a model of the right shape from a checkpoint, and tells where training stood.
+    ///
+    /// # Errors
+    /// Data, naming the file: missing, of another version, not as it was written, of another model, or of another checkpoint.
+    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<TrainState> {
+        let (state, file) = self.snapshot(which)?;
+        let path = self.checkpoint(which).join(MODEL);
+        let mut problem = None;
+        let mut names = BTreeSet::new();
+        model.visit_stored(&mut |name, mut x| {
+            let shape = x.shape();
+            names.insert(name.to_string());
+            match file.floats(name) {
+                Ok((stored, s)) if s == shape => x.set(&stored),
+                Ok((_, s)) => {
+                    let e = Error::data(format!(
+                        "`{name}` has shape {s:?}, the configuration asks for {shape:?}"
+                    ));
+                    problem.get_or_insert(e.at(&path).hint(MIXED));
+                }
+                Err(e) => {
+                    problem.get_or_insert(e);
+                }
+            }
+        });
+        if let Some(extra) = file.names().into_iter().find(|n| !names.contains(n)) {
+            let e = Error::data(format!("`{extra}` is not a parameter of this model")).at(&path);
+            problem.get_or_insert(e.hint(MIXED));
+        }
+        match problem {
+            Some(problem) => Err(problem),
+            None => self.check_together(which, &state, &file).map(|()| state),
+        }
+    }
+
+    /// The size of the file with the model.
+    ///
+    /// # Errors
+    /// Data, where it is missing.
+    pub fn model_bytes(&self, which: Which) -> Result<u64> {
+        let path = self.checkpoint(which).join(MODEL);
+        Ok(fs::metadata(&path).map_err(|e| Error::reading(&path, e).hint(DAMAGED))?.len())
+    }
+
+    /// Refuses a checkpoint with more or less numbers than a model of the configuration has, which can be counted before it is
+    /// made. Which tensor is wrong, [`Self::read_model`] tells; a model that is larger by far is not made.
+    pub fn check_count(&self, which: Which, asked: u128) -> Result<()> {
+        let path = self.checkpoint(which).join(MODEL);
+        let stored = TensorFile::open(&path)?.count()? as u128;
+        if asked <= stored.saturating_mul(4).saturating_add(1 << 20) {
+            return Ok(());
+        }
+        let what = format!("has {stored} numbers, the configuration asks for {asked}");
+        Err(Error::data(what).at(&path).hint(MIXED))
+    }
+
+    /// Refuses a checkpoint whose files are not those that were written together, or that reads other tokens than the run.
+    fn check_together(&self, which: Which, state: &TrainState, model: &TensorFile) -> Result<()> {
+        let checkpoint = self.checkpoint(which);
+        for name in TENSORS.into_iter().chain(TOKENS) {
+            let Some(written) = state.files.get(name) else { continue };
+            let file = self.file_of(&checkpoint, name);
+            let found = if name == MODEL { model.sum() } else { checksum::of_file(&file)? };
+            if found != *written {
+                let what = format!("does not belong to the checkpoint `{}`", checkpoint.display());
+                let hint = "files of two checkpoints or runs were mixed: copy the run again";
+                return Err(Error::data(what).at(&file).hint(hint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the optimiser's moments and the average of the weights into an optimiser that has taken `adam.step` steps of its
+    /// stage; refuses those of another model or another step.
+    pub fn read_optimizer(
+        &self,
+        adam: &mut Adam,
+        model: &mut dyn Trained,
+        state: &TrainState,
+    ) -> Result<BTreeMap<String, Mirrored>> {
+        let path = self.checkpoint(Which::Latest).join(OPTIMIZER);
+        let file = TensorFile::open(&path)?;
+        let refuse = |what: String| Err(Error::data(what).at(&path).hint(MIXED));
+        let mut average = BTreeMap::new();
+        for name in file.names() {
+            let Some((kind, parameter)) = name.split_once('.') else {
+                return refuse(format!("`{name}` is no optimiser state"));
+            };
+            let moments: &mut AdamState = adam.state.entry(parameter.to_string()).or_default();
+            match kind {
+                "m" => moments.m = file.floats(&name)?.0.into(),
+                "v" => {
+                    let (v, _) = file.floats(&name)?;
+                    if let Some(at) = v.iter().position(|&v| v < 0.0) {
+                        return refuse(format!(
+                            "`{name}` has {} in number {at} (from 0), a mean of squares",
+                            v[at]
+                        ));
+                    }
+                    moments.v = v.into();
+                }
+                "last" => {
+                    moments.last = file.words(&name)?;
+                    if let Some(row) = moments.last.iter().position(|&last| last as usize > adam.step) {
+                        let (seen, step) = (moments.last[row], adam.step);
+                        return refuse(format!(
+                            "row {row} of `{name}` has seen step {seen}, but `state.json` says {step}"
+                        ));
+                    }
+                }
+                "average" => {
+                    average.insert(parameter.to_string(), file.floats(&name)?.0.into());
+                }
+                _ => return refuse(format!("`{name}` is no optimiser state")),
+            }
+        }
+        adam.state.retain(|_, s| !s.m.is_empty());
+        let (step, averaged) = (state.step, state.averaged);
+        if adam.state.is_empty() != (step == 0) {
+            let moments = if step == 0 { "moments" } else { "no moments" };
+            return refuse(format!("has {moments}, but `state.json` says step {step}"));
+        }
+        if average.is_empty() != (averaged == 0) {
+            let some = if averaged == 0 { "an average" } else { "no average" };
+            return refuse(format!(
+                "has {some} of the weights, but `state.json` says {averaged} updates of it"
+            ));
+        }
+        match misfit(adam, &average, model) {
+            Some(name) => refuse(format!("the state of `{name}` does not fit the model")),
+            None => Ok(average),
+        }
+    }
+}
+
+/// Reads `state.json`.
+///
+/// # Errors
+/// Data: missing, of another version, not as it was written, or numbers that no training can have come to.
+pub(super) fn read_state(path: &Path) -> Result<TrainState> {
+    let state: TrainState = json::read_versioned(path, "a training state")?;
+    let TrainState { step, best, best_step, stale, averaged, seconds, .. } = state;
+    let wrong = [
+        (step > LAST, format!("`step` is {step}")),
+        (best_step > step, format!("`best_step` is {best_step} in step {step}")),
+        (stale > step, format!("`stale` is {stale} in step {step}")),
+        (averaged > step, format!("`averaged` is {averaged} in step {step}")),
+        (!(-1.0..=100.0).contains(&best), format!("`best` is {best}, which is no mean recall")),
+        (!(seconds >= 0.0 && seconds.is_finite()), format!("`seconds` is {seconds}")),
+    ];
+    match wrong.into_iter().find(|(wrong, _)| *wrong) {
+        Some((_, what)) => Err(Error::data(what).at(path).hint(DAMAGED)),
+        None => Ok(state),
+    }
+}
+
+/// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
+fn misfit(adam: &Adam, average: &BTreeMap<String, Mirrored>, model: &mut dyn Trained) -> Option<String> {
+    let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
+    let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
+    let mut wrong = None;
+    model.visit_stored(&mut |name, x| {
+        left_average.remove(name);
+        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.count()) {
+            wrong.get_or_insert(name.to_string());
+        }
+    });
+    model.visit(&mut |name, parameter| {
+        let rows = if let Parameter::Table(table) = &parameter { table.rows() } else { 0 };
+        let size = parameter.count();
+        left.remove(name);
+        let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
+        // Before the first step nothing has moments.
+        if !adam.state.is_empty() && sizes != [size, size, rows] {
+            wrong.get_or_insert(name.to_string());
+        }
+    });
+    wrong.or_else(|| left.into_iter().chain(left_average).next())
+}

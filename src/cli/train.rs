@@ -20,6 +20,7 @@ use crate::mla::train::Acquisition;
 use crate::ops::scratch::give_back_freed_memory;
 use crate::run::start::{Earlier, Place, Start, begin};
 use crate::run::{ClipRun, MlaRun, Run, open};
+use crate::sweep::estimate::refuse_training;
 use crate::train::smalr::Smalr;
 use crate::train::{End, Event, Learner, Trainer};
 use crate::{Error, Result};
@@ -49,6 +50,11 @@ pub struct Args {
     /// Stop after so many epochs, as Ctrl-C would; `--resume` goes on to `train.epochs`
     #[arg(long, value_name = "EPOCHS")]
     pub stop_after: Option<NonZeroUsize>,
+    /// Memory that the training may need, in GB; 0 has no limit [default: what is free]
+    ///
+    /// What it needs is estimated before any is taken; a training that needs more is refused.
+    #[arg(long, value_name = "GB", conflicts_with = "resume")]
+    pub memory: Option<f64>,
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
@@ -58,10 +64,12 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     // One that was killed before the run was there has nothing to go on with, and loses nothing.
     let resumed = args.resume && !RunFolder::new(&out).is_unbegun();
     match (config.kind(), resumed) {
-        (Kind::Acquisition, resumed) => acquire(&config, &out, resumed, until, terminal),
-        (Kind::Tower, resumed) => tower(&config, &out, resumed, until, terminal),
+        (Kind::Acquisition, resumed) => acquire(&config, &out, (resumed, args.memory), until, terminal),
+        (Kind::Tower, resumed) => tower(&config, &out, (resumed, args.memory), until, terminal),
         (Kind::Words, true) => resume(&config, &out, until, terminal),
-        (Kind::Words, false) => begun(&config, &out, args.cache.as_deref(), until, terminal).map(drop),
+        (Kind::Words, false) => {
+            begun(&config, &out, (args.cache.as_deref(), args.memory), until, terminal).map(drop)
+        }
     }
 }
 
@@ -71,20 +79,21 @@ fn default_folder(config: &Path) -> PathBuf {
 
 /// Trains from the beginning to the end.
 pub(super) fn train(config: &Config, out: &Path, terminal: &Terminal) -> Result<Run> {
-    Ok(begun(config, out, None, None, terminal)?.expect("a run that was trained to its end"))
+    Ok(begun(config, out, (None, None), None, terminal)?.expect("a run that was trained to its end"))
 }
 
 /// Trains from the beginning; nothing, where it stops before the end, after epoch `until`.
 fn begun(
     config: &Config,
     out: &Path,
-    cache: Option<&Path>,
+    (cache, memory): (Option<&Path>, Option<f64>),
     until: Option<usize>,
     terminal: &Terminal,
 ) -> Result<Option<Run>> {
     let mut log = Log::new(terminal.clone());
     let place = Place::new(out)?;
     let corpus = load(config, &log)?;
+    refuse_training(config, &corpus, memory)?;
     let mut stages = Stages::new(terminal);
     let start = begin(config, &corpus, place, cache, &mut |stage, done, total, loss| {
         stages.at(name(stage), done, total, loss)
@@ -158,7 +167,7 @@ fn go(
 fn tower(
     config: &Config,
     out: &Path,
-    resumed: bool,
+    (resumed, memory): (bool, Option<f64>),
     until: Option<usize>,
     terminal: &Terminal,
 ) -> Result<()> {
@@ -173,6 +182,7 @@ fn tower(
         false => {
             let place = Place::new(out)?;
             let corpus = load(config, &log)?;
+            refuse_training(config, &corpus, memory)?;
             let run = ClipRun::begin(config, &corpus, place)?;
             (corpus, run)
         }
@@ -193,13 +203,16 @@ fn tower(
 fn acquire(
     config: &Config,
     out: &Path,
-    resumed: bool,
+    (resumed, memory): (bool, Option<f64>),
     until: Option<usize>,
     terminal: &Terminal,
 ) -> Result<()> {
     let mut log = Log::new(terminal.clone());
     let place = if resumed { None } else { Some(Place::new(out)?) };
     let corpus = load(config, &log)?;
+    if !resumed {
+        refuse_training(config, &corpus, memory)?;
+    }
     let run = match place {
         Some(place) => MlaRun::begin(config, &corpus, place)?,
         None => MlaRun::go_on(out, config, &corpus)?,

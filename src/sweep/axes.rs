@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::plan::MOST;
 use crate::batch::derive;
 use crate::config::{Document, Fault, Problem, Setting, Shape, join, short};
 use crate::{Error, Result};
@@ -94,6 +95,19 @@ fn flatten<'t>(above: &str, table: &'t Table, into: &mut Vec<(String, &'t Value)
     }
 }
 
+/// How many points there are.
+pub(super) fn count(axes: &[Axis]) -> usize {
+    let drawn = axes.iter().find_map(|axis| match &axis.values {
+        Values::Drawn(drawn) => Some(drawn.len()),
+        Values::Each(_) => None,
+    });
+    let each = axes.iter().map(|axis| match &axis.values {
+        Values::Drawn(_) => 1,
+        Values::Each(values) => values.len(),
+    });
+    each.fold(drawn.unwrap_or(1), usize::saturating_mul)
+}
+
 /// Every combination, each a setting per axis.
 pub(super) fn points(axes: &[Axis]) -> Vec<Vec<Setting>> {
     let samples = axes.iter().find_map(|axis| match &axis.values {
@@ -159,6 +173,12 @@ impl Given<'_> {
             return Ok(None);
         }
         let number = |name: &str| table.get(name).and_then(Value::as_integer).map(|n| n as usize);
+        for name in ["count", "random"] {
+            if let Some(value) = number(name).filter(|&value| value > MOST) {
+                problems.push(Problem::new(&join(self.place, name), Fault::TooLarge { value, most: MOST }));
+                return Ok(None);
+            }
+        }
         let ranges: Vec<&str> =
             ["log", "range", "of"].into_iter().filter(|name| table.contains_key(*name)).collect();
         let [kind] = ranges[..] else {

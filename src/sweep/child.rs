@@ -156,7 +156,8 @@ fn train(
     let run = folder.run();
     let mut command = Command::new(&start.program);
     command.arg("train").arg(folder.config()).arg("--out").arg(&run.path);
-    command.arg("--cache").arg(&start.cache);
+    // What all trials need is known to the sweep.
+    command.arg("--cache").arg(&start.cache).args(["--memory", "0"]);
     if run.path.exists() {
         command.arg("--resume");
     }

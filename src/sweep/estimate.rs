@@ -3,7 +3,6 @@
 mod towers;
 
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -11,13 +10,12 @@ use rayon::prelude::*;
 use super::folder::{Status, SweepFolder};
 use super::{Plan, Trial};
 use crate::batch::{CaptionIndex, Sampler};
-use crate::checkpoint::{Which, empty_embedding};
+use crate::checkpoint::Which;
 use crate::config::{Config, EmbeddingKind, Kind, MaskedEncoder, Precision};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::characters::Spellings;
-use crate::embedding::{Lexicon, Slot};
-use crate::model::Model;
 use crate::ops::matmul::{Packed, View};
+use crate::sizes::{self, Part, WordSizes};
 use crate::words::{Segmenter, Vocabulary};
 use crate::work::{Spoken, Work};
 use crate::{Error, Result};
@@ -78,9 +76,10 @@ impl Counted {
     }
 
     fn of(config: &Config) -> Result<Counted> {
+        let corpus = Corpus::of(config)?;
         match config.kind() {
-            Kind::Words => Counts::of(config).map(Counted::Words),
-            _ => towers::Counts::of(config).map(Counted::Towers),
+            Kind::Words => Counts::of(config, &corpus).map(Counted::Words),
+            _ => towers::Counts::of(config, &corpus).map(Counted::Towers),
         }
     }
 
@@ -156,6 +155,66 @@ fn known(plan: &Plan, folder: &SweepFolder, trial: &Trial) -> Result<Estimate> {
     Ok(estimate)
 }
 
+/// What a part of the memory goes to, and the key to lower for less of it.
+#[derive(Debug, Clone, PartialEq)]
+struct Share {
+    what: &'static str,
+    key: &'static str,
+    bytes: u128,
+}
+
+impl Share {
+    fn floats(what: &'static str, key: &'static str, floats: u128) -> Share {
+        Share { what, key, bytes: 4 * floats }
+    }
+}
+
+/// What shares come to, with what cannot be counted.
+fn total(shares: &[Share]) -> u64 {
+    let counted: u128 = shares.iter().map(|share| share.bytes).sum();
+    EMPTY.saturating_add((counted as f64 * MARGIN) as u64)
+}
+
+/// Refuses a training that needs more memory than is free, before it takes any; `limit` in GB stands for what is free, 0 for no
+/// limit.
+///
+/// # Errors
+/// Config, naming what takes most and the key to lower.
+pub fn refuse_training(config: &Config, corpus: &Corpus, limit: Option<f64>) -> Result<()> {
+    let free = match limit {
+        Some(0.0) => return Ok(()),
+        Some(gigabytes) => (gigabytes * 1e9) as u64,
+        None => match machine() {
+            Some((_, free)) => free,
+            None => return Ok(()),
+        },
+    };
+    let shares = match config.kind() {
+        Kind::Words => Counts::of(config, corpus)?.shares(config),
+        _ => towers::shares(config, corpus),
+    };
+    let needed = total(&shares);
+    if needed <= free {
+        return Ok(());
+    }
+    let most = shares.iter().max_by_key(|share| share.bytes).expect("a training takes memory");
+    let what = format!(
+        "the training needs about {} of memory, and {} are free; most goes to `{}`: {}",
+        gigabytes(needed),
+        gigabytes(free),
+        most.what,
+        gigabytes(u64::try_from(most.bytes).unwrap_or(u64::MAX))
+    );
+    Err(Error::config(what).hint(format!(
+        "lower `{}`; or give `--memory 0` to train anyway, if you know better than this estimate",
+        most.key
+    )))
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
 /// Bytes of the files of some features.
 fn bytes(features: &Features) -> u64 {
     features.files().map(|file| fs::metadata(file).map_or(0, |m| m.len())).sum()
@@ -177,8 +236,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(config: &Config) -> Result<Counts> {
-        let corpus = Corpus::of(config)?;
+    fn of(config: &Config, corpus: &Corpus) -> Result<Counts> {
         let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
         let (mut vocabularies, mut tokens, mut caption_bytes) = (Vec::new(), Vec::new(), 0);
         for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {
@@ -202,15 +260,16 @@ impl Counts {
     }
 
     fn estimate(&self, config: &Config) -> Estimate {
-        let mut model = self.model(config);
-        let parameters = model.parameter_counts();
-        let mut stored = 0;
-        model.visit_stored(&mut |_, x| stored += x.count() as u64);
+        let parts = self.parts(config);
+        let trained: u128 = parts.iter().map(|part| part.trained).sum();
+        // The encoder and the image branch, and what makes words of characters.
+        let at_test = |part: &&Part| ["text", "image", "embedding.characters"].contains(&part.name);
+        let test: u128 = parts.iter().filter(at_test).map(|part| part.trained).sum();
         let per_epoch = self.steps_per_epoch(config);
         let updates = config.train().epochs * per_epoch;
         Estimate {
-            parameters: Some(parameters),
-            memory: Some(self.memory(config, stored)),
+            parameters: Some((trained as usize, test as usize)),
+            memory: Some(total(&self.shares(config))),
             seconds: None,
             updates: Some(updates),
             products: Some(self.products(config, updates, per_epoch)),
@@ -248,50 +307,52 @@ impl Counts {
         work.products as f64 + before
     }
 
-    /// A model of the right size: the K most frequent words of each language have vectors, the rest share latent tokens; or
-    /// words are made of their characters.
-    fn model(&self, config: &Config) -> Model {
+    /// The parts of a model: the K most frequent words of each language have vectors, the rest share latent tokens; or words are
+    /// made of their characters.
+    fn parts(&self, config: &Config) -> Vec<Part> {
         let e = config.embedding();
-        let slot = |w: usize| if w < e.top_k { Slot::Own(w as u32) } else { Slot::Latent(0) };
-        let rare: usize = self.vocabularies.iter().map(|words| words.len().saturating_sub(e.top_k)).sum();
-        let mut lexicon = Lexicon {
-            languages: config.data().languages.clone(),
-            vocabularies: self.vocabularies.clone(),
-            slots: self.vocabularies.iter().map(|words| (0..words.len()).map(slot).collect()).collect(),
-            latents: e.latents.min(rare),
-            translations: None,
-            spellings: None,
-        };
+        let vectors = config.words().fasttext.width;
         if e.kind == EmbeddingKind::Characters {
             let words = self.vocabularies.iter().flat_map(Vocabulary::iter);
             let all = words.flat_map(|(word, count)| std::iter::repeat_n(word, count as usize));
             let spellings = Spellings::of(all, e.characters.min_count, e.characters.length);
-            (lexicon.latents, lexicon.spellings) = (0, Some(Arc::new(spellings)));
+            let words = WordSizes { characters: Some(spellings.characters()), vectors, ..Default::default() };
+            return sizes::parts(config, &words, self.features);
         }
-        let embedding = empty_embedding(config, &lexicon, config.words().fasttext.width);
-        Model::new(config, embedding, self.features, 0)
+        let rare: usize = self.vocabularies.iter().map(|words| words.len().saturating_sub(e.top_k)).sum();
+        let own = self.vocabularies.iter().map(|words| words.len().min(e.top_k)).collect();
+        let words = WordSizes { own, latents: e.latents.min(rare), vectors, characters: None };
+        sizes::parts(config, &words, self.features)
     }
 
-    /// What is counted: the model's values, their gradients, the optimiser's two moments, the copies that validation and
-    /// checkpoints take, their average; the word vectors; features and captions; what a step keeps of a batch for its
-    /// gradients.
-    fn memory(&self, config: &Config, values: u64) -> u64 {
+    /// What memory goes to. Counted are the model's values, their gradients, the optimiser's two moments, the copies that
+    /// validation and checkpoints take, their average; the word vectors; features and captions; what a step keeps of a batch
+    /// for its gradients.
+    fn shares(&self, config: &Config) -> Vec<Share> {
         let (train, words, embedding) = (config.train(), config.words(), config.embedding());
         let copies = if train.average > 0.0 { 8 } else { 6 };
-        let width = words.fasttext.width as u64;
-        let all: u64 = self.vocabularies.iter().map(|v| v.len() as u64).sum();
-        let buckets = if words.vectors.is_some() { 0 } else { words.fasttext.buckets as u64 };
-        // Those of the words also in a table, for pretraining.
-        let vectors = match embedding.kind {
-            EmbeddingKind::Characters => 0,
-            EmbeddingKind::Hybrid => (2 * all + buckets * self.vocabularies.len() as u64) * width,
-        };
-        let pretraining = 4 * (embedding.latents * embedding.width) as u64;
-        let steps = self.tokens_of_batch(config) * self.floats_of_token(config);
-        let pictures = train.images * (2 * self.features + 6 * config.image().hidden);
-        let floats = copies * values + vectors + pretraining + steps as u64 + pictures as u64;
-        let counted = 4 * floats + self.feature_bytes + 4 * self.caption_bytes;
-        EMPTY + (counted as f64 * MARGIN) as u64
+        let model = self
+            .parts(config)
+            .into_iter()
+            .map(|part| Share::floats(part.name, part.key, copies * (part.trained + part.fixed)));
+        let mut shares: Vec<Share> = model.collect();
+        let width = words.fasttext.width as u128;
+        let all: u128 = self.vocabularies.iter().map(|v| v.len() as u128).sum();
+        let buckets = if words.vectors.is_some() { 0 } else { words.fasttext.buckets as u128 };
+        if embedding.kind == EmbeddingKind::Hybrid {
+            // Those of the words also in a table, for pretraining.
+            shares.push(Share::floats("vectors of words", "words.fasttext.width", 2 * all * width));
+            let buckets = buckets * self.vocabularies.len() as u128 * width;
+            shares.push(Share::floats("vectors of n-grams", "words.fasttext.buckets", buckets));
+        }
+        let pretraining = 4 * embedding.latents as u128 * embedding.width as u128;
+        shares.push(Share::floats("pretraining of latent tokens", "embedding.latents", pretraining));
+        let steps = (self.tokens_of_batch(config) * self.floats_of_token(config)) as u128;
+        let hidden = 2 * self.features as u128 + 6 * config.image().hidden as u128;
+        shares.push(Share::floats("a batch", "train.images", steps + train.images as u128 * hidden));
+        let data = u128::from(self.feature_bytes) + 4 * u128::from(self.caption_bytes);
+        shares.push(Share { what: "features and captions", key: "data.features", bytes: data });
+        shares
     }
 
     fn tokens_of_batch(&self, config: &Config) -> f64 {
@@ -337,7 +398,6 @@ pub fn refuse_too_large(plan: &Plan, places: &[usize], estimates: &[Estimate], t
     let too_large: Vec<usize> =
         places.iter().copied().filter(|&place| estimates[place].memory > Some(total)).collect();
     let Some(&first) = too_large.first() else { return Ok(()) };
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let others = match too_large.len() - 1 {
         0 => String::new(),
         others => format!(" (and {others} others likewise)"),

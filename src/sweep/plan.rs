@@ -103,7 +103,7 @@ impl Trial {
 }
 
 /// More trials than this are a mistake in the file.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 /// The file as written, after its shape was checked.
 #[derive(Debug, Deserialize)]
@@ -199,6 +199,9 @@ impl Reader<'_> {
         }
         if !problems.is_empty() {
             return Err(self.document.error(problems));
+        }
+        if axes::count(&axes) > MOST {
+            return Err(self.too_many());
         }
         let points = axes::points(&axes);
         self.refuse_set_axes(&axes)?;
@@ -312,12 +315,16 @@ impl Reader<'_> {
                 config,
             });
             if trials.len() > MOST {
-                return Err(Error::config(format!("stands for more than {MOST} trials"))
-                    .at(self.document.path())
-                    .hint("take fewer values, or draw some at random: `{ random = 50, range = … }`"));
+                return Err(self.too_many());
             }
         }
         Ok(())
+    }
+
+    fn too_many(&self) -> Error {
+        Error::config(format!("stands for more than {MOST} trials"))
+            .at(self.document.path())
+            .hint("take fewer values, or draw some at random: `{ random = 50, range = … }`")
     }
 
     /// `--set` would make all values of an axis one.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{EMPTY, Estimate, bytes};
+use super::{EMPTY, Estimate, Share, bytes};
 use crate::Result;
 use crate::clip::{ENDS, sizes, training_texts};
 use crate::config::{AcquireConfig, AcquireEncoder, AcquirerShape, Config, Kind, Precision};
@@ -82,13 +82,12 @@ impl Counts {
         format!("{:?}{:?}{new:?}{checkpoints:?}{stages:?}", config.kind(), config.data())
     }
 
-    pub fn of(config: &Config) -> Result<Counts> {
-        let corpus = Corpus::of(config)?;
+    pub fn of(config: &Config, corpus: &Corpus) -> Result<Counts> {
         let features: &Features = &corpus.train.features;
         let captions = corpus.train.captions.iter().flatten();
         let (towers, stages) = match config.kind() {
-            Kind::Acquisition => Towers::acquired(config, &corpus)?,
-            _ => Towers::new(config, &corpus)?,
+            Kind::Acquisition => Towers::acquired(config, corpus)?,
+            _ => Towers::new(config, corpus)?,
         };
         Ok(Counts {
             towers,
@@ -266,6 +265,45 @@ fn most(texts: &[&str], context: usize) -> Sequences {
     let mut ids = Sequences::new();
     texts.iter().for_each(|text| ids.push((0..(text.chars().count() + 2).min(context)).map(|_| 0)));
     ids
+}
+
+/// What the memory of a training goes to at least, counted of the configuration alone: no tokenizer is learnt, and no text is
+/// read. What it has of a checkpoint is as large as its files.
+pub(super) fn shares(config: &Config, corpus: &Corpus) -> Vec<Share> {
+    let (train, acquire, image) = (config.train(), config.acquire(), config.image());
+    let copies = if train.average > 0.0 { 8 } else { 6 };
+    let features = &corpus.train.features;
+    let mut shares =
+        vec![Share { what: "features", key: "data.features", bytes: u128::from(bytes(features)) }];
+    let wide = |n: usize| n as u128;
+    if config.kind() == Kind::Tower {
+        let tower = sizes(config, config.tower().vocabulary, 0);
+        let tokens = wide(tower.vocabulary) * wide(tower.width);
+        shares.push(Share::floats("tower.tokens", "tower.vocabulary", copies * tokens));
+        shares.push(Share::floats("tower.blocks", "tower.width", copies * (tower.numbers() - tokens)));
+        let pictures = wide(image.hidden) * wide(features.width() + config.text().joint + 5);
+        shares.push(Share::floats("image", "image.hidden", copies * pictures));
+        let batch = wide(train.images) * wide(2 * features.width() + 6 * image.hidden + 3 * tower.width);
+        shares.push(Share::floats("a batch", "train.images", batch));
+        return shares;
+    }
+    // What the folders of the tower and of M-BERT hold is read once, and once more as it is copied.
+    for (folder, key) in [(&acquire.tower, "acquire.tower"), (&acquire.embedding, "acquire.embedding")] {
+        let files = folder.iter().flat_map(std::fs::read_dir).flatten().flatten();
+        let held: u64 = files.filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        shares.push(Share { what: "checkpoints", key, bytes: 2 * u128::from(held) });
+    }
+    let tower = acquire.tower.as_ref().and_then(|folder| TowerConfig::read(&folder.join("config.json")).ok());
+    if let Some(tower) = tower {
+        let each = wide(acquired(config).count()) * wide(tower.layers);
+        let acquirers = each * wide(acquirer(acquire, tower.width));
+        shares.push(Share::floats("acquirers", "acquire.hidden", copies * acquirers));
+    }
+    if acquire.embedding.is_none() {
+        let table = wide(acquire.fresh.vocabulary) * wide(acquire.fresh.width);
+        shares.push(Share::floats("entrance", "acquire.fresh.vocabulary", copies * table));
+    }
+    shares
 }
 
 /// The languages that are acquired.

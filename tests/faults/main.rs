@@ -6,20 +6,29 @@
 
 #[path = "../shared/acquisition.rs"]
 mod acquisition;
+mod campaign;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod disk;
+mod edits;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod files;
+mod inputs;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod kills;
+mod memory;
+mod mutate;
 mod places;
 #[path = "../shared/program.rs"]
 mod program;
 #[cfg(unix)]
 mod signals;
 mod starts;
+mod tensors;
 
 use program::{Ran, ended, printed, run, text, tinyglot};
+
+#[global_allocator]
+static ALLOCATOR: memory::Bounded = memory::Bounded;
 
 /// Whether every fault is tried.
 fn all() -> bool {

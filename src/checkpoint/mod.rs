@@ -39,7 +39,7 @@ use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::optim::Adam;
 use crate::sizes::{self, WordSizes};
-use crate::write::{sync_folder, write_whole};
+use crate::write::{clear_partial, sync_folder, write_whole};
 use crate::{Error, Result, names};
 
 /// Version of the run folder; another one is refused.
@@ -165,6 +165,7 @@ impl RunFolder {
     pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
         let folder = self.path.join("evaluation");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        clear_partial(&folder)?;
         let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
         write_whole(&names::file(&folder, &evaluation.name(), "json")?, text.as_bytes())
     }

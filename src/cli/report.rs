@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::stdout;
 use super::terminal::Terminal;
 use crate::sweep::{SweepFolder, results};
-use crate::write::write_whole;
+use crate::write::{clear_partial, write_whole};
 use crate::{Result, report, run};
 
 /// Write the report of a run or sweep: one HTML page
@@ -37,6 +37,7 @@ pub(super) fn write(run: &Path, terminal: &Terminal) -> Result<PathBuf> {
     let (content, notes) = run::report(run)?;
     notes.iter().for_each(|note| terminal.warn(note));
     let page = run.join("report.html");
+    clear_partial(run)?;
     write_whole(&page, report::html(&content).as_bytes())?;
     Ok(page)
 }

@@ -42,7 +42,7 @@ pub(super) fn tokenizer_json(folder: &Path) -> Result<Option<Vec<u8>>> {
     let merges = pairs(&merges, &lines, &|token| ids.contains_key(token))?;
     let [start, end] = ENDS.map(|token| (token, id(token)));
     let special = |(token, id): (&str, Option<u64>)| {
-        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": true,
             "special": true})
     };
     let whole = json!({

@@ -21,7 +21,12 @@ impl RunFolder {
         for folder in KEPT {
             self.add_checksums(folder, &mut files)?;
         }
-        let info = RunInfo { trained_with: Some(table(config.raw())), files, ..info.clone() };
+        let mut trained = table(config.raw());
+        // Where the data are is no part of what was trained.
+        if let Some(toml::Value::Table(data)) = trained.get_mut("data") {
+            data.remove("root");
+        }
+        let info = RunInfo { trained_with: Some(trained), files, ..info.clone() };
         json::write(&self.path.join("run.json"), &info)
     }
 

@@ -53,7 +53,7 @@ pub struct Args {
     /// Memory that the training may need, in GB; 0 has no limit [default: what is free]
     ///
     /// What it needs is estimated before any is taken; a training that needs more is refused.
-    #[arg(long, value_name = "GB", conflicts_with = "resume")]
+    #[arg(long, value_name = "GB")]
     pub memory: Option<f64>,
 }
 

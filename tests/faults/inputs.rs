@@ -217,8 +217,8 @@ fn formats(place: &Path) -> Vec<Input> {
         ("lines", "lines.{split}.{language}", "f/val.npy"),
     ] {
         let toml = format!(
-            "data = {{ root = '.', languages = ['en'], features = ['f/{{split}}.npy'], \
-             image_ids = 'ids.{{split}}.txt' }}\n[[data.captions]]\nformat = '{format}'\nlanguages = ['en']\nfiles = ['{files}']\n"
+            "[data]\nroot = '.'\nlanguages = ['en']\nfeatures = ['f/{{split}}.npy']\n\
+             image_ids = 'ids.{{split}}.txt'\n[[data.captions]]\nformat = '{format}'\nlanguages = ['en']\nfiles = ['{files}']\n"
         );
         let config = Config::from_toml(&toml, &place.join("c.toml")).expect("a good configuration");
         let read = move || Corpus::load(config.data(), config.base()).map(drop);

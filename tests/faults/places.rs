@@ -112,10 +112,12 @@ static ACQUISITION: LazyLock<TempDir> = LazyLock::new(|| {
     printed(&["train", text(&config), "--out", text(&base), "-q"]);
     printed(&["acquirer", "export", text(&base), "--language", "de", "--out", text(&file)]);
     let bytes = fs::read(&file).expect("an acquirer");
-    let (from, to) = (b"\"language\":\"de\"", b"\"language\":\"af\"");
-    let start = bytes.windows(from.len()).position(|w| w == from).expect("the language in the header");
     let mut other = bytes;
-    other[start..start + to.len()].copy_from_slice(to);
+    // Another language, and no checksum, as in files of earlier programs.
+    for (from, to) in [("\"language\":\"de\"", "\"language\":\"af\""), ("\"crc32\":", "\"none_\":")] {
+        let start = other.windows(from.len()).position(|w| w == from.as_bytes()).expect("in the header");
+        other[start..start + to.len()].copy_from_slice(to.as_bytes());
+    }
     fs::write(&file, other).expect("written");
     place
 });

@@ -209,7 +209,7 @@ fn translations_alone_teach_a_language() {
     assert!(after.get("qu").is_none());
     let captions =
         "data.captions=[{languages=[\"en\",\"de\",\"qu\"], files=[\"captions/{split}.1.{language}\"]}]";
-    let e = printed(&["evaluate", text(&out), "--json", "--set", captions]);
+    let e = printed(&["evaluate", text(&out), "--json", "--name", "qu", "--set", captions]);
     assert!(serde_json::from_str::<Value>(&e).expect("JSON")["languages"]["qu"]["mR"].is_f64());
 }
 
@@ -380,7 +380,7 @@ fn damaged_runs_and_those_of_other_versions_are_refused() {
         fs::write(&file, &bytes[..bytes.len() / 2]).expect("written");
     });
     add_refused(&cut, &config, &[], 4, &["model.safetensors`", "hint: the run is damaged"]);
-    // One bit of a frozen parameter: only the hash can tell.
+    // One bit of a frozen parameter: only the checksum can tell.
     let flipped = damaged("flipped", "base-qu", &|run| {
         let file = run.join("checkpoints/best/model.safetensors");
         let mut bytes = fs::read(&file).expect("read");
@@ -393,7 +393,7 @@ fn damaged_runs_and_those_of_other_versions_are_refused() {
         &config,
         &[],
         4,
-        &["not those that `run.json` speaks of", "hint: the run is damaged"],
+        &["model.safetensors`: is not as it was written", "hint: the file was damaged"],
     );
     let newer = damaged("newer", "base", &|run| {
         let file = run.join("run.json");

@@ -54,7 +54,10 @@ fn load(settings: &str, files: &[(&str, &[u8])]) -> (Result<String, String>, Str
     let base = format!("{}/", folder.path().canonicalize().unwrap().display());
     match loaded {
         Ok(corpus) => (Ok(captions(&corpus)), corpus.notes.join("\n").replace(&base, "")),
-        Err(error) => (Err(error.to_string().replace(&base, "")), String::new()),
+        Err(error) => {
+            let whole = format!("`{}`: ", base.trim_end_matches('/'));
+            (Err(error.to_string().replace(&whole, "").replace(&base, "")), String::new())
+        }
     }
 }
 
@@ -370,7 +373,8 @@ fn names_without_ids_are_refused() {
         .unwrap();
         let config = Config::load(&file, &[]).unwrap();
         let error = Corpus::load(config.data(), config.base()).unwrap_err();
-        error.to_string().replace(&format!("{}/", folder.path().canonicalize().unwrap().display()), "")
+        let folder = folder.path().canonicalize().unwrap().display().to_string();
+        error.to_string().replace(&format!("`{folder}`: "), "").replace(&format!("{folder}/"), "")
     };
     assert_eq!(
         without("format = 'named'\nsplits = ['train']\nfiles = ['a']", &[("a", b"1#0 a\n")]),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::acquisition::{checkpoint, write};
 use crate::corpus::{CONFIG, MADE, copy, data, refused};
 use crate::whole::{fed, rows};
-use crate::{printed, run, text};
+use crate::{printed, run, text, without_checksum};
 
 fn lines(file: &Path, edit: impl Fn(&mut Vec<String>)) {
     let mut lines: Vec<String> = fs::read_to_string(file).expect("read").lines().map(String::from).collect();
@@ -94,6 +94,12 @@ fn spellings_that_look_alike_have_one_vector_and_old_runs_read_as_they_did() {
     let whole = fs::read_to_string(old.join("config.toml")).expect("read");
     assert!(whole.contains(line), "a run says by which rules it reads: {whole}");
     fs::write(old.join("config.toml"), whole.replace(line, "")).expect("written");
+    // Nor did it remember what it was trained with.
+    let file = old.join("run.json");
+    let info = without_checksum(&fs::read_to_string(&file).expect("read"));
+    let mut info: Value = serde_json::from_str(&info).expect("JSON");
+    info.as_object_mut().expect("an object").remove("trained_with");
+    fs::write(&file, serde_json::to_vec_pretty(&info).expect("JSON")).expect("written");
     let read = vectors(&old, spellings);
     assert_eq!((&read[0], &read[1], &read[3]), (&new[0], &new[0], &new[0]));
     assert_ne!(read[2], read[0], "an old run knows no word with a soft hyphen");

@@ -30,4 +30,4 @@ mod sweep_machines;
 mod together;
 mod whole;
 
-use program::{Ran, ended, printed, run, text, tinyglot};
+use program::{Ran, ended, printed, run, text, tinyglot, without_checksum};

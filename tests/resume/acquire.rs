@@ -137,6 +137,8 @@ fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
     let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
     run.folder.save(Which::Latest, &mut run.mla, Some(first), &TrainState::start()).unwrap();
     run.folder.write_info(&run.info).unwrap();
+    // One writes at a time.
+    drop(run);
     assert_eq!(train(folder.path(), "old-bert", Some(15)).unwrap(), End::Interrupted);
     assert_eq!(train(folder.path(), "old-bert", None).unwrap(), End::Finished);
     let mut run = MlaRun::open(&path, &[]).unwrap();

@@ -66,11 +66,13 @@ fn a_run_goes_on_with_the_captions_it_began_with() {
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
     let path = place.folder.path().join("begun");
     let folder = start::Place::new(&path).unwrap();
-    let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
-    let held = Earlier::open(&path, &config).map(drop).unwrap_err();
-    assert!(held.to_string().contains("is being written by process"), "{held}");
-    // One writes at a time.
-    let begun = begun.train;
+    let begun = {
+        let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
+        let held = Earlier::open(&path, &config).map(drop).unwrap_err();
+        assert!(held.to_string().contains("is being written by process"), "{held}");
+        // One writes at a time.
+        begun.train.clone()
+    };
     let resumed = Earlier::open(&path, &config).unwrap().go_on(&corpus).unwrap();
     for (one, other) in begun.iter().zip(&resumed.train) {
         assert!(one.slots == other.slots && one.image_of == other.image_of);

@@ -192,7 +192,8 @@ pub(super) fn begin(place: Place, given: &Config, info: &RunInfo, data: String) 
         fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
         learning.write_config(given)?;
         let languages = given.data().languages.clone();
-        learning.write_info(&RunInfo { data, languages, shared: None, ..info.clone() })
+        let human = vec![false; languages.len()];
+        learning.write_info(&RunInfo { data, languages, human, shared: None, ..info.clone() })
     })
 }
 

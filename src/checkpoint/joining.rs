@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunFolder, VERSION, Which, json};
 use crate::eval::Fitted;
+use crate::write::write_whole;
 use crate::{Error, Result};
 
 const AGAIN: &str = "fit it again with `tinyglot evaluate`";
@@ -28,7 +29,8 @@ impl RunFolder {
     pub fn write_fitted(&self, fitted: &Fitted) -> Result<()> {
         let step = self.read_state(Which::Best)?.step;
         let kept = Kept { version: VERSION, step, fitted: fitted.clone() };
-        json::write(&self.joining(), &kept)
+        let text = serde_json::to_string_pretty(&kept).expect("plain data") + "\n";
+        write_whole(&self.joining(), text.as_bytes())
     }
 
     /// What was fitted for the best checkpoint; nothing where nothing was.
@@ -40,7 +42,7 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let kept: Kept = json::read_versioned_or(&path, "what CLC-C was fitted to", AGAIN)?;
+        let kept: Kept = json::read_versioned_or(&path, "what CLC-C was fitted to", [AGAIN; 2])?;
         let refuse = |what: String| Err(Error::data(what).at(&path).hint(AGAIN));
         let step = self.read_state(Which::Best)?.step;
         if kept.step != step {

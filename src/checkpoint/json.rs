@@ -62,11 +62,15 @@ fn split(text: &str) -> Option<(&str, &str)> {
 
 /// As [`read`], for a file that says its version; another one is refused before all else.
 pub(super) fn read_versioned<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
-    read_versioned_or(path, what, "use the program that wrote it, or train again")
+    read_versioned_or(path, what, ["use the program that wrote it, or train again", DAMAGED])
 }
 
-/// As [`read_versioned`]; `remedy` says what to do about another version.
-pub(super) fn read_versioned_or<T: DeserializeOwned>(path: &Path, what: &str, remedy: &str) -> Result<T> {
+/// As [`read_versioned`]; with what to do about another version, and about a file that is no such object.
+pub(super) fn read_versioned_or<T: DeserializeOwned>(
+    path: &Path,
+    what: &str,
+    [remedy, hint]: [&str; 2],
+) -> Result<T> {
     #[derive(Deserialize)]
     struct Head {
         version: u32,
@@ -79,7 +83,7 @@ pub(super) fn read_versioned_or<T: DeserializeOwned>(path: &Path, what: &str, re
         let what = format!("{what} of version {version}; this program reads version {VERSION}");
         return Err(Error::data(what).at(path).hint(remedy));
     }
-    parse(&text, path, what, DAMAGED)
+    parse(&text, path, what, hint)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{DAMAGED, RunFolder, RunInfo, json};
-use crate::config::{Config, changed_since, may_change, table};
+use crate::config::{Config, changed_since, lasting, may_change};
 use crate::error::{InFile, Kind};
 use crate::{Error, Result, checksum, names};
 
@@ -21,12 +21,7 @@ impl RunFolder {
         for folder in KEPT {
             self.add_checksums(folder, &mut files)?;
         }
-        let mut trained = table(config.raw());
-        // Where the data are is no part of what was trained.
-        if let Some(toml::Value::Table(data)) = trained.get_mut("data") {
-            data.remove("root");
-        }
-        let info = RunInfo { trained_with: Some(trained), files, ..info.clone() };
+        let info = RunInfo { trained_with: Some(lasting(&config)), files, ..info.clone() };
         json::write(&self.path.join("run.json"), &info)
     }
 

@@ -81,8 +81,8 @@ pub struct RunInfo {
     /// must leave as it is. Runs to which nothing was added have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
-    /// The configuration that it was trained with, defaults included; runs of earlier programs have none. Set where the
-    /// description is written.
+    /// The configuration that it was trained with, defaults included, but for its data and what may change; runs of earlier
+    /// programs have none. Set where the description is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_with: Option<toml::Table>,
     /// CRC-32 of files that stay as they were written, by their path in the run; set as above.

@@ -19,7 +19,7 @@ pub(crate) fn number(config: &Config, key: &str) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
 }
 
-/// As [`changes`], since a configuration was kept as [`table`] gave it; keys that are new since then had their defaults.
+/// As [`changes`], since a configuration was kept as [`lasting`] gave it; keys that are new since then had their defaults.
 ///
 /// # Errors
 /// The table is no configuration.
@@ -73,6 +73,24 @@ pub fn may_change(kind: Kind, key: &str) -> bool {
     let key = key.join(".");
     free.iter()
         .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// What a run was trained with: [`table`] without the keys that may change, among them all paths, and without the data.
+pub(crate) fn lasting(config: &Config) -> Table {
+    let mut all = table(&config.raw);
+    all.remove("data");
+    drop_free("", config.kind(), &mut all);
+    all
+}
+
+fn drop_free(above: &str, kind: Kind, table: &mut Table) {
+    table.retain(|name, value| {
+        let key = shape::join(above, name);
+        if let Value::Table(below) = value {
+            drop_free(&key, kind, below);
+        }
+        !may_change(kind, &key)
+    });
 }
 
 /// By way of the text, so that an f32 stays as short as it was written.

@@ -22,7 +22,7 @@ use toml::{Table, Value};
 use crate::{Error, Result};
 
 pub use changes::{changed_since, changes, may_change};
-pub(crate) use changes::{number, table};
+pub(crate) use changes::{lasting, number, table};
 pub use codes::same_code;
 pub(crate) use document::Document;
 pub use overrides::Setting;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunFolder, VERSION, Which, json};
 use crate::eval::Fitted;
-use crate::write::write_whole;
+use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result};
 
 const AGAIN: &str = "fit it again with `tinyglot evaluate`";
@@ -30,6 +30,8 @@ impl RunFolder {
         let step = self.read_state(Which::Best)?.step;
         let kept = Kept { version: VERSION, step, fitted: fitted.clone() };
         let text = serde_json::to_string_pretty(&kept).expect("plain data") + "\n";
+        // What a kill has left of an earlier one; the run is not locked for this.
+        clear_partial(&self.path)?;
         write_whole(&self.joining(), text.as_bytes())
     }
 

@@ -65,6 +65,16 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Renames the key of the checksum of a file of tensors: earlier programs wrote none.
+pub fn forget_checksum(file: &Path) {
+    let mut bytes = fs::read(file).expect("read");
+    let key = b"\"crc32\":";
+    if let Some(at) = bytes.windows(key.len()).position(|part| part == key) {
+        bytes[at + 1..at + 6].copy_from_slice(b"other");
+        fs::write(file, bytes).expect("written");
+    }
+}
+
 /// Takes checksums, and what a run was trained with, out of all files of a run: as earlier programs wrote it.
 pub fn make_old(folder: &Path) {
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -76,10 +86,8 @@ pub fn make_old(folder: &Path) {
         let mut bytes = fs::read(&path).expect("read");
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("safetensors") => {
-                let key = b"\"crc32\":";
-                if let Some(at) = bytes.windows(key.len()).position(|part| part == key) {
-                    bytes[at + 1..at + 6].copy_from_slice(b"other");
-                }
+                forget_checksum(&path);
+                continue;
             }
             Some("json") if ["run.json", "state.json"].iter().any(|name| path.ends_with(name)) => {
                 let mut all: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
@@ -475,7 +483,7 @@ fn sweep(place: &Path) -> Vec<Input> {
     for entry in fs::read_dir(out.join("cache")).expect("a cache") {
         let file = entry.expect("an entry").path();
         let kind = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_string();
-        if !["bin", "safetensors"].contains(&&kind[..])
+        if !["bin", "alignment", "latents"].contains(&&kind[..])
             || all.iter().any(|i| i.name == format!("cached {kind}"))
         {
             continue;

@@ -15,7 +15,7 @@ use tinyglot::tower::Tower;
 use tinyglot::words::WordVectors;
 
 use crate::acquisition;
-use crate::inputs::{copy, inputs, make_old, narrow, resume, search};
+use crate::inputs::{copy, forget_checksum, inputs, narrow, resume, search};
 
 /// Where the numbers of each tensor stand in a file.
 fn tensors(bytes: &[u8]) -> Vec<(String, Dtype, usize, usize)> {
@@ -85,10 +85,13 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
     }
     let corpus = Corpus::load(given.data(), given.base()).expect("a corpus");
     let cache = path("sweep/cache");
-    make_old(&cache);
     let files = fs::read_dir(&cache).expect("a cache").map(|entry| entry.expect("an entry").path());
-    for file in files.filter(|file| file.extension().is_some_and(|ending| ending == "safetensors")) {
+    let tensors = |file: &std::path::PathBuf| {
+        file.extension().is_some_and(|ending| ending == "alignment" || ending == "latents")
+    };
+    for file in files.filter(tensors) {
         fs::remove_file(tinyglot::cache::sum_of(&file)).expect("a checksum beside it");
+        forget_checksum(&file);
         each_tensor(&file, &|| prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| ()).map(drop));
     }
     let run = path("acquisition/old acquisition");

@@ -215,7 +215,7 @@ fn languages_are_acquired_on_a_tower_that_was_trained_here() {
     // Without acquiring it, German is a row of syllables to the tower.
     let read_as = "data.captions=[{languages=['en'],files=['{split}.{language}']},\
                    {languages=['de'],files=['{split}.{language}'],read_as='en'}]";
-    let json = printed(&["evaluate", text(&tower), "--json", "--set", read_as]);
+    let json = printed(&["evaluate", text(&tower), "--json", "--name", "syllables", "--set", read_as]);
     let e: Value = serde_json::from_str(&json).expect("JSON");
     let german = e["languages"]["de"]["mR"].as_f64().expect("mR");
     assert!(german < 60.0 && e["languages"]["en"]["mR"].as_f64() == Some(english), "{json}");

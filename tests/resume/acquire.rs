@@ -155,6 +155,7 @@ fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
     let mut run = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).unwrap();
     assert!(run.mla.remove("en"));
     run.folder.save(Which::Latest, &mut run.mla, Some(first), &TrainState::start()).unwrap();
+    drop(run);
     let error = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).err().expect("refused");
     assert!(error.to_string().contains("`acquirer.en.0.inner.weight` is missing"), "{error}");
 }

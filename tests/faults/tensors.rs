@@ -84,7 +84,9 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
         each_tensor(&run.join("checkpoints/latest").join(file), &|| resume(&run, &given));
     }
     let corpus = Corpus::load(given.data(), given.base()).expect("a corpus");
-    let cache = path("sweep/cache");
+    // Of this training alone: what others share is not read by it.
+    let cache = path("own-cache");
+    prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| ()).expect("made");
     let files = fs::read_dir(&cache).expect("a cache").map(|entry| entry.expect("an entry").path());
     let tensors = |file: &std::path::PathBuf| {
         file.extension().is_some_and(|ending| ending == "alignment" || ending == "latents")

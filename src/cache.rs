@@ -51,11 +51,15 @@ impl Cache {
             let opened = checked.and_then(|()| (entry.open)(&path));
             opened.map(Some).map_err(|e| e.hint(format!("remove `{}` and run again", path.display())))
         };
+        let beside = self.folder.join(format!("{}.lock", entry.name));
         if path.exists() {
+            // A maker that was killed once its result stood left its lock; dropping the lock removes the file.
+            if beside.exists() {
+                let _ = Lock::try_take(&beside);
+            }
             return open();
         }
         fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, e))?;
-        let beside = self.folder.join(format!("{}.lock", entry.name));
         let _alone = match (wait, Lock::try_take(&beside)?) {
             (_, Some(lock)) => lock,
             (true, None) => Lock::wait(&beside)?,
@@ -138,6 +142,21 @@ mod tests {
         let mut names = names;
         names.sort();
         assert_eq!(names, ["a", "a.crc32"], "no lock stays");
+    }
+
+    #[test]
+    fn the_lock_of_a_killed_maker_goes_with_the_next_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, made) = (Cache::new(folder.path()), AtomicUsize::new(0));
+        get(&cache, "a", &made).unwrap();
+        fs::write(folder.path().join("a.lock"), "").unwrap();
+        assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));
+        assert!(!folder.path().join("a.lock").exists());
+        let held = Lock::try_take(&folder.path().join("a.lock")).unwrap();
+        assert_eq!(get(&cache, "a", &made).unwrap().as_deref(), Some("result"));
+        assert!(folder.path().join("a.lock").exists(), "another process holds it");
+        drop(held);
+        assert_eq!(made.load(Ordering::SeqCst), 1);
     }
 
     #[test]

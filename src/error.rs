@@ -109,6 +109,12 @@ impl Error {
         self.kind
     }
 
+    /// Whether a file was not there that was to be opened.
+    pub fn is_missing_file(&self) -> bool {
+        let source = self.source.as_ref().and_then(|source| source.downcast_ref::<std::io::Error>());
+        source.is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// The exit status of the command.
     pub fn exit_status(&self) -> u8 {
         match self.kind {

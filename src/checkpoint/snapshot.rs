@@ -58,8 +58,10 @@ impl RunFolder {
             let read = read_state(&state).and_then(|known| Ok((known, TensorFile::open(&model)?)));
             let whole =
                 before.is_some() && before == fs::read(self.checkpoint(which).join("state.json")).ok();
+            // A file may be away for the moment between the two renames of a save, and be there again when one looks.
+            let away = read.as_ref().is_err_and(Error::is_missing_file);
             tries += 1;
-            if tries == TRIES || whole && (read.is_ok() || model.exists()) {
+            if tries == TRIES || whole && !away {
                 return read.and_then(|found| match whole {
                     true => Ok(found),
                     false => {

@@ -65,9 +65,9 @@ impl RunFolder {
         let changed = changed_since(trained, &config).map_err(|e| {
             Error::data("not a run's description: `trained_with`").at(self.path.join("run.json")).because(e)
         })?;
-        let kind = config.kind();
+        let family = config.family();
         let kept: Vec<String> =
-            changed.into_iter().filter(|key| !may_change(kind, key) && !key.starts_with("data.")).collect();
+            changed.into_iter().filter(|key| !may_change(family, key) && !key.starts_with("data.")).collect();
         if kept.is_empty() {
             return Ok(());
         }

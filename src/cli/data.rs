@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::Result;
-use crate::config::{Config, Kind};
+use crate::config::{Config, FamilyName};
 use crate::corpus::check::check;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
@@ -96,13 +96,13 @@ fn check_corpus(args: Check) -> Result<()> {
         &tokens,
         if vectors.is_empty() { None } else { Some(&known) },
     )?;
-    let report = match config.kind() {
-        Kind::Words => report.with_lost(&corpus, &|language, text| {
+    let report = match config.family() {
+        FamilyName::Smalr => report.with_lost(&corpus, &|language, text| {
             let tokens = segmenters[language].tokens(text);
             (tokens.cut, tokens.long)
         }),
         // Its tokens are not known, or learnt from the captions.
-        Kind::Tower | Kind::Acquisition => report,
+        FamilyName::Tower | FamilyName::Mla => report,
     };
     match args.json {
         true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),

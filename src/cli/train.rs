@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use super::{interrupt, report};
 use crate::checkpoint::RunFolder;
 use crate::clip::train::TowerTraining;
-use crate::config::{self, Config, Kind};
+use crate::config::{self, Config, FamilyName};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
@@ -63,11 +63,11 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let until = args.stop_after.map(NonZeroUsize::get);
     // One that was killed before the run was there has nothing to go on with, and loses nothing.
     let resumed = args.resume && !RunFolder::new(&out).is_unbegun();
-    match (config.kind(), resumed) {
-        (Kind::Acquisition, resumed) => acquire(&config, &out, (resumed, args.memory), until, terminal),
-        (Kind::Tower, resumed) => tower(&config, &out, (resumed, args.memory), until, terminal),
-        (Kind::Words, true) => resume(&config, &out, until, terminal),
-        (Kind::Words, false) => {
+    match (config.family(), resumed) {
+        (FamilyName::Mla, resumed) => acquire(&config, &out, (resumed, args.memory), until, terminal),
+        (FamilyName::Tower, resumed) => tower(&config, &out, (resumed, args.memory), until, terminal),
+        (FamilyName::Smalr, true) => resume(&config, &out, until, terminal),
+        (FamilyName::Smalr, false) => {
             begun(&config, &out, (args.cache.as_deref(), args.memory), until, terminal).map(drop)
         }
     }

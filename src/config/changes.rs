@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, Kind, RawConfig, shape};
+use super::family::is_or_is_below;
+use super::{Config, FamilyName, RawConfig, shape};
 
 /// The dotted keys whose values differ; entries of lists by number, and whole lists where their lengths differ.
 pub fn changes(one: &Config, other: &Config) -> Vec<String> {
@@ -30,10 +31,12 @@ pub fn changed_since(kept: Table, config: &Config) -> Result<Vec<String>, toml::
     Ok(keys)
 }
 
-/// Whether a key may differ when a run goes on: where the data are (its training data are compared by content), how long to
-/// train and how often to save, what is used only after training, and what its kind of run does not read.
-pub fn may_change(kind: Kind, key: &str) -> bool {
-    const WORDS: &[&str] = &[
+/// Whether a key may differ when a run goes on: where the data and checkpoints are (what is trained on is compared by content), how
+/// long to train and how often to save, what is used only after training, and what the family does not read.
+pub fn may_change(family: FamilyName, key: &str) -> bool {
+    const FREE: &[&str] = &[
+        // Runs from before there were names have none. That the family stays is looked at by itself.
+        "family",
         "data.root",
         "data.features",
         "data.image_ids",
@@ -45,51 +48,36 @@ pub fn may_change(kind: Kind, key: &str) -> bool {
         "data.captions.files",
         "words.tokenizer",
         "words.vectors",
+        "acquire.tower",
+        "acquire.embedding",
+        "acquire.sizes",
         "train.checkpoint_every",
         "train.patience",
         "train.epochs",
         "consistency",
         "grow",
     ];
-    const ACQUISITION: &[&str] = &[
-        "data.root",
-        "data.images",
-        "data.parallel",
-        "data.translations",
-        "data.text",
-        "acquire.tower",
-        "acquire.embedding",
-        "acquire.sizes",
-        "train.checkpoint_every",
-        "consistency",
-        "words",
-        "embedding",
-        "text",
-        "image",
-    ];
-    let free = if kind == Kind::Acquisition { ACQUISITION } else { WORDS };
     // Files of an entry of `data.captions`, whichever it is.
     let key: Vec<&str> = key.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
     let key = key.join(".");
-    free.iter()
-        .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    !family.reads(&key) || FREE.iter().any(|free| is_or_is_below(&key, free))
 }
 
 /// What a run was trained with: [`table`] without the keys that may change, among them all paths, and without the data.
 pub(crate) fn lasting(config: &Config) -> Table {
     let mut all = table(&config.raw);
     all.remove("data");
-    drop_free("", config.kind(), &mut all);
+    drop_free("", config.family(), &mut all);
     all
 }
 
-fn drop_free(above: &str, kind: Kind, table: &mut Table) {
+fn drop_free(above: &str, family: FamilyName, table: &mut Table) {
     table.retain(|name, value| {
         let key = shape::join(above, name);
         if let Value::Table(below) = value {
-            drop_free(&key, kind, below);
+            drop_free(&key, family, below);
         }
-        !may_change(kind, &key)
+        !may_change(family, &key)
     });
 }
 

@@ -6,6 +6,7 @@
 mod changes;
 mod codes;
 mod document;
+mod family;
 mod overrides;
 mod paths;
 mod problem;
@@ -25,6 +26,7 @@ pub use changes::{changed_since, changes, may_change};
 pub(crate) use changes::{lasting, number, table};
 pub use codes::same_code;
 pub(crate) use document::Document;
+pub use family::FamilyName;
 pub use overrides::Setting;
 pub use problem::{Fault, Problem, Problems};
 pub use schema::schema;
@@ -46,23 +48,13 @@ impl PartialEq for Config {
     }
 }
 
-/// What a configuration trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Words, a sentence encoder and the image branch (SMALR and its rivals).
-    Words,
-    /// A text tower and the image branch.
-    Tower,
-    /// Languages of a frozen text tower.
-    Acquisition,
-}
-
 impl RawConfig {
     /// Checks every rule; relative paths start from `base`, the folder of the configuration file (without links, or
     /// `..` would lead elsewhere).
     pub fn check(mut self, base: PathBuf) -> Result<Config, Problems> {
         codes::settle(&mut self);
-        let broken = rules::broken(&self);
+        let mut broken = rules::broken(&self);
+        broken.extend(self.settle_family().err());
         if !broken.is_empty() {
             return Err(Problems(broken));
         }
@@ -92,7 +84,7 @@ impl Config {
 
     /// As [`Config::load`], with `settings` between the file and `overrides`.
     pub fn load_with(file: &Path, settings: &[Setting], overrides: &[String]) -> Result<Config> {
-        Self::read(Document::load(file)?, settings, overrides)
+        Self::read(Document::load(file)?, settings, overrides, true)
     }
 
     /// Reads the configuration that a run keeps, with each `key.path=value` of `overrides` over it. Runs from before
@@ -103,15 +95,22 @@ impl Config {
         if let Value::Table(words) = words {
             words.entry("normalisation").or_insert(Value::String("nfkc".into()));
         }
-        Self::read(document, &[], overrides)
+        // Earlier programs passed over what a family does not read.
+        Self::read(document, &[], overrides, false)
     }
 
     /// Reads the text of a configuration file; `file` names it in errors, and its folder is where paths start.
     pub fn from_toml(text: &str, file: &Path) -> Result<Config> {
-        Self::read(Document::read(text, file)?, &[], &[])
+        Self::read(Document::read(text, file)?, &[], &[], true)
     }
 
-    fn read(mut document: Document, settings: &[Setting], overrides: &[String]) -> Result<Config> {
+    /// `strict` refuses keys that the family does not read.
+    fn read(
+        mut document: Document,
+        settings: &[Setting],
+        overrides: &[String],
+        strict: bool,
+    ) -> Result<Config> {
         let mut problems = Vec::new();
         for setting in settings {
             setting.apply(&mut document.table, &mut document.origins)?;
@@ -124,11 +123,16 @@ impl Config {
             return Err(document.error(problems));
         }
         let base = paths::folder_of(document.path())?;
+        let given = document.table.clone();
         let mut whole = Value::Table(std::mem::take(&mut document.table));
         paths::anchor("", &mut whole, &base);
         let raw = RawConfig::deserialize(whole)
             .map_err(|e| Error::config(e.message().trim()).at(document.path()))?;
-        raw.check(base).map_err(|Problems(problems)| document.error(problems))
+        let config = raw.check(base).map_err(|Problems(problems)| document.error(problems))?;
+        match strict.then(|| family::unread_keys(&given, &config.raw, config.family())) {
+            Some(unread) if !unread.is_empty() => Err(document.error(unread)),
+            _ => Ok(config),
+        }
     }
 
     /// The whole configuration, defaults and full paths included; reads back as an equal one.
@@ -136,12 +140,9 @@ impl Config {
         toml::to_string_pretty(&self.raw).expect("the rules keep to what TOML can say")
     }
 
-    pub fn kind(&self) -> Kind {
-        match (&self.raw.acquire.tower, self.raw.tower.layers) {
-            (Some(_), _) => Kind::Acquisition,
-            (None, 0) => Kind::Words,
-            (None, _) => Kind::Tower,
-        }
+    /// The family of models that it trains.
+    pub fn family(&self) -> FamilyName {
+        self.raw.family.expect("a checked configuration has its family")
     }
 
     pub fn seed(&self) -> u64 {
@@ -212,6 +213,7 @@ impl Config {
 pub fn differences(config: &Config) -> String {
     let mut defaults = RawConfig::default();
     defaults.data.root = paths::climb(&config.base, &defaults.data.root);
+    defaults.family = Some(FamilyName::Smalr);
     let (mut ours, defaults) = (table(&config.raw), table(&defaults));
     drop_equal(&mut ours, &defaults);
     toml::to_string_pretty(&ours).expect("a TOML table prints")

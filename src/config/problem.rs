@@ -6,6 +6,8 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use super::FamilyName;
+
 /// A broken rule. The messages follow the name of the key.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Fault {
@@ -179,6 +181,10 @@ pub enum Fault {
     NoImageTextLoss,
     #[error("is not set; `acquire.tower` needs it")]
     AcquireMissing,
+    #[error("is \"{}\", but the sections that are filled make it \"{}\"; {}", named.as_str(), inferred.as_str(), named.needs())]
+    AnotherFamily { named: FamilyName, inferred: FamilyName },
+    #[error("is not read by the family \"{}\"; leave it out", family.as_str())]
+    NotReadByFamily { family: FamilyName },
     #[error("is set, but `acquire.tower` is not; set it too, or leave this out")]
     AcquireUnused,
     #[error("is {layers}, and `acquire.tower` is set; a run trains a tower or acquires languages on one")]

@@ -33,6 +33,17 @@ fn tidy(value: &mut Value) {
         }
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());
+            // A choice that may be left out.
+            if let Some(Value::Array(mut kinds)) = fields.remove("anyOf") {
+                kinds.retain(|kind| kind["type"] != "null");
+                match (kinds.pop(), kinds.is_empty()) {
+                    (Some(Value::Object(only)), true) => fields.extend(only),
+                    (last, _) => {
+                        kinds.extend(last);
+                        fields.insert("anyOf".into(), Value::Array(kinds));
+                    }
+                }
+            }
             fields.values_mut().for_each(tidy);
             if let Some(Value::Array(kinds)) = fields.get("type")
                 && let [only] = kinds.as_slice()

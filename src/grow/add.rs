@@ -11,7 +11,7 @@ use super::lesson::{read_translations, same_pictures};
 use super::shared::shared_hash;
 use super::{Growing, LEAST, Material, Translated, base_languages};
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::{AddedConfig, Config, Kind, RawConfig, same_code};
+use crate::config::{AddedConfig, Config, FamilyName, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::growth::{Change, Point};
@@ -45,12 +45,12 @@ struct Checked<'a> {
 /// Config, for more than one language or keys of the run's own; usage, for a language that is there already; data, for
 /// captions, features, vectors or runs that cannot be used; run, where the old languages would change, or it was stopped.
 pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    match RunFolder::new(addition.run).config()?.kind() {
-        Kind::Acquisition => super::acquire::add(addition, tell),
-        Kind::Tower => Err(Error::usage("the run is a tower of one language")
+    match RunFolder::new(addition.run).config()?.family() {
+        FamilyName::Mla => super::acquire::add(addition, tell),
+        FamilyName::Tower => Err(Error::usage("the run is a tower of one language")
             .at(addition.run)
             .hint("train a run with `acquire.tower` on it, and add languages to that")),
-        Kind::Words => add_words(addition, progress, tell),
+        FamilyName::Smalr => add_words(addition, progress, tell),
     }
 }
 

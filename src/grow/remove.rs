@@ -8,7 +8,7 @@ use super::add::write;
 use super::addition::forget;
 use super::shared::shared_hash;
 use crate::checkpoint::RunFolder;
-use crate::config::Kind;
+use crate::config::FamilyName;
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::run::Run;
@@ -20,14 +20,14 @@ use crate::{Error, Result};
 /// # Errors
 /// Usage, for a language that the run does not know, or its last one.
 pub fn remove_language(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
-    match RunFolder::new(path).config()?.kind() {
-        Kind::Acquisition => return super::acquire::remove(path, code, place),
-        Kind::Tower => {
+    match RunFolder::new(path).config()?.family() {
+        FamilyName::Mla => return super::acquire::remove(path, code, place),
+        FamilyName::Tower => {
             return Err(Error::usage("the run is a tower of one language")
                 .at(path)
                 .hint("a run needs a language"));
         }
-        Kind::Words => {}
+        FamilyName::Smalr => {}
     }
     let mut run = Run::open(path, &[])?;
     let language = run.language(code)?;

@@ -140,7 +140,7 @@ impl MlaRun {
         let (kept, info) = (folder.config()?, folder.info()?);
         let given = &of_its_rules(given, &kept)?;
         let differing: Vec<String> =
-            changes(&kept, given).into_iter().filter(|key| !may_change(given.kind(), key)).collect();
+            changes(&kept, given).into_iter().filter(|key| !may_change(given.family(), key)).collect();
         if !differing.is_empty() {
             let what = format!("the run was begun with other values of `{}`", differing.join("`, `"));
             return Err(Error::config(what)

@@ -12,7 +12,7 @@ mod together;
 use std::path::Path;
 
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::config::{Config, Kind, same_code};
+use crate::config::{Config, FamilyName, same_code};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::encoder::Encoder;
 use crate::eval::Evaluation;
@@ -109,10 +109,10 @@ pub trait Retriever {
 pub fn open(path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
     settable(set)?;
     let folder = RunFolder::new(path);
-    match folder.config_with(set)?.kind() {
-        Kind::Acquisition => Ok(Box::new(MlaRun::open(path, set)?)),
-        Kind::Tower => Ok(Box::new(ClipRun::open(path, set)?)),
-        Kind::Words => Ok(Box::new(Run::open(path, set)?)),
+    match folder.config_with(set)?.family() {
+        FamilyName::Mla => Ok(Box::new(MlaRun::open(path, set)?)),
+        FamilyName::Tower => Ok(Box::new(ClipRun::open(path, set)?)),
+        FamilyName::Smalr => Ok(Box::new(Run::open(path, set)?)),
     }
 }
 

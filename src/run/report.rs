@@ -5,7 +5,7 @@ use std::path::Path;
 use super::compared::compared;
 use super::{Found, Retriever, open};
 use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::{AcquireEncoder, Config, DataConfig, Kind};
+use crate::config::{AcquireEncoder, Config, DataConfig, FamilyName};
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::report::{Compared, Example, Hit, Part, Picture, RunReport, metrics};
 use crate::{Error, Result, names};
@@ -53,8 +53,8 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
         ("seed".to_string(), info.seed.to_string()),
         ("picture features".to_string(), format!("{} numbers", info.features)),
     ];
-    match config.kind() {
-        Kind::Acquisition => {
+    match config.family() {
+        FamilyName::Mla => {
             let own = &config.acquire().own;
             facts.push((
                 "acquired".to_string(),
@@ -64,12 +64,12 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
                 },
             ))
         }
-        Kind::Tower => {
+        FamilyName::Tower => {
             let tower = config.tower();
             let what = format!("{} blocks of width {}, {} heads", tower.layers, tower.width, tower.heads);
             facts.push(("tower".to_string(), what));
         }
-        Kind::Words => facts.extend([
+        FamilyName::Smalr => facts.extend([
             ("words with own vectors".to_string(), own_words(config)),
             ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
         ]),

@@ -11,7 +11,7 @@ use super::folder::{Status, SweepFolder};
 use super::{Plan, Trial};
 use crate::batch::{CaptionIndex, Sampler};
 use crate::checkpoint::Which;
-use crate::config::{Config, EmbeddingKind, Kind, MaskedEncoder, Precision};
+use crate::config::{Config, EmbeddingKind, FamilyName, MaskedEncoder, Precision};
 use crate::corpus::{Corpus, Features};
 use crate::embedding::characters::Spellings;
 use crate::ops::matmul::{Packed, View};
@@ -69,16 +69,16 @@ enum Counted {
 impl Counted {
     /// What trials must have in common to share it.
     fn key(config: &Config) -> String {
-        match config.kind() {
-            Kind::Words => format!("{:?}{:?}", config.data(), config.words()),
+        match config.family() {
+            FamilyName::Smalr => format!("{:?}{:?}", config.data(), config.words()),
             _ => towers::Counts::key(config),
         }
     }
 
     fn of(config: &Config) -> Result<Counted> {
         let corpus = Corpus::of(config)?;
-        match config.kind() {
-            Kind::Words => Counts::of(config, &corpus).map(Counted::Words),
+        match config.family() {
+            FamilyName::Smalr => Counts::of(config, &corpus).map(Counted::Words),
             _ => towers::Counts::of(config, &corpus).map(Counted::Towers),
         }
     }
@@ -189,8 +189,8 @@ pub fn refuse_training(config: &Config, corpus: &Corpus, limit: Option<f64>) -> 
             None => return Ok(()),
         },
     };
-    let shares = match config.kind() {
-        Kind::Words => Counts::of(config, corpus)?.shares(config),
+    let shares = match config.family() {
+        FamilyName::Smalr => Counts::of(config, corpus)?.shares(config),
         _ => towers::shares(config, corpus),
     };
     let needed = total(&shares);

@@ -383,6 +383,8 @@ fn overlap(one: &str, other: &str) -> bool {
 /// A name that stays when the data are moved, or when a later version of the program adds settings.
 fn id(config: &Config) -> String {
     let mut table: Table = config::differences(config).parse().expect("TOML that was just written");
+    // It follows from the rest.
+    table.remove("family");
     for (section, key) in [("data", "root"), ("data", "images"), ("train", "checkpoint_every")] {
         if let Some(Value::Table(section)) = table.get_mut(section) {
             section.remove(key);

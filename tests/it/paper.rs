@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tinyglot::batch::{CaptionIndex, Sampler};
 use tinyglot::checkpoint::empty_embedding;
-use tinyglot::config::{Config, Kind};
+use tinyglot::config::{Config, FamilyName};
 use tinyglot::embedding::{Lexicon, Slot};
 use tinyglot::model::Model;
 use tinyglot::sweep::Plan;
@@ -76,7 +76,9 @@ fn every_configuration_of_words_trains_the_losses_it_is_named_for() {
     for entry in std::fs::read_dir(configs()).expect("the folder of configurations") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if path.extension().is_none_or(|extension| extension != "toml") || load(&name).kind() != Kind::Words {
+        if path.extension().is_none_or(|extension| extension != "toml")
+            || load(&name).family() != FamilyName::Smalr
+        {
             continue;
         }
         let Some(losses_of) = expected.remove(&name[..]) else { panic!("what does `{name}` train?") };
@@ -93,7 +95,7 @@ fn every_configuration_of_words_trains_the_losses_it_is_named_for() {
 fn la_and_hem_are_smalr_without_mclm_in_every_sweep() {
     for entry in std::fs::read_dir(configs().join("sweeps")).expect("the folder of sweeps") {
         let plan = Plan::load(&entry.expect("an entry").path(), &[]).expect("a good sweep");
-        for trial in plan.trials.iter().filter(|trial| trial.config.kind() == Kind::Words) {
+        for trial in plan.trials.iter().filter(|trial| trial.config.family() == FamilyName::Smalr) {
             let name = &trial.name[..];
             let is = |model: &str| name == model || name.starts_with(&format!("{model},"));
             let plain = losses(&trial.config);

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::FamilyName;
+
 pub use acquire::*;
 pub use data::*;
 pub use embedding::*;
@@ -25,6 +27,10 @@ pub use train::*;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
+    /// The family of models to train; by default the one whose sections are filled: `mla` with `acquire.tower`, `tower` with `tower.layers`,
+    /// else `smalr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<FamilyName>,
     /// Seed of everything random; per-use seeds are derived from it.
     pub seed: u64,
     pub data: DataConfig,

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{EMPTY, Estimate, Share, bytes};
 use crate::Result;
 use crate::clip::{ENDS, sizes, training_texts};
-use crate::config::{AcquireConfig, AcquireEncoder, AcquirerShape, Config, Kind, Precision};
+use crate::config::{AcquireConfig, AcquireEncoder, AcquirerShape, Config, FamilyName, Precision};
 use crate::corpus::{Corpus, Features};
 use crate::mla::data::{Source, lines};
 use crate::mla::sizes::{check, said};
@@ -79,14 +79,14 @@ impl Counts {
         let checkpoints = (&acquire.tower, &acquire.embedding, acquire.encoder, acquire.fresh.vocabulary);
         let checkpoints = (checkpoints, &acquire.sizes);
         let stages = (&acquire.own, &nlt.source, &nlt.target, acquire.translates(), le.epochs > 0);
-        format!("{:?}{:?}{new:?}{checkpoints:?}{stages:?}", config.kind(), config.data())
+        format!("{:?}{:?}{new:?}{checkpoints:?}{stages:?}", config.family(), config.data())
     }
 
     pub fn of(config: &Config, corpus: &Corpus) -> Result<Counts> {
         let features: &Features = &corpus.train.features;
         let captions = corpus.train.captions.iter().flatten();
-        let (towers, stages) = match config.kind() {
-            Kind::Acquisition => Towers::acquired(config, corpus)?,
+        let (towers, stages) = match config.family() {
+            FamilyName::Mla => Towers::acquired(config, corpus)?,
             _ => Towers::new(config, corpus)?,
         };
         Ok(Counts {
@@ -276,7 +276,7 @@ pub(super) fn shares(config: &Config, corpus: &Corpus) -> Vec<Share> {
     let mut shares =
         vec![Share { what: "features", key: "data.features", bytes: u128::from(bytes(features)) }];
     let wide = |n: usize| n as u128;
-    if config.kind() == Kind::Tower {
+    if config.family() == FamilyName::Tower {
         let tower = sizes(config, config.tower().vocabulary, 0);
         let tokens = wide(tower.vocabulary) * wide(tower.width);
         shares.push(Share::floats("tower.tokens", "tower.vocabulary", copies * tokens));

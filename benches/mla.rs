@@ -10,11 +10,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConfig};
+use tinyglot::family::mla::acquirer::Form;
+use tinyglot::family::mla::data::{Draw, Pairs, StageData};
+use tinyglot::family::mla::objective::{Aim, Task, gradients};
+use tinyglot::family::mla::{Acquirer, Encoder, Entrance, Mla, Way};
 use tinyglot::init::Init;
-use tinyglot::mla::acquirer::Form;
-use tinyglot::mla::data::{Draw, Pairs, StageData};
-use tinyglot::mla::objective::{Aim, Task, gradients};
-use tinyglot::mla::{Acquirer, Encoder, Entrance, Mla, Way};
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::transformer::Pass;

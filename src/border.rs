@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 thread_local! {
     /// Whether a panic of this thread is caught and told as an error.

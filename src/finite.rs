@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Numbers that are looked at before the answer is asked for: the loop over them has no branch and becomes wide instructions.
 const BLOCK: usize = 1 << 12;

@@ -3,13 +3,15 @@
 use dfdx::prelude::*;
 
 use crate::config::{ImageConfig, ImageInput, Precision};
+use crate::corpus::Features;
 use crate::device::{Dev, Matrix, Vector};
 use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::rows::{signed_root, standardise};
-use crate::ops::tape::vector;
+use crate::ops::tape::{data, matrix, vector};
 use crate::optim::{Parameter, visit_linear};
+use crate::{Error, Result};
 
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
 #[derive(Clone)]
@@ -100,4 +102,35 @@ impl ImageBranch {
         f("image.centre", &mut self.centre);
         f("image.inverse", &mut self.inverse);
     }
+}
+
+/// Pictures turned into vectors at a time.
+const PICTURES: usize = 256;
+
+/// Picture features as unit vectors (pictures, joint).
+pub fn embed_images(
+    branch: &mut ImageBranch,
+    rows: usize,
+    width: usize,
+    row: impl Fn(usize, &mut [f32]),
+) -> Vec<f32> {
+    let mut out = Vec::new();
+    for first in (0..rows).step_by(PICTURES) {
+        let count = PICTURES.min(rows - first);
+        let mut x = vec![0.0; count * width];
+        x.chunks_mut(width).enumerate().for_each(|(i, x)| row(first + i, x));
+        out.extend_from_slice(&data(&branch.forward::<NoneTape>(matrix(x, count, width), 0)));
+    }
+    out
+}
+
+/// All pictures of some features as unit vectors.
+pub fn embed_features(branch: &mut ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
+    if features.width() != expected {
+        let what = format!("features of width {}; the model was trained on {expected}", features.width());
+        return Err(Error::data(what)
+            .at(features.place(0).0)
+            .hint("compute the features as those of the training pictures"));
+    }
+    Ok(embed_images(branch, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
 }

@@ -10,58 +10,51 @@
 
 // What everything uses.
 pub mod border;
-pub mod building;
-pub mod checksum;
-pub mod config;
-pub mod device;
 pub mod error;
 pub mod finite;
+pub mod names;
+pub mod seed;
+pub mod stop;
+
+// Files.
+pub mod building;
+pub mod cache;
+pub mod checksum;
 pub mod lock;
 pub mod map;
-pub mod names;
-pub mod stop;
 pub mod write;
 
 // What comes in.
+pub mod config;
 pub mod corpus;
 pub mod scenes;
 pub mod words;
 
-// Operations with gradients, and what updates parameters.
+// Operations with gradients, what updates parameters, and losses.
+pub mod device;
+pub mod loss;
 pub mod ops;
 pub mod optim;
 
-// The model and its losses.
-pub mod embedding;
+// Parts that models of several families are made of.
 pub mod image;
 pub mod init;
-pub mod loss;
-pub mod model;
-pub mod sizes;
-pub mod text;
 pub mod tower;
 
-// Training: what a step sees, what it minimises, what comes before it and what it leaves.
-pub mod batch;
-pub mod cache;
+// Training: what a step sees, what it leaves, and what it is worth.
 pub mod checkpoint;
-pub mod clip;
-pub mod mla;
-pub mod objective;
-pub mod prepare;
-pub mod pretrain;
-pub mod train;
-pub mod work;
-
-// What a model is worth, and what users see.
-pub mod cli;
+pub mod estimate;
 pub mod eval;
-pub mod inference;
+pub mod grow;
+pub mod retrieve;
+pub mod sampler;
+pub mod train;
+
+// The families, and what users do with any of them.
+pub mod cli;
+pub mod family;
 pub mod report;
 pub mod run;
 pub mod sweep;
-
-// A new language on a finished model.
-pub mod grow;
 
 pub use error::{Error, Result};

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// A lock that is held until this is dropped; its file is there as long.
 #[derive(Debug)]

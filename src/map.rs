@@ -9,7 +9,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// A whole file, mapped.
 #[derive(Debug)]

@@ -1,27 +1,30 @@
 //! The loop: gradient, clip, step, log, validate, save; in stages, each with an optimiser of its own.
 
-pub mod smalr;
-
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::metrics;
+use crate::checkpoint::metrics::{MetricsLine, Step, Validation};
 use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
-use crate::model::Trained;
-use crate::objective::{Term, Terms};
+use crate::loss::terms::{Term, Terms};
 #[cfg(feature = "cuda")]
 use crate::ops::cuda::adam::Place;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::on_gpu;
 use crate::ops::tape::Grads;
+use crate::optim::Trained;
 use crate::optim::{Adam, Parameter, parameter_norm};
-use crate::report::metrics::{self, MetricsLine, Step, Validation};
 use crate::stop::Saves;
-use crate::{Error, Result};
+
+/// Told of long preparations: what is done, how much of it, of how much, and a loss.
+pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
 
 /// What the trainer tells while it works.
 pub enum Event<'a> {
@@ -37,6 +40,8 @@ pub enum End {
     Patience,
     /// The flag was raised; the latest checkpoint holds the last step.
     Interrupted,
+    /// So many epochs as were asked for are over; the latest checkpoint holds the last step.
+    StoppedAfter,
 }
 
 /// A part of a training.
@@ -79,6 +84,10 @@ pub trait Learner {
     /// # Errors
     /// The step's data hold nothing to learn from.
     fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
+    /// Training sentences that were longer than the model reads and lost their end, where that is to be told; and what bounds them.
+    fn truncated(&self) -> (usize, &'static str) {
+        (0, "")
+    }
     /// The scale 1/τ of a contrast, where it is trained.
     fn scale(&self) -> Option<f32> {
         None
@@ -87,6 +96,36 @@ pub trait Learner {
     fn look_ahead(&mut self, _step: usize) {}
     /// On the validation split; nothing, where it has no captions: then the last weights count as the best.
     fn evaluate(&mut self) -> Result<Option<Evaluation>>;
+}
+
+impl<L: Learner + ?Sized> Learner for Box<L> {
+    fn model(&mut self) -> &mut dyn Trained {
+        (**self).model()
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        (**self).stages()
+    }
+
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+        (**self).gradients(at, adam)
+    }
+
+    fn truncated(&self) -> (usize, &'static str) {
+        (**self).truncated()
+    }
+
+    fn scale(&self) -> Option<f32> {
+        (**self).scale()
+    }
+
+    fn look_ahead(&mut self, step: usize) {
+        (**self).look_ahead(step);
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        (**self).evaluate()
+    }
 }
 
 /// Everything one training needs; its state is in `learner`, `adam`, `average` and `state`.
@@ -155,6 +194,16 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     /// Trains to the end, or until `stop` is raised.
     pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<End> {
+        self.run_until(stop, None, tell)
+    }
+
+    /// As [`Trainer::run`], but to the end of an epoch, counted from the beginning of the training.
+    pub fn run_until(
+        &mut self,
+        stop: &AtomicBool,
+        epochs: Option<usize>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<End> {
         let _saves = Saves::begin();
         let path = self.folder.metrics();
         let log = OpenOptions::new().create(true).append(true).open(&path);
@@ -163,6 +212,9 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let (mut clock, mut tokens) = (start, 0usize);
         let steps = self.steps();
         while self.state.step < steps {
+            if epochs.is_some_and(|epochs| self.epochs() >= epochs) {
+                return Ok(End::StoppedAfter);
+            }
             if self.out_of_patience() {
                 return Ok(End::Patience);
             }

@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// The ending of what is being written.
 const PARTIAL: &str = "partial";

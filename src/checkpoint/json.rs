@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{DAMAGED, VERSION};
+use crate::Error;
+use crate::Result;
+use crate::checksum;
 use crate::write::write_whole;
-use crate::{Error, Result, checksum};
 
 /// What stands before the digits of the checksum, the last value of a file.
 const BEFORE: &str = ",\n  \"checksum\": \"";
@@ -24,7 +26,7 @@ fn checksum_of(text: &str) -> String {
 }
 
 /// Writes an object with its checksum: that of the text as it would be without.
-pub(super) fn write(path: &Path, content: &impl Serialize) -> Result<()> {
+pub(crate) fn write(path: &Path, content: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(content).expect("plain data");
     let whole = match text.strip_suffix("\n}") {
         Some(open) => format!("{open}{BEFORE}{}{AFTER}\n", checksum_of(&text)),
@@ -38,7 +40,7 @@ pub(super) fn write(path: &Path, content: &impl Serialize) -> Result<()> {
 ///
 /// # Errors
 /// Data, naming the file and, where there is one, the line: not JSON, not such an object, not as it was written.
-pub(super) fn read<T: DeserializeOwned>(path: &Path, what: &str, hint: &str) -> Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path, what: &str, hint: &str) -> Result<T> {
     let text = fs::read_to_string(path).map_err(|e| Error::reading(path, e).hint(hint))?;
     parse(&text, path, what, hint)
 }
@@ -61,12 +63,12 @@ fn split(text: &str) -> Option<(&str, &str)> {
 }
 
 /// As [`read`], for a file that says its version; another one is refused before all else.
-pub(super) fn read_versioned<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
+pub(crate) fn read_versioned<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
     read_versioned_or(path, what, ["use the program that wrote it, or train again", DAMAGED])
 }
 
 /// As [`read_versioned`]; with what to do about another version, and about a file that is no such object.
-pub(super) fn read_versioned_or<T: DeserializeOwned>(
+pub(crate) fn read_versioned_or<T: DeserializeOwned>(
     path: &Path,
     what: &str,
     [remedy, hint]: [&str; 2],

@@ -3,13 +3,14 @@
 //! Files are written beside their place, synced and renamed; a checkpoint is a folder that is swapped as a whole, so a
 //! full disk or a kill leaves the previous one.
 
+mod begun;
 mod joining;
-mod json;
+pub(crate) mod json;
 mod kept;
+pub mod metrics;
 mod snapshot;
 mod tensors;
 mod training;
-mod words;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -19,34 +20,29 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use begun::description;
+pub use begun::{Earlier, Place};
 pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
 pub use writer::LEARNING;
 
+use crate::Error;
+use crate::Result;
 use crate::building::remove;
 use crate::config::Config;
-use crate::embedding::characters::{CharacterWords, Spellings};
-use crate::embedding::encoder::Encoder;
-use crate::embedding::hybrid::OwnWords;
-use crate::embedding::{HybridEmbedding, Lexicon};
 use crate::eval::{Evaluation, Growth};
-use crate::init::Init;
 use crate::lock::Lock;
-use crate::model::{Model, Trained};
-use crate::ops::linear::LinearWeights;
+use crate::names;
 use crate::ops::mirrored::Mirrored;
-use crate::ops::rows::Table;
-use crate::ops::tape::{matrix, vector};
 use crate::optim::Adam;
-use crate::sizes::{self, WordSizes};
+use crate::optim::Trained;
 use crate::write::{clear_partial, sync_folder, write_whole};
-use crate::{Error, Result, names};
 
 /// Version of the run folder; another one is refused.
 pub const VERSION: u32 = 1;
 
-const DAMAGED: &str = "the run is damaged: copy it again";
-const MIXED: &str = "the run's `config.toml` was changed, or files of two runs were mixed";
+pub(crate) const DAMAGED: &str = "the run is damaged: copy it again";
+pub(crate) const MIXED: &str = "the run's `config.toml` was changed, or files of two runs were mixed";
 
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,82 +242,5 @@ impl RunFolder {
             remove(&old)
         };
         swap().map_err(|e| Error::writing(&now, e))
-    }
-
-    /// The model and reader of a finished or running run, without its training data.
-    pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
-        self.open_with(which, &[])
-    }
-
-    /// As [`Self::open`], with `key=value`s set over the configuration.
-    pub fn open_with(
-        &self,
-        which: Which,
-        set: &[String],
-    ) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
-        // The description first: it says whether the rest can be read.
-        let (info, config) = (self.info()?, self.config_with(set)?);
-        if !self.has(which) {
-            return Err(Error::data(format!("the run has no `{}` checkpoint", which.name()))
-                .at(&self.path)
-                .hint("let it train for an epoch first"));
-        }
-        let encoder = self.read_words(&config, &info.languages)?;
-        let mut model = self.empty_model(which, &config, &info, &encoder)?;
-        let state = self.read_model(which, &mut model)?;
-        // A change that shows in shapes was told by the model's file.
-        self.check_config()?;
-        Ok((config, info, encoder, model, state))
-    }
-}
-
-impl RunFolder {
-    /// A model of the right shape, to be filled from a checkpoint.
-    ///
-    /// # Errors
-    /// Data, where the checkpoint holds more or less than such a model: nothing of a wrong size is made.
-    pub fn empty_model(
-        &self,
-        which: Which,
-        config: &Config,
-        info: &RunInfo,
-        encoder: &Encoder,
-    ) -> Result<Model> {
-        let words = WordSizes::of(&encoder.lexicon, encoder.vector_width());
-        let parts = sizes::parts(config, &words, info.features);
-        self.check_count(which, parts.iter().map(|part| part.trained + part.fixed).sum())?;
-        let embedding = empty_embedding(config, &encoder.lexicon, encoder.vector_width());
-        Ok(Model::new(config, embedding, info.features, 0))
-    }
-}
-
-/// An embedding of the right shape, to be filled from a checkpoint.
-pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> HybridEmbedding {
-    let e = config.embedding();
-    let word_width = if e.word_width == 0 { fasttext } else { e.word_width };
-    let zero_layer = |word_width: usize| LinearWeights {
-        weight: matrix(vec![0.0; e.width * word_width], e.width, word_width),
-        bias: vector(vec![0.0; e.width]),
-    };
-    let own = |l: usize| {
-        let rows = lexicon.own(l);
-        let width = match config.added().get(&lexicon.languages[l]) {
-            Some(added) => added.word_width,
-            None => word_width,
-        };
-        match rows {
-            0 => OwnWords::none(),
-            _ => OwnWords { words: Table::new(width, vec![0.0; rows * width]), layer: zero_layer(width) },
-        }
-    };
-    let any = e.top_k > 0 || config.added().values().any(|added| added.words > 0);
-    let languages = if lexicon.spellings.is_none() && any { lexicon.languages.len() } else { 0 };
-    let spelled = |s: &Arc<Spellings>| CharacterWords::new(e, s.clone(), &mut Init::new(0));
-    HybridEmbedding {
-        latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),
-        own: (0..languages).map(own).collect(),
-        mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
-        train_words: e.train_words,
-        characters: lexicon.spellings.as_ref().map(spelled),
     }
 }

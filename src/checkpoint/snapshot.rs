@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::training::read_state;
 use super::{RunFolder, TensorFile, TrainState, Which};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// A writer puts a checkpoint into place between two tries.
 const TRIES: usize = 25;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Which {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Which::Latest => "latest",
             Which::Best => "best",

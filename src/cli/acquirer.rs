@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::terminal::Terminal;
 use crate::Result;
-use crate::run::MlaRun;
+use crate::family::mla::run::MlaRun;
 
 /// Take languages out of a run of acquisition, or put them in
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,8 @@ use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
 use crate::Result;
-use crate::grow::{Addition, add_language};
+use crate::grow::Addition;
+use crate::run::add_language;
 use crate::train::Event;
 
 /// Add a language to a trained run, which stays as it is
@@ -83,7 +84,8 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     if let Some(bar) = bar {
         bar.finish();
     }
-    let log = Log::new(terminal.clone()).keep(&args.out.join("run.log"))?;
+    let log = Log::new(terminal.clone());
+    log.keep(&args.out.join("run.log"))?;
     log.detail(&growth.to_string())?;
     stdout::print(&format!("{growth}\n"))?;
     let page = report::write(&args.out, terminal)?;

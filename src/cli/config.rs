@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::Result;
-use crate::config::{self, Config};
+use crate::config;
+use crate::config::Config;
 
 /// Show, check or describe configurations
 #[derive(Debug, clap::Args)]

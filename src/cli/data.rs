@@ -12,7 +12,8 @@ use crate::config::{Config, FamilyName};
 use crate::corpus::check::check;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
-use crate::scenes::{self, ScenesConfig};
+use crate::scenes;
+use crate::scenes::ScenesConfig;
 use crate::words::{Segmenter, WordVectors};
 
 /// Look into a corpus, or make one

@@ -6,13 +6,14 @@ use std::time::Instant;
 use super::progress::time;
 use super::terminal::Terminal;
 use super::{data, report, stdout, train};
+use crate::Error;
+use crate::Result;
 use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
-use crate::inference::Scope;
-use crate::run::{Retriever, Run};
+use crate::eval::Scope;
+use crate::retrieve::Retriever;
 use crate::scenes::ScenesConfig;
-use crate::{Error, Result};
 
 /// Make the picture corpus, train on it, evaluate, write a report and search: about two minutes
 #[derive(Debug, clap::Args)]
@@ -49,16 +50,16 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     data::write_with_progress(&pictures, &scenes, terminal)?;
     terminal.say("\nA model of them:");
     let mut run = train::train(&config, &folder, terminal)?;
-    let corpus = Corpus::of(&run.config)?;
+    let corpus = Corpus::of(run.config())?;
     let mut evaluation = run.evaluate(&corpus, Scope::whole(SplitName::Test))?;
     evaluation.data = Some(fingerprint_of(&corpus, SplitName::Test, Source::Human)?);
-    run.folder.write_evaluation(&evaluation)?;
+    run.folder().write_evaluation(&evaluation)?;
     let page = report::write(&folder, terminal)?;
     stdout::print(&format!("\n{evaluation}\n{}\n", against_chance(&evaluation)))?;
     if let Some(consistency) = &evaluation.consistency {
         stdout::print(&format!("\n{consistency}\n"))?;
     }
-    stdout::print(&one_query_each(&mut run, &corpus, args.seed)?)?;
+    stdout::print(&one_query_each(&mut *run, &corpus, args.seed)?)?;
     terminal.say(&format!("\nReport: {}\nDone in {}.", page.display(), time(start.elapsed())));
     Ok(())
 }
@@ -82,7 +83,7 @@ fn against_chance(evaluation: &Evaluation) -> String {
 }
 
 /// A query in each language, each for another picture, none of them chosen.
-fn one_query_each(run: &mut Run, corpus: &Corpus, seed: u64) -> Result<String> {
+fn one_query_each(run: &mut dyn Retriever, corpus: &Corpus, seed: u64) -> Result<String> {
     let Some(parallel) = &corpus.parallel else { return Ok(String::new()) };
     let (test, rows) = (&corpus.test, corpus.test.features.rows());
     let mut text = format!("\nA query in each language, and the {SHOWN} pictures found first:\n");

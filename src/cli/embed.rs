@@ -8,9 +8,11 @@ use clap::ArgGroup;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
+use crate::Error;
+use crate::Result;
 use crate::corpus::{Features, NpyWriter};
-use crate::run::{self, Retriever};
-use crate::{Error, Result};
+use crate::retrieve::Retriever;
+use crate::run;
 
 /// Turn sentences or picture features into vectors of the joint space
 #[derive(Debug, clap::Args)]

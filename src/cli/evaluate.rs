@@ -7,15 +7,18 @@ use clap::ValueEnum;
 
 use super::stdout;
 use super::terminal::Terminal;
+use crate::Error;
+use crate::Result;
 use crate::checkpoint::RunFolder;
 use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::InFile;
-use crate::eval::{self, Evaluation};
-use crate::inference::Scope;
-use crate::run::{self, Retriever};
-use crate::{Error, Result};
+use crate::eval;
+use crate::eval::Evaluation;
+use crate::eval::Scope;
+use crate::retrieve::Retriever;
+use crate::run;
 
 /// Measure the retrieval of a run
 #[derive(Debug, clap::Args)]

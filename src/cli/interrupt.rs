@@ -4,8 +4,10 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::Error;
+use crate::Result;
 use crate::error::STOPPED;
-use crate::{Error, Result, stop};
+use crate::stop;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::terminal::Terminal;
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Says lines, and keeps them.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Log {
     }
 
     /// Appends all lines to `file` too, those from before as well, each with the seconds since the start.
-    pub fn keep(self, path: &Path) -> Result<Self> {
+    pub fn keep(&self, path: &Path) -> Result<()> {
         let write = || {
             let mut file = OpenOptions::new().append(true).create(true).open(path)?;
             if let Kept::Early(lines) = &*self.lock() {
@@ -42,7 +43,7 @@ impl Log {
         };
         let file = write().map_err(|source| Error::writing(path, source))?;
         *self.lock() = Kept::File(path.to_path_buf(), file);
-        Ok(self)
+        Ok(())
     }
 
     /// A line for everyone.
@@ -92,7 +93,7 @@ mod tests {
         std::fs::write(&file, "earlier\n").unwrap();
         let log = Log::new(Terminal::new(true, false));
         log.say("begun").unwrap();
-        let log = log.keep(&file).unwrap();
+        log.keep(&file).unwrap();
         log.say("epoch 1").unwrap();
         log.detail("norm 3").unwrap();
         log.warn("slow").unwrap();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Write the manual pages, one per command
 #[derive(Debug, clap::Args)]

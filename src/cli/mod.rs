@@ -31,7 +31,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 use terminal::Terminal;
 
 /// Trains compact text-image retrieval models for many languages.

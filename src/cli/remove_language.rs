@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::terminal::Terminal;
 use super::{report, stdout};
 use crate::Result;
-use crate::grow::remove_language;
-use crate::run::start::Place;
+use crate::checkpoint::Place;
+use crate::run::remove_language;
 
 /// Take a language out of a run; the others stay as they are
 #[derive(Debug, clap::Args)]

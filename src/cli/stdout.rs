@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Prints text as it is.
 pub fn print(text: &str) -> Result<()> {

@@ -8,12 +8,16 @@ use std::time::Duration;
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
-use crate::sweep::cluster::{self, Tasks};
-use crate::sweep::estimate::{self, Estimate};
-use crate::sweep::local::{self, Event, Local};
+use crate::Error;
+use crate::Result;
+use crate::estimate::{self as need, Estimate};
+use crate::sweep::cluster;
+use crate::sweep::cluster::Tasks;
+use crate::sweep::estimate;
+use crate::sweep::local;
+use crate::sweep::local::{Event, Local};
 use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
 use crate::write::write_whole;
-use crate::{Error, Result};
 
 /// Train many variants of a model and compare them
 #[derive(Debug, clap::Args)]
@@ -212,7 +216,7 @@ fn memory(
     let (total, free) = match given {
         Some(0) => return Ok(None),
         Some(bytes) => (bytes, bytes),
-        None => match estimate::machine() {
+        None => match need::machine() {
             Some(machine) => machine,
             None => return Ok(None),
         },
@@ -236,7 +240,7 @@ fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> 
     let (mut left, mut unknown, mut guessed) = (0.0, 0, 0);
     let threads = rayon::current_num_threads() / jobs(args).max(1);
     let guess = |trial: &Trial, estimate: &Estimate| {
-        estimate.products.map(|n| estimate::seconds(n, trial.config.train().precision, threads))
+        estimate.products.map(|n| need::seconds(n, trial.config.train().precision, threads))
     };
     for (n, (trial, estimate)) in plan.trials.iter().zip(&estimates).enumerate() {
         let state = folder.trial(&trial.id).state(trial)?;

@@ -7,7 +7,8 @@ use toml::{Spanned, Table};
 
 use super::problem::{Origin, Origins, Problem, Problems};
 use super::shape;
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// The content of a file, and where each key stands in it.
 #[derive(Debug)]

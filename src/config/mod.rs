@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 pub use changes::{changed_since, changes, may_change};
 pub(crate) use changes::{lasting, number, table};

@@ -6,7 +6,8 @@ use super::document::Document;
 use super::paths;
 use super::problem::{Fault, Origins, Problem};
 use super::shape::{Shape, join, short};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Sets one `key.path=value` in `document`. The value replaces what is there, whole tables and lists too.
 ///

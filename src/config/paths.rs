@@ -4,7 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::Value;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// The keys with such paths; those of `[data]` start from `data.root` and stay as they are.
 const KEYS: [&str; 5] =

@@ -7,8 +7,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Caption, Corpus, Features, SplitName};
+use crate::Error;
+use crate::Result;
 use crate::config::Source;
-use crate::{Error, Result};
 
 /// Bytes read at either end of a file of features.
 const END: u64 = 1 << 20;
@@ -81,7 +82,8 @@ fn add_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenes::{self, ScenesConfig};
+    use crate::scenes;
+    use crate::scenes::ScenesConfig;
 
     #[test]
     fn what_training_sees_is_in_the_fingerprint() {

@@ -4,7 +4,8 @@ use super::SplitName;
 use super::captions::lines;
 use super::paths::{self, Paths};
 use super::pictures::Pictures;
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// One caption a picture and language, all of a picture with the same meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::SplitName;
+use crate::Error;
+use crate::Result;
 use crate::error::Kind;
-use crate::{Error, Result, names};
+use crate::names;
 
 /// The folder that all paths of the data section start from.
 pub(super) struct Paths {

@@ -5,7 +5,8 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 
 use super::layout::{Layout, Number};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Reads the header at the start of `bytes`, the whole file.
 ///

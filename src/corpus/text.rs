@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Bytes of the longest line that is taken for a sentence. Whoever reads lines can hold one.
 pub const LONGEST_LINE: usize = 1 << 20;

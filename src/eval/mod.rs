@@ -5,6 +5,7 @@ pub mod consistency;
 pub mod growth;
 pub mod ordered;
 pub mod recall;
+mod scope;
 pub mod similarity;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::config::Source;
 pub use consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, clc_a, joined};
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
+pub use scope::{RetrievalTask, Scope, Vectors};
 
 /// Retrieval on a split in every language; as JSON it is what `evaluate --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::similarity::{COLUMNS, Kernel, Panels, ROWS, Tile, check_finite, tile_rows};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// The tie rule in words, for reports.
 pub const TIE_RULE: &str = "equal scores count in expectation over their orders";

@@ -7,7 +7,8 @@
 
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Rows (captions) of a tile.
 pub const ROWS: usize = 8;

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::LEAST;
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::Place;
 use crate::checkpoint::{LEARNING, RunFolder};
 use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
 use crate::corpus::SplitName;
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
-use crate::run::start::Place;
-use crate::{Error, Result};
+use crate::grow::LEAST;
 
 /// A language to be added to a run.
 pub struct Addition<'a> {
@@ -31,7 +32,7 @@ pub struct Addition<'a> {
 }
 
 /// What an addition that was interrupted has left.
-pub(super) enum Interrupted {
+pub(crate) enum Interrupted {
     /// All of it.
     Done(Box<Growth>),
     /// The training of an acquirer.
@@ -44,7 +45,7 @@ pub(super) enum Interrupted {
 ///
 /// # Errors
 /// Usage, where nothing was, or another language was added.
-pub(super) fn interrupted(addition: &Addition) -> Result<Interrupted> {
+pub(crate) fn interrupted(addition: &Addition) -> Result<Interrupted> {
     let (out, code) = (addition.out, code(addition.given)?);
     let folder = RunFolder::new(out);
     if folder.is_unbegun() {
@@ -71,12 +72,12 @@ pub(super) fn interrupted(addition: &Addition) -> Result<Interrupted> {
 }
 
 /// The two splits that are reported.
-pub(super) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
+pub(crate) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
 
-pub(super) type Results = [Vec<(String, Retrieval)>; 2];
+pub(crate) type Results = [Vec<(String, Retrieval)>; 2];
 
 /// The language that is to be added.
-pub(super) fn code(given: &Config) -> Result<&String> {
+pub(crate) fn code(given: &Config) -> Result<&String> {
     match &given.data().languages[..] {
         [code] => Ok(code),
         languages => Err(Error::config(format!("`data.languages` has {} languages", languages.len()))
@@ -85,7 +86,7 @@ pub(super) fn code(given: &Config) -> Result<&String> {
 }
 
 /// The points of a learning curve have fewer sentences than there are, and enough to teach something.
-pub(super) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
+pub(crate) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
     match curve.iter().find(|&&n| n < LEAST || n >= sentences) {
         Some(n) => Err(Error::usage(format!("`--curve` has {n}; there are {sentences} sentences")).hint(
             format!("give numbers from {LEAST} up to fewer than there are; all of them is always measured"),
@@ -96,7 +97,7 @@ pub(super) fn refuse_points(curve: &[usize], sentences: usize) -> Result<()> {
 
 /// What adding a language does not read must be left out, or it would be passed over in silence. `read` is what it does, and
 /// the defaults of the rest.
-pub(super) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> Result<()> {
+pub(crate) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> Result<()> {
     let read = read.check(given.base().to_path_buf()).map_err(|problems| problems.into_error())?;
     match &changes(&read, given)[..] {
         [] => Ok(()),
@@ -108,7 +109,7 @@ pub(super) fn refuse_other_keys(given: &Config, read: RawConfig, hint: &str) -> 
 }
 
 /// The run's configuration with the language in it. Its captions are in it where they speak of the same pictures.
-pub(super) fn merged(
+pub(crate) fn merged(
     run: &Config,
     given: &Config,
     code: &str,
@@ -150,7 +151,7 @@ pub(super) fn merged(
 }
 
 /// The old languages, then the new one with its mean recalls.
-pub(super) fn changed(
+pub(crate) fn changed(
     languages: &[String],
     old: &Results,
     now: &Results,
@@ -164,12 +165,12 @@ pub(super) fn changed(
     changes
 }
 
-pub(super) fn mr(of: Option<Retrieval>) -> Option<f64> {
+pub(crate) fn mr(of: Option<Retrieval>) -> Option<f64> {
     of.map(|r| r.mr)
 }
 
 /// Takes the cost of the base's training from the record of a language added before; whether there is one.
-pub(super) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[String]) -> Result<bool> {
+pub(crate) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[String]) -> Result<bool> {
     let growths = base.growths(languages)?;
     let Some(earlier) = growths.first() else { return Ok(false) };
     growth.base_products = earlier.base_products;
@@ -179,7 +180,7 @@ pub(super) fn known_base(growth: &mut Growth, base: &RunFolder, languages: &[Str
 }
 
 /// Bytes of what a run needs: its words, best checkpoint and acquirers.
-pub(super) fn bytes(run: &Path) -> u64 {
+pub(crate) fn bytes(run: &Path) -> u64 {
     let files = |folder: PathBuf| -> u64 {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
@@ -188,19 +189,19 @@ pub(super) fn bytes(run: &Path) -> u64 {
 }
 
 /// What must not happen.
-pub(super) fn old_ones_changed(folder: &RunFolder) -> Error {
+pub(crate) fn old_ones_changed(folder: &RunFolder) -> Error {
     Error::run("the old languages would not stay as they are")
         .at(&folder.path)
         .hint("this is a fault of tinyglot: please report it")
 }
 
 /// The user asked to stop, where nothing is kept.
-pub(super) fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::stopped("stopped").hint("nothing was written; the same command begins again")
 }
 
 /// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.
-pub(super) fn forget(raw: &mut RawConfig, code: &str) {
+pub(crate) fn forget(raw: &mut RawConfig, code: &str) {
     let data = raw.data.clone();
     raw.data.languages.retain(|l| !same_code(l, code));
     raw.data.codes.retain(|ours, _| !same_code(ours, code));

@@ -7,6 +7,7 @@ pub mod adversary;
 pub mod info_nce;
 pub mod mclm;
 pub mod scale;
+pub mod terms;
 pub mod triplet;
 
 use dfdx::prelude::*;

@@ -3,7 +3,9 @@
 mod adam;
 mod parameter;
 mod schedule;
+mod trained;
 
 pub use adam::{Adam, AdamState, Norm, parameter_norm};
 pub use parameter::{Parameter, Visitor, visit_linear, visit_recurrent};
 pub use schedule::LearningRate;
+pub use trained::{Trained, parameters_by_part};

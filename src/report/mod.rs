@@ -3,7 +3,6 @@
 mod along;
 mod frame;
 mod growth;
-pub mod metrics;
 mod page;
 mod picture;
 pub mod plot;
@@ -12,7 +11,7 @@ mod together;
 
 use crate::eval::{Consistency, Evaluation, Growth};
 
-pub use metrics::{MetricsLine, Step, Term, Validation};
+pub use crate::checkpoint::metrics::{MetricsLine, Step, Term, Validation};
 pub use page::html;
 pub use picture::Picture;
 pub use sweep::html as sweep_html;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// A picture of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]

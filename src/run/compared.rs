@@ -1,14 +1,14 @@
 //! Test queries before and after CLC-C (Burns et al. 2020, figures 5 and 6).
 
 use super::report::hit;
-use super::together::{Together, together};
-use super::{Found, Retriever};
 use crate::Result;
 use crate::config::DataConfig;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Fitted;
 use crate::eval::similarity::Kernel;
+use crate::family::smalr::together::{Together, together};
 use crate::report::{Compared, Said};
+use crate::retrieve::{Found, Retriever};
 
 /// Queries looked at, of each language of captions, and at a time.
 const LOOKED: usize = 1000;

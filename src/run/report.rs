@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use super::compared::compared;
-use super::{Found, Retriever, open};
-use crate::checkpoint::{RunFolder, RunInfo, Which};
-use crate::config::{AcquireEncoder, Config, DataConfig, FamilyName};
+use super::open;
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
+use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
-use crate::report::{Compared, Example, Hit, Part, Picture, RunReport, metrics};
-use crate::{Error, Result, names};
+use crate::family;
+use crate::names;
+use crate::report::{Compared, Example, Hit, Part, Picture, RunReport};
+use crate::retrieve::{Found, Retriever};
 
 /// Example queries of each language, and pictures shown for each.
 const EXAMPLES: usize = 2;
@@ -53,27 +57,7 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
         ("seed".to_string(), info.seed.to_string()),
         ("picture features".to_string(), format!("{} numbers", info.features)),
     ];
-    match config.family() {
-        FamilyName::Mla => {
-            let own = &config.acquire().own;
-            facts.push((
-                "acquired".to_string(),
-                match config.acquire().encoder {
-                    AcquireEncoder::Tower => format!("on an {own} tower"),
-                    AcquireEncoder::Bert => format!("in M-BERT, beside an {own} tower"),
-                },
-            ))
-        }
-        FamilyName::Tower => {
-            let tower = config.tower();
-            let what = format!("{} blocks of width {}, {} heads", tower.layers, tower.width, tower.heads);
-            facts.push(("tower".to_string(), what));
-        }
-        FamilyName::Smalr => facts.extend([
-            ("words with own vectors".to_string(), own_words(config)),
-            ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
-        ]),
-    }
+    facts.extend(family::of(config).facts(info, config));
     if folder.has(Which::Best) && folder.has(Which::Latest) {
         let (best, latest) = (folder.read_state(Which::Best)?, folder.read_state(Which::Latest)?);
         let minutes = format!("{:.1} min", latest.seconds / 60.0);
@@ -83,13 +67,6 @@ fn facts(folder: &RunFolder, info: &RunInfo, config: &Config) -> Result<Vec<(Str
     facts.push(("device".to_string(), info.device.clone()));
     facts.push(("tinyglot".to_string(), info.tinyglot.clone()));
     Ok(facts)
-}
-
-fn own_words(config: &Config) -> String {
-    match config.embedding().top_k {
-        0 => "none".into(),
-        k => format!("top {k} of each language"),
-    }
 }
 
 /// At test time the embedding is a table computed beforehand, and only the encoders remain.

@@ -3,9 +3,10 @@
 use toml::{Table, Value};
 
 use super::plan::MOST;
-use crate::batch::derive;
+use crate::Error;
+use crate::Result;
 use crate::config::{Document, Fault, Problem, Setting, Shape, join, short};
-use crate::{Error, Result};
+use crate::seed::derive;
 
 /// One axis: its key and what it stands for.
 #[derive(Debug)]

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use super::Trial;
 use super::folder::{Status, TrialFolder, TrialState};
+use crate::Error;
+use crate::Result;
 use crate::checkpoint::Which;
 use crate::error::STOPPED;
 use crate::write::write_whole;
-use crate::{Error, Result};
 
 /// What trials are started with.
 #[derive(Debug, Clone)]

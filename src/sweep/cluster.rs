@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// What a task is: `tinyglot sweep FILE … --index N`.
 #[derive(Debug, Clone)]

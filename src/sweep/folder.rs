@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Trial;
 use super::results::{self, Row};
+use crate::Error;
+use crate::Result;
 use crate::checkpoint::{RunFolder, Which};
 use crate::lock::Lock;
 use crate::write::{clear_partial, write_whole};
-use crate::{Error, Result};
 
 /// Version of the state files; another one is refused.
 pub const VERSION: u32 = 1;

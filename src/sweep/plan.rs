@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::{self, Axis};
+use crate::Error;
+use crate::Result;
 use crate::cache::Content;
-use crate::config::{self, Config, Document, Fault, Problem, Setting, Shape, join, short};
-use crate::{Error, Result};
+use crate::config;
+use crate::config::{Config, Document, Fault, Problem, Setting, Shape, join, short};
 
 /// A sweep: what is trained, in this order.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// The names of the two files.
 const FILES: [&str; 2] = ["vocab.json", "merges.txt"];

@@ -1,6 +1,7 @@
 //! Language codes, and what of the way a language is written depends on more than its script.
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// How a language is written, as far as Unicode's own data do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

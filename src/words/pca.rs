@@ -4,7 +4,8 @@ use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::Array2;
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// An affine map to fewer dimensions that keeps most of the variance of the rows it was fitted on.
 #[derive(Debug, Clone, PartialEq)]

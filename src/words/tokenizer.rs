@@ -12,7 +12,9 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::clip;
-use crate::{Error, Result, border};
+use crate::Error;
+use crate::Result;
+use crate::border;
 
 fn no_tokenizer(path: &Path, reason: String) -> Error {
     Error::data("is not a tokenizer")

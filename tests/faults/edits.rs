@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::sweep::estimate::refuse_training;
+use tinyglot::run::refuse_training;
 
 use crate::inputs::{copy, corpus_of_words, make_old, resume, search, words_run};
 

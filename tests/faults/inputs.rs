@@ -7,19 +7,23 @@ use std::sync::Arc;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tinyglot::Result;
+use tinyglot::checkpoint::Earlier;
 use tinyglot::checkpoint::RunFolder;
+use tinyglot::checkpoint::metrics;
 use tinyglot::config::{Config, WordsConfig};
 use tinyglot::corpus::{Corpus, Features, write_npy, write_npy_f16};
 use tinyglot::eval::Growth;
-use tinyglot::mla::Acquirer;
-use tinyglot::prepare::prepare;
-use tinyglot::report::{Picture, metrics};
-use tinyglot::run::start::{Earlier, Start};
-use tinyglot::run::{ClipRun, MlaRun, open};
+use tinyglot::family::mla::Acquirer;
+use tinyglot::family::mla::run::MlaRun;
+use tinyglot::family::smalr::learner::SmalrLearner;
+use tinyglot::family::smalr::prepare::prepare;
+use tinyglot::family::smalr::start::{Start, go_on};
+use tinyglot::family::tower::run::TowerRun;
+use tinyglot::report::Picture;
+use tinyglot::run::open;
 use tinyglot::sweep::{Plan, SweepFolder, results};
 use tinyglot::tower::{Tower, TowerTokenizer};
 use tinyglot::train::Trainer;
-use tinyglot::train::smalr::Smalr;
 use tinyglot::words::{Dictionary, HuggingFace, Segmenter, WordVectors};
 
 use crate::acquisition;
@@ -292,10 +296,10 @@ fn lists(place: &Path) -> Vec<Input> {
     let known = write("known.en", "a dog\na house\n");
     let new = write("new.de", "ein Hund\nein Haus\n");
     let (one, other) = (known.clone(), new.clone());
-    let read = move || tinyglot::grow::lesson::read_translations(&one, &other).map(drop);
+    let read = move || tinyglot::family::smalr::grow::lesson::read_translations(&one, &other).map(drop);
     all.push(with(input("translations", new.clone(), read), &["known.en"]));
     let read = new.clone();
-    all.push(input("sentences", new, move || tinyglot::mla::data::lines(&read).map(drop)));
+    all.push(input("sentences", new, move || tinyglot::family::mla::data::lines(&read).map(drop)));
     let picture = place.join("1.png");
     let image = place.parent().expect("a folder").join("data/images");
     let some = fs::read_dir(image).expect("pictures").next().expect("a picture").expect("an entry").path();
@@ -414,8 +418,8 @@ pub fn search(run: &Path, gallery: &Path) -> Result<()> {
 pub fn resume(run: &Path, given: &Config) -> Result<()> {
     let corpus = Corpus::load(given.data(), given.base())?;
     let Start { folder, config, encoder, train, validation, model, .. } =
-        Earlier::open(run, given)?.go_on(&corpus)?;
-    let learner = Smalr::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+        go_on(Earlier::open(run, given)?, &corpus)?;
+    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
     let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     assert!(trainer.state.step <= trainer.steps(), "more steps than the training has");
@@ -544,8 +548,8 @@ fn towers(place: &Path) -> Vec<Input> {
         {
             let read = copied.clone();
             let open = move || {
-                let mut run = ClipRun::open(&read, &[])?;
-                let vectors = tinyglot::run::Retriever::sentences(&run, 0, &["a red house"]).vectors;
+                let mut run = TowerRun::open(&read, &[])?;
+                let vectors = tinyglot::retrieve::Retriever::sentences(&run, 0, &["a red house"]).vectors;
                 assert!(vectors.iter().all(|x| x.is_finite()), "a vector is not finite");
                 run.clip.parameters();
                 Ok(())
@@ -572,6 +576,6 @@ fn towers(place: &Path) -> Vec<Input> {
 /// Numbers within ±1 that look random.
 fn noise(n: usize, seed: u64) -> Vec<f32> {
     (0..n)
-        .map(|i| tinyglot::batch::derive(seed, "noise", i as u64) as f32 / u64::MAX as f32 * 2.0 - 1.0)
+        .map(|i| tinyglot::seed::derive(seed, "noise", i as u64) as f32 / u64::MAX as f32 * 2.0 - 1.0)
         .collect()
 }

@@ -43,7 +43,7 @@ fn sample(of: usize, some: usize) -> Vec<usize> {
     let seed = std::env::var("TINYGLOT_FAULTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let place = |n: usize| {
         let (from, to) = (n * of / some, (n + 1) * of / some);
-        from + tinyglot::batch::derive(seed, "fault", n as u64) as usize % (to - from)
+        from + tinyglot::seed::derive(seed, "fault", n as u64) as usize % (to - from)
     };
     (0..some).map(place).collect()
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tinyglot::checkpoint::{RunFolder, TrainState, VERSION, Which};
-use tinyglot::model::Trained;
 use tinyglot::ops::rows::Table;
 use tinyglot::optim::Parameter;
+use tinyglot::optim::Trained;
 
 use crate::places::{self, assert_same, content, copy};
 use crate::{Ran, ended, run, sample, text, tinyglot};

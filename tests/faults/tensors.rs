@@ -8,9 +8,9 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use tinyglot::Result;
 use tinyglot::config::Config;
 use tinyglot::corpus::{Corpus, Features, write_npy};
-use tinyglot::mla::Acquirer;
-use tinyglot::prepare::prepare;
-use tinyglot::run::MlaRun;
+use tinyglot::family::mla::Acquirer;
+use tinyglot::family::mla::run::MlaRun;
+use tinyglot::family::smalr::prepare::prepare;
 use tinyglot::tower::Tower;
 use tinyglot::words::WordVectors;
 
@@ -103,7 +103,7 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
     }
     let run = path("acquisition/old tower run");
     each_tensor(&run.join("checkpoints/best/model.safetensors"), &|| {
-        tinyglot::run::ClipRun::open(&run, &[]).map(drop)
+        tinyglot::family::tower::run::TowerRun::open(&run, &[]).map(drop)
     });
     let opened = MlaRun::open(&path("acquisition/run"), &[]).expect("a run");
     let (size, base) = (opened.mla.size(), opened.mla.base());

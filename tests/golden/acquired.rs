@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 use tinyglot::config::{AcquirerShape, Objective};
-use tinyglot::mla::data::{Draw, Pairs, StageData};
-use tinyglot::mla::objective::{Aim, Task, gradients};
-use tinyglot::mla::{Acquirer, Adapter, Bert, Encoder, Entrance, Mla, Way};
+use tinyglot::family::mla::data::{Draw, Pairs, StageData};
+use tinyglot::family::mla::objective::{Aim, Task, gradients};
+use tinyglot::family::mla::{Acquirer, Adapter, Bert, Encoder, Entrance, Mla, Way};
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 use tinyglot::config::{CharactersConfig, EmbeddingConfig, Pooling, Precision};
 use tinyglot::device::Dev;
-use tinyglot::embedding::characters::{CharacterWords, Spellings};
+use tinyglot::family::smalr::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::init::Init;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru};
 use tinyglot::ops::sequences::Sequences;

@@ -2,8 +2,8 @@
 
 use dfdx::prelude::*;
 use tinyglot::config::{Config, EmbeddingKind, RawConfig};
-use tinyglot::embedding::TokenRows;
-use tinyglot::model::Model;
+use tinyglot::family::smalr::embedding::TokenRows;
+use tinyglot::family::smalr::model::Model;
 
 use crate::{blank, file};
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
-use tinyglot::batch::Batch;
 use tinyglot::config::Config;
-use tinyglot::embedding::Slot;
-use tinyglot::embedding::lexicon::Collector;
-use tinyglot::model::Model;
-use tinyglot::objective::{Term, When, objective};
+use tinyglot::family::smalr::batch::Batch;
+use tinyglot::family::smalr::embedding::Slot;
+use tinyglot::family::smalr::embedding::lexicon::Collector;
+use tinyglot::family::smalr::model::Model;
+use tinyglot::family::smalr::objective::{When, objective};
+use tinyglot::loss::terms::Term;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host};
 use tinyglot::optim::{Adam, Parameter};

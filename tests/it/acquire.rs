@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tinyglot::mla::Acquirer;
-use tinyglot::run::MlaRun;
+use tinyglot::family::mla::Acquirer;
+use tinyglot::family::mla::run::MlaRun;
 
 use crate::acquisition::{checkpoint, write, write_tower};
 use crate::corpus::{copy, refused};

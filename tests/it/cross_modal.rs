@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 use tinyglot::checkpoint::RunFolder;
-use tinyglot::run::MlaRun;
+use tinyglot::family::mla::run::MlaRun;
 
 use crate::acquisition::write;
 use crate::corpus::refused;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tinyglot::batch::{CaptionIndex, Sampler};
-use tinyglot::checkpoint::empty_embedding;
 use tinyglot::config::{Config, FamilyName};
-use tinyglot::embedding::{Lexicon, Slot};
-use tinyglot::model::Model;
+use tinyglot::family::smalr::embedding::{Lexicon, Slot};
+use tinyglot::family::smalr::empty_embedding;
+use tinyglot::family::smalr::model::Model;
+use tinyglot::sampler::{CaptionIndex, Sampler};
 use tinyglot::sweep::Plan;
 use tinyglot::words::Vocabulary;
 

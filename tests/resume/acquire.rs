@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use tinyglot::Result;
+use tinyglot::checkpoint::metrics;
+use tinyglot::checkpoint::metrics::MetricsLine;
+use tinyglot::checkpoint::{Earlier, Place};
 use tinyglot::checkpoint::{TrainState, Which};
 use tinyglot::config::Config;
 use tinyglot::corpus::{Corpus, SplitName};
-use tinyglot::grow::{Addition, add_language};
-use tinyglot::mla::Way;
-use tinyglot::mla::train::Acquisition;
+use tinyglot::family::mla::Way;
+use tinyglot::family::mla::learner::MlaLearner;
+use tinyglot::family::mla::run::MlaRun;
+use tinyglot::grow::Addition;
 use tinyglot::optim::Adam;
-use tinyglot::report::metrics::{self, MetricsLine};
-use tinyglot::run::start::Place;
-use tinyglot::run::{MlaRun, Retriever};
+use tinyglot::retrieve::Retriever;
+use tinyglot::run::add_language;
 use tinyglot::train::Trainer;
 use tinyglot::train::{End, Event};
 
@@ -49,11 +52,11 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
     let path = folder.join(name);
     let resumed = path.exists();
     let run = match resumed {
-        true => MlaRun::go_on(&path, &config, &corpus)?,
+        true => MlaRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
         false => MlaRun::begin(&config, &corpus, Place::new(&path)?)?,
     };
     let acquired = run.mla.acquirers.len();
-    let learner = Acquisition::new(&run.config, &corpus, run.mla)?;
+    let learner = MlaLearner::new(&run.config, &corpus, run.mla)?;
     let mut trainer = Trainer::new(&run.config, &run.folder, learner);
     if resumed {
         trainer.resume()?;
@@ -145,18 +148,18 @@ fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
     assert_eq!(run.mla.way("en"), Some(Way::Tower));
     assert_eq!(run.mla.acquirers.len(), 2);
     let english = |run: &mut MlaRun| {
-        let all =
-            run.evaluate(&corpus, tinyglot::inference::Scope::whole(SplitName::Test)).unwrap().languages;
+        let all = run.evaluate(&corpus, tinyglot::eval::Scope::whole(SplitName::Test)).unwrap().languages;
         all.iter().find(|(language, _)| language == "en").expect("English").1.mr
     };
     assert!(english(&mut run) > 99.0, "the pictures' vectors are those of the English captions");
     // A run of today that has lost its English is damaged, and is not taken for an old one.
     train(folder.path(), "new-bert", Some(3)).unwrap();
-    let mut run = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).unwrap();
+    let earlier = || Earlier::open(&folder.path().join("new-bert"), &config).unwrap();
+    let mut run = MlaRun::go_on(earlier(), &corpus).unwrap();
     assert!(run.mla.remove("en"));
     run.folder.save(Which::Latest, &mut run.mla, Some(first), &TrainState::start()).unwrap();
     drop(run);
-    let error = MlaRun::go_on(&folder.path().join("new-bert"), &config, &corpus).err().expect("refused");
+    let error = MlaRun::go_on(earlier(), &corpus).err().expect("refused");
     assert!(error.to_string().contains("`acquirer.en.0.inner.weight` is missing"), "{error}");
 }
 
@@ -192,7 +195,7 @@ fn an_addition_goes_on_to_the_same_bits_and_refuses_other_data() {
     let base = config(folder.path(), "base");
     let corpus = Corpus::load(base.data(), base.base()).unwrap();
     let run = MlaRun::begin(&base, &corpus, Place::new(&path("base")).unwrap()).unwrap();
-    let learner = Acquisition::new(&run.config, &corpus, run.mla).unwrap();
+    let learner = MlaLearner::new(&run.config, &corpus, run.mla).unwrap();
     Trainer::new(&run.config, &run.folder, learner).run(&AtomicBool::new(false), &mut |_| ()).unwrap();
     let fr = "[data]\nroot = 'data'\nlanguages = ['fr']\n[[data.captions]]\nlanguages = ['fr']\n\
               files = ['{split}.fr']\n[[grow.translations]]\nlanguage = 'en'\nknown = 'train.en'\n\

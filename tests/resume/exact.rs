@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use tinyglot::checkpoint::Earlier;
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::run::start::{self, Earlier};
+use tinyglot::family::smalr::start;
 use tinyglot::train::End;
 
 use crate::{Place, assert_same, go_on, resume, timeless};
@@ -65,7 +66,7 @@ fn a_run_goes_on_with_the_captions_it_began_with() {
     let config = Config::load(&place.run().join("config.toml"), &[]).unwrap();
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
     let path = place.folder.path().join("begun");
-    let folder = start::Place::new(&path).unwrap();
+    let folder = tinyglot::checkpoint::Place::new(&path).unwrap();
     let begun = {
         let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
         let held = Earlier::open(&path, &config).map(drop).unwrap_err();
@@ -73,7 +74,7 @@ fn a_run_goes_on_with_the_captions_it_began_with() {
         // One writes at a time.
         begun.train.clone()
     };
-    let resumed = Earlier::open(&path, &config).unwrap().go_on(&corpus).unwrap();
+    let resumed = start::go_on(Earlier::open(&path, &config).unwrap(), &corpus).unwrap();
     for (one, other) in begun.iter().zip(&resumed.train) {
         assert!(one.slots == other.slots && one.image_of == other.image_of);
     }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use tinyglot::family::smalr::learner::SmalrLearner;
 use tinyglot::ops::tape::data1_mut;
-use tinyglot::train::smalr::Smalr;
 use tinyglot::train::{End, Trainer};
 
 use crate::{Place, assert_same, go_on, resume};
@@ -15,7 +15,7 @@ fn a_loss_that_is_not_a_number_stops_and_is_named() {
     let (straight, run) = (place.copy("straight"), place.run());
     go_on(&run, Some(7), |_| ()).unwrap();
     let before = checkpoint(&run);
-    type Poison = fn(&mut Trainer<Smalr>);
+    type Poison = fn(&mut Trainer<SmalrLearner>);
     let poisons: [(Poison, &str); 3] = [
         (
             |t| data1_mut(&mut t.learner.model.text.output.as_mut().expect("a layer").bias)[3] = f32::NAN,
@@ -67,7 +67,7 @@ fn metrics_on_a_full_disk_stop_and_leave_the_checkpoint() {
     go_on(&run, Some(7), |_| ()).unwrap();
     let before = checkpoint(&run);
     let (metrics, kept) = (run.join("metrics.jsonl"), run.join("kept"));
-    let full = |_: &mut Trainer<Smalr>| {
+    let full = |_: &mut Trainer<SmalrLearner>| {
         fs::rename(&metrics, &kept).unwrap();
         std::os::unix::fs::symlink("/dev/full", &metrics).unwrap();
     };

@@ -17,19 +17,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
-use tinyglot::batch::Captions;
-use tinyglot::checkpoint::{RunFolder, RunInfo, VERSION, Which, empty_embedding};
+use tinyglot::Error;
+use tinyglot::Result;
+use tinyglot::checkpoint::metrics;
+use tinyglot::checkpoint::metrics::MetricsLine;
+use tinyglot::checkpoint::{RunFolder, RunInfo, VERSION, Which};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::embedding::encoder::Encoder;
-use tinyglot::model::Model;
+use tinyglot::family::smalr::batch::Captions;
+use tinyglot::family::smalr::embedding::encoder::Encoder;
+use tinyglot::family::smalr::empty_embedding;
+use tinyglot::family::smalr::learner::SmalrLearner;
+use tinyglot::family::smalr::model::Model;
+use tinyglot::family::smalr::prepare::{encode, prepare};
 use tinyglot::optim::Adam;
-use tinyglot::prepare::{encode, prepare};
-use tinyglot::report::metrics::{self, MetricsLine};
-use tinyglot::scenes::{self, ScenesConfig};
-use tinyglot::train::smalr::Smalr;
+use tinyglot::scenes;
+use tinyglot::scenes::ScenesConfig;
 use tinyglot::train::{End, Event, Learner, Trainer};
-use tinyglot::{Error, Result};
 
 /// Everything that keeps a state, in small: 40 pictures, 5 steps an epoch, 6 epochs.
 const CONFIG: &str = r#"
@@ -156,7 +160,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         features: features.width(),
         data: "not hashed".into(),
         latents: [prepared.latents_before, prepared.encoder.lexicon.latents],
-        parameters: tinyglot::model::parameters_by_part(&mut model),
+        parameters: tinyglot::optim::parameters_by_part(&mut model),
         parameters_train,
         parameters_test,
         shared: None,
@@ -168,7 +172,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         assert!(one.slots == other.slots, "captions read from the run are those it was prepared with");
     }
     let lexicon = &prepared.encoder.lexicon;
-    let learner = Smalr::new(config, &corpus, lexicon, &prepared.train, Vec::new(), model);
+    let learner = SmalrLearner::new(config, &corpus, lexicon, &prepared.train, Vec::new(), model);
     let mut trainer = Trainer::new(config, &folder, learner);
     let (adam, state) = (Adam::new(config.train(), STEPS), trainer.state.clone());
     folder.save(Which::Latest, trainer.learner.model(), Some((&adam, &BTreeMap::new())), &state)
@@ -180,7 +184,7 @@ fn encode_training(encoder: &Encoder, corpus: &Corpus) -> Vec<Captions> {
 
 /// Goes on with a run as a new process would: from nothing but the disk. `before` may change the trainer; `stop` tells
 /// after which step the flag is raised.
-fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<Smalr>)) -> Result<End> {
+fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<SmalrLearner>)) -> Result<End> {
     let flag = AtomicBool::new(false);
     telling(path, before, &flag, &mut |event| {
         if let Event::Step { step, steps, .. } = event {
@@ -193,7 +197,7 @@ fn go_on(path: &Path, stop: Option<usize>, before: impl FnOnce(&mut Trainer<Smal
 /// As [`go_on`], with its events; `flag` stops it.
 fn telling(
     path: &Path,
-    before: impl FnOnce(&mut Trainer<Smalr>),
+    before: impl FnOnce(&mut Trainer<SmalrLearner>),
     flag: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<End> {
@@ -205,7 +209,7 @@ fn telling(
     let model = Model::new(&config, embedding, info.features, 0);
     let train = encode_training(&encoder, &corpus);
     let validation = (0..info.languages.len()).map(|l| encode(&encoder, &corpus.val, l)).collect();
-    let learner = Smalr::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
     let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     before(&mut trainer);

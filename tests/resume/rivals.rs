@@ -5,9 +5,9 @@ use std::fs;
 use tinyglot::checkpoint::{RunFolder, TensorFile};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::embedding::Slot;
-use tinyglot::embedding::encoder::Encoder;
-use tinyglot::prepare::prepare;
+use tinyglot::family::smalr::embedding::Slot;
+use tinyglot::family::smalr::embedding::encoder::Encoder;
+use tinyglot::family::smalr::prepare::prepare;
 use tinyglot::train::End;
 
 use crate::{Place, assert_same, go_on, resume};

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use tinyglot::Result;
-use tinyglot::clip::train::TowerTraining;
+use tinyglot::checkpoint::metrics;
+use tinyglot::checkpoint::metrics::MetricsLine;
+use tinyglot::checkpoint::{Earlier, Place};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
-use tinyglot::report::metrics::{self, MetricsLine};
-use tinyglot::run::ClipRun;
-use tinyglot::run::start::{Earlier, Place};
+use tinyglot::family::tower::learner::TowerLearner;
+use tinyglot::family::tower::run::TowerRun;
 use tinyglot::train::Trainer;
 use tinyglot::train::{End, Event};
 
@@ -33,10 +34,10 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
     let path = folder.join(name);
     let resumed = path.exists();
     let run = match resumed {
-        true => ClipRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
-        false => ClipRun::begin(&config, &corpus, Place::new(&path)?)?,
+        true => TowerRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
+        false => TowerRun::begin(&config, &corpus, Place::new(&path)?)?,
     };
-    let learner = TowerTraining::new(&run.config, &corpus, run.clip);
+    let learner = TowerLearner::new(&run.config, &corpus, run.clip);
     let mut trainer = Trainer::new(&run.config, &run.folder, learner);
     if resumed {
         trainer.resume()?;
@@ -49,7 +50,7 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
         }
     })?;
     if end == End::Finished {
-        ClipRun::open(&path, &[])?.hand_over(&corpus)?;
+        TowerRun::open(&path, &[])?.hand_over(&corpus)?;
     }
     Ok(end)
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::super::SplitName;
 use super::{Described, Name, read_json};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 #[derive(Deserialize)]
 struct Captions {

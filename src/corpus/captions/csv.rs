@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::super::Harvest;
 use super::records::{Record, Records, Spot};
 use super::{CaptionFile, input};
+use crate::Error;
+use crate::Result;
 use crate::corpus::pictures::Pictures;
-use crate::{Error, Result};
 
 /// Reads the rows as a stream. Values may stand in double quotes, with two for one inside (RFC 4180); an empty value is none.
 /// Between tabs and `|` a quote is a quote unless such a pair is around the whole value, and a row is a line.

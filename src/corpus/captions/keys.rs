@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::records::{Record, listed};
+use crate::Error;
+use crate::Result;
 use crate::config::CaptionKeys;
-use crate::{Error, Result};
 
 /// Names of what holds a picture's name, in files of others.
 pub(super) const IMAGES: [&str; 9] = [

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::super::SplitName;
 use super::input::each_line;
 use super::{sniff, trimmed};
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// Reads `per_picture` captions for each of `rows` pictures, the text of each as it is but for white space around it: text n speaks
 /// of picture n / `per_picture`.

@@ -8,9 +8,10 @@ use super::super::{Caption, Harvest, SplitName};
 use super::input;
 use super::keys::Keys;
 use super::{CaptionFile, Place, Tally, trimmed};
+use crate::Error;
+use crate::Result;
 use crate::config::Source;
 use crate::corpus::pictures::Pictures;
-use crate::{Error, Result};
 
 pub(super) type Record = Map<String, Value>;
 

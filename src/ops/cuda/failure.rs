@@ -4,7 +4,8 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Error, Result};
+use crate::Error;
+use crate::Result;
 
 /// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
 pub(super) struct Failure {

@@ -1,0 +1,51 @@
+//! Taking a language out of a run of acquisition.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::Place;
+use crate::checkpoint::RunFolder;
+use crate::family::mla::run::MlaRun;
+use crate::grow::addition::forget;
+
+/// Makes a new run without the language, in `place`. The others' parameters stay as they are.
+///
+/// # Errors
+/// Usage, for a language that the run does not know, the tower's own, or the last one that it was trained on.
+pub(crate) fn remove(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    let mut run = MlaRun::open(path, &[])?;
+    let refused = |what: String, hint: &str| Err(Error::usage(what).at(path).hint(hint));
+    let Some(language) = run.info.languages.iter().position(|l| l == code) else {
+        return refused(
+            format!("the run was not taught `{code}`"),
+            "`tinyglot acquirer remove` takes out what `tinyglot acquirer add` has put in",
+        );
+    };
+    if code == run.mla.own {
+        return refused(format!("`{code}` is the language of the tower"), "the others stand on it");
+    }
+    let trained = run.trained_languages();
+    let added = !trained.contains(&run.info.languages[language]);
+    if !added && trained.len() == 2 {
+        return refused(
+            format!("`{code}` is the only language that was acquired in training"),
+            "a run keeps one at least, beside the tower's",
+        );
+    }
+    let kept: Vec<String> = run.info.languages.iter().filter(|l| *l != code).cloned().collect();
+    let growths = run.folder.growths(&kept)?;
+    let mut raw = run.config.raw().clone();
+    forget(&mut raw, code);
+    run.config = raw.check(run.config.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    run.mla.remove(code);
+    run.info.languages.remove(language);
+    run.info.human.remove(language);
+    if !added && run.info.shared.is_some() {
+        run.info.shared = Some(run.shared_hash());
+    }
+    place.fill(|folder| {
+        run.write(folder)?;
+        growths.iter().try_for_each(|g| folder.write_growth(g))
+    })
+}

@@ -1,0 +1,309 @@
+//! The losses of the two stages, their terms, and their gradient by micro-batches.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use super::data::{Draw, StageData};
+use super::{Drop, Mla};
+use crate::config::Objective;
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::loss::info_nce::info_nce;
+use crate::loss::scale::scaled_info_nce;
+use crate::loss::terms::Terms;
+use crate::loss::{Pairs, Value, combined, on_tape};
+use crate::ops::linear::{similarity, unit_rows};
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::{Grads, data, matrix, on_host};
+use crate::ops::transformer::Pass;
+use crate::optim::Parameter;
+
+type Taped = OwnedTape<f32, Dev>;
+
+/// What sentences are compared with their vectors by.
+#[derive(Clone, Copy)]
+pub struct Aim {
+    pub objective: Objective,
+    /// Whether `Mse` compares vectors at unit length, or as they are.
+    pub unit: bool,
+    pub temperature: f32,
+    /// Whether the scale that the model trains, if it trains one, stands for the temperature.
+    pub scaled: bool,
+    pub weight: f32,
+    /// Sentences of a micro-batch; 0 takes all.
+    pub micro_batch: usize,
+    pub dropout: f32,
+    pub pass: Pass,
+}
+
+/// A batch of a step, and a term of its loss.
+pub struct Task<'a> {
+    /// Of the term.
+    pub name: &'static str,
+    pub data: &'a StageData,
+    pub draw: Draw,
+    pub aim: Aim,
+    /// For dropout.
+    pub seed: u64,
+}
+
+/// The terms of a step's loss and the gradients of all that is trained.
+pub fn gradients(mla: &mut Mla, tasks: &[Task]) -> (Terms, Grads) {
+    let mut total = Grads::leaky();
+    let terms = tasks.iter().map(|task| (task.name, pull(mla, task, &mut total), task.aim.weight)).collect();
+    (Terms::of(terms), total)
+}
+
+/// The loss of a batch; adds its gradients by its weight.
+///
+/// With micro-batches the vectors are computed first, without a tape; the loss compares them all and gives each its
+/// gradient; then every micro-batch is computed again, with a tape, and pulled by its vectors' gradients (Gao et al.
+/// 2021). That is the gradient of the whole batch.
+fn pull(mla: &mut Mla, task: &Task, total: &mut Grads) -> Scalar {
+    let Task { data: stage, draw, aim, seed, .. } = task;
+    let (aim, seed) = (*aim, *seed);
+    let pairs = &stage.languages[draw.language];
+    let batch = stage.sentences(draw);
+    let rows: Vec<u32> = draw.sentences.iter().map(|&s| pairs.rows[s as usize]).collect();
+    let micro = if aim.micro_batch == 0 { batch.len() } else { aim.micro_batch };
+    let parts: Vec<Part> =
+        (0..batch.len()).step_by(micro).map(|first| Part::new(&batch, first, micro)).collect();
+    let joint = mla.joint();
+    let whole = parts.len() == 1;
+    // With one part its tape serves at once.
+    let mut taped: Option<Matrix<Taped>> = whole.then(|| parts[0].forward(mla, draw.language, aim, seed));
+    let vectors = match &taped {
+        Some(vectors) => data(vectors).to_vec(),
+        None => {
+            parts.iter().flat_map(|p| p.forward::<NoneTape>(mla, draw.language, aim, seed).as_vec()).collect()
+        }
+    };
+    let vectors = matrix(vectors, batch.len(), joint);
+    let targets = rows.iter().flat_map(|&r| &stage.vectors[r as usize * joint..][..joint]).copied().collect();
+    let loss = loss(vectors.leaky_trace(), matrix(targets, batch.len(), joint), mla.scale.as_ref(), aim);
+    let (value, tape) = loss.split_tape();
+    let mut grads = combined(vec![(value.clone().put_tape(tape), aim.weight)], 1.0).backward();
+    if let Some(scale) = &mla.scale {
+        add(total, &mut grads, Parameter::Vector(&mut scale.clone()));
+    }
+    let pull = grads.get(&vectors);
+    for part in &parts {
+        let y = taped.take().unwrap_or_else(|| part.forward(mla, draw.language, aim, seed));
+        let pull = &data(&pull)[part.first * joint..][..data(&y).len()];
+        let mut grads = pulled(y, pull.to_vec()).backward();
+        mla.visit(&mut |name, parameter| {
+            if name != "scale" {
+                add(total, &mut grads, parameter);
+            }
+        });
+    }
+    value
+}
+
+/// Some sentences of a batch.
+struct Part {
+    first: usize,
+    sentences: Arc<Sequences>,
+    /// Numbers of their tokens in the batch.
+    tokens: Vec<u32>,
+}
+
+impl Part {
+    fn new(batch: &Sequences, first: usize, count: usize) -> Self {
+        let end = batch.len().min(first + count);
+        let mut sentences = Sequences::new();
+        (first..end).for_each(|s| sentences.push(batch.get(s).iter().copied()));
+        let tokens = (batch.starts[first]..batch.starts[end]).collect();
+        Part { first, sentences: Arc::new(sentences), tokens }
+    }
+
+    fn forward<T: Tape<f32, Dev> + 'static>(
+        &self,
+        mla: &Mla,
+        language: usize,
+        aim: Aim,
+        seed: u64,
+    ) -> Matrix<T> {
+        let drop = Drop { p: aim.dropout, seed, tokens: &self.tokens };
+        mla.forward(&mla.acquirers[language], &self.sentences, Some(drop), aim.pass)
+    }
+}
+
+/// Adds the gradient of a parameter. Those of tables are kept outside.
+fn add(total: &mut Grads, grads: &mut Grads, parameter: Parameter) {
+    let sum = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, g)| *t += g);
+    match parameter {
+        Parameter::Matrix(p) => sum(
+            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
+            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+        ),
+        Parameter::Vector(p) => sum(
+            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
+            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
+        ),
+        Parameter::Table(_) => {}
+    }
+}
+
+/// A scalar whose gradient with respect to `y` is `pull`.
+fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
+    on_tape(y, |_| Value { value: 0.0, grad: pull })
+}
+
+/// y (n, joint) against targets (n, joint), row by row.
+fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> Scalar<Taped> {
+    match aim.objective {
+        Objective::Mse => {
+            let (y, targets) = if aim.unit { (unit_rows(y), unit_rows(targets)) } else { (y, targets) };
+            on_tape(y, |x| mean_square(x, &data(&targets)))
+        }
+        Objective::Nce => {
+            let n = targets.shape().0 as u32;
+            let s = similarity(unit_rows(targets).put_tape(Taped::default()), unit_rows(y));
+            let places: Vec<u32> = (0..n).collect();
+            match scale.filter(|_| aim.scaled) {
+                Some(scale) => scaled_info_nce(s, scale, &places, &places, 0.0),
+                None => on_tape(s, |s| {
+                    info_nce(Pairs { similarity: s, rows: &places, columns: &places }, aim.temperature, 0.0)
+                }),
+            }
+        }
+    }
+}
+
+/// The mean of (x − target)² over all elements.
+fn mean_square(x: &[f32], targets: &[f32]) -> Value {
+    let n = x.len().max(1) as f32;
+    let differences: Vec<f32> = x.iter().zip(targets).map(|(x, t)| x - t).collect();
+    let value = differences.iter().map(|&d| d as f64 * d as f64).sum::<f64>() as f32 / n;
+    Value { value, grad: differences.iter().map(|d| 2.0 * d / n).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AcquirerShape, Precision};
+    use crate::family::mla::data::Pairs as Sentences;
+    use crate::family::mla::tests::model;
+    use crate::ops::check::{by_name, matrix_gradient, noise, vector_gradient};
+    use crate::ops::tape::vector;
+
+    const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
+
+    fn aim(objective: Objective, unit: bool) -> Aim {
+        Aim {
+            objective,
+            unit,
+            temperature: 0.2,
+            scaled: false,
+            weight: 1.0,
+            micro_batch: 0,
+            dropout: 0.0,
+            pass: PASS,
+        }
+    }
+
+    #[test]
+    fn gradients_of_the_losses_are_slopes() {
+        let (y, targets) = (matrix(noise(20, 1), 5, 4), matrix(noise(20, 2), 5, 4));
+        for (objective, unit) in [(Objective::Mse, false), (Objective::Mse, true), (Objective::Nce, false)] {
+            let aim = aim(objective, unit);
+            let value = |y: &Matrix| loss(y.leaky_trace(), targets.clone(), None, aim).array();
+            let grads = loss(y.leaky_trace(), targets.clone(), None, aim).backward();
+            matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, value);
+        }
+        let scale = vector(vec![1.5]);
+        let aim = Aim { scaled: true, ..aim(Objective::Nce, true) };
+        let value = |y: &Matrix, s: &Vector| loss(y.leaky_trace(), targets.clone(), Some(s), aim).array();
+        let grads = loss(y.leaky_trace(), targets.clone(), Some(&scale), aim).backward();
+        matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, |y| value(y, &scale));
+        vector_gradient("scale", &scale, &grads, 1e-3, 1e-2, |s| value(&y, s));
+    }
+
+    /// Over all numbers of all rows; at unit length it is 2 − 2 cos over the width.
+    #[test]
+    fn mean_square_is_that_of_its_definition() {
+        let of = |unit| {
+            let (y, t) = (matrix(vec![1.0, 2.0, 0.0, 3.0], 2, 2), matrix(vec![0.0, 4.0, 3.0, 0.0], 2, 2));
+            loss(y.leaky_trace(), t, None, aim(Objective::Mse, unit)).array()
+        };
+        assert_eq!(of(false), (1.0 + 4.0 + 9.0 + 9.0) / 4.0);
+        let cosines = [2.0 / 5f32.sqrt(), 0.0];
+        let mean = cosines.iter().map(|cos| (2.0 - 2.0 * cos) / 2.0).sum::<f32>() / 2.0;
+        assert!((of(true) - mean).abs() < 1e-6, "{} {mean}", of(true));
+    }
+
+    /// Sentences of two languages, and vectors that they are compared with.
+    fn stage(mla: &Mla, texts: &[&str], seed: u64) -> StageData {
+        let sentences = mla.encoder.tokenizer().encode(texts).ids;
+        let pairs = Sentences::new(sentences, (0..texts.len() as u32).collect());
+        let none = Sentences::new(Sequences::new(), Vec::new());
+        let vectors = noise(texts.len() * mla.joint(), seed);
+        StageData { languages: vec![none, pairs], vectors, truncated: 0 }
+    }
+
+    const TEXTS: [&str; 6] =
+        ["Ein Hund läuft", "Eine Straße", "Hund und Hund", "Žena", "Un homme à vélo", "läuft"];
+
+    /// Of a task: what it learns from, which sentences, to what end.
+    type Given = (StageData, Vec<u32>, Aim);
+
+    /// The loss and all gradients of some tasks, by name.
+    fn all(tasks: &dyn Fn(&Mla) -> Vec<Given>) -> (f32, Vec<(String, Vec<f32>)>) {
+        let mut mla = model(&["de", "cs"], AcquirerShape::Mlp);
+        mla.scale = Some(vector(vec![2.0]));
+        let tasks = tasks(&mla);
+        let tasks: Vec<Task> = tasks
+            .iter()
+            .map(|(data, sentences, aim)| {
+                let draw = Draw { language: 1, sentences: sentences.clone() };
+                Task { name: "some", data, draw, aim: *aim, seed: 7 }
+            })
+            .collect();
+        let (terms, mut grads) = gradients(&mut mla, &tasks);
+        let named = by_name(&mut grads, &mut |f| mla.visit(f));
+        (terms.read().0, named)
+    }
+
+    /// Those of a batch cut in several ways.
+    fn cut(micro_batch: usize, objective: Objective, dropout: f32) -> (f32, Vec<(String, Vec<f32>)>) {
+        let scaled = objective == Objective::Nce;
+        let aim = Aim { micro_batch, dropout, scaled, ..aim(objective, false) };
+        all(&|mla| vec![(stage(mla, &TEXTS, 3), vec![5, 0, 1, 3, 4, 2], aim)])
+    }
+
+    #[test]
+    fn micro_batches_have_the_gradients_of_the_whole_batch_with_dropout_too() {
+        for (objective, dropout) in [(Objective::Nce, 0.3), (Objective::Mse, 0.0), (Objective::Mse, 0.5)] {
+            let (loss, whole) = cut(0, objective, dropout);
+            for micro in [1, 2, 4] {
+                let (cut_loss, cut) = cut(micro, objective, dropout);
+                assert!((loss - cut_loss).abs() < 1e-6, "{loss} {cut_loss}");
+                for ((name, a), (_, b)) in whole.iter().zip(&cut) {
+                    let largest = a.iter().fold(0f32, |m, x| m.max(x.abs()));
+                    let off = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(off <= 1e-5 * largest.max(1e-3), "{name} with {micro}: {off} of {largest}");
+                }
+            }
+            let trained = whole.iter().filter(|(_, g)| g.iter().any(|&x| x != 0.0));
+            // Entrance (3), the acquirer of the language (3 · 4), and the scale where it counts.
+            assert_eq!(trained.count(), 15 + usize::from(objective == Objective::Nce));
+        }
+    }
+
+    #[test]
+    fn terms_of_a_step_add_up_by_their_weights() {
+        let le = Aim { scaled: true, micro_batch: 2, ..aim(Objective::Nce, true) };
+        let nlt = Aim { weight: 0.3, ..aim(Objective::Mse, false) };
+        let first = |mla: &Mla| (stage(mla, &TEXTS, 3), vec![0, 2, 3], le);
+        let second = |mla: &Mla, weight| (stage(mla, &TEXTS[1..], 4), vec![4, 1], Aim { weight, ..nlt });
+        let both = all(&|mla| vec![first(mla), second(mla, 0.3)]);
+        let (one, other) = (all(&|mla| vec![first(mla)]), all(&|mla| vec![second(mla, 1.0)]));
+        assert!((both.0 - (one.0 + 0.3 * other.0)).abs() < 1e-6, "{} {} {}", both.0, one.0, other.0);
+        for (((name, sum), (_, a)), (_, b)) in both.1.iter().zip(&one.1).zip(&other.1) {
+            let largest = sum.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+            let off = (0..sum.len()).map(|i| (sum[i] - (a[i] + 0.3 * b[i])).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-5 * largest, "{name}: {off} of {largest}");
+        }
+    }
+}

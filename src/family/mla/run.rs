@@ -1,0 +1,475 @@
+//! The run folder of multilingual acquisition: how it begins and goes on, and the languages added to it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::{Earlier, Place, description};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
+use crate::config::{AcquireEncoder, Config};
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, Features, fingerprint};
+use crate::error::Kind;
+use crate::eval::Evaluation;
+use crate::eval::Scope;
+use crate::family::mla::data::{Source, check_counts, check_width, english_files, lines, nlt_file, unit};
+use crate::family::mla::sizes;
+use crate::family::mla::words::{FILES, Words, small_files};
+use crate::family::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
+use crate::init::Init;
+use crate::loss::scale::log_scale;
+use crate::names;
+use crate::ops::transformer::Pass;
+use crate::optim::{Adam, Parameter};
+use crate::optim::{Trained, parameters_by_part};
+use crate::retrieve::{Retriever, Sentences, same_languages};
+use crate::seed::derive;
+use crate::tower::{Tensors, Tower, TowerTokenizer};
+use crate::write::write_whole;
+
+/// A trained model and its folder.
+pub struct MlaRun {
+    pub folder: RunFolder,
+    pub config: Config,
+    pub info: RunInfo,
+    pub mla: Mla,
+    /// Where training stood at the checkpoint that was read.
+    pub state: TrainState,
+}
+
+/// Where a run keeps its tower; the tokenizer and sizes of the embedding, or all of M-BERT; the acquirers added to it.
+const TOWER: &str = "tower";
+const EMBEDDING: &str = "embedding";
+const ACQUIRERS: &str = "acquirers";
+
+/// The folder of the tower.
+fn tower_of(config: &Config) -> &Path {
+    config.acquire().tower.as_deref().expect("a checked configuration of acquisition has a tower")
+}
+
+/// The languages that a run was trained on; those added to it have files of their own.
+fn trained(config: &Config) -> impl Iterator<Item = &String> {
+    config.data().languages.iter().filter(|l| !config.added().contains_key(*l))
+}
+
+/// The folder of a whole M-BERT.
+fn embedding_of(config: &Config) -> &Path {
+    config.acquire().embedding.as_deref().expect("a checked configuration with M-BERT names its folder")
+}
+
+/// The model around a tower and an encoder, all else as it starts; `own_too` says whether the tower's language is acquired.
+fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
+    let (acquire, folder) = (config.acquire(), tower_of(config));
+    let tower = Tower::open(folder)?;
+    let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
+    let mut init = Init::new(derive(config.seed(), "model", 0));
+    let encoder = match acquire.encoder {
+        AcquireEncoder::Tower => {
+            let entering = words.tokenizer.with_context(tower.config.context);
+            let entrance =
+                Entrance::new(entering, words.table, acquire.train_embedding, tower.config.width, &mut init);
+            Encoder::Tower(Box::new(entrance.with_rank(acquire.rank, &mut init)))
+        }
+        AcquireEncoder::Bert => {
+            let bert = Tower::open(embedding_of(config))?;
+            Encoder::Bert(Box::new(Bert::new(bert, words.tokenizer, tower.outputs(), &mut init)))
+        }
+    };
+    let scale = acquire.le.learn_temperature.then(|| log_scale(acquire.le.temperature));
+    let own = acquire.own.clone();
+    let mut mla = Mla { tower, tokenizer, own, encoder, frozen: false, acquirers: Vec::new(), scale };
+    let languages = trained(config).filter(|l| own_too || **l != acquire.own);
+    let new = |l: &String| Acquirer::new(l, &Form::of(acquire), mla.size(), &mut init);
+    mla.acquirers = languages.map(new).collect();
+    Ok(mla)
+}
+
+impl Trained for Mla {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Mla::visit(self, f);
+    }
+
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Mla::visit(self, f);
+        if let (Encoder::Tower(entrance), false) = (&mut self.encoder, self.frozen)
+            && !entrance.train_table
+        {
+            f("entrance.table", Parameter::Table(&mut entrance.table));
+        }
+    }
+}
+
+impl MlaRun {
+    /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
+    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<MlaRun> {
+        refuse_test_leak(&translations(config, corpus), &|_, text| {
+            text.split_whitespace().map(String::from).collect()
+        })?;
+        let others: Vec<&str> =
+            trained(config).map(String::as_str).filter(|l| *l != config.acquire().own).collect();
+        check_counts(&Source::all(config, &others))?;
+        let words = Words::new(config, || foreign_texts(config, corpus))?;
+        let (files, embedding) = (words.files.clone(), words.sizes.clone());
+        let mut mla = around(config, words, config.acquire().own_too())?;
+        sizes::check(config, &mla.tower.config, &embedding)?;
+        check_width(&mla, &corpus.train.features)?;
+        let (parameters, data) = (mla.parameters(), data_hash(config, corpus)?);
+        let info = description(config, corpus, &mut mla, parameters, data);
+        let folder = place.fill(|run| {
+            let (tower, embedding) = (run.path.join(TOWER), run.path.join(EMBEDDING));
+            write_small(&tower, &small_files(tower_of(config))?)?;
+            copy_text_tensors(tower_of(config), &tower)?;
+            write_small(&embedding, &files)?;
+            if config.acquire().encoder == AcquireEncoder::Bert {
+                copy_text_tensors(embedding_of(config), &embedding)?;
+            }
+            let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
+            run.save(Which::Latest, &mut mla, Some(first), &TrainState::start())?;
+            write_config(run, config)?;
+            run.write_info(&info)
+        })?;
+        let config = folder.config()?;
+        Ok(MlaRun { folder, config, info, mla, state: TrainState::start() })
+    }
+
+    /// A run to go on with.
+    pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<MlaRun> {
+        let hash = data_hash(earlier.config(), corpus)?;
+        let (folder, config, _) = earlier.with_data(&hash)?;
+        write_config(&folder, &config)?;
+        Self::read(folder, Which::Latest, &[])
+    }
+
+    /// Opens the best checkpoint, with the languages added to the run.
+    pub fn open(path: &Path, set: &[String]) -> Result<MlaRun> {
+        let mut run = Self::read(RunFolder::new(path), Which::Best, set)?;
+        let mut files = run.added()?;
+        if !files.is_empty() {
+            let base = run.mla.base();
+            let read = |files: &[PathBuf]| -> Result<Vec<Acquirer>> {
+                files.iter().map(|file| run.read_acquirer(file, &base)).collect()
+            };
+            let mut acquirers = read(&files);
+            while acquirers.is_err() && run.added()? != files {
+                // One was taken out meanwhile.
+                files = run.added()?;
+                acquirers = read(&files);
+            }
+            acquirers?.into_iter().for_each(|acquirer| run.mla.add(acquirer));
+        }
+        match run.config.added().keys().find(|language| run.mla.way(language).is_none()) {
+            Some(language) => Err(Error::data(format!("the acquirer of `{language}` is missing"))
+                .at(path.join(ACQUIRERS))
+                .hint("the run is damaged: copy it again")),
+            None => Ok(run),
+        }
+    }
+
+    fn read(folder: RunFolder, which: Which, set: &[String]) -> Result<MlaRun> {
+        let (info, config) = (folder.info()?, folder.config_with(set)?);
+        if !folder.has(which) {
+            return Err(Error::data("the run has no checkpoint to read")
+                .at(&folder.path)
+                .hint("let it train for an epoch first"));
+        }
+        same_languages(&folder, &config, &info)?;
+        // Before English went through M-BERT too, it went the tower's way; such a run has no acquirer of it.
+        let own = format!("acquirer.{}", config.acquire().own);
+        let own_too = info.parameters.iter().any(|(part, _)| *part == own);
+        let embedding = folder.path.join(EMBEDDING);
+        let whole = fs::metadata(embedding.join("model.safetensors")).map_or(0, |file| file.len());
+        let words = Words::kept(&embedding, whole + folder.model_bytes(which)?)?;
+        let mut mla = around(&config, words, own_too)?;
+        let state = folder.read_model(which, &mut mla)?;
+        folder.check_config()?;
+        [TOWER, EMBEDDING].into_iter().try_for_each(|part| folder.check_files(part))?;
+        Ok(MlaRun { folder, config, info, mla, state })
+    }
+
+    /// The files of the languages added to the run.
+    fn added(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.folder.path.join(ACQUIRERS);
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&folder).map_err(|e| Error::reading(&folder, e))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(|e| Error::reading(&folder, e))?.path();
+            if file.extension().is_some_and(|e| e == "safetensors") {
+                files.push(file);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn read_acquirer(&self, file: &Path, base: &str) -> Result<Acquirer> {
+        Acquirer::read(file, self.mla.size(), base)
+    }
+
+    /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
+    pub fn export(&self, language: &str, file: &Path) -> Result<()> {
+        let acquirer = self.mla.acquirers.iter().find(|a| a.language == language).ok_or_else(|| {
+            let known: Vec<&str> = self.mla.acquirers.iter().map(|a| &a.language[..]).collect();
+            Error::usage(format!("the run has no acquirer of `{language}`"))
+                .hint(format!("it has those of `{}`", known.join("`, `")))
+        })?;
+        let base = self.mla.base();
+        acquirer.write(file, &base)?;
+        write_whole(&file.with_extension("md"), self.card(acquirer, &base)?.as_bytes())
+    }
+
+    /// What an acquirer is, for people: its base, its training, its scores.
+    fn card(&self, acquirer: &Acquirer, base: &str) -> Result<String> {
+        let (info, language, (width, blocks)) = (&self.info, &acquirer.language, self.mla.size());
+        let stands_in = match self.mla.encoder {
+            Encoder::Tower(_) => format!("an {} text tower read `{language}` (multilingual", self.mla.own),
+            Encoder::Bert(_) => format!("M-BERT take `{language}` to an {} tower (cross-modal", self.mla.own),
+        };
+        let stage = |epochs: usize, batch: usize, rate: f32| match epochs {
+            0 => "left out".to_string(),
+            n => format!("{n} passes, batches of {batch}, learning rate {rate}"),
+        };
+        let own = self.config.added().get(language).cloned().unwrap_or_default();
+        let acquire = own.over(self.config.acquire());
+        let (nlt, le) = (&acquire.nlt, &acquire.le);
+        let mut card = format!(
+            "# Acquirer of `{language}`\n\n\
+             Lets a frozen {stands_in} acquisition). tinyglot {}.\n\n\
+             - base: {blocks} blocks of width {width}, SHA-256 `{base}`; it fits no other\n\
+             - parameters: {}\n\
+             - languages of its run: {}; training data SHA-256 `{}`, seed {}\n\
+             - translations (NLT): {}\n\
+             - captions (LE): {}\n",
+            info.tinyglot,
+            acquirer.parameters(),
+            info.languages.join(", "),
+            info.data,
+            info.seed,
+            stage(nlt.epochs, nlt.batch, nlt.learning_rate),
+            stage(le.epochs, le.batch, le.learning_rate),
+        );
+        for evaluation in self.folder.evaluations()? {
+            if let Some((_, r)) = evaluation.languages.iter().find(|(l, _)| l == language) {
+                card += &format!(
+                    "- {}: mR {:.1}, text to image R@1 {:.1}, R@10 {:.1} ({} captions, {} pictures)\n",
+                    evaluation.name(),
+                    r.mr,
+                    r.t2i.r1,
+                    r.t2i.r10,
+                    r.captions,
+                    evaluation.images
+                );
+            }
+        }
+        Ok(card)
+    }
+
+    /// Adds the language of a file to the run, in place of an earlier one; returns its code.
+    pub fn add(&mut self, file: &Path) -> Result<String> {
+        let acquirer = self.read_acquirer(file, &self.mla.base())?;
+        let language = acquirer.language.clone();
+        if language == self.mla.own || self.info.languages.contains(&language) {
+            return Err(Error::usage(format!("the run was trained on `{language}`"))
+                .at(file)
+                .hint("add it to a run without this language"));
+        }
+        let _alone = RunFolder::locked(&self.folder.path)?;
+        let folder = self.folder.path.join(ACQUIRERS);
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        acquirer.write(&names::file(&folder, &language, "safetensors")?, &self.mla.base())?;
+        self.mla.add(acquirer);
+        Ok(language)
+    }
+
+    /// Takes an added language out of the run.
+    pub fn remove(&mut self, language: &str) -> Result<()> {
+        names::code(language, Kind::Usage)?;
+        let _alone = RunFolder::locked(&self.folder.path)?;
+        let file = names::file(&self.folder.path.join(ACQUIRERS), language, "safetensors")?;
+        if !file.exists() || self.info.languages.iter().any(|l| l == language) {
+            return Err(Error::usage(format!("`{language}` was not added to the run by `acquirer add`"))
+                .at(&self.folder.path)
+                .hint("`tinyglot remove-language` makes a run without any other language"));
+        }
+        fs::remove_file(&file).map_err(|e| Error::writing(&file, e))?;
+        self.mla.remove(language);
+        Ok(())
+    }
+}
+
+impl MlaRun {
+    /// The languages that it was trained on, the tower's among them; not those that were added.
+    pub fn trained_languages(&self) -> Vec<String> {
+        trained(&self.config).cloned().collect()
+    }
+
+    /// SHA-256 over the base and all that the languages have that the run was trained on: what adding one must leave as it is.
+    pub fn shared_hash(&mut self) -> String {
+        let trained: Vec<String> = trained(&self.config).map(|l| format!("acquirer.{l}.")).collect();
+        let mut hash = Sha256::new();
+        hash.update(self.mla.base());
+        self.mla.visit_stored(&mut |name, x| {
+            if !name.starts_with("acquirer.") || trained.iter().any(|of| name.starts_with(of)) {
+                hash.update(format!("{name} {:?}\n", x.shape()));
+                hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
+            }
+        });
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Writes it to another folder, as a run that has everything but an optimiser; its description comes last.
+    pub fn write(&mut self, to: &RunFolder) -> Result<()> {
+        for part in [TOWER, EMBEDDING] {
+            copy_files(&self.folder.path.join(part), &to.path.join(part))?;
+        }
+        let trained: Vec<String> = self.trained_languages();
+        // Those of the checkpoint come first.
+        let kept = self.mla.acquirers.iter().filter(|a| trained.contains(&a.language)).count();
+        let added = self.mla.acquirers.split_off(kept);
+        let saved = to.save(Which::Best, &mut self.mla, None, &self.state);
+        self.mla.acquirers.extend(added);
+        saved?;
+        let (folder, base) = (to.path.join(ACQUIRERS), self.mla.base());
+        for acquirer in &self.mla.acquirers[kept..] {
+            fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+            acquirer.write(&names::file(&folder, &acquirer.language, "safetensors")?, &base)?;
+        }
+        write_config(to, &self.config)?;
+        let parameters = self.mla.parameters();
+        self.info.parameters = parameters_by_part(&mut self.mla);
+        self.info.parameters_train = parameters.train as usize;
+        self.info.parameters_test = parameters.test as usize;
+        self.info.tinyglot = env!("CARGO_PKG_VERSION").into();
+        to.write_info(&self.info)
+    }
+}
+
+impl Retriever for MlaRun {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn joint(&self) -> usize {
+        self.mla.joint()
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.mla.languages().into_iter().map(String::from).collect()
+    }
+
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        let way = self.mla.way(self.mla.languages()[language]).expect("a language of the model");
+        let encoded = self.mla.tokens(way, texts);
+        let pass = Pass { precision: self.config.train().precision, recompute: false };
+        let mut vectors = self.mla.encode(way, &encoded.ids, pass);
+        unit(&mut vectors, self.mla.joint());
+        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
+    }
+
+    fn check_width(&self, features: &Features) -> Result<()> {
+        check_width(&self.mla, features)
+    }
+
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(features)?;
+        let width = features.width();
+        for first in (0..features.rows()).step_by(crate::retrieve::TILE) {
+            let count = crate::retrieve::TILE.min(features.rows() - first);
+            let mut x = vec![0.0; count * width];
+            x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
+            unit(&mut x, width);
+            crate::retrieve::refuse_overflow(features, first, count, &x)?;
+            take(first, &x)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
+        self.mla.evaluate(corpus, scope, self.config.train().precision)
+    }
+}
+
+/// The corpus with the files of translations as its further text, to look for test captions in.
+fn translations(config: &Config, corpus: &Corpus) -> Corpus {
+    let mut corpus = corpus.clone();
+    for (l, language) in corpus.languages.clone().iter().enumerate() {
+        let files = match *language == config.acquire().own {
+            true => english_files(config, &corpus.languages),
+            false => nlt_file(config, &config.acquire().nlt.target, language).into_iter().collect(),
+        };
+        corpus.texts[l] = (!files.is_empty()).then_some(files);
+    }
+    corpus
+}
+
+/// The training captions and translations in the languages that are acquired.
+pub(crate) fn foreign_texts(config: &Config, corpus: &Corpus) -> Result<Vec<String>> {
+    let (mut texts, translations) = (Vec::new(), translations(config, corpus));
+    for (l, _) in translations.languages.iter().enumerate().filter(|(_, l)| **l != config.acquire().own) {
+        texts.extend(translations.train.captions[l].iter().map(|c| c.text.clone()));
+        for file in translations.texts[l].iter().flatten() {
+            texts.extend(lines(file)?);
+        }
+    }
+    Ok(texts)
+}
+
+/// SHA-256 of what is trained on: the captions and features of the corpus, and the translations.
+fn data_hash(config: &Config, corpus: &Corpus) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(fingerprint(corpus)?);
+    for files in translations(config, corpus).texts.iter().flatten() {
+        for file in files {
+            let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes `config.toml` with the tower and the tokenizer that the run keeps itself.
+fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
+    let mut raw = config.raw().clone();
+    (raw.acquire.tower, raw.acquire.embedding) = (Some(TOWER.into()), Some(EMBEDDING.into()));
+    let text = toml::to_string_pretty(&raw).expect("the rules keep to what TOML can say");
+    write_whole(&folder.path.join("config.toml"), text.as_bytes())
+}
+
+fn write_small(to: &Path, files: &[Vec<u8>; 2]) -> Result<()> {
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    FILES.iter().zip(files).try_for_each(|(name, bytes)| write_whole(&to.join(name), bytes))
+}
+
+/// Copies the files of a folder.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    let entries = fs::read_dir(from).map_err(|e| Error::reading(from, e))?;
+    for entry in entries {
+        let file = entry.map_err(|e| Error::reading(from, e))?.path();
+        let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
+        write_whole(&to.join(file.file_name().expect("a file of the folder")), &bytes)?;
+    }
+    Ok(())
+}
+
+/// Copies the tensors of a checkpoint, those of pictures left out, as they are.
+fn copy_text_tensors(from: &Path, to: &Path) -> Result<()> {
+    let bytes = Tensors::open(from)?.text_only()?;
+    write_whole(&to.join("model.safetensors"), &bytes)
+}

@@ -1,0 +1,73 @@
+//! Sizes of checkpoints that a configuration says beforehand (`acquire.sizes`).
+
+use crate::Error;
+use crate::Result;
+use crate::config::{Config, SizesConfig};
+use crate::ops::transformer::Activation;
+use crate::tower::{Architecture, Pooled, TowerConfig};
+
+/// Tokens of CLIP's vocabulary, and of a sentence, at most.
+const CLIP: [usize; 2] = [49_408, 77];
+/// Tokens of a sentence of M-BERT, at most.
+const BERT: usize = 512;
+
+/// The sizes of the tower and of the embedding, or M-BERT, if they are said.
+pub fn said(config: &Config) -> Option<[TowerConfig; 2]> {
+    let sizes = &config.acquire().sizes;
+    let SizesConfig { width, layers, joint, words, word_width } = *sizes;
+    let tower = TowerConfig {
+        architecture: Architecture::Clip,
+        vocabulary: CLIP[0],
+        context: CLIP[1],
+        width,
+        hidden: 4 * width,
+        layers,
+        // It has no part in what is counted.
+        heads: 1,
+        activation: Activation::QuickGelu,
+        epsilon: 1e-5,
+        pooled: Pooled::HighestId,
+        projection: Some(joint),
+    };
+    let embedding = TowerConfig {
+        architecture: Architecture::Bert,
+        vocabulary: words,
+        context: BERT,
+        width: word_width,
+        hidden: 4 * word_width,
+        layers: 12,
+        heads: 1,
+        activation: Activation::Gelu,
+        epsilon: 1e-12,
+        pooled: Pooled::First,
+        projection: None,
+    };
+    (width > 0).then_some([tower, embedding])
+}
+
+/// Refuses checkpoints that have other sizes than those said.
+///
+/// # Errors
+/// Configuration, naming the first key that is wrong.
+pub fn check(config: &Config, tower: &TowerConfig, embedding: &TowerConfig) -> Result<()> {
+    let Some([said_tower, said_embedding]) = said(config) else { return Ok(()) };
+    let acquire = config.acquire();
+    let joint = |tower: &TowerConfig| tower.projection.unwrap_or(tower.width);
+    let mut sizes = vec![
+        ("width", said_tower.width, tower.width),
+        ("layers", said_tower.layers, tower.layers),
+        ("joint", joint(&said_tower), joint(tower)),
+    ];
+    // A new one has the sizes of `acquire.fresh`.
+    if acquire.embedding.is_some() {
+        sizes.push(("words", said_embedding.vocabulary, embedding.vocabulary));
+        sizes.push(("word_width", said_embedding.width, embedding.width));
+    }
+    match sizes.into_iter().find(|(_, said, there)| said != there) {
+        None => Ok(()),
+        Some((key, said, there)) => {
+            let what = format!("`acquire.sizes.{key}` is {said}, and the checkpoint has {there}");
+            Err(Error::config(what).hint("set it to that, or give the checkpoint that was meant"))
+        }
+    }
+}

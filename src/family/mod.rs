@@ -1,0 +1,124 @@
+//! Families of models. What a family does in its own way stands in its folder, behind [`Family`]; all else treats them alike.
+//!
+//! Another family is a folder with an implementation of [`Family`], a name in [`FamilyName`], and a line in [`of`].
+
+pub mod mla;
+pub mod smalr;
+pub mod tower;
+mod towers;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use crate::Result;
+use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::config::{Config, FamilyName};
+use crate::corpus::Corpus;
+use crate::estimate::{Counts, Share};
+use crate::eval::Growth;
+use crate::grow::Addition;
+use crate::retrieve::Retriever;
+use crate::train::{Event, Learner, Progress};
+
+/// The code of the family that a configuration names.
+pub fn of(config: &Config) -> &'static dyn Family {
+    match config.family() {
+        FamilyName::Smalr => &smalr::SmalrFamily,
+        FamilyName::Tower => &tower::TowerFamily,
+        FamilyName::Mla => &mla::MlaFamily,
+    }
+}
+
+/// What a family of models does in its own way.
+pub trait Family: Sync {
+    /// Begins a run: prepares what its model needs, refuses leaked test captions, and writes the folder, with a checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Data that cannot be used; run, where the folder cannot be written.
+    fn begin(
+        &self,
+        config: &Config,
+        corpus: &Corpus,
+        place: Place,
+        cache: Option<&Path>,
+        progress: Progress,
+    ) -> Result<Begun>;
+
+    /// A run to go on with, from its latest checkpoint: nothing is prepared anew.
+    ///
+    /// # Errors
+    /// Data: other training data than the run was begun with, or a damaged run.
+    fn go_on(&self, earlier: Earlier, corpus: &Corpus) -> Result<Begun>;
+
+    /// Completes a run whose training is over, before its best checkpoint is evaluated. Gives what to tell the user.
+    ///
+    /// # Errors
+    /// Run, where something cannot be written.
+    fn complete(&self, _folder: &RunFolder, _corpus: &Corpus) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Opens the best checkpoint for use; `set` as in [`crate::run::open`].
+    ///
+    /// # Errors
+    /// Data, for a run that is not whole.
+    fn open(&self, path: &Path, set: &[String]) -> Result<Box<dyn Retriever>>;
+
+    /// What configurations must have in common to share what is counted of their corpus.
+    fn counts_key(&self, config: &Config) -> String;
+
+    /// Counts a corpus, for estimates.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn count(&self, config: &Config, corpus: &Corpus) -> Result<Box<dyn Counts>>;
+
+    /// What the memory of a training goes to.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>>;
+
+    /// Facts for the report, as names and values.
+    fn facts(&self, info: &RunInfo, config: &Config) -> Vec<(String, String)>;
+
+    /// Makes a new run with a language added; see [`crate::run::add_language`].
+    ///
+    /// # Errors
+    /// As [`crate::run::add_language`].
+    fn add_language(
+        &self,
+        addition: &Addition,
+        progress: Progress,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Growth>;
+
+    /// Makes a new run without a language, in `place`.
+    ///
+    /// # Errors
+    /// As [`crate::run::remove_language`].
+    fn remove_language(&self, run: &Path, code: &str, place: Place) -> Result<RunFolder>;
+}
+
+/// A run in its folder, ready to be trained.
+pub struct Begun {
+    pub folder: RunFolder,
+    /// As the run keeps it.
+    pub config: Config,
+    pub info: RunInfo,
+    pub source: Box<dyn LearnerSource>,
+}
+
+/// A model and what it is trained on.
+pub trait LearnerSource {
+    /// The learner. Once only: it takes the model along.
+    ///
+    /// # Errors
+    /// Data that cannot be used; stopped, where `stop` was raised.
+    fn learner<'a>(
+        &'a mut self,
+        config: &'a Config,
+        corpus: &'a Corpus,
+        stop: &AtomicBool,
+    ) -> Result<Box<dyn Learner + 'a>>;
+}

@@ -1,0 +1,160 @@
+//! What a step sees: a seeded sampler that can seek to any step at once, and the sentences of a batch.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::MclmConfig;
+use crate::device::Matrix;
+use crate::family::smalr::embedding::lexicon::Collector;
+use crate::family::smalr::embedding::{Slot, TokenRows};
+use crate::ops::batch_norm::keeps;
+use crate::ops::sequences::Sequences;
+use crate::sampler::{CaptionIndex, Draw};
+use crate::seed::derive;
+
+/// The captions of one language and split, as slots, grouped by picture.
+#[derive(Debug, Clone, Default)]
+pub struct Captions {
+    pub index: CaptionIndex,
+    /// The picture of each caption.
+    pub image_of: Vec<u32>,
+    pub slots: Vec<Vec<Slot>>,
+}
+
+/// A batch ready for the model. Sentences are grouped by language; masked versions follow all of them.
+pub struct Batch {
+    /// Picture features (pictures, width).
+    pub images: Matrix,
+    pub tokens: TokenRows,
+    pub sentences: Arc<Sequences>,
+    /// By unmasked sentence: the row of its picture.
+    pub image_of: Vec<u32>,
+    /// By language: its unmasked sentences.
+    pub groups: Vec<Range<usize>>,
+    /// By unmasked sentence: the words that masking leaves, if MCLM averages them.
+    pub thinned: Option<Sequences>,
+    /// How much later than itself a sentence's version with words left out comes, if the encoder reads one.
+    pub deleted: Option<usize>,
+    /// The same for the version with `[MASK]` in place of words.
+    pub replaced: Option<usize>,
+}
+
+impl Batch {
+    fn count(&self) -> usize {
+        self.image_of.len()
+    }
+
+    /// The unmasked sentences.
+    pub fn whole(&self) -> Sequences {
+        let starts = self.sentences.starts[..=self.count()].to_vec();
+        let rows = self.sentences.rows[..starts[self.count()] as usize].to_vec();
+        Sequences { rows, starts }
+    }
+
+    /// The given sentences, then their masked versions: sentences of `masked`, `shift` later than themselves.
+    pub fn with_masked(&self, some: &[u32], masked: &Sequences, shift: usize) -> Sequences {
+        let mut both = Sequences::new();
+        some.iter().for_each(|&s| both.push(self.sentences.get(s as usize).iter().copied()));
+        some.iter().for_each(|&s| both.push(masked.get(s as usize + shift).iter().copied()));
+        both
+    }
+
+    /// Languages with the places of their sentences, masked versions included.
+    pub fn spoken(&self) -> Vec<(usize, Range<usize>)> {
+        let versions = (0..self.sentences.len()).step_by(self.count().max(1));
+        let of = |first: usize| {
+            self.groups.iter().enumerate().map(move |(l, g)| (l, first + g.start..first + g.end))
+        };
+        versions.flat_map(of).collect()
+    }
+
+    /// The language of each unmasked sentence.
+    pub fn languages(&self) -> Vec<u32> {
+        self.groups.iter().enumerate().flat_map(|(l, g)| g.clone().map(move |_| l as u32)).collect()
+    }
+
+    /// For each pair of languages, the second of them not one of the first `frozen`, the sentences (one a picture) that
+    /// both have.
+    pub fn language_pairs(&self, frozen: usize) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let first = |group: &Range<usize>| {
+            let mut of = vec![None; self.image_of.iter().max().map_or(0, |&m| m as usize + 1)];
+            for s in group.clone().rev() {
+                of[self.image_of[s] as usize] = Some(s as u32);
+            }
+            of
+        };
+        let firsts: Vec<Vec<Option<u32>>> = self.groups.iter().map(first).collect();
+        let mut pairs = Vec::new();
+        for (n, a) in firsts.iter().enumerate() {
+            for b in &firsts[(n + 1).max(frozen)..] {
+                let both = a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
+                let pair: (Vec<u32>, Vec<u32>) = both.unzip();
+                if !pair.0.is_empty() {
+                    pairs.push(pair);
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// Turns draws into batches.
+pub struct Assembler {
+    pub collector: Collector,
+    pub word_dropout: f32,
+    pub mclm: MclmConfig,
+}
+
+impl Assembler {
+    /// `images` are the features of the draw's pictures (pictures, width); `seed` is the step's own.
+    pub fn assemble(&mut self, draw: &Draw, captions: &[Captions], images: Matrix, seed: u64) -> Batch {
+        let (mut sentences, mut image_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+        for (l, draws) in draw.captions.iter().enumerate() {
+            groups.push(sentences.len()..sentences.len() + draws.len());
+            for &(caption, image) in draws {
+                let slots = &captions[l].slots[caption as usize];
+                let seed = derive(seed, "word dropout", sentences.len() as u64);
+                sentences.push((l, thinned(slots, self.word_dropout, seed)));
+                image_of.push(image);
+            }
+        }
+        let count = sentences.len();
+        let hidden = |s: usize, seed: u64| derive(seed, "mask", s as u64);
+        let slots = sentences.iter().map(|(l, s)| (*l, &s[..]));
+        let (tokens, mut sequences) = self.collector.collect(slots, self.mclm.lstm > 0.0);
+        let whole = sequences.clone();
+        let version = |replacement: Option<u32>| {
+            let mut version = Sequences::new();
+            for s in 0..count {
+                let rows = whole.get(s);
+                let seed = hidden(s, seed);
+                let lost: Vec<bool> = (0..rows.len()).map(|t| !keeps(seed, t, self.mclm.mask)).collect();
+                // A sentence is never masked away as a whole.
+                let all = lost.iter().all(|&l| l);
+                version.push(rows.iter().zip(&lost).enumerate().filter_map(|(t, (&row, &lost))| {
+                    if lost && !(all && t == 0) { replacement } else { Some(row) }
+                }));
+            }
+            version
+        };
+        let mut read = |version: &Sequences| {
+            let shift = sequences.len();
+            (0..count).for_each(|s| sequences.push(version.get(s).iter().copied()));
+            shift
+        };
+        let thinned = (self.mclm.average > 0.0).then(|| version(None));
+        let deleted = thinned.as_ref().filter(|_| self.mclm.reads_thinned()).map(&mut read);
+        let replaced = (self.mclm.lstm > 0.0).then(|| read(&version(Some(tokens.mask_row()))));
+        let sentences = Arc::new(sequences);
+        Batch { images, tokens, sentences, image_of, groups, thinned, deleted, replaced }
+    }
+}
+
+/// The slots less a share of them, at least one left.
+fn thinned(slots: &[Slot], p: f32, seed: u64) -> Vec<Slot> {
+    if p == 0.0 {
+        return slots.to_vec();
+    }
+    let kept: Vec<Slot> = (0..slots.len()).filter(|&t| keeps(seed, t, p)).map(|t| slots[t]).collect();
+    if kept.is_empty() { slots.iter().take(1).copied().collect() } else { kept }
+}

@@ -1,0 +1,170 @@
+//! What a training of words will need.
+
+use rayon::prelude::*;
+
+use super::embedding::characters::Spellings;
+use super::sizes::{self, Part, WordSizes};
+use super::work::{Spoken, Work};
+use crate::Result;
+use crate::config::{Config, EmbeddingKind, MaskedEncoder};
+use crate::corpus::Corpus;
+use crate::estimate::{Estimate, Share, bytes, total};
+use crate::sampler::{CaptionIndex, Sampler};
+use crate::words::{Segmenter, Vocabulary};
+
+/// What is counted of a corpus for models of words.
+pub struct Counts {
+    vocabularies: Vec<Vocabulary>,
+    /// Mean tokens of a training caption, by language.
+    tokens: Vec<f64>,
+    /// Training captions by language, and pictures.
+    captions: Vec<usize>,
+    pictures: usize,
+    /// Width of the picture features, and the bytes of their files.
+    features: usize,
+    feature_bytes: u64,
+    /// Bytes of all captions.
+    caption_bytes: u64,
+}
+
+impl crate::estimate::Counts for Counts {
+    fn estimate(&self, config: &Config) -> Estimate {
+        let parts = self.parts(config);
+        let trained: u128 = parts.iter().map(|part| part.trained).sum();
+        // The encoder and the image branch, and what makes words of characters.
+        let at_test = |part: &&Part| ["text", "image", "embedding.characters"].contains(&part.name);
+        let test: u128 = parts.iter().filter(at_test).map(|part| part.trained).sum();
+        let per_epoch = self.steps_per_epoch(config);
+        let updates = config.train().epochs * per_epoch;
+        Estimate {
+            parameters: Some((trained as usize, test as usize)),
+            memory: Some(total(&self.shares(config))),
+            seconds: None,
+            updates: Some(updates),
+            products: Some(self.products(config, updates, per_epoch)),
+        }
+    }
+}
+
+impl Counts {
+    pub fn of(config: &Config, corpus: &Corpus) -> Result<Counts> {
+        let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
+        let (mut vocabularies, mut tokens, mut caption_bytes) = (Vec::new(), Vec::new(), 0);
+        for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {
+            let cut: Vec<Vec<String>> = captions.par_iter().map(|c| segmenter.segment(&c.text)).collect();
+            let words: usize = cut.iter().map(Vec::len).sum();
+            tokens.push(words as f64 / cut.len().max(1) as f64);
+            caption_bytes += captions.iter().map(|c| c.text.len() as u64).sum::<u64>();
+            vocabularies.push(Vocabulary::build(cut.iter().map(|t| &t[..]), config.words().min_count));
+        }
+        let features = &corpus.train.features;
+        let feature_bytes = bytes(features);
+        Ok(Counts {
+            vocabularies,
+            tokens,
+            captions: corpus.train.captions.iter().map(Vec::len).collect(),
+            pictures: features.rows(),
+            features: features.width(),
+            feature_bytes,
+            caption_bytes,
+        })
+    }
+
+    fn steps_per_epoch(&self, config: &Config) -> usize {
+        let index = self.captions.iter().map(|&n| CaptionIndex::even(n, self.pictures)).collect();
+        Sampler::new(0, config.train(), &config.data().languages, index).steps_per_epoch()
+    }
+
+    /// Multiply–adds of training and, for the words of its batches, of alignment and pretraining.
+    fn products(&self, config: &Config, updates: usize, per_epoch: usize) -> f64 {
+        let (e, languages) = (config.embedding(), &config.data().languages);
+        let counts = self.captions.iter().zip(&self.tokens);
+        let spoken = counts.zip(languages).map(|((&captions, tokens), language)| Spoken {
+            language,
+            captions,
+            tokens: (tokens * captions as f64) as usize,
+        });
+        let spoken: Vec<Spoken> = spoken.collect();
+        let versions =
+            1 + usize::from(config.loss().mclm.reads_thinned()) + usize::from(config.loss().mclm.lstm > 0.0);
+        let work = Work::of_training(config, self.features, self.pictures, &spoken, versions, updates);
+        if e.kind == EmbeddingKind::Characters {
+            return work.products as f64;
+        }
+        // At most the distinct words of all languages, mapped, and in pretraining compared with every latent token.
+        let all: usize = self.vocabularies.iter().map(Vocabulary::len).sum();
+        let distinct = self.tokens_of_batch(config).min(all as f64);
+        let mapped = 2.0 * distinct * (e.width * config.words().fasttext.width) as f64;
+        let pretrained = mapped + distinct * (e.latents * e.width) as f64;
+        let pretraining = if e.latents > 0 { e.pretrain.epochs } else { 0 };
+        let before = per_epoch as f64 * (e.align.epochs as f64 * mapped + pretraining as f64 * pretrained);
+        work.products as f64 + before
+    }
+
+    /// The parts of a model: the K most frequent words of each language have vectors, the rest share latent tokens; or words are
+    /// made of their characters.
+    fn parts(&self, config: &Config) -> Vec<Part> {
+        let e = config.embedding();
+        let vectors = config.words().fasttext.width;
+        if e.kind == EmbeddingKind::Characters {
+            let words = self.vocabularies.iter().flat_map(Vocabulary::iter);
+            let all = words.flat_map(|(word, count)| std::iter::repeat_n(word, count as usize));
+            let spellings = Spellings::of(all, e.characters.min_count, e.characters.length);
+            let words = WordSizes { characters: Some(spellings.characters()), vectors, ..Default::default() };
+            return sizes::parts(config, &words, self.features);
+        }
+        let rare: usize = self.vocabularies.iter().map(|words| words.len().saturating_sub(e.top_k)).sum();
+        let own = self.vocabularies.iter().map(|words| words.len().min(e.top_k)).collect();
+        let words = WordSizes { own, latents: e.latents.min(rare), vectors, characters: None };
+        sizes::parts(config, &words, self.features)
+    }
+
+    /// What memory goes to. Counted are the model's values, their gradients, the optimiser's two moments, the copies that
+    /// validation and checkpoints take, their average; the word vectors; features and captions; what a step keeps of a batch
+    /// for its gradients.
+    pub fn shares(&self, config: &Config) -> Vec<Share> {
+        let (train, words, embedding) = (config.train(), config.words(), config.embedding());
+        let copies = if train.average > 0.0 { 8 } else { 6 };
+        let model = self
+            .parts(config)
+            .into_iter()
+            .map(|part| Share::floats(part.name, part.key, copies * (part.trained + part.fixed)));
+        let mut shares: Vec<Share> = model.collect();
+        let width = words.fasttext.width as u128;
+        let all: u128 = self.vocabularies.iter().map(|v| v.len() as u128).sum();
+        let buckets = if words.vectors.is_some() { 0 } else { words.fasttext.buckets as u128 };
+        if embedding.kind == EmbeddingKind::Hybrid {
+            // Those of the words also in a table, for pretraining.
+            shares.push(Share::floats("vectors of words", "words.fasttext.width", 2 * all * width));
+            let buckets = buckets * self.vocabularies.len() as u128 * width;
+            shares.push(Share::floats("vectors of n-grams", "words.fasttext.buckets", buckets));
+        }
+        let pretraining = 4 * embedding.latents as u128 * embedding.width as u128;
+        shares.push(Share::floats("pretraining of latent tokens", "embedding.latents", pretraining));
+        let steps = (self.tokens_of_batch(config) * self.floats_of_token(config)) as u128;
+        let hidden = 2 * self.features as u128 + 6 * config.image().hidden as u128;
+        shares.push(Share::floats("a batch", "train.images", steps + train.images as u128 * hidden));
+        let data = u128::from(self.feature_bytes) + 4 * u128::from(self.caption_bytes);
+        shares.push(Share { what: "features and captions", key: "data.features", bytes: data });
+        shares
+    }
+
+    fn tokens_of_batch(&self, config: &Config) -> f64 {
+        let (train, mclm) = (config.train(), &config.loss().mclm);
+        let masked = usize::from(mclm.reads_thinned()) + usize::from(mclm.lstm > 0.0);
+        let of = |(language, tokens): (&String, &f64)| {
+            (train.captions.get(language).copied().unwrap_or(1) * train.images) as f64 * tokens
+        };
+        let once: f64 = config.data().languages.iter().zip(&self.tokens).map(of).sum();
+        once * (1 + masked) as f64
+    }
+
+    /// Token vector, the GRU's gates and state, each with its gradient; the LSTM of a masked model likewise.
+    fn floats_of_token(&self, config: &Config) -> f64 {
+        let (width, hidden) = (config.embedding().width, config.text().hidden);
+        let mclm = &config.loss().mclm;
+        let own = mclm.lstm > 0.0 && mclm.encoder == MaskedEncoder::Own;
+        let masked = if own { 2 * (width + 5 * width) } else { 0 };
+        (2 * (width + 4 * hidden) + masked) as f64
+    }
+}

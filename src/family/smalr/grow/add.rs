@@ -1,0 +1,349 @@
+//! Adding a language to a trained run: all checks first, then the teaching, then a new run folder that is whole or
+//! not there.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::Place;
+use crate::checkpoint::{RunFolder, TrainState, Which};
+use crate::config::{AddedConfig, Config, RawConfig, same_code};
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, SplitName};
+use crate::eval::Scope;
+use crate::eval::growth::{Change, Point};
+use crate::eval::{Growth, Retrieval};
+use crate::family::smalr::SmalrRun;
+use crate::family::smalr::grow::lesson::read_translations;
+use crate::family::smalr::grow::shared::shared_hash;
+use crate::family::smalr::grow::{Growing, Material, Translated, base_languages};
+use crate::family::smalr::inference::{Evaluated, embed_sentences, evaluate};
+use crate::family::smalr::learner::SmalrLearner;
+use crate::family::smalr::prepare::encode_captions;
+use crate::family::smalr::start::every_language;
+use crate::family::smalr::work::{Spoken, Work};
+use crate::grow::LEAST;
+use crate::grow::addition::{
+    Addition, Interrupted, REPORTED, Results, bytes, changed, code, interrupted, known_base, merged, mr,
+    old_ones_changed, refuse_other_keys, refuse_points, stopped,
+};
+use crate::grow::same_pictures;
+use crate::image::embed_features;
+use crate::train::Progress;
+use crate::train::{End, Event, Trainer};
+use crate::words::Segmenter;
+
+/// Everything read and checked; nothing computed yet.
+struct Checked<'a> {
+    run: SmalrRun,
+    code: &'a str,
+    trained_on: Corpus,
+    new: Option<Corpus>,
+    translations: Vec<Translated>,
+    /// Whether the new language's pictures are those of the run.
+    same: bool,
+    before: String,
+}
+
+/// Makes a new run with the language added.
+///
+/// # Errors
+/// As [`crate::run::add_language`].
+pub fn add(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+    let place = match addition.resume {
+        true => match interrupted(addition)? {
+            Interrupted::Done(growth) => return Ok(*growth),
+            Interrupted::Place(place) => place,
+            Interrupted::Learning(folder) => return Err(learnt_otherwise(&folder)),
+        },
+        false => Place::new(addition.out)?,
+    };
+    let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
+    let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
+    let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
+    let material = Material { code, given, corpus, translations, stop };
+    let growing = Growing::new(&mut run, &trained_on, material, addition.cache, progress)?;
+    let old = results(&mut run, &trained_on)?;
+    let mut curve = Vec::new();
+    for &sentences in addition.curve {
+        let language = languages.len();
+        growing.teach(&mut run, Some(sentences), progress)?;
+        curve.push(Point { sentences, mr: recalls(&mut run, new.as_ref(), language)?.map(mr) });
+        run.drop_language(language);
+    }
+    let mut growth = growing.teach(&mut run, None, progress)?;
+    let (words, word_width) = (growth.own_words, growth.word_width);
+    let own = AddedConfig { words, word_width, rank: given.grow().rank, ..AddedConfig::default() };
+    let config = merged(&run.config, given, code, same, own)?;
+    run.config = config;
+    run.info.languages.push(code.to_string());
+    run.info.human.push(new.as_ref().is_some_and(|c| c.human[0]));
+    run.info.shared = Some(before.clone());
+    growth.curve = curve;
+    count_base(&mut growth, &run, &base_folder, &trained_on)?;
+    let kept = base_folder.growths(&languages)?;
+    let state = run.state.clone();
+    place.fill(|folder| {
+        write(folder, &mut run, &state)?;
+        let mut grown = SmalrRun::open(&folder.path, &[])?;
+        let after = shared_hash(&mut grown);
+        growth.results = compared(&mut grown, &old, &trained_on, new.as_ref(), code)?;
+        growth.file_bytes = bytes(&folder.path).saturating_sub(bytes(&base_folder.path));
+        growth.shared = [before.clone(), after.clone()];
+        if after != before || !growth.unchanged() {
+            return Err(old_ones_changed(folder));
+        }
+        kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))?;
+        match addition.given.grow().unfrozen_epochs {
+            0 => Ok(()),
+            _ => unfreeze(addition, folder, &mut growth, &old, tell),
+        }
+    })?;
+    Ok(growth)
+}
+
+/// The training of an acquirer stands in the folder.
+fn learnt_otherwise(folder: &RunFolder) -> Error {
+    Error::usage("a language is being added here to a run of acquisition")
+        .at(&folder.path)
+        .hint("give that run, or another `--out`")
+}
+
+fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
+    let given = addition.given;
+    let code = code(given)?;
+    let mut read =
+        RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
+    read.words.vectors = given.words().vectors.clone();
+    // The stages of an acquisition.
+    (read.grow.nlt, read.grow.le) = Default::default();
+    let hint = "only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it";
+    refuse_other_keys(given, read, hint)?;
+    let mut run = SmalrRun::open(addition.run, &[])?;
+    if run.info.languages.iter().any(|l| same_code(l, code)) {
+        return Err(Error::usage(format!("the run knows `{code}` already"))
+            .at(addition.run)
+            .hint("`tinyglot remove-language` takes it out"));
+    }
+    refuse_kind(&run, addition.run)?;
+    let before = shared_hash(&mut run);
+    if run.info.shared.as_ref().is_some_and(|shared| *shared != before) {
+        return Err(Error::data("the parameters are not those that `run.json` speaks of")
+            .at(addition.run)
+            .hint("the run is damaged: copy it again"));
+    }
+    let base = base_languages(&run);
+    let new = match given.data().captions.is_empty() {
+        true => None,
+        false => Some(Corpus::of(given)?),
+    };
+    if let Some(corpus) = &new {
+        for split in corpus.read_splits() {
+            run.check_width(&split.features)?;
+        }
+        let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;
+        refuse_test_leak(corpus, &|_, text| segmenter.segment(text))?;
+    }
+    let translations = translations(&run, given, &base)?;
+    let captions = new.as_ref().map_or(0, |c| c.train.captions[0].len());
+    let sentences = captions + translations.iter().map(|t| t.1.len()).sum::<usize>();
+    if sentences < LEAST {
+        return Err(Error::data(format!("`{code}` has {sentences} training sentences"))
+            .at(&given.data().root)
+            .hint(format!("give {LEAST} captions or translations at least; a few hundred teach something")));
+    }
+    refuse_points(addition.curve, sentences)?;
+    let moved = |e: Error| {
+        e.hint("the run's old languages are needed; `data.root` in its `config.toml` says where they are")
+    };
+    let trained_on = Corpus::of(&run.config).map_err(moved)?;
+    let same = new.as_ref().is_some_and(|c| {
+        // Those that are measured alone, too.
+        SplitName::CAPTIONED
+            .iter()
+            .map(|&s| [c, &trained_on].map(|of| &of.split(s).features))
+            .all(|[new, old]| new.rows() == 0 || same_pictures(new, old))
+    });
+    let taught = new.as_ref().is_some_and(|c| !c.train.captions[0].is_empty());
+    if given.grow().unfrozen_epochs > 0 && !(same && taught) {
+        return Err(Error::config("`grow.unfrozen_epochs` trains on the captions of all languages together")
+            .hint("that needs captions of the run's own pictures; set it to 0"));
+    }
+    Ok(Checked { run, code, trained_on, new, translations, same, before })
+}
+
+/// Some kinds of models have no place for the words of another language.
+fn refuse_kind(run: &SmalrRun, path: &Path) -> Result<()> {
+    let lexicon = &run.encoder.lexicon;
+    let (what, hint) = if lexicon.spellings.is_some() {
+        (
+            "the run makes words of characters, and reads every language",
+            "embed and search with one that it knows",
+        )
+    } else if lexicon.translations.is_some() {
+        ("the run reads rare words as translations", "train it without `words.translate_below`")
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("{what}: no language can be added")).at(path).hint(hint))
+}
+
+/// The pairs of each source, by the number of its known language among those of the base.
+fn translations(run: &SmalrRun, given: &Config, base: &[usize]) -> Result<Vec<Translated>> {
+    let root = given.base().join(&given.data().root);
+    let read = |source: &crate::config::TranslationSource| {
+        let l = run.language(&source.language)?;
+        let n = base.iter().position(|&b| b == l).ok_or_else(|| {
+            let what = format!("`grow.translations` names `{}`, which was added itself", source.language);
+            Error::config(what).hint("give translations of languages that the run was trained on")
+        })?;
+        Ok((n, read_translations(&root.join(&source.known), &root.join(&source.new))?))
+    };
+    given.grow().translations.iter().map(read).collect()
+}
+
+/// Writes a run that has everything but an optimiser.
+pub(crate) fn write(folder: &RunFolder, run: &mut SmalrRun, state: &TrainState) -> Result<()> {
+    folder.write_words(&run.encoder)?;
+    folder.save(Which::Best, &mut run.model, None, state)?;
+    folder.write_config(&run.config)?;
+    run.info.parameters = crate::optim::parameters_by_part(&mut run.model);
+    (run.info.parameters_train, run.info.parameters_test) = run.model.parameter_counts();
+    run.info.tinyglot = env!("CARGO_PKG_VERSION").into();
+    folder.write_info(&run.info)
+}
+
+/// Retrieval of every language on the reported splits.
+fn results(run: &mut SmalrRun, corpus: &Corpus) -> Result<Results> {
+    let mut on = |split: SplitName| {
+        let pictures = corpus.split(split);
+        let captions = every_language_of(run, corpus, split);
+        if captions.iter().all(|c| c.slots.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let human = vec![true; captions.len()];
+        let what = Evaluated {
+            scope: Scope { translated: false, ..Scope::whole(split) },
+            split: pictures,
+            captions: &captions,
+            human: &human,
+            translated: &[],
+            distractors: None,
+        };
+        Ok(evaluate(&mut run.model, &run.encoder.lexicon, &run.config, &what)?.languages)
+    };
+    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+}
+
+/// The captions of a corpus, whose languages the run begins with.
+fn every_language_of(
+    run: &SmalrRun,
+    corpus: &Corpus,
+    split: SplitName,
+) -> Vec<crate::family::smalr::batch::Captions> {
+    (0..corpus.languages.len())
+        .map(|l| crate::family::smalr::prepare::encode(&run.encoder, corpus.split(split), l))
+        .collect()
+}
+
+/// Retrieval of the new language on its own pictures.
+fn recalls(run: &mut SmalrRun, new: Option<&Corpus>, language: usize) -> Result<[Option<Retrieval>; 2]> {
+    let mut on = |split: SplitName| -> Result<Option<Retrieval>> {
+        let Some(split) = new.map(|c| c.split(split)).filter(|s| !s.captions[0].is_empty()) else {
+            return Ok(None);
+        };
+        let captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
+        let images = embed_features(&mut run.model.image, &split.features, run.info.features)?;
+        let (joint, precision) = (run.config.text().joint, run.config.train().precision);
+        let sentences =
+            embed_sentences(&run.model, &run.encoder.lexicon, language, &captions.slots, precision);
+        crate::eval::retrieval(&sentences, &captions.image_of, &images, split.features.rows(), joint)
+            .map(Some)
+    };
+    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+}
+
+/// Every language before and after. The old ones are evaluated again, by the run as it was written.
+fn compared(
+    grown: &mut SmalrRun,
+    old: &Results,
+    trained_on: &Corpus,
+    new: Option<&Corpus>,
+    code: &str,
+) -> Result<Vec<Change>> {
+    let now = results(grown, trained_on)?;
+    let language = grown.language(code)?;
+    let after = recalls(grown, new, language)?.map(mr);
+    Ok(changed(&trained_on.languages, old, &now, code, after))
+}
+
+/// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
+fn count_base(growth: &mut Growth, run: &SmalrRun, base: &RunFolder, corpus: &Corpus) -> Result<()> {
+    if known_base(growth, base, &corpus.languages)? {
+        return Ok(());
+    }
+    let which = if base.has(Which::Latest) { Which::Latest } else { Which::Best };
+    let state = base.read_state(which)?;
+    let work = work_of_training(&run.config, run.info.features, corpus, state.step);
+    growth.base_products = work.products;
+    growth.base_sentences_shown = work.sentences;
+    growth.base_seconds = state.seconds;
+    Ok(())
+}
+
+/// What so many steps over all languages take; words are counted as what white space separates.
+fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: usize) -> Work {
+    let languages = corpus.languages.iter().zip(&corpus.train.captions);
+    let languages: Vec<Spoken> = languages
+        .map(|(language, captions)| Spoken {
+            language,
+            captions: captions.len(),
+            tokens: captions.iter().map(|c| c.text.split_whitespace().count()).sum(),
+        })
+        .collect();
+    Work::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
+}
+
+/// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.
+fn unfreeze(
+    addition: &Addition,
+    folder: &RunFolder,
+    growth: &mut Growth,
+    old: &Results,
+    tell: &mut dyn FnMut(Event),
+) -> Result<()> {
+    let SmalrRun { config, encoder, mut model, .. } = SmalrRun::open(&folder.path, &[])?;
+    let corpus = Corpus::of(&config)?;
+    let train = every_language(&encoder, &corpus.train);
+    let validation = every_language(&encoder, &corpus.val);
+    model.text.frozen = false;
+    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let mut trainer = Trainer::new(&config, folder, learner);
+    // The run as it was written stays where no epoch is better.
+    let mean: Vec<f64> = growth.results.iter().filter_map(|r| r.after[0]).collect();
+    trainer.state.best = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
+    let clock = std::time::Instant::now();
+    if trainer.run(addition.stop, tell)? == End::Interrupted {
+        return Err(stopped());
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let steps = trainer.state.step;
+    drop(trainer);
+    let mut run = SmalrRun::open(&folder.path, &[])?;
+    let now = results(&mut run, &corpus)?;
+    for change in &mut growth.results {
+        let of =
+            |all: &Results| [0, 1].map(|i| all[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));
+        (change.before, change.after) = (of(old), of(&now));
+    }
+    let work = work_of_training(&config, run.info.features, &corpus, steps);
+    growth.products += work.products;
+    growth.sentences_shown += work.sentences;
+    growth.seconds.push(("unfrozen training".into(), seconds));
+    growth.unfrozen = true;
+    let after = shared_hash(&mut run);
+    growth.shared[1] = after.clone();
+    run.info.shared = Some(after);
+    folder.write_info(&run.info)?;
+    folder.write_growth(growth)
+}

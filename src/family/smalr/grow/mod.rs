@@ -1,0 +1,449 @@
+//! A new language on a trained model, which stays as it is.
+//!
+//! The language gets a map from its FastText space into the scorer's ([`align`]), by which its rare words become latent
+//! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
+//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen
+//! encoder ([`train`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
+//! come from the run's seed and the language's code, and only the languages that the run was trained on are known to it:
+//! so several languages can be added in any order.
+
+pub mod add;
+pub mod align;
+mod learnt;
+pub mod lesson;
+pub(super) mod remove;
+mod shared;
+pub mod start;
+pub mod train;
+
+use crate::grow::some_groups;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::Error;
+use crate::Result;
+use crate::config::{Config, GrowConfig, LossConfig, TrainConfig};
+use crate::corpus::Corpus;
+use crate::eval::{Growth, retrieval};
+use crate::family::smalr::SmalrRun;
+use crate::family::smalr::batch::Captions;
+use crate::family::smalr::embedding::Slot;
+use crate::family::smalr::embedding::hybrid::OwnWords;
+use crate::family::smalr::inference::embed_sentences;
+use crate::family::smalr::prepare::{VectorSource, encode_captions, table, with_vectors};
+use crate::family::smalr::text::{Adapter, TextEncoder};
+use crate::family::smalr::work::Work;
+use crate::image::embed_features;
+use crate::init::Init;
+use crate::ops::linear::LinearWeights;
+use crate::ops::rows::Table;
+use crate::sampler::{Draw, Sampler};
+use crate::seed::derive;
+use crate::train::Progress;
+use crate::words::{Segmenter, Vocabulary, WordVectors};
+
+pub use lesson::Lesson;
+pub use shared::shared_hash;
+
+use align::{NewWords, align};
+use start::{KnownTokens, own_words};
+use train::Pupil;
+
+/// Everything the new language learns from.
+pub struct Lessons {
+    pub all: Vec<Lesson>,
+    /// By lesson and sentence: ids of the words that the vocabulary has.
+    pub ids: Vec<Vec<Vec<u32>>>,
+    /// Groups in a batch.
+    images: usize,
+}
+
+/// Which batch comes when.
+pub struct Schedule {
+    samplers: Vec<Sampler>,
+    /// The lesson of each step of an epoch, and how many of that lesson come before it.
+    order: Vec<(usize, usize)>,
+}
+
+impl Lessons {
+    /// Batches of all lessons, evenly mixed.
+    pub fn schedule(&self, seed: u64) -> Schedule {
+        let sampler = |(n, lesson): (usize, &Lesson)| {
+            let mut index: Vec<_> = lesson.known.captions.iter().map(|(c, _)| c.index.clone()).collect();
+            index.push(lesson.index());
+            let config =
+                TrainConfig { images: self.images, captions: Default::default(), ..TrainConfig::default() };
+            let names = vec![String::new(); index.len()];
+            Sampler::new(derive(seed, "lesson", n as u64), &config, &names, index)
+        };
+        let samplers: Vec<Sampler> = self.all.iter().enumerate().map(sampler).collect();
+        let mut order = Vec::new();
+        for (n, sampler) in samplers.iter().enumerate() {
+            let steps = sampler.steps_per_epoch();
+            order.extend((0..steps).map(|i| ((2 * i + 1) as f64 / steps as f64, n, i)));
+        }
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        Schedule { samplers, order: order.into_iter().map(|(_, n, i)| (n, i)).collect() }
+    }
+
+    fn sentences(&self) -> usize {
+        self.all.iter().map(|l| l.words.len()).sum()
+    }
+}
+
+impl Schedule {
+    pub fn steps_per_epoch(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Passes to make of `epochs`, so that there are so many steps at least.
+    pub fn epochs(&self, epochs: usize, least_steps: usize) -> usize {
+        if epochs == 0 { 0 } else { epochs.max(least_steps.div_ceil(self.steps_per_epoch())) }
+    }
+
+    /// The lesson and the batch of a step, counted from 0.
+    pub fn draw(&self, step: usize) -> (usize, Draw) {
+        let (epoch, (lesson, n)) = (step / self.order.len(), self.order[step % self.order.len()]);
+        let sampler = &self.samplers[lesson];
+        (lesson, sampler.draw(epoch * sampler.steps_per_epoch() + n))
+    }
+}
+
+/// The number of a base language, and pairs (sentence in it, the same in the new language).
+pub type Translated = (usize, Vec<(String, String)>);
+
+/// What the user gives of the new language.
+pub struct Material<'a> {
+    pub code: &'a str,
+    /// The new language's configuration.
+    pub given: &'a Config,
+    /// Its pictures and captions, if it has any.
+    pub corpus: Option<&'a Corpus>,
+    /// By source.
+    pub translations: Vec<Translated>,
+    /// Raised to stop.
+    pub stop: &'a AtomicBool,
+}
+
+impl Material<'_> {
+    /// Its pictures and captions, if it is taught by any; others measure it.
+    fn taught(&self) -> Option<&Corpus> {
+        self.corpus.filter(|corpus| !corpus.train.captions[0].is_empty())
+    }
+}
+
+/// Whether a loss looks at known captions of the pictures.
+fn compares_with_known(loss: &LossConfig, grow: &GrowConfig) -> bool {
+    let between = [loss.neighbourhood.words, loss.info_nce.text_weight, loss.mclm.average, loss.mclm.lstm];
+    grow.neighbourhood > 0.0 || between.iter().any(|&weight| weight > 0.0)
+}
+
+/// Seconds by stage.
+struct Clock {
+    seconds: Vec<(String, f64)>,
+    start: Instant,
+}
+
+impl Clock {
+    fn after(seconds: Vec<(String, f64)>) -> Clock {
+        Clock { seconds, start: Instant::now() }
+    }
+
+    fn lap(&mut self, stage: &str) {
+        self.seconds.push((stage.to_string(), self.start.elapsed().as_secs_f64()));
+        self.start = Instant::now();
+    }
+}
+
+/// The words of the new language.
+struct Words {
+    vectors: WordVectors,
+    vocabulary: Vocabulary,
+    /// (vocabulary, FastText width)
+    table: Vec<f32>,
+    /// Sentences that are longer than `words.max_tokens`.
+    cut: usize,
+}
+
+/// The languages of a run that were not added, in order.
+pub fn base_languages(run: &SmalrRun) -> Vec<usize> {
+    let added = run.config.added();
+    (0..run.info.languages.len()).filter(|&l| !added.contains_key(&run.info.languages[l])).collect()
+}
+
+/// A language before it is taught: its words, and everything the frozen model says, computed once.
+pub struct Growing<'a> {
+    material: Material<'a>,
+    base: Vec<usize>,
+    seed: u64,
+    words: Words,
+    lessons: Vec<Lesson>,
+    tokens: KnownTokens,
+    /// Work and seconds of this part.
+    work: Work,
+    seconds: Vec<(String, f64)>,
+}
+
+impl<'a> Growing<'a> {
+    /// Reads or trains the word vectors and asks the frozen model.
+    pub fn new(
+        run: &mut SmalrRun,
+        trained_on: &Corpus,
+        material: Material<'a>,
+        cache: Option<&Path>,
+        progress: Progress,
+    ) -> Result<Growing<'a>> {
+        let base = base_languages(run);
+        let seed = derive(run.config.seed(), &format!("grow {}", material.code), 0);
+        let mut clock = Clock::after(Vec::new());
+        progress("vectors", 0, 1, 0.0);
+        let words = Words::new(run, &material, cache)?;
+        clock.lap("word vectors");
+        progress("known", 0, 1, 0.0);
+        let mut work = Work::new(&run.config, run.info.features);
+        let mut lessons = Vec::new();
+        let grow = material.given.grow();
+        let captions = if compares_with_known(run.config.loss(), grow) { grow.captions } else { 0 };
+        if let Some(corpus) = material.taught() {
+            lessons.push(Lesson::of_pictures(
+                run,
+                &base,
+                trained_on,
+                corpus,
+                captions,
+                (grow.views.min(grow.epochs), seed),
+                &mut work,
+            )?);
+        }
+        for (n, pairs) in &material.translations {
+            lessons.push(Lesson::of_translations(run, &base, *n, material.code, pairs, &mut work)?);
+        }
+        let tokens = KnownTokens::of(run, &base);
+        clock.lap("pictures and known captions");
+        Ok(Growing { material, base, seed, words, lessons, tokens, work, seconds: clock.seconds })
+    }
+
+    /// Sentences there are.
+    pub fn sentences(&self) -> usize {
+        self.lessons.iter().map(|l| l.words.len()).sum()
+    }
+
+    /// Adds the language to `run`, taught by `sentences` of its sentences, or all.
+    pub fn teach(&self, run: &mut SmalrRun, sentences: Option<usize>, progress: Progress) -> Result<Growth> {
+        let (given, mut work, mut clock) =
+            (self.material.given, self.work, Clock::after(self.seconds.clone()));
+        let grow = given.grow();
+        let lessons = self.some_lessons(sentences);
+        let width = run.config.embedding().width;
+        let new_words = NewWords { table: &self.words.table, width: self.words.vectors.width() };
+        let loss = run.config.loss();
+        let layer = align(&lessons, &new_words, width, grow, loss, self.seed, &mut work, progress)?;
+        clock.lap("alignment");
+        let language = self.attach(run, layer, grow.top_k, &mut work)?;
+        let slots = lessons.all.iter().map(|l| run.encoder.slots(language, &l.words)).collect();
+        let mut best_epoch = 0;
+        if grow.rank > 0 {
+            let (text, inputs) = (run.config.text(), TextEncoder::pooled(run.config.text(), width));
+            let mut init = Init::new(derive(self.seed, "adapter", 0));
+            run.model.text.adapters[language] = Some(Adapter::new(inputs, text.joint, grow.rank, &mut init));
+        }
+        if grow.top_k > 0 {
+            let mut judge = Judge::new(run, self.material.corpus, language)?;
+            let (config, base) = (run.config.clone(), &self.base);
+            let SmalrRun { model, encoder, .. } = run;
+            let (lessons, seed, stop) = (&lessons, self.seed, self.material.stop);
+            let mut pupil =
+                Pupil { config: &config, given, model, base, language, lessons, slots, seed, stop };
+            clock.lap("where its own words start");
+            let mut score = |model: &crate::family::smalr::model::Model| judge.score(model, &encoder.lexicon);
+            best_epoch = pupil.train(&mut score, &mut work, progress)?.0;
+        }
+        clock.lap("training");
+        let captions = self.material.taught().map_or(0, |_| lessons.all[0].words.len());
+        let own = run.model.embedding.own.get(language).filter(|own| own.words.rows() > 0);
+        let (own_words, word_width) = own.map_or((0, 0), |own| (own.words.rows(), own.words.width));
+        let layer = if own_words > 0 { width * (word_width + 1) } else { 0 };
+        let mut parameters = vec![
+            ("own words".into(), (own_words * word_width) as u64),
+            ("layer into the universal space".into(), layer as u64),
+            ("layer of the scorer".into(), (width * (new_words.width + 1)) as u64),
+        ];
+        let adapter = run.model.text.adapters[language].as_ref();
+        parameters.extend(adapter.map(|a| ("adapter of the encoder".to_string(), a.count() as u64)));
+        Ok(Growth {
+            language: self.material.code.to_string(),
+            captions,
+            translations: lessons.sentences() - captions,
+            vocabulary: self.words.vocabulary.len(),
+            own_words,
+            word_width,
+            parameters,
+            best_epoch,
+            products: work.products,
+            sentences_shown: work.sentences,
+            seconds: clock.seconds,
+            truncated: self.words.cut,
+            ..Growth::default()
+        })
+    }
+
+    /// The lessons with so many sentences in all, of groups chosen by the seed; word ids beside them.
+    fn some_lessons(&self, sentences: Option<usize>) -> Lessons {
+        let all: usize = self.sentences();
+        let share = sentences.map_or(1.0, |n| n as f64 / all as f64);
+        let some = |(n, lesson): (usize, &Lesson)| {
+            lesson.select(&some_groups(lesson.known.groups, share, derive(self.seed, "curve", n as u64)))
+        };
+        let all: Vec<Lesson> = self.lessons.iter().enumerate().map(some).collect();
+        let id = |w: &String| self.words.vocabulary.id(w);
+        let ids = |l: &Lesson| l.words.iter().map(|s| s.iter().filter_map(id).collect()).collect();
+        Lessons { ids: all.iter().map(ids).collect(), all, images: self.material.given.grow().images }
+    }
+
+    /// Adds the language to the run with its words where the layer puts them; gives its place.
+    fn attach(
+        &self,
+        run: &mut SmalrRun,
+        layer: LinearWeights,
+        top_k: usize,
+        work: &mut Work,
+    ) -> Result<usize> {
+        let Words { vectors, vocabulary, table, .. } = &self.words;
+        let segmenter = Segmenter::new(self.material.code, run.config.words(), &run.folder.path)?;
+        let encoder = &mut run.encoder;
+        let language = encoder.lexicon.languages.len();
+        encoder.scorer.layers.push(layer);
+        let top = top_k.min(vocabulary.len());
+        let mapped = encoder.scorer.project(language, table);
+        let width = run.config.embedding().width;
+        let slots = match encoder.scorer.keys.is_empty() {
+            // A run without latent tokens has no place for rare words.
+            true => (0..top as u32).map(Slot::Own).collect::<Vec<_>>(),
+            false => {
+                let assigned = encoder.scorer.assign(language, table);
+                work.more((assigned.len() * encoder.scorer.keys.len()) as u64);
+                let slot =
+                    |(w, &t): (usize, &u32)| if w < top { Slot::Own(w as u32) } else { Slot::Latent(t) };
+                assigned.iter().enumerate().map(slot).collect()
+            }
+        };
+        let vocabulary = match slots.len() < vocabulary.len() {
+            true => vocabulary.first(slots.len()),
+            false => vocabulary.clone(),
+        };
+        encoder.lexicon.languages.push(self.material.code.to_string());
+        encoder.lexicon.vocabularies.push(vocabulary);
+        encoder.lexicon.slots.push(slots);
+        encoder.segmenters.push(segmenter);
+        encoder.vectors.push(vectors.clone());
+        let embedding = &mut run.model.embedding;
+        if top > 0 {
+            let own =
+                own_words(&self.tokens, &mapped[..top * width], self.material.given.grow().word_width, work)?;
+            embedding.own.resize_with(language, OwnWords::none);
+            embedding.own.push(own);
+        } else if !embedding.own.is_empty() {
+            embedding.own.push(OwnWords::none());
+        }
+        if run.config.loss().word_drift > 0.0 {
+            let (starts, own) = (&mut run.model.word_starts, &run.model.embedding.own);
+            let new = own[starts.len()..].iter().map(|o| Table::new(o.words.width, o.words.data().to_vec()));
+            starts.extend(new.collect::<Vec<_>>());
+        }
+        run.model.text.adapters.push(None);
+        run.model.languages.push(self.material.code.to_string());
+        Ok(language)
+    }
+}
+
+impl Words {
+    fn new(run: &SmalrRun, material: &Material, cache: Option<&Path>) -> Result<Words> {
+        let code = material.code;
+        let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;
+        let captions = material.corpus.map(|c| &c.train.captions[0][..]).unwrap_or_default();
+        let translated = material.translations.iter().flat_map(|(_, pairs)| pairs).map(|(_, new)| &new[..]);
+        let texts = captions.iter().map(|c| &c.text[..]).chain(translated);
+        let mut cut = 0;
+        let read = |text| {
+            let tokens = segmenter.tokens(text);
+            cut += tokens.cut as usize;
+            tokens.tokens
+        };
+        let tokens: Vec<Vec<String>> = texts.map(read).collect();
+        let mut words = run.config.words().clone();
+        words.vectors = material.given.words().vectors.clone();
+        let further: Vec<PathBuf> = material.corpus.and_then(|c| c.texts[0].clone()).unwrap_or_default();
+        let source = VectorSource { words: &words, base: material.given.base(), texts: &further, cache };
+        let expected = run.encoder.vectors[0].width();
+        let fits = |width: usize| match width == expected {
+            true => Ok(()),
+            false => {
+                let what =
+                    format!("the vectors of `{code}` have {width} numbers, those of the run {expected}");
+                Err(Error::data(what)
+                    .at(source.place(code))
+                    .hint(format!("give vectors of width {expected} with `words.vectors`")))
+            }
+        };
+        if words.vectors.is_none() {
+            fits(words.fasttext.width)?;
+        }
+        let vectors = source.vectors(code, &segmenter, &tokens)?;
+        fits(vectors.width())?;
+        let vocabulary = with_vectors(&tokens, words.min_count, &vectors);
+        if vocabulary.is_empty() {
+            let what = format!("no word of `{code}` has both a training sentence and a vector");
+            return Err(Error::data(what)
+                .at(source.place(code))
+                .hint("check `words.vectors`, and whether its words are lower-case"));
+        }
+        let table = table(&vocabulary, &vectors);
+        Ok(Words { vectors, vocabulary, table, cut })
+    }
+}
+
+/// Says what the new language is worth on its validation pictures.
+struct Judge {
+    language: usize,
+    captions: Captions,
+    /// (pictures, joint)
+    images: Vec<f32>,
+    joint: usize,
+    precision: crate::config::Precision,
+}
+
+impl Judge {
+    fn new(run: &mut SmalrRun, corpus: Option<&Corpus>, language: usize) -> Result<Judge> {
+        let (mut captions, mut images) = (Captions::default(), Vec::new());
+        if let Some(corpus) = corpus {
+            let split = &corpus.val;
+            if !split.captions[0].is_empty() {
+                images = embed_features(&mut run.model.image, &split.features, run.info.features)?;
+                captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
+            }
+        }
+        let (joint, precision) = (run.config.text().joint, run.config.train().precision);
+        Ok(Judge { language, captions, images, joint, precision })
+    }
+
+    /// Mean recall; nothing without validation captions.
+    fn score(
+        &mut self,
+        model: &crate::family::smalr::model::Model,
+        lexicon: &crate::family::smalr::embedding::Lexicon,
+    ) -> Result<Option<f64>> {
+        if self.captions.slots.is_empty() {
+            return Ok(None);
+        }
+        let sentences = embed_sentences(model, lexicon, self.language, &self.captions.slots, self.precision);
+        let found = retrieval(
+            &sentences,
+            &self.captions.image_of,
+            &self.images,
+            self.images.len() / self.joint,
+            self.joint,
+        )?;
+        Ok(Some(found.mr))
+    }
+}

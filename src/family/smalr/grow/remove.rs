@@ -1,0 +1,90 @@
+//! Taking a language out of a run.
+
+use std::path::Path;
+
+use dfdx::prelude::*;
+
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::Place;
+use crate::checkpoint::RunFolder;
+use crate::family::smalr::SmalrRun;
+use crate::family::smalr::grow::add::write;
+use crate::family::smalr::grow::shared::shared_hash;
+use crate::grow::addition::forget;
+use crate::ops::linear::LinearWeights;
+use crate::ops::tape::{data, data1, matrix, vector};
+
+/// Makes a new run without the language, in `place`. The others' parameters stay as they are.
+///
+/// # Errors
+/// Usage, for a language that the run does not know, or its last one.
+pub fn remove(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    let mut run = SmalrRun::open(path, &[])?;
+    let language = run.language(code)?;
+    // As the run writes it.
+    let code = &run.info.languages[language].clone();
+    if run.info.languages.len() == 1 {
+        return Err(Error::usage(format!("`{code}` is the only language of the run"))
+            .at(path)
+            .hint("a run needs a language"));
+    }
+    let added = run.config.added().contains_key(code);
+    let place_in_base = crate::family::smalr::grow::base_languages(&run).iter().position(|&l| l == language);
+    if !added && run.config.added().len() + 1 == run.info.languages.len() {
+        return Err(Error::usage(format!("`{code}` is the only language that the run was trained on"))
+            .at(path)
+            .hint("remove the languages that were added first"));
+    }
+    let kept: Vec<String> = run.info.languages.iter().filter(|l| *l != code).cloned().collect();
+    let growths = run.folder.growths(&kept)?;
+    let state = run.state.clone();
+    let mut raw = run.config.raw().clone();
+    forget(&mut raw, code);
+    let config = raw.check(run.config.base().to_path_buf()).map_err(|problems| problems.into_error())?;
+    if let Some(row) = place_in_base {
+        drop_class(&mut run.model.adversary, row);
+    }
+    run.drop_language(language);
+    run.info.languages.remove(language);
+    run.info.human.remove(language);
+    run.config = config;
+    if !added && run.info.shared.is_some() {
+        run.info.shared = Some(shared_hash(&mut run));
+    }
+    place.fill(|folder| {
+        write(folder, &mut run, &state)?;
+        growths.iter().try_for_each(|g| folder.write_growth(g))
+    })
+}
+
+/// The language classifier without the row of one language.
+fn drop_class(adversary: &mut Option<LinearWeights>, row: usize) {
+    let Some(layer) = adversary else { return };
+    let (rows, width) = *layer.weight.shape();
+    let (mut weight, mut bias) = (data(&layer.weight).to_vec(), data1(&layer.bias).to_vec());
+    weight.drain(row * width..(row + 1) * width);
+    bias.remove(row);
+    *layer = LinearWeights { weight: matrix(weight, rows - 1, width), bias: vector(bias) };
+}
+
+impl SmalrRun {
+    /// Forgets all that a language has of its own, but for what the configuration and the description say of it.
+    pub(crate) fn drop_language(&mut self, language: usize) {
+        let encoder = &mut self.encoder;
+        encoder.lexicon.languages.remove(language);
+        encoder.lexicon.vocabularies.remove(language);
+        encoder.lexicon.slots.remove(language);
+        encoder.segmenters.remove(language);
+        encoder.vectors.remove(language);
+        encoder.scorer.layers.remove(language);
+        self.model.languages.remove(language);
+        self.model.text.adapters.remove(language);
+        if language < self.model.embedding.own.len() {
+            self.model.embedding.own.remove(language);
+        }
+        if language < self.model.word_starts.len() {
+            self.model.word_starts.remove(language);
+        }
+    }
+}

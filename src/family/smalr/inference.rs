@@ -1,0 +1,171 @@
+//! A trained model at work: sentences and pictures as vectors, and the evaluation of a split.
+
+use crate::eval::Scope;
+use crate::image::{embed_features, embed_images};
+use std::sync::Arc;
+
+use dfdx::prelude::{NoneTape, OwnedTape};
+
+use crate::Result;
+use crate::config::{Config, Precision};
+use crate::corpus::{Features, Split};
+use crate::device::Dev;
+use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
+use crate::family::smalr::batch::Captions;
+use crate::family::smalr::embedding::lexicon::Collector;
+use crate::family::smalr::embedding::{Lexicon, Slot};
+use crate::family::smalr::model::Model;
+use crate::ops::tape::{data, matrix};
+use crate::seed::derive;
+
+const SENTENCES: usize = 512;
+
+/// Sentences of one language as unit vectors (sentences, joint).
+pub fn embed_sentences(
+    model: &Model,
+    lexicon: &Lexicon,
+    language: usize,
+    sentences: &[Vec<Slot>],
+    precision: Precision,
+) -> Vec<f32> {
+    let mut collector = Collector::new(lexicon);
+    let mut out = Vec::new();
+    // Neighbours in length share their time steps.
+    let mut order: Vec<usize> = (0..sentences.len()).collect();
+    order.sort_by_key(|&s| sentences[s].len());
+    let mut width = 0;
+    for some in order.chunks(SENTENCES) {
+        let slots = some.iter().map(|&s| (language, &sentences[s][..]));
+        let (rows, sequences) = collector.collect(slots, false);
+        let tokens = model.embedding.forward::<NoneTape>(&rows, precision);
+        let spoken = [(language, 0..some.len())];
+        let vectors = model.text.forward(tokens, &Arc::new(sequences), &spoken, 0); // (some, joint)
+        place(&mut out, &mut width, &data(&vectors), some, sentences.len());
+    }
+    out
+}
+
+/// Writes rows to the places of their sentences.
+fn place(out: &mut Vec<f32>, width: &mut usize, vectors: &[f32], places: &[usize], all: usize) {
+    *width = vectors.len() / places.len();
+    out.resize(all * *width, 0.0);
+    for (&s, row) in places.iter().zip(vectors.chunks(*width)) {
+        out[s * *width..(s + 1) * *width].copy_from_slice(row);
+    }
+}
+
+/// All pictures as training sees them, with the noise of dropout and of batches of `batch` pictures; (pictures, joint), unit
+/// length. The model stays as it is.
+pub fn embed_features_with_noise(model: &Model, features: &Features, batch: usize, seed: u64) -> Vec<f32> {
+    let (mut image, width) = (model.image.clone(), features.width());
+    let mut out = Vec::new();
+    for first in (0..features.rows()).step_by(batch.max(1)) {
+        let count = batch.min(features.rows() - first);
+        let mut x = vec![0.0; count * width];
+        x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
+        let seed = derive(seed, "noise", first as u64);
+        let vectors = image.forward::<OwnedTape<f32, Dev>>(matrix(x, count, width), seed);
+        out.extend_from_slice(&data(&vectors));
+    }
+    out
+}
+
+/// Queries in a language that the model does not know, translated into one that it does.
+pub struct Queries {
+    pub language: String,
+    /// The language that they are read as.
+    pub reader: usize,
+    pub human: bool,
+    pub captions: Captions,
+}
+
+/// What an evaluation is about.
+pub struct Evaluated<'a> {
+    pub scope: Scope,
+    pub split: &'a Split,
+    /// By language.
+    pub captions: &'a [Captions],
+    pub human: &'a [bool],
+    /// Queries in further languages.
+    pub translated: &'a [Queries],
+    pub distractors: Option<&'a Features>,
+}
+
+/// Retrieval in every language that has captions in the split.
+pub fn evaluate(
+    model: &mut Model,
+    lexicon: &Lexicon,
+    config: &Config,
+    what: &Evaluated,
+) -> Result<Evaluation> {
+    let features = &what.split.features;
+    let mut images =
+        embed_images(&mut model.image, features.rows(), features.width(), |i, x| features.copy_row(i, x));
+    let mut more = 0;
+    if let Some(distractors) = what.distractors {
+        images.extend(embed_features(&mut model.image, distractors, features.width())?);
+        more = distractors.rows();
+    }
+    let joint = config.text().joint;
+    let Scope { split: name, folds, by, .. } = what.scope;
+    let (train, test) = model.parameter_counts();
+    let own =
+        what.captions.iter().enumerate().map(|(l, c)| (model.languages[l].clone(), l, c, what.human[l]));
+    let further = what.translated.iter().map(|q| (q.language.clone(), q.reader, &q.captions, q.human));
+    let mut languages = Vec::new();
+    for (language, reader, captions, human) in own.chain(further).filter(|(_, _, c, _)| !c.slots.is_empty()) {
+        let sentences = embed_sentences(model, lexicon, reader, &captions.slots, config.train().precision);
+        let result =
+            retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, folds)?;
+        languages.push((language, result, human));
+    }
+    if languages.is_empty() {
+        return Err(what.scope.nobody_asks());
+    }
+    let parameters = Parameters { train: train as u64, test: test as u64 };
+    let evaluation = Evaluation::new(name.to_string(), features.rows(), more, folds, languages, parameters);
+    Ok(Evaluation { by, ..evaluation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RawConfig;
+    use crate::corpus::write_npy;
+    use crate::family::smalr::embedding::HybridEmbedding;
+    use crate::ops::check::noise;
+    use crate::ops::rows::Table;
+
+    #[test]
+    fn noisy_pictures_come_from_their_seed_and_leave_the_model_as_it_is() {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions.push(crate::config::CaptionSource {
+            languages: raw.data.languages.clone(),
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        });
+        (raw.embedding.top_k, raw.embedding.width) = (0, 4);
+        (raw.text.hidden, raw.text.joint, raw.image.hidden) = (4, 4, 16);
+        let config = raw.check(".".into()).expect("a good configuration");
+        let embedding = HybridEmbedding {
+            latents: Table::new(4, noise(8, 1)),
+            own: Vec::new(),
+            mask: None,
+            train_words: true,
+            characters: None,
+        };
+        let mut model = Model::new(&config, embedding, 6, 1);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.npy");
+        write_npy(&file, 20, 6, &noise(120, 2)).unwrap();
+        let features = Features::open(&[file]).unwrap();
+        let clean = embed_features(&mut model.image, &features, 6).unwrap();
+        let noisy = embed_features_with_noise(&model, &features, 8, 3);
+        assert_eq!(noisy, embed_features_with_noise(&model, &features, 8, 3));
+        assert_ne!(noisy, embed_features_with_noise(&model, &features, 8, 4));
+        assert_ne!(noisy, clean);
+        assert!(noisy.chunks(4).all(|x| (x.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4));
+        assert_eq!(clean, embed_features(&mut model.image, &features, 6).unwrap(), "statistics did not move");
+    }
+}

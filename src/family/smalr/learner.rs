@@ -1,0 +1,149 @@
+//! What SMALR and its relatives learn from: captions and pictures, a batch at a time.
+
+use dfdx::tensor_ops::Backward;
+
+use crate::Error;
+use crate::Result;
+use crate::config::{Config, DriftCentre};
+use crate::corpus::Corpus;
+use crate::eval::Evaluation;
+use crate::eval::Scope;
+use crate::family::smalr::batch::{Assembler, Batch, Captions};
+use crate::family::smalr::embedding::Lexicon;
+use crate::family::smalr::embedding::lexicon::Collector;
+use crate::family::smalr::inference::{Evaluated, evaluate};
+use crate::family::smalr::model::Model;
+use crate::family::smalr::objective::{When, objective};
+use crate::optim::Adam;
+use crate::optim::Trained;
+use crate::sampler::{Pictures, Sampler};
+use crate::seed::derive;
+use crate::train::{At, Found, Learner, Stage};
+
+/// A model of words and pictures, and its training data.
+pub struct SmalrLearner<'a> {
+    config: &'a Config,
+    corpus: &'a Corpus,
+    lexicon: &'a Lexicon,
+    captions: &'a [Captions],
+    validation: Vec<Captions>,
+    sampler: Sampler,
+    assembler: Assembler,
+    pictures: Pictures<'a>,
+    /// The batch of a step to come.
+    ahead: Option<(usize, Batch)>,
+    pub model: Model,
+    /// Training captions that are longer than `words.max_tokens` and lost their end, where that is to be told.
+    pub truncated: usize,
+}
+
+impl<'a> SmalrLearner<'a> {
+    pub fn new(
+        config: &'a Config,
+        corpus: &'a Corpus,
+        lexicon: &'a Lexicon,
+        captions: &'a [Captions],
+        validation: Vec<Captions>,
+        model: Model,
+    ) -> Self {
+        let index = captions.iter().map(|c| c.index.clone()).collect();
+        let seed = derive(config.seed(), "sampler", 0);
+        let sampler = Sampler::new(seed, config.train(), &corpus.languages, index);
+        let assembler = Assembler {
+            collector: Collector::new(lexicon),
+            word_dropout: config.text().word_dropout,
+            mclm: config.loss().mclm.clone(),
+        };
+        let pictures = Pictures::new(&corpus.train.features, config.train());
+        let (ahead, truncated) = (None, 0);
+        SmalrLearner {
+            config,
+            corpus,
+            lexicon,
+            captions,
+            validation,
+            sampler,
+            assembler,
+            pictures,
+            ahead,
+            model,
+            truncated,
+        }
+    }
+
+    /// Where MULE's regulariser has its centre from now on: at the words as they are, rows that wait for their steps included.
+    fn centre_words(&mut self, adam: &Adam) {
+        let Model { languages, embedding, word_starts, .. } = &mut self.model;
+        for ((start, own), language) in word_starts.iter_mut().zip(&embedding.own).zip(languages) {
+            start.swap(&mut adam.settled(&format!("embedding.{language}.words"), &own.words));
+        }
+    }
+
+    fn batch(&mut self, step: usize) -> Batch {
+        let draw = self.sampler.draw(step);
+        let images = self.pictures.take(&draw.images);
+        let seed = derive(self.config.seed(), "batch", step as u64);
+        self.assembler.assemble(&draw, self.captions, images, seed)
+    }
+}
+
+impl Learner for SmalrLearner<'_> {
+    fn model(&mut self) -> &mut dyn Trained {
+        &mut self.model
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let steps = train.epochs * per_epoch;
+        let rate = "train.learning_rate".to_string();
+        vec![Stage { name: "smalr", steps, per_epoch, optimiser: train.clone(), rate }]
+    }
+
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+        let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
+        let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
+        let first = at.step.is_multiple_of(self.sampler.steps_per_epoch());
+        if first && self.config.loss().word_drift_centre == DriftCentre::Epoch {
+            self.centre_words(adam);
+        }
+        let languages = &self.model.languages;
+        let embedding = &mut self.model.embedding;
+        adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
+        for ((own, language), rows) in embedding.own.iter_mut().zip(languages).zip(&batch.tokens.own) {
+            adam.catch_up(&format!("embedding.{language}.words"), &mut own.words, rows);
+        }
+        let config = self.config;
+        let progress = at.step as f32 / (config.train().epochs * self.sampler.steps_per_epoch()) as f32;
+        let seed = derive(config.seed(), "dropout", at.step as u64);
+        let precision = config.train().precision;
+        let when = When { step: at.step, progress };
+        let (sum, terms) = objective(&mut self.model, &batch, config.loss(), precision, when, seed);
+        let Some(sum) = sum else {
+            return Err(Error::data(format!("the batch of step {} has nothing to compare", at.step + 1))
+                .hint(
+                    "give more captions per picture, or all languages with `train.language_temperature = 0`",
+                ));
+        };
+        Ok(Found { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
+    }
+
+    fn truncated(&self) -> (usize, &'static str) {
+        (self.truncated, "`words.max_tokens`")
+    }
+
+    fn look_ahead(&mut self, step: usize) {
+        self.ahead = Some((step, self.batch(step)));
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let what = Evaluated {
+            scope: Scope::VALIDATION,
+            split: &self.corpus.val,
+            captions: &self.validation,
+            human: &self.corpus.val.human(),
+            translated: &[],
+            distractors: None,
+        };
+        evaluate(&mut self.model, self.lexicon, self.config, &what).map(Some)
+    }
+}

@@ -1,0 +1,98 @@
+//! SMALR and its rivals: words with vectors of their own or in a shared latent vocabulary, a sentence encoder, an image branch
+//! (Burns et al. 2020).
+
+pub mod batch;
+pub mod embedding;
+mod estimate;
+mod evaluate;
+mod folder;
+pub mod grow;
+pub mod inference;
+pub mod learner;
+pub mod model;
+pub mod objective;
+pub mod prepare;
+pub mod pretrain;
+pub mod run;
+pub mod sizes;
+pub mod start;
+pub mod text;
+pub mod together;
+pub mod work;
+
+use std::path::Path;
+
+use super::{Begun, Family};
+use crate::Result;
+use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::config::Config;
+use crate::corpus::Corpus;
+use crate::estimate::Share;
+use crate::eval::Growth;
+use crate::grow::Addition;
+use crate::retrieve::Retriever;
+use crate::train::{Event, Progress};
+
+use estimate::Counts;
+pub use folder::empty_embedding;
+pub use run::SmalrRun;
+
+/// The family.
+pub struct SmalrFamily;
+
+impl Family for SmalrFamily {
+    fn begin(
+        &self,
+        config: &Config,
+        corpus: &Corpus,
+        place: Place,
+        cache: Option<&Path>,
+        progress: Progress,
+    ) -> Result<Begun> {
+        start::begin(config, corpus, place, cache, progress)?.begun()
+    }
+
+    fn go_on(&self, earlier: Earlier, corpus: &Corpus) -> Result<Begun> {
+        start::go_on(earlier, corpus)?.begun()
+    }
+
+    fn open(&self, path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
+        Ok(Box::new(SmalrRun::open(path, set)?))
+    }
+
+    fn counts_key(&self, config: &Config) -> String {
+        format!("{:?}{:?}", config.data(), config.words())
+    }
+
+    fn count(&self, config: &Config, corpus: &Corpus) -> Result<Box<dyn crate::estimate::Counts>> {
+        Ok(Box::new(Counts::of(config, corpus)?))
+    }
+
+    fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
+        Ok(Counts::of(config, corpus)?.shares(config))
+    }
+
+    fn facts(&self, info: &RunInfo, config: &Config) -> Vec<(String, String)> {
+        let own = match config.embedding().top_k {
+            0 => "none".into(),
+            k => format!("top {k} of each language"),
+        };
+        vec![
+            ("words with own vectors".to_string(), own),
+            ("latent tokens".to_string(), format!("{} of {} used", info.latents[1], info.latents[0])),
+        ]
+    }
+
+    fn add_language(
+        &self,
+        addition: &Addition,
+        progress: Progress,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Growth> {
+        grow::add::add(addition, progress, tell)
+    }
+
+    fn remove_language(&self, run: &Path, code: &str, place: Place) -> Result<RunFolder> {
+        grow::remove::remove(run, code, place)
+    }
+}

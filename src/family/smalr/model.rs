@@ -1,0 +1,181 @@
+//! The two towers, and the full list of parameter names.
+
+use crate::optim::Trained;
+use dfdx::prelude::*;
+
+use crate::config::{Config, MaskedEncoder, MclmConfig};
+use crate::device::{Dev, Scalar, Vector};
+use crate::family::smalr::embedding::{HybridEmbedding, TokenRows};
+use crate::family::smalr::text::{Adapter, TextEncoder};
+use crate::image::ImageBranch;
+use crate::init::Init;
+use crate::loss::half_square;
+use crate::ops::linear::LinearWeights;
+use crate::ops::recurrent::RecurrentWeights;
+use crate::ops::rows::{Table, lookup};
+use crate::optim::Parameter;
+use crate::optim::{visit_linear, visit_recurrent};
+
+impl Trained for Model {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Model::visit(self, f);
+    }
+
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        Model::visit_stored(self, f);
+    }
+}
+
+/// Everything that is trained.
+pub struct Model {
+    pub languages: Vec<String>,
+    pub embedding: HybridEmbedding,
+    pub text: TextEncoder,
+    pub image: ImageBranch,
+    pub mclm: Mclm,
+    /// Language classifier (languages, width).
+    pub adversary: Option<LinearWeights>,
+    /// By language, where the own words' vectors started, the training or the present epoch; only models that keep them near it
+    /// have them.
+    pub word_starts: Vec<Table>,
+}
+
+/// The heads of the masked cross-language model, used in training only.
+#[derive(Default)]
+pub struct Mclm {
+    pub average: Option<MaskedHeads>,
+    pub lstm: Option<MaskedHeads>,
+    /// LSTM over token vectors and the layer after it, unless the sentence branch reads masked sentences.
+    pub encoder: Option<(RecurrentWeights, LinearWeights)>,
+    /// Whether the heads stay as they are: then they get no gradient.
+    pub frozen: bool,
+}
+
+/// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
+pub struct MaskedHeads {
+    pub words: Option<LinearWeights>,
+    pub sentences: Option<LinearWeights>,
+}
+
+impl Mclm {
+    fn new(config: &MclmConfig, width: usize, joint: usize, init: &mut Init) -> Self {
+        let own = config.encoder == MaskedEncoder::Own;
+        let mut heads = |weight: f32, words: bool, sentences: bool| {
+            (weight > 0.0).then(|| MaskedHeads {
+                words: words.then(|| init.linear(2 * width, 2 * width)),
+                sentences: sentences.then(|| init.linear(2 * joint, 2 * joint)),
+            })
+        };
+        let (average, lstm) = (heads(config.average, true, own), heads(config.lstm, own, true));
+        let with_encoder = lstm.is_some() && own;
+        let encoder = with_encoder.then(|| (init.recurrent(4, width, width), init.linear(width, width)));
+        Mclm { average, lstm, encoder, frozen: false }
+    }
+
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        for (name, heads) in [("average", &mut self.average), ("lstm", &mut self.lstm)] {
+            let Some(heads) = heads else { continue };
+            for (of, head) in [("words", &mut heads.words), ("sentences", &mut heads.sentences)] {
+                if let Some(head) = head {
+                    visit_linear(&format!("mclm.{name}.{of}"), head, f);
+                }
+            }
+        }
+        if let Some((lstm, output)) = &mut self.encoder {
+            visit_recurrent("mclm.encoder.lstm", lstm, f);
+            visit_linear("mclm.encoder.output", output, f);
+        }
+    }
+}
+
+impl Model {
+    /// A model around a finished embedding; `features` is the width of the picture features.
+    pub fn new(config: &Config, embedding: HybridEmbedding, features: usize, seed: u64) -> Self {
+        let mut init = Init::new(seed);
+        let (width, precision) = (config.embedding().width, config.train().precision);
+        let joint = config.text().joint;
+        // The classifier knows the languages that it was trained on.
+        let classes = config.data().languages.iter().filter(|l| !config.added().contains_key(*l)).count();
+        let adversary = (config.loss().adversary.weight > 0.0).then(|| init.linear(width, classes));
+        let word_starts = match config.loss().word_drift > 0.0 {
+            true => embedding
+                .own
+                .iter()
+                .map(|own| Table::new(own.words.width, own.words.data().to_vec()))
+                .collect(),
+            false => Vec::new(),
+        };
+        let mut text = TextEncoder::new(config.text(), width, precision, &mut init);
+        let adapter = |language: &String| {
+            let rank = config.added().get(language).map_or(0, |added| added.rank);
+            let inputs = TextEncoder::pooled(config.text(), width);
+            // What it starts at is read from a checkpoint.
+            (rank > 0).then(|| Adapter::new(inputs, joint, rank, &mut Init::new(0)))
+        };
+        text.adapters = config.data().languages.iter().map(adapter).collect();
+        Model {
+            languages: config.data().languages.clone(),
+            embedding,
+            text,
+            image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
+            mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
+            adversary,
+            word_starts,
+        }
+    }
+
+    /// ½‖E − E₀‖² over the given rows of each language's own words, for the languages that have some.
+    pub fn word_drift<T: Tape<f32, Dev> + 'static>(&self, rows: &TokenRows) -> Vec<Scalar<T>> {
+        let all = self.embedding.own.iter().zip(&self.word_starts).zip(&rows.own);
+        let some = all.filter(|(_, rows)| !rows.is_empty());
+        some.map(|((own, start), rows)| {
+            half_square(lookup::<T>(&own.words, rows), lookup::<NoneTape>(start, rows)) // (rows, word width)
+        })
+        .collect()
+    }
+
+    /// Every trainable parameter by name, always in the same order.
+    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.embedding.visit(&self.languages, f);
+        self.text.visit(&self.languages, f);
+        self.image.visit(f);
+        self.mclm.visit(f);
+        if let Some(adversary) = &mut self.adversary {
+            visit_linear("adversary", adversary, f);
+        }
+    }
+
+    /// Everything a checkpoint holds, by name. Untrained word vectors and buffers included.
+    pub fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.visit(f);
+        if !self.embedding.train_words {
+            let owners = self.embedding.own.iter_mut().zip(&self.languages);
+            for (own, language) in owners.filter(|(own, _)| own.words.rows() > 0) {
+                f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
+            }
+        }
+        for (start, language) in self.word_starts.iter_mut().zip(&self.languages) {
+            f(&format!("embedding.{language}.start"), Parameter::Table(start));
+        }
+        let mut buffer = |name: &str, v: &mut Vector| f(name, Parameter::Vector(v));
+        if let Some(characters) = &mut self.embedding.characters {
+            characters.visit_buffers(&mut buffer);
+        }
+        self.image.visit_buffers(&mut buffer);
+    }
+
+    /// Trainable parameters; and what inference needs once every word's universal vector is computed: the encoder
+    /// and the image branch (the 7.1 M of Burns et al. 2020, section 5). Words made of characters are not computed beforehand: there
+    /// is no end of them.
+    pub fn parameter_counts(&mut self) -> (usize, usize) {
+        let (mut train, mut test) = (0, 0);
+        self.visit(&mut |name, parameter| {
+            let n = parameter.count();
+            train += n;
+            if ["text.", "image.", "embedding.characters."].iter().any(|part| name.starts_with(part)) {
+                test += n;
+            }
+        });
+        (train, test)
+    }
+}

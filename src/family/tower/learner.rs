@@ -1,0 +1,265 @@
+//! What a step of a new tower sees and minimises.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use crate::Result;
+use crate::config::{Config, LossConfig};
+use crate::corpus::Corpus;
+use crate::device::Matrix;
+use crate::eval::Evaluation;
+use crate::eval::Scope;
+use crate::family::tower::Clip;
+use crate::loss::scale;
+use crate::loss::scale::scaled_info_nce;
+use crate::loss::terms::Taped;
+use crate::loss::terms::{Terms, Total};
+use crate::loss::{Contrast, contrast};
+use crate::ops::batch_norm::keeps;
+use crate::ops::linear::similarity;
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::{Grads, matrix};
+use crate::optim::Adam;
+use crate::optim::Trained;
+use crate::sampler::{CaptionIndex, Sampler};
+use crate::seed::derive;
+use crate::train::{At, Found, Learner, Stage};
+
+/// Pictures and sentences; sentence n speaks of picture `image_of[n]`.
+struct Batch {
+    /// (pictures, width of features)
+    images: Matrix,
+    sentences: Arc<Sequences>,
+    image_of: Vec<u32>,
+}
+
+/// Both branches at school.
+pub struct TowerLearner<'a> {
+    config: &'a Config,
+    corpus: &'a Corpus,
+    pub clip: Clip,
+    sampler: Sampler,
+    /// Training captions by language.
+    captions: Vec<Sequences>,
+    /// Sentences whose end was cut.
+    pub truncated: usize,
+}
+
+impl<'a> TowerLearner<'a> {
+    pub fn new(config: &'a Config, corpus: &'a Corpus, clip: Clip) -> Self {
+        let rows = corpus.train.features.rows();
+        let index = corpus.train.captions.iter().map(|c| CaptionIndex::new(c.iter().map(|c| c.image), rows));
+        let seed = derive(config.seed(), "sampler", 0);
+        let sampler = Sampler::new(seed, config.train(), &corpus.languages, index.collect());
+        let mut truncated = 0;
+        let captions = corpus.train.captions.iter().map(|captions| {
+            let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
+            let encoded = clip.tokens(&texts);
+            truncated += encoded.truncated.len();
+            encoded.ids
+        });
+        let captions = captions.collect();
+        TowerLearner { config, corpus, clip, sampler, captions, truncated }
+    }
+
+    fn batch(&self, step: usize) -> Batch {
+        let draw = self.sampler.draw(step);
+        let features = &self.corpus.train.features;
+        let (width, p) = (features.width(), self.config.text().word_dropout);
+        let mut x = vec![0.0; draw.images.len() * width];
+        for (row, &image) in x.chunks_mut(width).zip(&draw.images) {
+            features.copy_row(image as usize, row);
+        }
+        let seed = derive(self.config.seed(), "word dropout", step as u64);
+        let (mut sentences, mut image_of) = (Sequences::new(), Vec::new());
+        for (captions, draws) in self.captions.iter().zip(&draw.captions) {
+            for &(caption, image) in draws {
+                let first = sentences.rows.len();
+                sentences.push(thinned(captions.get(caption as usize), p, |n| keeps(seed, first + n, p)));
+                image_of.push(image);
+            }
+        }
+        let images = matrix(x, draw.images.len(), width);
+        Batch { images, sentences: Arc::new(sentences), image_of }
+    }
+}
+
+impl Learner for TowerLearner<'_> {
+    fn model(&mut self) -> &mut dyn Trained {
+        &mut self.clip
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let steps = train.epochs * per_epoch;
+        let rate = "train.learning_rate".to_string();
+        vec![Stage { name: "tower", steps, per_epoch, optimiser: train.clone(), rate }]
+    }
+
+    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+        let batch = self.batch(at.step);
+        self.clip.tower.catch_up(adam, &batch.sentences);
+        self.clip.scale.iter_mut().for_each(scale::clip);
+        let seed = derive(self.config.seed(), "dropout", at.step as u64);
+        let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), at.step, seed);
+        Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
+    }
+
+    fn truncated(&self) -> (usize, &'static str) {
+        (self.truncated, "the tower's context")
+    }
+
+    fn scale(&self) -> Option<f32> {
+        self.clip.scale.as_ref().map(scale::scale)
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        self.clip.evaluate(self.corpus, Scope::VALIDATION).map(Some)
+    }
+}
+
+/// A sentence less the words that `keeps` drops; its start and its end stay.
+fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
+    let last = ids.len() - 1;
+    let stays = |n: &usize| p == 0.0 || *n == 0 || *n == last || keeps(*n);
+    (0..ids.len()).filter(stays).map(|n| ids[n]).collect()
+}
+
+/// The loss of a batch, its terms, and the gradient.
+fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, step: usize, seed: u64) -> (Grads, Terms) {
+    let text = clip.forward::<Taped>(&batch.sentences, seed);
+    let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
+    let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
+    let (similar, tape) = similarity(image, text).split_tape();
+    let (triplet, nce) = (&config.triplet, &config.info_nce);
+    let by = |by: Contrast| contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
+    let mut total = Total::default();
+    total.stand_on(tape);
+    if triplet.weight > 0.0 {
+        total.add("triplet", triplet.weight, vec![by(Contrast::image_text(triplet, step))]);
+    }
+    if nce.weight > 0.0 {
+        let smoothing = nce.label_smoothing;
+        let loss = match &clip.scale {
+            Some(scale) => scaled_info_nce(similar.leaky_trace(), scale, &rows, &batch.image_of, smoothing),
+            None => by(Contrast::InfoNce { temperature: nce.temperature, smoothing }),
+        };
+        total.add("info_nce", nce.weight, vec![loss]);
+    }
+    let (sum, terms) = total.finish();
+    (sum.expect("a loss with weight: the rules see to it").backward(), terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::RawConfig;
+    use crate::family::tower::{ENDS, sizes};
+    use crate::ops::check::{by_name, noise};
+    use crate::optim::Parameter;
+    use crate::tower::TowerTokenizer;
+    use crate::words::HuggingFace;
+
+    const TEXTS: [&str; 5] = ["a red dog", "a dog runs", "two men", "blue", "a man and a red house"];
+
+    fn config(learn_temperature: bool) -> Config {
+        let mut raw = RawConfig::default();
+        raw.data.languages = vec!["en".into()];
+        raw.data.captions = vec![crate::config::CaptionSource {
+            languages: vec!["en".into()],
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        }];
+        (raw.tower.layers, raw.tower.width, raw.tower.heads) = (2, 8, 2);
+        (raw.tower.hidden, raw.tower.context, raw.tower.dropout) = (12, 20, 0.2);
+        (raw.text.joint, raw.text.dropout, raw.image.hidden, raw.image.dropout) = (6, 0.1, 10, 0.2);
+        (raw.loss.info_nce.weight, raw.loss.triplet.margin) = (0.5, 0.6);
+        raw.tower.learn_temperature = learn_temperature;
+        raw.check("/base".into()).expect("a good configuration")
+    }
+
+    fn made(config: &Config) -> (Clip, Batch) {
+        let words = HuggingFace::train(&TEXTS, 280, ENDS).expect("a tokenizer");
+        let sizes = sizes(config, words.size(), words.id(ENDS[1]).expect("the end"));
+        let tokenizer = TowerTokenizer::new(words, Path::new("t"), &sizes).expect("a tokenizer that fits");
+        let mut clip = Clip::new(config, sizes, tokenizer, 7, 1);
+        // Far from where everything is 0 or 1.
+        let mut seed = 0;
+        clip.visit(&mut |_, parameter| {
+            seed += 1;
+            match parameter {
+                Parameter::Matrix(m) => {
+                    let n = m.shape().0 * m.shape().1;
+                    *m = matrix(noise(n, seed), m.shape().0, m.shape().1);
+                }
+                Parameter::Vector(v) => {
+                    let x = noise(v.shape().0, seed).iter().map(|x| x + 0.8).collect();
+                    *v = crate::ops::tape::vector(x);
+                }
+                Parameter::Table(t) => {
+                    let noise = noise(t.data().len(), seed);
+                    t.data_mut().copy_from_slice(&noise);
+                }
+            }
+        });
+        let sentences = Arc::new(clip.tokens(&TEXTS).ids);
+        let images = matrix(noise(4 * 7, 9), 4, 7);
+        (clip, Batch { images, sentences, image_of: vec![0, 0, 1, 2, 3] })
+    }
+
+    fn shift(clip: &mut Clip, name: &str, i: usize, by: f32) {
+        clip.visit_stored(&mut |other, mut x| {
+            if other == name {
+                let mut values = x.floats().into_owned();
+                values[i] += by;
+                x.set(&values);
+            }
+        });
+    }
+
+    /// Finite differences through both branches, at the largest gradients of every parameter; dropout keeps its draw.
+    #[test]
+    fn gradients_of_all_parameters_are_slopes() {
+        slopes(&config(false));
+    }
+
+    #[test]
+    fn the_gradient_of_a_trained_scale_is_one_too() {
+        slopes(&config(true));
+    }
+
+    fn slopes(config: &Config) {
+        let (mut clip, batch) = made(config);
+        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 0, 3);
+        assert_eq!(terms.read().1.len(), 2);
+        let all = by_name(&mut grads, &mut |f| clip.visit(f));
+        assert_eq!(all.iter().any(|(name, _)| name == "scale"), config.tower().learn_temperature);
+        for (name, g) in &all {
+            let scale = g.iter().fold(0f32, |m, x| m.max(x.abs()));
+            // What a batch normalisation follows may have any constant added; queries' common key changes nothing.
+            assert!(scale > 1e-6 || name == "image.hidden.bias", "{name} gets no gradient");
+            let mut order: Vec<usize> = (0..g.len()).collect();
+            order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
+            for &i in order.iter().take(3) {
+                let mut value = |by: f32| {
+                    shift(&mut clip, name, i, by);
+                    let loss = gradients(&mut clip, &batch, config.loss(), 0, 3).1.read().0;
+                    shift(&mut clip, name, i, -by);
+                    loss
+                };
+                let slope = (value(2e-3) - value(-2e-3)) / 4e-3;
+                assert!((slope - g[i]).abs() <= 0.03 * scale.max(0.02), "{name}[{i}]: {} {slope}", g[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_dropped_between_the_ends_of_a_sentence() {
+        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |n| n == 2), [2, 8, 3]);
+        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |_| false), [2, 3]);
+        assert_eq!(thinned(&[2, 7, 3], 0.0, |_| false), [2, 7, 3]);
+    }
+}

@@ -1,0 +1,100 @@
+//! A text tower and the image branch, trained from scratch beside each other (Radford et al. 2021).
+
+pub mod learner;
+mod model;
+pub mod run;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::towers::{self, Counts};
+use super::{Begun, Family, LearnerSource};
+use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::config::Config;
+use crate::corpus::Corpus;
+use crate::estimate::Share;
+use crate::eval::Growth;
+use crate::grow::Addition;
+use crate::retrieve::Retriever;
+use crate::train::{Event, Learner, Progress};
+use crate::{Error, Result};
+
+pub use learner::TowerLearner;
+pub use model::*;
+pub use run::TowerRun;
+
+/// The family.
+pub struct TowerFamily;
+
+/// What is trained, until a learner takes it.
+struct Source(Option<Clip>);
+
+impl LearnerSource for Source {
+    fn learner<'a>(
+        &'a mut self,
+        config: &'a Config,
+        corpus: &'a Corpus,
+        _stop: &AtomicBool,
+    ) -> Result<Box<dyn Learner + 'a>> {
+        let clip = self.0.take().expect("one learner of a run");
+        Ok(Box::new(TowerLearner::new(config, corpus, clip)))
+    }
+}
+
+fn begun(TowerRun { folder, config, info, clip }: TowerRun) -> Begun {
+    Begun { folder, config, info, source: Box::new(Source(Some(clip))) }
+}
+
+impl Family for TowerFamily {
+    fn begin(
+        &self,
+        config: &Config,
+        corpus: &Corpus,
+        place: Place,
+        _cache: Option<&Path>,
+        _progress: Progress,
+    ) -> Result<Begun> {
+        TowerRun::begin(config, corpus, place).map(begun)
+    }
+
+    fn go_on(&self, earlier: Earlier, corpus: &Corpus) -> Result<Begun> {
+        TowerRun::go_on(earlier, corpus).map(begun)
+    }
+
+    fn complete(&self, folder: &RunFolder, corpus: &Corpus) -> Result<Option<String>> {
+        let tower = TowerRun::open(&folder.path, &[])?.hand_over(corpus)?;
+        Ok(Some(format!("the tower, for `acquire.tower`: {}", tower.display())))
+    }
+
+    fn open(&self, path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
+        Ok(Box::new(TowerRun::open(path, set)?))
+    }
+
+    fn counts_key(&self, config: &Config) -> String {
+        towers::key(config)
+    }
+
+    fn count(&self, config: &Config, corpus: &Corpus) -> Result<Box<dyn crate::estimate::Counts>> {
+        Ok(Box::new(Counts::of_new(config, corpus)?))
+    }
+
+    fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
+        Ok(towers::shares_of_new(config, corpus))
+    }
+
+    fn facts(&self, _info: &RunInfo, config: &Config) -> Vec<(String, String)> {
+        let tower = config.tower();
+        let what = format!("{} blocks of width {}, {} heads", tower.layers, tower.width, tower.heads);
+        vec![("tower".to_string(), what)]
+    }
+
+    fn add_language(&self, addition: &Addition, _: Progress, _: &mut dyn FnMut(Event)) -> Result<Growth> {
+        Err(Error::usage("the run is a tower of one language")
+            .at(addition.run)
+            .hint("train a run with `acquire.tower` on it, and add languages to that"))
+    }
+
+    fn remove_language(&self, run: &Path, _: &str, _: Place) -> Result<RunFolder> {
+        Err(Error::usage("the run is a tower of one language").at(run).hint("a run needs a language"))
+    }
+}

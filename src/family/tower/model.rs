@@ -1,0 +1,168 @@
+//! A CLIP of picture features: a text tower and the image branch, trained from scratch beside each other (Radford et al. 2021).
+//!
+//! It is what languages are acquired on where there is no CLIP checkpoint: afterwards the tower stands in a folder as one
+//! that was downloaded would, and its pictures are vectors of the joint space.
+
+use std::sync::Arc;
+
+use dfdx::prelude::*;
+
+use crate::Error;
+use crate::Result;
+use crate::config::{Config, Precision};
+use crate::corpus::Corpus;
+use crate::device::{Dev, Matrix, Vector};
+use crate::eval::{Evaluation, Parameters};
+use crate::eval::{RetrievalTask, Scope};
+use crate::image::ImageBranch;
+use crate::image::embed_features;
+use crate::init::Init;
+use crate::loss::scale::log_scale;
+use crate::ops::batch_norm::dropout;
+use crate::ops::linear::unit_rows;
+use crate::ops::sequences::Sequences;
+use crate::ops::tape::data;
+use crate::ops::transformer::{Activation, Pass};
+use crate::optim::Parameter;
+use crate::optim::Trained;
+use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
+
+/// Tokens at the beginning and at the end of a text.
+pub const ENDS: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
+
+/// Both branches, and what reads texts.
+pub struct Clip {
+    pub tower: Tower,
+    pub tokenizer: TowerTokenizer,
+    pub image: ImageBranch,
+    /// log 1/τ of the contrast, where it is trained: (1)
+    pub scale: Option<Vector>,
+    /// Width of the picture features.
+    pub features: usize,
+    /// Dropout on the vectors that enter the tower, and on the pooled state.
+    dropout: [f32; 2],
+    precision: Precision,
+}
+
+/// The sizes of a tower that reads `vocabulary` tokens, of which `end` closes a text.
+pub fn sizes(config: &Config, vocabulary: usize, end: u32) -> TowerConfig {
+    let tower = config.tower();
+    TowerConfig {
+        architecture: Architecture::Clip,
+        vocabulary,
+        context: tower.context,
+        width: tower.width,
+        hidden: tower.hidden,
+        layers: tower.layers,
+        heads: tower.heads,
+        activation: Activation::QuickGelu,
+        epsilon: 1e-5,
+        pooled: Pooled::Token(end),
+        projection: Some(config.text().joint),
+    }
+}
+
+/// Trained numbers of both branches of these sizes, counted without making them.
+pub fn parameters(config: &Config, tower: &TowerConfig, features: usize) -> u128 {
+    let [features, hidden, joint] = [features, config.image().hidden, config.text().joint].map(|n| n as u128);
+    let image = hidden * (features + 3) + joint * (hidden + 1);
+    // The bias behind the projection is none.
+    tower.numbers() - joint + image + u128::from(config.tower().learn_temperature)
+}
+
+impl Clip {
+    /// New branches around a tokenizer; `sizes` are the tower's, `features` is the width of the picture features.
+    pub fn new(
+        config: &Config,
+        sizes: TowerConfig,
+        tokenizer: TowerTokenizer,
+        features: usize,
+        seed: u64,
+    ) -> Self {
+        let mut init = Init::new(seed);
+        let (joint, precision) = (config.text().joint, config.train().precision);
+        Clip {
+            tower: Tower::new(sizes, &mut init),
+            tokenizer,
+            image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
+            scale: config.tower().learn_temperature.then(|| log_scale(config.loss().info_nce.temperature)),
+            features,
+            dropout: [config.tower().dropout, config.text().dropout],
+            precision,
+        }
+    }
+
+    fn pass(&self) -> Pass {
+        Pass { precision: self.precision, recompute: false }
+    }
+
+    /// Width of the vectors.
+    pub fn joint(&self) -> usize {
+        self.tower.outputs()
+    }
+
+    /// Token ids as unit vectors (sentences, joint), with gradients. `seed` is for dropout.
+    pub fn forward<T: Tape<f32, Dev> + 'static>(&self, sentences: &Arc<Sequences>, seed: u64) -> Matrix<T> {
+        let x = dropout(self.tower.embed_trained::<T>(sentences), self.dropout[0], seed);
+        let x = self.tower.blocks(x, sentences, self.pass(), |_, x| x);
+        let rows = self.tower.pooled_rows(sentences);
+        let x = dropout(self.tower.pool(x, &rows, self.pass()), self.dropout[1], seed ^ 1);
+        unit_rows(x)
+    }
+
+    /// Texts as unit vectors (texts, joint).
+    pub fn encode(&self, sentences: &Sequences) -> Vec<f32> {
+        by_length(sentences, self.joint(), |some| data(&self.forward::<NoneTape>(some, 0)).to_vec())
+    }
+
+    pub fn tokens(&self, texts: &[&str]) -> Encoded {
+        self.tokenizer.encode(texts)
+    }
+
+    /// Retrieval in every language that the split has captions of.
+    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        let features = self.features;
+        let mut pictures = embed_features(&mut self.image, &corpus.split(scope.split).features, features)?;
+        if let Some(more) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
+            pictures.extend(embed_features(&mut self.image, more, features)?);
+        }
+        let (joint, parameters) = (self.joint(), self.parameters());
+        let retrieval = RetrievalTask { scope, pictures: &pictures, joint, parameters };
+        retrieval.of(corpus, &|_, texts| Some(self.encode(&self.tokens(texts).ids)))
+    }
+
+    /// Trained ones, and those that remain once the tokens' vectors are looked up.
+    pub fn parameters(&mut self) -> Parameters {
+        let (mut train, mut test) = (0, 0);
+        self.visit(&mut |name, parameter| {
+            let n = parameter.count() as u64;
+            train += n;
+            test += if ["tower.tokens", "scale"].contains(&name) { 0 } else { n };
+        });
+        Parameters { train, test }
+    }
+}
+
+impl Trained for Clip {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.tower.visit_trained(f);
+        self.image.visit(f);
+        if let Some(scale) = &mut self.scale {
+            f("scale", Parameter::Vector(scale));
+        }
+    }
+
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.visit(f);
+        self.image.visit_buffers(&mut |name, v| f(name, Parameter::Vector(v)));
+    }
+}
+
+/// The texts of a corpus' training captions in all languages.
+pub fn training_texts(corpus: &Corpus) -> Result<Vec<&str>> {
+    let texts: Vec<&str> = corpus.train.captions.iter().flatten().map(|c| &c.text[..]).collect();
+    match texts.is_empty() {
+        true => Err(Error::data("the training split has no captions")),
+        false => Ok(texts),
+    }
+}

@@ -1,0 +1,162 @@
+//! The run folder of a tower that is trained here: how it begins and goes on, and how it hands over the tower.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::Result;
+use crate::checkpoint::{Earlier, Place, description};
+use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
+use crate::config::Config;
+use crate::corpus::leak::refuse_test_leak;
+use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
+use crate::eval::Evaluation;
+use crate::eval::Scope;
+use crate::family::tower::{Clip, ENDS, parameters, sizes, training_texts};
+use crate::image::embed_features;
+use crate::optim::Adam;
+use crate::retrieve::{Retriever, Sentences, same_features, same_languages};
+use crate::seed::derive;
+use crate::tower::{Pooled, TowerConfig, TowerTokenizer};
+use crate::words::HuggingFace;
+use crate::write::write_whole;
+
+/// A trained tower with its image branch, and its folder.
+pub struct TowerRun {
+    pub folder: RunFolder,
+    pub config: Config,
+    pub info: RunInfo,
+    pub clip: Clip,
+}
+
+/// Where the checkpoint in Hugging Face's layout is, and the pictures' vectors.
+const TOWER: &str = "tower";
+const PICTURES: &str = "pictures";
+
+impl TowerRun {
+    /// Begins a run: learns the tokenizer, and writes the folder with it and a checkpoint of step 0.
+    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<TowerRun> {
+        refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
+        let data = fingerprint(corpus)?;
+        let words = HuggingFace::train(&training_texts(corpus)?, config.tower().vocabulary, ENDS)?;
+        let json = words.to_json()?;
+        let [start, end] = ENDS.map(|token| words.id(token).expect("a special token"));
+        let sizes = sizes(config, words.size(), end);
+        let tokenizer = TowerTokenizer::new(words, Path::new("tokenizer.json"), &sizes)?;
+        let features = &corpus.train.features;
+        let seed = derive(config.seed(), "model", 0);
+        let mut clip = Clip::new(config, sizes.clone(), tokenizer, features.width(), seed);
+        clip.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
+        let parameters = clip.parameters();
+        let info = description(config, corpus, &mut clip, parameters, data);
+        let folder = place.fill(|run| {
+            let tower = run.path.join(TOWER);
+            fs::create_dir_all(&tower).map_err(|e| Error::writing(&tower, e))?;
+            write_whole(&tower.join("config.json"), sizes.to_json(start).as_bytes())?;
+            write_whole(&tower.join("tokenizer.json"), json.as_bytes())?;
+            let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
+            run.save(Which::Latest, &mut clip, Some(first), &TrainState::start())?;
+            run.write_config(config)?;
+            run.write_info(&info)
+        })?;
+        let config = folder.config()?;
+        Ok(TowerRun { folder, config, info, clip })
+    }
+
+    /// A run to go on with.
+    pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<TowerRun> {
+        let (folder, config, info) = earlier.with_data(&fingerprint(corpus)?)?;
+        folder.keep_config(&config)?;
+        Self::read(folder, config, info, Which::Latest)
+    }
+
+    /// Opens the best checkpoint.
+    pub fn open(path: &Path, set: &[String]) -> Result<TowerRun> {
+        let folder = RunFolder::new(path);
+        let (config, info) = (folder.config_with(set)?, folder.info()?);
+        same_languages(&folder, &config, &info)?;
+        Self::read(folder, config, info, Which::Best)
+    }
+
+    fn read(folder: RunFolder, config: Config, info: RunInfo, which: Which) -> Result<TowerRun> {
+        if !folder.has(which) {
+            return Err(Error::data("the run has no checkpoint to read")
+                .at(&folder.path)
+                .hint("let it train for an epoch first"));
+        }
+        let tower = folder.path.join(TOWER);
+        let sizes = TowerConfig::read(&tower.join("config.json"))?;
+        let end = if let Pooled::Token(end) = sizes.pooled { end } else { 0 };
+        if sizes != super::sizes(&config, sizes.vocabulary, end) {
+            return Err(Error::data("has other sizes than `config.toml`")
+                .at(tower.join("config.json"))
+                .hint("the run is damaged, or files of two runs were mixed: copy it again"));
+        }
+        let tokenizer = TowerTokenizer::open(&tower.join("tokenizer.json"), &sizes)?;
+        folder.check_count(which, parameters(&config, &sizes, info.features))?;
+        let mut clip = Clip::new(&config, sizes, tokenizer, info.features, 0);
+        folder.read_model(which, &mut clip)?;
+        folder.check_config()?;
+        folder.check_files(TOWER)?;
+        Ok(TowerRun { folder, config, info, clip })
+    }
+
+    /// Completes the checkpoint for `acquire.tower` with its tensors, and writes the vectors of all pictures for
+    /// `data.features`. Gives the checkpoint's folder.
+    pub fn hand_over(&mut self, corpus: &Corpus) -> Result<PathBuf> {
+        let (tower, pictures) = (self.folder.path.join(TOWER), self.folder.path.join(PICTURES));
+        fs::create_dir_all(&pictures).map_err(|e| Error::writing(&pictures, e))?;
+        let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
+        let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
+        for (split, features) in splits.into_iter().chain(further) {
+            let vectors = embed_features(&mut self.clip.image, features, self.info.features)?;
+            let file = pictures.join(format!("{split}.npy"));
+            write_npy(file, features.rows(), self.clip.joint(), &vectors)?;
+        }
+        write_whole(&tower.join("model.safetensors"), &self.clip.tower.to_safetensors())?;
+        Ok(tower)
+    }
+}
+
+impl Retriever for TowerRun {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn joint(&self) -> usize {
+        self.clip.joint()
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.info.languages.clone()
+    }
+
+    fn sentences(&self, _: usize, texts: &[&str]) -> Sentences {
+        let encoded = self.clip.tokens(texts);
+        let vectors = self.clip.encode(&encoded.ids);
+        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
+    }
+
+    fn check_width(&self, features: &Features) -> Result<()> {
+        same_features(features, &self.info)
+    }
+
+    fn pictures(
+        &mut self,
+        features: &Features,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(features)?;
+        crate::retrieve::pictures(&mut self.clip.image, features, take)
+    }
+
+    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
+        self.clip.evaluate(corpus, scope)
+    }
+}

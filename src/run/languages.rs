@@ -1,0 +1,30 @@
+//! Languages that come and go, whatever the family.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::checkpoint::{Place, RunFolder};
+use crate::eval::Growth;
+use crate::family;
+use crate::grow::Addition;
+use crate::train::{Event, Progress};
+
+/// Makes a new run with a language added; all that the old ones have stays as it is.
+///
+/// # Errors
+/// Config, for more than one language or keys of the run's own; usage, for a language that is there already, or a family to which none
+/// can be added; data, for captions, features, vectors or runs that cannot be used; run, where the old languages would change;
+/// stopped, where that was asked for.
+pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+    let config = RunFolder::new(addition.run).config()?;
+    family::of(&config).add_language(addition, progress, tell)
+}
+
+/// Makes a new run without a language, in `place`. The others' parameters stay as they are.
+///
+/// # Errors
+/// Usage, for a language that the run does not know, or its last one.
+pub fn remove_language(run: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    let config = RunFolder::new(run).config()?;
+    family::of(&config).remove_language(run, code, place)
+}

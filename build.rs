@@ -11,7 +11,7 @@ fn main() {
 const ARCHITECTURES: [&str; 4] = ["75", "80", "86", "90"];
 
 fn kernels() {
-    let folder = "src/ops/cuda/kernels";
+    let folder = "src/device/cuda/kernels";
     println!("cargo:rerun-if-changed={folder}");
     println!("cargo:rerun-if-env-changed=NVCC");
     println!("cargo:rerun-if-env-changed=CUDA_ROOT");

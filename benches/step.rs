@@ -196,13 +196,13 @@ fn product_rate(precision: Precision) -> f64 {
 /// Waits for the device.
 fn wait() {
     #[cfg(feature = "cuda")]
-    tinyglot::ops::cuda::synchronise();
+    tinyglot::device::cuda::synchronise();
 }
 
 /// MiB of the device's memory that this process has taken; none on a CPU.
 fn device_memory() -> Option<usize> {
     #[cfg(feature = "cuda")]
-    return Some(tinyglot::ops::cuda::memory()).map(|(free, all)| (all - free) >> 20);
+    return Some(tinyglot::device::cuda::memory()).map(|(free, all)| (all - free) >> 20);
     #[cfg(not(feature = "cuda"))]
     None
 }

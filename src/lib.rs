@@ -1,12 +1,7 @@
 //! tinyglot trains compact text↔image retrieval models for many languages on one GPU, or a CPU.
 //!
-//! The modules stand in the order in which data flows; a module imports those above it.
-//!
-//! ```text
-//! captions + features ─ corpus ─ words ─ embedding ─ text ─┐
-//!                                                          ├─ model ─ train ─ checkpoint ─ eval ─ report
-//! features ───────────────────────────── image ────────────┘                                 └ grow
-//! ```
+//! The modules stand on floors: each imports from its own floor and from those above it, and no two import one another
+//! (`tests/it/floors.rs`). ARCHITECTURE.md shows the way of the data.
 
 // What everything uses.
 pub mod border;
@@ -50,11 +45,15 @@ pub mod retrieve;
 pub mod sampler;
 pub mod train;
 
-// The families, and what users do with any of them.
-pub mod cli;
+// The families of models.
 pub mod family;
+
+// What users do with a model of any family.
 pub mod report;
 pub mod run;
 pub mod sweep;
+
+// The command.
+pub mod cli;
 
 pub use error::{Error, Result};

@@ -1,5 +1,8 @@
 //! Which pictures and captions a step sees: a seeded sampler that can seek to any step at once.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -121,7 +124,7 @@ impl Sampler {
 pub struct Pictures<'a> {
     features: &'a Features,
     #[cfg(feature = "cuda")]
-    source: crate::ops::cuda::features::Source,
+    source: crate::sampler::cuda::Source,
 }
 
 impl<'a> Pictures<'a> {
@@ -131,7 +134,7 @@ impl<'a> Pictures<'a> {
         Pictures {
             features,
             #[cfg(feature = "cuda")]
-            source: crate::ops::cuda::features::Source::new(
+            source: crate::sampler::cuda::Source::new(
                 features.rows(),
                 features.width(),
                 config.gpu_features << 20,

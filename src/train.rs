@@ -14,12 +14,12 @@ use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
 use crate::loss::terms::{Term, Terms};
-#[cfg(feature = "cuda")]
-use crate::ops::cuda::adam::Place;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::on_gpu;
 use crate::ops::tape::Grads;
 use crate::optim::Trained;
+#[cfg(feature = "cuda")]
+use crate::optim::adam::cuda::Place;
 use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::stop::Saves;
 

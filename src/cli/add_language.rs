@@ -8,6 +8,7 @@ use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
 use crate::Result;
+use crate::config::Config;
 use crate::grow::Addition;
 use crate::run::add_language;
 use crate::train::Event;
@@ -45,7 +46,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let given = args.source.load()?;
+    let given = Config::load_addition(&args.source.config, &args.source.set)?;
     let addition = Addition {
         run: &args.run,
         given: &given,

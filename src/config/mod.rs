@@ -88,6 +88,11 @@ impl Config {
         Self::read(Document::load(file)?, settings, overrides, true)
     }
 
+    /// As [`Config::load`], for a language that is added to a run: what it reads depends on the run, which refuses the rest.
+    pub fn load_addition(file: &Path, overrides: &[String]) -> Result<Config> {
+        Self::read(Document::load(file)?, &[], overrides, false)
+    }
+
     /// Reads the configuration that a run keeps, with each `key.path=value` of `overrides` over it. Runs from before
     /// `words.normalisation` do not say it, and keep to the rules there were.
     pub fn load_run(file: &Path, overrides: &[String]) -> Result<Config> {
@@ -234,6 +239,7 @@ fn drop_equal(ours: &mut Table, defaults: &Table) {
 mod tests {
     use super::*;
 
+    const WORD_VECTORS: &str = "vectors = \"vectors/cc.{language}.bin\"\n";
     const GOOD: &str = "\
 seed = 7
 
@@ -365,6 +371,32 @@ learning_rate = 3e-4
         assert_eq!(error, expected);
         let error = set(&["train.images=1"]).unwrap_err().to_string();
         assert_eq!(error, "`--set train.images=1`: `train.images` is 1; it must be at least 2");
+    }
+
+    #[test]
+    fn a_family_is_named_or_follows_from_its_sections() {
+        assert_eq!(read(GOOD).unwrap().family(), FamilyName::Smalr);
+        assert_eq!(read(&format!("family = \"smalr\"\n{GOOD}")).unwrap(), read(GOOD).unwrap());
+        let tower =
+            read(&GOOD.replace("[words]", "[tower]\nlayers = 2\n[words]").replace(WORD_VECTORS, "")).unwrap();
+        assert_eq!(tower.family(), FamilyName::Tower);
+        let wrong = error(&format!("family = \"mla\"\n{GOOD}"));
+        let expected = "`/nowhere/configs/a.toml`:1: `family` is \"mla\", but the sections that are filled make it \"smalr\"; \
+                        set `acquire.tower`";
+        assert_eq!(wrong, expected);
+    }
+
+    #[test]
+    fn a_key_that_the_family_does_not_read_is_refused_with_its_line() {
+        let expected = "`/nowhere/configs/a.toml`:18: `acquire.hidden` is not read by the family \"smalr\"; leave it out";
+        assert_eq!(error(&format!("{GOOD}[acquire]\nhidden = 3\n")), expected);
+        read(&format!("{GOOD}[acquire]\nhidden = {}\n", AcquireConfig::default().hidden))
+            .expect("the default says nothing");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, format!("{GOOD}[acquire]\nhidden = 3\n")).unwrap();
+        assert!(Config::load(&file, &[]).is_err());
+        Config::load_run(&file, &[]).expect("earlier programs passed it over");
     }
 
     #[test]

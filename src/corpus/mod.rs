@@ -13,6 +13,7 @@ mod captions;
 mod fingerprint;
 mod harvest;
 mod header;
+pub(crate) mod input;
 mod layout;
 mod npy;
 mod parallel;

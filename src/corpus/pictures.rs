@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::captions::input::each_line;
+use super::input::each_line;
 use super::paths::{self, Paths};
 use super::{Features, Split, SplitName, Wanted};
 use crate::Error;

@@ -1,11 +1,17 @@
 use super::*;
+use crate::config::{AcquireEncoder, AcquirerShape};
 use crate::config::{CaptionSource, RawConfig};
 use crate::estimate::Counts as _;
+use crate::family::mla::Acquired;
+use crate::family::mla::sizes::said;
 use crate::family::mla::tests::{cross_modal, model};
 use crate::family::mla::{Encoder, Mla};
 use crate::family::tower::Clip;
+use crate::family::tower::{ENDS, NewTower, sizes};
 use crate::optim::Trained;
 use crate::tower::Tower;
+use crate::tower::TowerTokenizer;
+use crate::words::HuggingFace;
 
 fn raw(languages: &[&str]) -> RawConfig {
     let mut raw = RawConfig::default();
@@ -16,9 +22,9 @@ fn raw(languages: &[&str]) -> RawConfig {
     raw
 }
 
-fn counts(towers: Towers, features: usize) -> Counts {
+fn counts(features: usize) -> Counts {
     let stage = || Sentences { count: 100, tokens: 1000, length: 10.0, targets: 50 };
-    Counts { towers, stages: vec![stage(), stage()], features, feature_bytes: 7, caption_bytes: 9 }
+    Counts { stages: vec![stage(), stage()], features, feature_bytes: 7, caption_bytes: 9 }
 }
 
 /// What the model of a configuration is estimated to have, beside the numbers that it is counted to have.
@@ -38,8 +44,8 @@ fn beside(mut mla: Mla, change: impl FnOnce(&mut RawConfig)) {
         Encoder::Bert(bert) => bert.tower.config.clone(),
     };
     let tower = mla.tower.config.clone();
-    let counts = counts(Towers::Acquired { tower: tower.clone(), words: words.clone() }, 12);
-    let ((train, test), need) = counts.acquisition(&config, &tower, &words);
+    let acquired = Acquired { counts: counts(12), tower: tower.clone(), words: words.clone() };
+    let ((train, test), need) = acquired.need(&config);
     let counted = mla.parameters();
     assert_eq!((train as u64, test as u64), (counted.train, counted.test));
     let mut stored = 0;
@@ -95,8 +101,7 @@ fn sizes_that_are_said_have_the_papers_numbers_of_parameters() {
         change(&mut raw);
         let config = raw.check("/base".into()).expect("a good configuration");
         let [tower, words] = said(&config).expect("sizes");
-        let counts = counts(Towers::Acquired { tower: tower.clone(), words: words.clone() }, 512);
-        let ((train, _), need) = counts.acquisition(&config, &tower, &words);
+        let ((train, _), need) = Acquired { counts: counts(512), tower, words }.need(&config);
         (train, need.frozen)
     };
     let five = ["en", "de", "fr", "cs", "zh", "ja"];
@@ -137,8 +142,8 @@ fn a_new_tower_has_as_many_numbers_as_its_model() {
         let again = HuggingFace::train(&texts, 270, ENDS).expect("a tokenizer");
         let tokenizer = TowerTokenizer::new(again, "t".as_ref(), &sizes).expect("it fits");
         let mut clip = Clip::new(&config, sizes.clone(), tokenizer, 7, 1);
-        let counts = counts(Towers::New { size, end }, 7);
-        let ((train, test), need) = counts.new_tower(&config, &sizes);
+        let new = NewTower { counts: counts(7), size, end };
+        let ((train, test), need) = new.need(&config, &sizes);
         let counted = clip.parameters();
         assert_eq!((train as u64, test as u64), (counted.train, counted.test));
         let mut stored = 0;
@@ -156,7 +161,7 @@ fn memory_grows_with_what_is_kept_and_is_what_the_parts_say() {
         change(&mut raw);
         let config = raw.check("/base".into()).expect("a good configuration");
         let clip = model(&[], AcquirerShape::Mlp).tower.config;
-        counts(Towers::Acquired { tower: clip, words: bert() }, 12).estimate(&config).memory.expect("memory")
+        Acquired { counts: counts(12), tower: clip, words: bert() }.estimate(&config).memory.expect("memory")
     };
     let plain = memory(|_| ());
     assert!(plain > EMPTY);

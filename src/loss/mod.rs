@@ -10,6 +10,9 @@ pub mod scale;
 pub mod terms;
 pub mod triplet;
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use dfdx::prelude::*;
 
 use crate::config::{Mining, TripletConfig};
@@ -78,7 +81,7 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
     by: Contrast,
 ) -> Scalar<T> {
     #[cfg(feature = "cuda")]
-    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
+    if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
         return gpu.contrast(similarity, rows, columns, by);
     }
     on_tape(similarity, |similarity| {

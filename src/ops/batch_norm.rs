@@ -1,5 +1,8 @@
 //! Batch normalisation, ReLU (or leaky ReLU) and dropout in one pass; dropout alone.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use dfdx::prelude::*;
 use rayon::prelude::*;
 

@@ -1,5 +1,8 @@
 //! The hard choice of one latent vector per word, and what gradient reaches the scores behind it.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::collections::BTreeMap;
 
 use dfdx::prelude::*;
@@ -50,7 +53,8 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(
     let choice = Choice { top: choice.top.min(latents.rows()), ..choice };
     let picks = picks(words, choice);
     #[cfg(feature = "cuda")]
-    if let (Some(gpu), Keys::Latents) = (crate::ops::cuda::gpu().filter(|gpu| gpu.chooses(choice.top)), keys)
+    if let (Some(gpu), Keys::Latents) =
+        (crate::device::cuda::gpu().filter(|gpu| gpu.chooses(choice.top)), keys)
     {
         return gpu.choose(q, tape, latents, &picks, choice);
     }

@@ -1,5 +1,8 @@
 //! y = x Wᵀ + b, and the product of two matrices of vectors.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use dfdx::prelude::*;
 use rayon::prelude::*;
 

@@ -14,7 +14,7 @@ pub struct Mirrored {
     #[cfg(feature = "cuda")]
     host: OnceLock<Vec<f32>>,
     #[cfg(feature = "cuda")]
-    device: OnceLock<crate::ops::tape::Buffer>,
+    device: OnceLock<crate::device::Buffer>,
 }
 
 impl Mirrored {
@@ -26,7 +26,7 @@ impl Mirrored {
     }
 
     #[cfg(feature = "cuda")]
-    pub fn on_device(device: crate::ops::tape::Buffer) -> Self {
+    pub fn on_device(device: crate::device::Buffer) -> Self {
         Mirrored { host: OnceLock::new(), device: device.into() }
     }
 
@@ -34,7 +34,7 @@ impl Mirrored {
         #[cfg(not(feature = "cuda"))]
         return &self.host;
         #[cfg(feature = "cuda")]
-        self.host.get_or_init(|| self.device.get().map(crate::ops::cuda::download).unwrap_or_default())
+        self.host.get_or_init(|| self.device.get().map(crate::device::cuda::download).unwrap_or_default())
     }
 
     pub fn host_mut(&mut self) -> &mut Vec<f32> {
@@ -49,12 +49,12 @@ impl Mirrored {
     }
 
     #[cfg(feature = "cuda")]
-    pub fn device(&self) -> &crate::ops::tape::Buffer {
-        self.device.get_or_init(|| crate::ops::cuda::uploaded(self.host()))
+    pub fn device(&self) -> &crate::device::Buffer {
+        self.device.get_or_init(|| crate::device::cuda::uploaded(self.host()))
     }
 
     #[cfg(feature = "cuda")]
-    pub fn device_mut(&mut self) -> &mut crate::ops::tape::Buffer {
+    pub fn device_mut(&mut self) -> &mut crate::device::Buffer {
         self.device();
         self.host.take();
         self.device.get_mut().expect("just uploaded")

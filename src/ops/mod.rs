@@ -4,8 +4,8 @@ pub mod batch_norm;
 #[cfg(test)]
 pub mod check;
 pub mod choose;
-#[cfg(feature = "cuda")]
-pub mod cuda;
+#[cfg(all(test, feature = "cuda"))]
+mod cuda_tests;
 pub mod linear;
 pub mod matmul;
 pub mod mirrored;
@@ -22,7 +22,7 @@ pub mod weight_norm;
 macro_rules! on_gpu {
     (|$gpu:ident| $call:expr) => {
         #[cfg(feature = "cuda")]
-        if let Some($gpu) = $crate::ops::cuda::gpu() {
+        if let Some($gpu) = $crate::device::cuda::gpu() {
             return $call;
         }
     };

@@ -1,5 +1,8 @@
 //! Rows of tables and of matrices: lookup with row-sparse gradients, stacking, and means over sentences.
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::sync::{Arc, Mutex};
 
 use dfdx::prelude::*;

@@ -8,17 +8,40 @@ pub trait Loop {
     fn run<const FMA: bool>(self);
 }
 
+/// The instruction sets that this processor has, the widest first.
+pub fn levels() -> Vec<&'static str> {
+    let mut all = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            all.push("avx512");
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            all.push("avx2");
+        }
+    }
+    all.push("portable");
+    all
+}
+
+/// The instruction set that all operations use: the widest. `TINYGLOT_ISA` = `avx2` or `portable` forces a narrower one, to measure it.
+pub fn level() -> &'static str {
+    static LEVEL: OnceLock<&str> = OnceLock::new();
+    LEVEL.get_or_init(|| {
+        let forced = std::env::var("TINYGLOT_ISA").unwrap_or_default();
+        levels().into_iter().find(|level| forced.is_empty() || *level == forced).unwrap_or("portable")
+    })
+}
+
 /// Runs the loop with the widest instructions of this processor.
 pub fn vectorise(l: impl Loop) {
     #[cfg(target_arch = "x86_64")]
-    {
-        static LEVEL: OnceLock<&str> = OnceLock::new();
-        // SAFETY: the wrapper is chosen by what the kernels of `matmul` found on this processor.
-        match *LEVEL.get_or_init(|| super::matmul::kernel().name) {
-            "avx512" => return unsafe { avx512(l) },
-            "avx2" => return unsafe { avx2(l) },
-            _ => {}
-        }
+    match level() {
+        // SAFETY: the processor has what the level is named for.
+        "avx512" => return unsafe { avx512(l) },
+        // SAFETY: as above.
+        "avx2" => return unsafe { avx2(l) },
+        _ => {}
     }
     l.run::<false>()
 }

@@ -1,17 +1,14 @@
 //! How our operations touch dfdx: reach a tensor's floats, add a step to the tape, reach gradients.
 //!
 //! Operations are written for floats in the host's memory. On the CPU these are the tensor's own. On a GPU they are a copy,
-//! which goes back when it is dropped: slow, but right, and what the kernels of `ops/cuda` are compared with.
+//! which goes back when it is dropped: slow, but right, and what the kernels of the GPU are compared with.
 
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 
 use dfdx::prelude::*;
 
-use crate::device::{Dev, Matrix, Scalar, Vector, device};
-
-/// The floats of a gradient, or of anything else on the device.
-pub type Buffer = <Dev as Storage<f32>>::Vec;
+use crate::device::{Buffer, Dev, Matrix, Scalar, Vector, device};
 
 /// The floats of a dense matrix, row by row.
 pub fn data<T>(m: &Matrix<T>) -> Cow<'_, [f32]> {
@@ -88,8 +85,8 @@ pub fn data1_mut(v: &mut Vector) -> Changing<'_> {
 /// The floats of a gradient, to be added to.
 pub fn on_host(buffer: &mut Buffer) -> Changing<'_> {
     #[cfg(feature = "cuda")]
-    return Changing::copied(crate::ops::cuda::download(buffer), move |new| {
-        crate::ops::cuda::upload(new, buffer)
+    return Changing::copied(crate::device::cuda::download(buffer), move |new| {
+        crate::device::cuda::upload(new, buffer)
     });
     #[cfg(not(feature = "cuda"))]
     Changing(buffer)
@@ -175,7 +172,7 @@ pub type Grads = Gradients<f32, Dev>;
 /// Takes the finished gradient of an operation's result to the host. It is needed once, by the operation itself.
 pub fn taken(gradient: &mut Buffer) -> Vec<f32> {
     #[cfg(feature = "cuda")]
-    return crate::ops::cuda::download(gradient);
+    return crate::device::cuda::download(gradient);
     #[cfg(not(feature = "cuda"))]
     std::mem::take(&mut **gradient)
 }

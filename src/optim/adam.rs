@@ -7,6 +7,9 @@
 #[cfg(feature = "cuda")]
 mod gpu;
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::collections::BTreeMap;
 
 use dfdx::prelude::HasShape;
@@ -14,13 +17,13 @@ use rayon::prelude::*;
 
 use super::{LearningRate, Parameter, Visitor};
 use crate::config::{Optimizer, TrainConfig};
-#[cfg(feature = "cuda")]
-use crate::ops::cuda::adam::{Norms, Place};
 use crate::ops::mirrored::Mirrored;
 use crate::ops::on_gpu;
 use crate::ops::rows::{RowGradients, Table};
 use crate::ops::simd::{Loop, dot, vectorise};
 use crate::ops::tape::{Grads, data_mut, data1_mut, on_host};
+#[cfg(feature = "cuda")]
+use crate::optim::adam::cuda::{Norms, Place};
 
 /// The moments of one parameter.
 #[derive(Clone, Default)]
@@ -89,7 +92,7 @@ impl Adam {
         let missed: Vec<&Missed> = rows.iter().map(|&row| &self.known.1[steps(row)]).collect();
         let width = table.width;
         #[cfg(feature = "cuda")]
-        if let Some(gpu) = crate::ops::cuda::gpu() {
+        if let Some(gpu) = crate::device::cuda::gpu() {
             let missed: Vec<f32> = missed.iter().flat_map(|k| [k.coefficient, k.m, k.v]).collect();
             gpu.adam_catch_up(gpu::moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
             rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
@@ -113,7 +116,7 @@ impl Adam {
         let missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
         let width = table.width;
         #[cfg(feature = "cuda")]
-        if let Some(gpu) = crate::ops::cuda::gpu() {
+        if let Some(gpu) = crate::device::cuda::gpu() {
             let coefficients: Vec<f32> =
                 state.last.iter().map(|&last| missed[steps(last)].coefficient).collect();
             let (m, v) = (Place::of(state.m.device()), Place::of(state.v.device()));
@@ -242,7 +245,7 @@ impl Adam {
 pub enum Norm {
     Known(f32),
     #[cfg(feature = "cuda")]
-    OnGpu(crate::ops::cuda::adam::Clipped),
+    OnGpu(crate::optim::adam::cuda::Clipped),
 }
 
 impl Norm {

@@ -1,6 +1,6 @@
 //! Adam for dense parameters and, lazily, for the rows of large tables; schedules and clipping.
 
-mod adam;
+pub mod adam;
 mod parameter;
 mod schedule;
 mod trained;

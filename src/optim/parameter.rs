@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use dfdx::prelude::HasShape;
 
 use crate::device::{Matrix, Vector};
-#[cfg(feature = "cuda")]
-use crate::ops::cuda::adam::Place;
 use crate::ops::linear::LinearWeights;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data_mut, data1, data1_mut};
+#[cfg(feature = "cuda")]
+use crate::optim::adam::cuda::Place;
 
 /// A trainable tensor, to be updated in place.
 pub enum Parameter<'a> {
@@ -69,7 +69,7 @@ impl Parameter<'_> {
     /// Changes its numbers for others, as many. On a GPU neither pass through the host.
     pub fn swap(&mut self, values: &mut Mirrored) {
         #[cfg(feature = "cuda")]
-        if let Some(gpu) = crate::ops::cuda::gpu() {
+        if let Some(gpu) = crate::device::cuda::gpu() {
             return match self {
                 Parameter::Matrix(m) => gpu.swap(m, values),
                 Parameter::Vector(v) => gpu.swap(v, values),

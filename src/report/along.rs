@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
+use super::frame::number;
 use super::frame::{Axis, Frame, range};
-use super::plot::number;
-use super::sweep::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
+use super::groups::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
 
 /// The x axis, as the trials have it.
 pub struct Along<'a> {

@@ -2,8 +2,6 @@
 
 use maud::{Markup, html};
 
-use super::plot::number;
-
 /// Two axes with their place in a drawing that has its own units; the page scales it.
 pub struct Frame {
     pub x: Axis,
@@ -140,6 +138,35 @@ impl Axis {
             (value - self.low) / (self.high - self.low)
         }
     }
+}
+
+/// A number for people: four digits at most, thousands as k, M, G, very small ones with an exponent.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    let short = |value: f64, unit: &str| {
+        let decimals = match value.abs() {
+            x if x >= 99.95 => 0,
+            x if x >= 9.995 => 1,
+            _ => 2,
+        };
+        let text = format!("{value:.decimals$}");
+        let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        format!("{text}{unit}")
+    };
+    match size {
+        0.0 => "0".into(),
+        s if s >= 999.5e6 => short(value / 1e9, "G"),
+        s if s >= 999.5e3 => short(value / 1e6, "M"),
+        s if s >= 9999.5 => short(value / 1e3, "k"),
+        s if s >= 1.0 => short(value, ""),
+        s if s >= 9.995e-4 => {
+            let decimals = (2 - s.log10().floor() as i32) as usize;
+            format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').into()
+        }
+        s if s.is_finite() => format!("{value:.1e}").replace(".0e", "e"),
+        _ => "–".into(),
+    }
+    .replace('-', "−")
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! One self-contained HTML page for each run or sweep: no fonts, scripts or files from elsewhere.
 
 mod along;
+mod cells;
 mod frame;
+mod groups;
 mod growth;
 mod page;
 mod picture;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{ConsistencyConfig, TripletConfig};
 use crate::eval::Consistency;
+use crate::eval::Retrieval;
 use crate::eval::growth::{Change, Point};
 use crate::eval::{Evaluation, Fitted, Growth, ParallelScores, Parameters, Recall};
 use crate::report::{Compared, Part, Picture, Said, Term};

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::frame::{Axis, Frame, range};
+use super::frame::{Axis, Frame, number, range};
 
 /// Lines over a common x axis.
 #[derive(Debug, Clone, Default)]
@@ -128,35 +128,6 @@ fn class(index: usize, important: bool) -> String {
     let dashed = if index / COLOURS % 2 == 1 { " dashed" } else { "" };
     let thick = if important { " important" } else { "" };
     format!("line c{}{dashed}{thick}", index % COLOURS)
-}
-
-/// A number for people: four digits at most, thousands as k, M, G, very small ones with an exponent.
-pub fn number(value: f64) -> String {
-    let size = value.abs();
-    let short = |value: f64, unit: &str| {
-        let decimals = match value.abs() {
-            x if x >= 99.95 => 0,
-            x if x >= 9.995 => 1,
-            _ => 2,
-        };
-        let text = format!("{value:.decimals$}");
-        let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        format!("{text}{unit}")
-    };
-    match size {
-        0.0 => "0".into(),
-        s if s >= 999.5e6 => short(value / 1e9, "G"),
-        s if s >= 999.5e3 => short(value / 1e6, "M"),
-        s if s >= 9999.5 => short(value / 1e3, "k"),
-        s if s >= 1.0 => short(value, ""),
-        s if s >= 9.995e-4 => {
-            let decimals = (2 - s.log10().floor() as i32) as usize;
-            format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').into()
-        }
-        s if s.is_finite() => format!("{value:.1e}").replace(".0e", "e"),
-        _ => "–".into(),
-    }
-    .replace('-', "−")
 }
 
 #[cfg(test)]

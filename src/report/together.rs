@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::{found_picture, recall_head, recall_row};
+use super::cells::{found_picture, recall_head, recall_row};
 use super::{Compared, Hit};
 use crate::eval::consistency::{ByLanguage, WAYS};
 use crate::eval::{Consistency, Evaluation};

@@ -1,6 +1,6 @@
 //! Test queries before and after CLC-C (Burns et al. 2020, figures 5 and 6).
 
-use super::report::hit;
+use super::hits::hit;
 use crate::Result;
 use crate::config::DataConfig;
 use crate::corpus::{Corpus, SplitName};

@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use super::compared::compared;
+use super::hits::hit;
 use super::open;
-use crate::Error;
 use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::family;
-use crate::names;
-use crate::report::{Compared, Example, Hit, Part, Picture, RunReport};
+use crate::report::{Compared, Example, Part, RunReport};
 use crate::retrieve::{Found, Retriever};
 
 /// Example queries of each language, and pictures shown for each.
@@ -147,36 +146,4 @@ fn queries(corpus: &Corpus, language: usize) -> Vec<Query<'_>> {
     let chosen =
         (0..EXAMPLES.min(captions.len())).map(|n| &captions[place(n, captions.len()) % captions.len()]);
     chosen.map(|c| Query { text: &c.text, translation: None, image: c.image }).collect()
-}
-
-/// A picture found for a query about the picture in row `own`.
-pub(super) fn hit(
-    data: &DataConfig,
-    corpus: &Corpus,
-    own: u32,
-    found: &Found,
-    notes: &mut Vec<String>,
-) -> Hit {
-    let id = &corpus.test.image_ids[found.row as usize];
-    let picture = data.images.as_ref().map(|template| {
-        if !names::stays_inside(id) {
-            return Err(Error::data(format!(
-                "the picture id `{id}` leads out of the folder of the pictures"
-            )));
-        }
-        let file = template.replace("{split}", &SplitName::Test.to_string()).replace("{id}", id);
-        Picture::read(id, &data.root.join(file))
-    });
-    let picture = match picture {
-        Some(Ok(picture)) => picture,
-        Some(Err(error)) => {
-            // One note for all that are missing.
-            if notes.is_empty() {
-                notes.push(format!("a picture is shown by its id only: {error}"));
-            }
-            Picture::named(id)
-        }
-        None => Picture::named(id),
-    };
-    Hit { picture, score: found.score, right: found.row == own }
 }

@@ -12,6 +12,7 @@ mod caption;
 mod dice;
 mod draw;
 mod features;
+mod grammar;
 mod lang;
 mod scene;
 mod shape;
@@ -26,10 +27,11 @@ use rayon::prelude::*;
 use crate::building;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
-pub use caption::LANGUAGES;
-use caption::{Facts, caption};
+use caption::caption;
 use dice::Dice;
 use draw::Picture;
+use grammar::Facts;
+pub use grammar::LANGUAGES;
 use scene::Scene;
 
 /// What to draw and write.

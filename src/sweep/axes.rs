@@ -2,11 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::plan::MOST;
 use crate::Error;
 use crate::Result;
 use crate::config::{Document, Fault, Problem, Setting, Shape, join, short};
 use crate::seed::derive;
+
+/// More trials than this are a mistake in the file.
+pub(super) const MOST: usize = 10_000;
 
 /// One axis: its key and what it stands for.
 #[derive(Debug)]

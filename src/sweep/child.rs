@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use super::Trial;
-use super::folder::{Status, TrialFolder, TrialState};
+use super::folder::TrialFolder;
+use super::state::{Status, TrialState};
 use crate::Error;
 use crate::Result;
 use crate::checkpoint::Which;

@@ -1,6 +1,7 @@
 //! What the trials of a sweep will need.
 
-use super::folder::{Status, SweepFolder};
+use super::folder::SweepFolder;
+use super::state::Status;
 use super::{Plan, Trial};
 use crate::checkpoint::Which;
 use crate::corpus::Corpus;

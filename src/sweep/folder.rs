@@ -1,14 +1,12 @@
 //! The folder of a sweep: a folder for each trial with its run, its log and where it stands; and the results.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::Trial;
 use super::results::{self, Row};
+use super::state::{Status, TrialState};
 use crate::Error;
 use crate::Result;
 use crate::checkpoint::{RunFolder, Which};
@@ -17,62 +15,6 @@ use crate::write::{clear_partial, write_whole};
 
 /// Version of the state files; another one is refused.
 pub const VERSION: u32 = 1;
-
-/// Where a trial stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    #[default]
-    Pending,
-    /// Begun, and either at work or cut off.
-    Running,
-    Done,
-    /// Given up for now; the next start of the sweep tries again.
-    Failed,
-    /// Not among the best at a rung of the halving; what it has trained is kept.
-    Dropped,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Status::Pending => "pending",
-            Status::Running => "running",
-            Status::Done => "done",
-            Status::Failed => "failed",
-            Status::Dropped => "dropped",
-        })
-    }
-}
-
-/// `trial.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrialState {
-    pub version: u32,
-    pub id: String,
-    /// For people who look into the folder; the sweep's file says what a trial is called.
-    pub title: String,
-    pub status: Status,
-    /// Starts so far, those after a kill or an interruption included.
-    pub attempts: u32,
-    /// Why it failed, while it is failed.
-    pub error: Option<String>,
-    /// Wall time of all attempts: preparation, training, evaluation and reports.
-    pub seconds: f64,
-    /// Largest resident memory of any attempt, in bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Best validation mR at each rung of the halving that it has reached.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rungs: Vec<f64>,
-}
-
-impl TrialState {
-    /// Whether nothing is left to do up to a rung of the halving (its number, its epoch), or to the end.
-    pub(super) fn reached(&self, rung: Option<(usize, usize)>) -> bool {
-        self.status == Status::Done || rung.is_some_and(|(number, _)| self.rungs.len() > number)
-    }
-}
 
 /// A sweep's folder.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! Which trials go on from a rung of the halving.
 
 use super::Plan;
-use super::folder::{Status, SweepFolder};
+use super::folder::SweepFolder;
+use super::state::Status;
 use crate::Result;
 
 /// What is known at a rung.

@@ -14,7 +14,9 @@ mod halving;
 pub mod local;
 mod plan;
 pub mod results;
+mod state;
 
-pub use folder::{Status, SweepFolder};
+pub use folder::SweepFolder;
 pub use plan::{Halving, Placed, Plan, Trial};
 pub use results::Row;
+pub use state::Status;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::axes::{self, Axis};
+use super::axes::{self, Axis, MOST};
 use crate::Error;
 use crate::Result;
 use crate::cache::Content;
@@ -103,9 +103,6 @@ impl Trial {
         format!("{}, seed {}", self.name, self.seed)
     }
 }
-
-/// More trials than this are a mistake in the file.
-pub(super) const MOST: usize = 10_000;
 
 /// The file as written, after its shape was checked.
 #[derive(Debug, Deserialize)]

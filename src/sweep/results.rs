@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Status, TrialState};
+use super::state::{Status, TrialState};
 use super::{Placed, Trial};
 use crate::Error;
 use crate::Result;

@@ -13,7 +13,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 for architecture in $(sed -n 's/^const ARCHITECTURES.*= \[\(.*\)\];/\1/p' "$here/build.rs" | tr -d '",'); do
     "$nvcc" --cubin -O3 -arch="sm_$architecture" -Xptxas -v,-warn-spills,-warn-lmem-usage -o "$place/cubin" \
-        "$here/src/ops/cuda/kernels/all.cu" 2> "$place/said"
+        "$here/src/device/cuda/kernels/all.cu" 2> "$place/said"
     if grep -E "ptxas warning" "$place/said"; then exit 1; fi
     awk -v architecture="$architecture" '
         /Compiling entry function/ { split($0, part, "\047"); kernel = part[2] }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tinyglot::ops::cuda::on_the_host;
+use tinyglot::device::cuda::on_the_host;
 use tinyglot::train::Event;
 
 use crate::{Place, assert_same, resume, telling};

@@ -7,10 +7,12 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use serde_json::Value;
 
 use super::super::Harvest;
-use super::records::{Record, Records, Spot};
-use super::{CaptionFile, input};
+use super::CaptionFile;
+use super::keys::Record;
+use super::records::{Records, Spot};
 use crate::Error;
 use crate::Result;
+use crate::corpus::input;
 use crate::corpus::pictures::Pictures;
 
 /// Reads the rows as a stream. Values may stand in double quotes, with two for one inside (RFC 4180); an empty value is none.

@@ -6,11 +6,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::Value;
 
 use super::super::Harvest;
-use super::input::{each_line, open};
-use super::records::{Record, Records, Spot};
+use super::keys::Record;
+use super::records::{Records, Spot};
 use super::{CaptionFile, json_fault};
 use crate::Error;
 use crate::Result;
+use crate::corpus::input::{each_line, open};
 use crate::corpus::pictures::Pictures;
 
 /// Reads records line by line. Blank lines are skipped; captions in other languages are counted and left out.

@@ -1,8 +1,7 @@
 //! What the keys of a record, or the columns of a table, are called.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::records::{Record, listed};
 use crate::Error;
 use crate::Result;
 use crate::config::CaptionKeys;
@@ -36,6 +35,17 @@ const LANGUAGES: [&str; 4] = ["language", "lang", "language_code", "locale"];
 const SOURCES: [&str; 1] = ["source"];
 /// Stands for the code of a language in `keys.text`.
 const LANGUAGE: &str = "{language}";
+
+pub(super) type Record = Map<String, Value>;
+
+/// The keys of a record, for an error.
+pub(super) fn listed(record: &Record) -> String {
+    let keys: Vec<_> = record.keys().map(|key| format!("`{key}`")).collect();
+    match keys.is_empty() {
+        true => "none".into(),
+        false => keys.join(", "),
+    }
+}
 
 /// The keys that are read. `image` and `text` may lead into objects: `image.path`.
 #[derive(Debug, Clone, PartialEq, Eq)]

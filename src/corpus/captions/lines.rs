@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::super::SplitName;
-use super::input::each_line;
 use super::{sniff, trimmed};
 use crate::Error;
 use crate::Result;
+use crate::corpus::input::each_line;
 
 /// Reads `per_picture` captions for each of `rows` pictures, the text of each as it is but for white space around it: text n speaks
 /// of picture n / `per_picture`.

@@ -2,7 +2,6 @@
 
 mod coco;
 mod csv;
-pub(super) mod input;
 mod json;
 mod karpathy;
 mod keys;
@@ -13,6 +12,7 @@ mod parquet;
 mod records;
 mod sniff;
 
+use crate::corpus::input;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;

@@ -1,12 +1,13 @@
 //! Captions behind the names of their pictures: `1077.jpg#0 a red bird`, as Flickr8k, Flickr30k, Flickr8k-CN and COCO-CN have them.
 
+use super::sniff::bare;
 use std::collections::HashMap;
 
 use super::super::{Caption, Harvest};
-use super::input::each_line;
 use super::{CaptionFile, Place, Tally, sniff, trimmed};
 use crate::Error;
 use crate::Result;
+use crate::corpus::input::each_line;
 use crate::corpus::pictures::Pictures;
 
 /// Reads the file as a stream. Blank lines are skipped.
@@ -65,18 +66,6 @@ pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harves
         Ok(())
     })?;
     tally.finish(file, harvest)
-}
-
-/// The name of a picture without the number of the caption and its kind: `7.jpg` of `7.jpg#0` and of `7.jpg#zhc#0`.
-pub(super) fn bare(label: &str) -> &str {
-    let Some((name, number)) = label.rsplit_once('#') else { return label };
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
-        return label;
-    }
-    match name.rsplit_once('#') {
-        Some((name, kind)) if !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphabetic()) => name,
-        _ => name,
-    }
 }
 
 /// The kind of a caption in what follows the name: `zhc` of `#zhc#0`.

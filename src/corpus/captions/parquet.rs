@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::super::Harvest;
 use super::CaptionFile;
-use super::records::{Record, Records, Spot};
+use super::keys::Record;
+use super::records::{Records, Spot};
 use crate::Error;
 use crate::Result;
 use crate::corpus::pictures::Pictures;

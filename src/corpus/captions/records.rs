@@ -2,18 +2,16 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::{Caption, Harvest, SplitName};
-use super::input;
-use super::keys::Keys;
+use super::keys::{Keys, Record, listed};
 use super::{CaptionFile, Place, Tally, trimmed};
 use crate::Error;
 use crate::Result;
 use crate::config::Source;
+use crate::corpus::input;
 use crate::corpus::pictures::Pictures;
-
-pub(super) type Record = Map<String, Value>;
 
 /// Where in its file a record is.
 #[derive(Debug, Clone, Copy)]
@@ -268,14 +266,5 @@ fn split(name: Option<&str>, key: &str) -> Result<SplitName> {
         Some(other) => Err(Error::data(format!("is in split `{other}`"))
             .hint("known are `train`, `restval`, `val`, `validation`, `dev` and `test`")),
         None => Err(Error::data(format!("has no `{key}` to tell its split by")).hint("correct `keys.split`")),
-    }
-}
-
-/// The keys of a record, for an error.
-pub(super) fn listed(record: &Record) -> String {
-    let keys: Vec<_> = record.keys().map(|key| format!("`{key}`")).collect();
-    match keys.is_empty() {
-        true => "none".into(),
-        false => keys.join(", "),
     }
 }

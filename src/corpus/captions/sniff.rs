@@ -75,8 +75,20 @@ fn name(line: &str) -> Option<&str> {
     let end = line.find(['\t', ' ', ',', '|', ';'])?;
     let name = &line[..end];
     let file = crate::corpus::pictures::ending(name.split('#').next()?).is_some();
-    let numbered = super::named::bare(name) != name && !super::named::bare(name).is_empty();
+    let numbered = bare(name) != name && !bare(name).is_empty();
     let digit = name.contains(|c: char| c.is_ascii_digit()) && !name.chars().all(char::is_alphabetic);
     let column = line[end..].starts_with('\t') && digit;
     (file || numbered || column).then_some(name)
+}
+
+/// The name of a picture without the number of the caption and its kind: `7.jpg` of `7.jpg#0` and of `7.jpg#zhc#0`.
+pub(super) fn bare(label: &str) -> &str {
+    let Some((name, number)) = label.rsplit_once('#') else { return label };
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return label;
+    }
+    match name.rsplit_once('#') {
+        Some((name, kind)) if !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphabetic()) => name,
+        _ => name,
+    }
 }

@@ -9,6 +9,7 @@ pub mod acquirer;
 pub mod bert;
 pub mod data;
 mod entrance;
+mod estimate;
 mod evaluate;
 pub mod grow;
 pub mod learner;
@@ -21,7 +22,6 @@ pub mod words;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::towers::{self, Counts};
 use super::{Begun, Family, LearnerSource};
 use crate::Result;
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
@@ -36,6 +36,7 @@ use crate::train::{Event, Learner, Progress};
 pub use acquirer::{Acquirer, Adapter, Form};
 pub use bert::Bert;
 pub use entrance::{Entrance, LowRank};
+pub(crate) use estimate::Acquired;
 pub use learner::MlaLearner;
 pub use model::*;
 pub use run::MlaRun;
@@ -83,15 +84,15 @@ impl Family for MlaFamily {
     }
 
     fn counts_key(&self, config: &Config) -> String {
-        towers::key(config)
+        estimate::key(config)
     }
 
     fn count(&self, config: &Config, corpus: &Corpus) -> Result<Box<dyn crate::estimate::Counts>> {
-        Ok(Box::new(Counts::of_acquired(config, corpus)?))
+        Ok(Box::new(Acquired::of(config, corpus)?))
     }
 
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
-        Ok(towers::shares_of_acquired(config, corpus))
+        Ok(estimate::shares(config, corpus))
     }
 
     fn facts(&self, _info: &RunInfo, config: &Config) -> Vec<(String, String)> {

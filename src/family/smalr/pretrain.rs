@@ -291,7 +291,7 @@ fn optimiser(learning_rate: f32) -> TrainConfig {
 struct Vectors<'a> {
     words: &'a Words<'a>,
     #[cfg(feature = "cuda")]
-    sources: Vec<crate::ops::cuda::features::Source>,
+    sources: Vec<crate::sampler::cuda::Source>,
 }
 
 impl<'a> Vectors<'a> {
@@ -303,7 +303,7 @@ impl<'a> Vectors<'a> {
             let source = |vectors: &Vec<f32>| {
                 let (rows, limit) = (vectors.len() / words.width, if fits { bytes } else { 0 });
                 let copy = |row, to: &mut [f32]| copy_row(vectors, row, to);
-                crate::ops::cuda::features::Source::new(rows, words.width, limit, copy)
+                crate::sampler::cuda::Source::new(rows, words.width, limit, copy)
             };
             words.vectors.iter().map(source).collect()
         };

@@ -1,5 +1,6 @@
 //! A text tower and the image branch, trained from scratch beside each other (Radford et al. 2021).
 
+mod estimate;
 pub mod learner;
 mod model;
 pub mod run;
@@ -7,7 +8,6 @@ pub mod run;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::towers::{self, Counts};
 use super::{Begun, Family, LearnerSource};
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
 use crate::{Error, Result};
 
+pub(crate) use estimate::NewTower;
 pub use learner::TowerLearner;
 pub use model::*;
 pub use run::TowerRun;
@@ -71,15 +72,15 @@ impl Family for TowerFamily {
     }
 
     fn counts_key(&self, config: &Config) -> String {
-        towers::key(config)
+        estimate::key(config)
     }
 
     fn count(&self, config: &Config, corpus: &Corpus) -> Result<Box<dyn crate::estimate::Counts>> {
-        Ok(Box::new(Counts::of_new(config, corpus)?))
+        Ok(Box::new(NewTower::of(config, corpus)?))
     }
 
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
-        Ok(towers::shares_of_new(config, corpus))
+        Ok(estimate::shares(config, corpus))
     }
 
     fn facts(&self, _info: &RunInfo, config: &Config) -> Vec<(String, String)> {

@@ -3,6 +3,7 @@
 //! Every element of C is a chain of fused multiply-adds over k in ascending order, so the result of a product does not
 //! depend on how rows and columns are dealt to threads.
 
+use crate::ops::simd::{level, levels};
 use std::sync::OnceLock;
 
 /// `c[i * ldc + j] (+)= Σ_k a[k][i] · b[k * nr + j]` for i < R ≤ mr, j < nr.
@@ -31,30 +32,28 @@ pub struct Kernel {
 pub const MAX_MR: usize = 12;
 pub const MAX_NR: usize = 32;
 
-/// The fastest kernels of this processor. `TINYGLOT_ISA` = `avx2` or `portable` forces slower ones, to measure them.
+/// The kernels of the instruction set that operations use.
 pub fn kernel() -> Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
-    *KERNEL.get_or_init(|| {
-        let forced = std::env::var("TINYGLOT_ISA").unwrap_or_default();
-        available().into_iter().find(|k| forced.is_empty() || k.name == forced).unwrap_or(PORTABLE)
-    })
+    *KERNEL.get_or_init(|| of_level(level()))
 }
 
 /// All kernels this processor can run, fastest first.
 pub fn available() -> Vec<Kernel> {
-    let mut all = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
+    levels().into_iter().map(of_level).collect()
+}
+
+fn of_level(level: &str) -> Kernel {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        "avx512" => {
             let bf16 = is_x86_feature_detected!("avx512bf16").then_some(x86::AVX512_BF16);
-            all.push(Kernel { mr: 12, nr: 32, f32: x86::AVX512, bf16, name: "avx512" });
+            Kernel { mr: 12, nr: 32, f32: x86::AVX512, bf16, name: "avx512" }
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            all.push(Kernel { mr: 6, nr: 16, f32: x86::AVX2, bf16: None, name: "avx2" });
-        }
+        #[cfg(target_arch = "x86_64")]
+        "avx2" => Kernel { mr: 6, nr: 16, f32: x86::AVX2, bf16: None, name: "avx2" },
+        _ => PORTABLE,
     }
-    all.push(PORTABLE);
-    all
 }
 
 /// Two bf16 numbers in one word.

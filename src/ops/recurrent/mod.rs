@@ -9,6 +9,9 @@ mod cell;
 mod cpu;
 pub mod prefixes;
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::sync::Arc;
 
 use dfdx::prelude::*;

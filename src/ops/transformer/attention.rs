@@ -46,7 +46,7 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
     assert_eq!(width % weights.heads, 0, "attend: heads of equal width");
     assert_eq!(weights.input.is_trained(), weights.output.is_trained(), "attend: half frozen");
     #[cfg(feature = "cuda")]
-    if let Some(gpu) = crate::ops::cuda::gpu().filter(|gpu| gpu.attends(weights, sentences)) {
+    if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.attends(weights, sentences)) {
         return gpu.attend(x, weights, sentences, pass);
     }
     let (x, tape) = x.split_tape();

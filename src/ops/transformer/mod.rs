@@ -15,6 +15,9 @@ pub mod feed_forward;
 pub mod norm;
 pub mod projection;
 
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
+
 use std::ops::Range;
 
 use crate::config::Precision;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Adam, AdamState, Norm, Rule};
-use crate::ops::cuda::Gpu;
-use crate::ops::cuda::adam::{Constants, Moments, Norms, Place};
+use crate::device::Buffer;
+use crate::device::cuda::Gpu;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
-use crate::ops::tape::{Buffer, Grads};
+use crate::ops::tape::Grads;
+use crate::optim::adam::cuda::{Constants, Moments, Norms, Place};
 use crate::optim::{Parameter, Visitor};
 
 impl Adam {

@@ -1,7 +1,7 @@
 //! Afrikaans: no gender, no case; only longer adjectives take an ending before the noun.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Afrikaans;

@@ -1,7 +1,7 @@
 //! Arabic, without vowel marks: singular, dual and plural; plurals of things take feminine singular adjectives.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, SEVERAL, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, SEVERAL, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Arabic;

@@ -1,7 +1,7 @@
 //! Czech: two to four take the plural, five and more the genitive plural; "a picture with" the instrumental.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, SEVERAL, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, SEVERAL, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Czech;

@@ -1,7 +1,7 @@
 //! German: three genders, three cases, and adjectives after "ein" and after a bare numeral.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct German;
@@ -136,7 +136,7 @@ fn ending(gender: Gender, case: Case, many: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::caption::SEVERAL;
+    use super::super::super::grammar::SEVERAL;
     use super::super::super::scene::{Colour, Place, Size, Thing};
     use super::super::tests::{at, group, says};
     use super::*;

@@ -1,7 +1,7 @@
 //! English.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct English;
@@ -89,7 +89,7 @@ impl Grammar for English {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::caption::SEVERAL;
+    use super::super::super::grammar::SEVERAL;
     use super::super::super::scene::{Colour, Place, Size, Thing};
     use super::super::tests::{at, group, says};
     use super::*;

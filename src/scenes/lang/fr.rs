@@ -1,7 +1,7 @@
 //! French: adjectives agree in gender and number; size stands before the noun, colour behind it.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct French;

@@ -1,7 +1,7 @@
 //! Japanese: counters, and a verb that tells the living from the lifeless.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, word};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, word};
 use super::super::scene::{Setting, Thing};
 
 pub(in super::super) struct Japanese;
@@ -100,7 +100,7 @@ impl Grammar for Japanese {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::caption::SEVERAL;
+    use super::super::super::grammar::SEVERAL;
     use super::super::super::scene::{Colour, Place, Size};
     use super::super::tests::{at, group, says};
     use super::*;

@@ -1,7 +1,7 @@
 //! Korean: counters after the noun, and particles that depend on the last syllable.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Korean;

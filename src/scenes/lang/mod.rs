@@ -12,7 +12,7 @@ mod qu;
 mod ru;
 mod zh;
 
-use super::caption::Grammar;
+use super::grammar::Grammar;
 
 /// The grammar of a language by its code.
 pub(super) fn grammar(language: &str) -> Option<&'static dyn Grammar> {
@@ -34,9 +34,10 @@ pub(super) fn grammar(language: &str) -> Option<&'static dyn Grammar> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::caption::{Facts, Mention, caption};
     use super::super::dice::Dice;
+    use super::super::grammar::{Facts, Mention};
     use super::super::scene::{Colour, Place, Setting, Size, Thing};
+    use crate::scenes::caption::caption;
 
     pub fn group(count: usize, size: Option<Size>, colour: Option<Colour>, thing: Thing) -> Mention {
         Mention { thing, count, colour, size, place: None }

@@ -1,8 +1,8 @@
 //! Southern Quechua in the unified spelling: nothing agrees, suffixes do the work. Words before a noun stay
 //! bare, and after a numeral so does the noun; -kuna only marks a plural that is not counted.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, SEVERAL, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, SEVERAL, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Quechua;

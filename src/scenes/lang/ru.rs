@@ -1,7 +1,7 @@
 //! Russian: two to four take the genitive singular (adjectives the plural), five and more the genitive plural.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, SEVERAL, list, word, words};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, SEVERAL, list, word, words};
 use super::super::scene::Setting;
 
 pub(in super::super) struct Russian;

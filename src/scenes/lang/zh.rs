@@ -1,7 +1,7 @@
 //! Chinese: every noun has its measure word.
 
-use super::super::caption::{Case, Frame, Grammar, Mention, word};
 use super::super::dice::Dice;
+use super::super::grammar::{Case, Frame, Grammar, Mention, word};
 use super::super::scene::{Setting, Size};
 
 pub(in super::super) struct Chinese;

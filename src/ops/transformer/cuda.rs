@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
-use super::rows::NONE;
-use super::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::config::Precision;
+use crate::device::cuda::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::LinearWeights;
+use crate::ops::rows::cuda::NONE;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::Grads;
 use crate::ops::transformer::{

@@ -10,7 +10,7 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use crate::Error;
 use crate::Result;
 use crate::corpus::text::next_line;
-pub(super) use crate::corpus::text::text;
+pub(crate) use crate::corpus::text::text;
 
 const BUFFER: usize = 1 << 16;
 
@@ -76,7 +76,7 @@ pub(in crate::corpus) fn each_line(
 }
 
 /// The line, from 1, of the first byte at or after `byte` that is no line end.
-pub(super) fn line_of(file: &Path, byte: u64) -> Result<usize> {
+pub(crate) fn line_of(file: &Path, byte: u64) -> Result<usize> {
     let mut line = 1;
     for (n, read) in open(file)?.bytes().enumerate() {
         let read = read.map_err(|e| Error::reading(file, e))?;

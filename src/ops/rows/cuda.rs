@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use super::{At, Gpu, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed};
+use crate::device::cuda::{
+    At, Gpu, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed,
+};
 use crate::device::{Dev, Matrix};
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
 use crate::ops::sequences::{Occurrences, Sequences};
 
 /// No address: a kernel takes it for "none".
-pub(super) const NONE: At = At(0);
+pub(crate) const NONE: At = At(0);
 
 impl Gpu {
     /// [`crate::ops::rows::lookup`]

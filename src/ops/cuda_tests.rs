@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use super::{at, gpu, must, on_the_host};
 use crate::config::{
     Distance, Estimator, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
 };
+use crate::device::cuda::{at, gpu, must, on_the_host};
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::adversary::classification;
 use crate::loss::mclm::masked_pair;
@@ -413,7 +413,7 @@ fn the_optimiser() {
                 let rows: Vec<u32> = (0..40).filter(|r| (step as u32 + r).is_multiple_of(3)).collect();
                 adam.catch_up("t", &mut t, &rows);
                 let mut grads = Grads::leaky();
-                let fill = |to: &mut crate::ops::tape::Buffer, n: usize, seed: u64| {
+                let fill = |to: &mut crate::device::Buffer, n: usize, seed: u64| {
                     on_host(to).copy_from_slice(&noise(n, seed));
                 };
                 fill(grads.get_or_alloc_mut(&p).expect("memory"), 600, 10 + step);

@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::{Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, MOMENTUM};
 
@@ -81,7 +81,7 @@ impl Gpu {
 
     /// A vector of zeros.
     fn vector(&self, n: usize) -> Vector {
-        super::must(self.dev.try_zeros_like(&(n,)))
+        crate::device::cuda::must(self.dev.try_zeros_like(&(n,)))
     }
 
     /// [`crate::ops::weight_norm::weight_norm`]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dfdx::prelude::*;
 
-use super::{At, Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
 use crate::config::{Distance, TripletConfig};
+use crate::device::cuda::{At, Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::Contrast;
 
@@ -14,7 +14,7 @@ const MOST_NEGATIVES: usize = 256;
 
 /// Who is compared: the rows, or the columns of a matrix of similarities.
 struct Side<'a> {
-    ids: [&'a super::CudaSlice<u32>; 2],
+    ids: [&'a cudarc::driver::CudaSlice<u32>; 2],
     anchors: usize,
     items: usize,
     /// From one anchor's similarities to the next one's, and from one item's to the next one's.
@@ -267,10 +267,10 @@ impl Gpu {
         let (n, out) = (losses.len(), self.alloc(losses.len()));
         let addresses = self.addresses(losses.iter().map(|loss| at(*loss)));
         self.each("gather_scalars", n, args![&out, &addresses, n]);
-        super::must(self.cuda.dtoh_sync_copy(&out))
+        crate::device::cuda::must(self.cuda.dtoh_sync_copy(&out))
     }
 
-    fn addresses(&self, all: impl Iterator<Item = At>) -> super::CudaSlice<u32> {
+    fn addresses(&self, all: impl Iterator<Item = At>) -> cudarc::driver::CudaSlice<u32> {
         // Two numbers of four bytes each, the low one first.
         let halves: Vec<u32> = all.flat_map(|At(a)| [a as u32, (a >> 32) as u32]).collect();
         self.numbers(&halves)

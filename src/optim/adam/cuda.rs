@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
-use super::{At, Gpu, args, at, at_buffer, at_slice, must, zeroed};
+use crate::device::Buffer;
+use crate::device::cuda::{At, Gpu, args, at, at_buffer, at_slice, must, zeroed};
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::{RowGradients, Table};
-use crate::ops::tape::Buffer;
 
 /// The constants of one step (`optim/adam.rs`).
 #[derive(Clone, Copy)]
@@ -81,15 +81,15 @@ pub struct Place(At);
 
 impl Place {
     pub fn of_matrix(m: &crate::device::Matrix) -> Place {
-        Place(super::at(m))
+        Place(crate::device::cuda::at(m))
     }
 
     pub fn of_vector(v: &crate::device::Vector) -> Place {
-        Place(super::at(v))
+        Place(crate::device::cuda::at(v))
     }
 
-    pub fn of(buffer: &crate::ops::tape::Buffer) -> Place {
-        Place(super::at_buffer(buffer))
+    pub fn of(buffer: &crate::device::Buffer) -> Place {
+        Place(crate::device::cuda::at_buffer(buffer))
     }
 }
 

@@ -2,15 +2,15 @@
 
 use dfdx::prelude::*;
 
-use super::rows::NONE;
-use super::{
+use crate::config::{Estimator, Precision};
+use crate::device::cuda::{
     Gpu, Operand, Target, args, at, at_buffer, at_slice, gradient_at, matrix, must, record_on_gpu, zeroed,
 };
-use crate::config::{Estimator, Precision};
 use crate::device::{Dev, Matrix};
 use crate::ops::choose::Choice;
 use crate::ops::mirrored::Mirrored;
 use crate::ops::rows::Table;
+use crate::ops::rows::cuda::NONE;
 use crate::ops::sequences::Occurrences;
 
 /// As many latent vectors as the kernels can remember for each word.

@@ -8,12 +8,12 @@ use crate::Error;
 use crate::Result;
 
 /// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub what: String,
     pub hint: &'static str,
 }
 
-pub(super) const NO_GPU: &str = "`nvidia-smi` should list a GPU and a driver as new as the CUDA toolkit tinyglot was built with; without a \
+pub(crate) const NO_GPU: &str = "`nvidia-smi` should list a GPU and a driver as new as the CUDA toolkit tinyglot was built with; without a \
                       GPU, build it without `--features cuda`";
 const NO_MEMORY: &str = "take fewer pictures or captions a batch (`train.images`, `train.captions`), or lower \
                          `train.gpu_features`; `nvidia-smi` shows what else uses the GPU. The last checkpoint is whole, \
@@ -23,7 +23,7 @@ const BROKEN: &str =
 /// How dfdx and the driver call a full memory.
 const OUT_OF_MEMORY: &str = "CUDA_ERROR_OUT_OF_MEMORY";
 
-pub(super) fn must<T, E: Debug>(done: std::result::Result<T, E>) -> T {
+pub(crate) fn must<T, E: Debug>(done: std::result::Result<T, E>) -> T {
     done.unwrap_or_else(|why| std::panic::panic_any(Failure::of(&format!("{why:?}"))))
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
-use super::rows::NONE;
-use super::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::config::Pooling;
+use crate::device::cuda::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
 use crate::device::{Dev, Matrix};
 use crate::ops::recurrent::prefixes::Prefixes;
 use crate::ops::recurrent::{Reading, RecurrentWeights};
+use crate::ops::rows::cuda::NONE;
 use crate::ops::sequences::{Occurrences, Sequences};
 
 /// Parts of a row of saved values, for both cells.

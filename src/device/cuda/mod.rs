@@ -1,20 +1,11 @@
-//! The operations as CUDA kernels, on the device and in the stream of dfdx.
+//! The GPU: our kernels on the device and in the stream of dfdx.
 //!
-//! The files of `kernels/` hold the kernels; each file here makes operations of them, for the one of `ops/` or
-//! `optim/` with the same name. Nothing here sums floats in an order that may change: the same GPU gives the same bits.
-//! An operation without kernels runs on the host ([`super::tape`]); so do all within [`on_the_host`], for comparison.
+//! The files of `kernels/` hold the kernels; `cuda.rs` in the folder of an operation, a loss or the optimiser makes operations of
+//! them. Nothing here sums floats in an order that may change: the same GPU gives the same bits.
+//! An operation without kernels runs on the host ([`crate::ops::tape`]); so do all within [`on_the_host`], for comparison.
 
-pub mod adam;
-pub mod choose;
 mod failure;
-pub mod features;
-pub mod linear;
-pub mod loss;
-pub mod norm;
-mod pinned;
-pub mod recurrent;
-pub mod rows;
-pub mod transformer;
+pub(crate) mod pinned;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -29,10 +20,11 @@ use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceRepr, DeviceSlice, 
 use dfdx::prelude::*;
 
 pub use failure::guarded;
-use failure::{Failure, NO_GPU, must};
+pub(crate) use failure::must;
+use failure::{Failure, NO_GPU};
 use pinned::Uploads;
 
-use super::tape::Buffer;
+use super::Buffer;
 use crate::config::Precision;
 
 /// Our kernels for all architectures, as the build script compiled them.
@@ -40,8 +32,8 @@ static KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin
 
 /// The GPU of this process.
 pub struct Gpu {
-    dev: Cuda,
-    cuda: Arc<CudaDevice>,
+    pub(crate) dev: Cuda,
+    pub(crate) cuda: Arc<CudaDevice>,
     blas: Mutex<CudaBlas>,
     module: sys::CUmodule,
     functions: Mutex<HashMap<&'static str, Function>>,
@@ -69,7 +61,7 @@ pub fn gpu() -> Option<&'static Gpu> {
     (!ON_THE_HOST.get()).then(the)
 }
 
-fn the() -> &'static Gpu {
+pub(crate) fn the() -> &'static Gpu {
     GPU.get_or_init(Gpu::open).as_ref().unwrap_or_else(|why| {
         std::panic::panic_any(Failure { what: format!("no GPU can be used: {why}"), hint: NO_GPU })
     })
@@ -140,7 +132,7 @@ impl Gpu {
     }
 
     /// Makes the GPU this thread's.
-    fn bind(&self) {
+    pub(crate) fn bind(&self) {
         must(self.cuda.bind_to_thread());
     }
 
@@ -160,7 +152,7 @@ impl Gpu {
     /// Runs a kernel. Nothing happens where the grid is empty.
     ///
     /// `args` must be what the kernel takes, one by one.
-    fn launch(&self, kernel: &'static str, grid: (usize, usize), block: (u32, u32), args: &[Arg]) {
+    pub(crate) fn launch(&self, kernel: &'static str, grid: (usize, usize), block: (u32, u32), args: &[Arg]) {
         if grid.0 == 0 || grid.1 == 0 {
             return;
         }
@@ -179,28 +171,28 @@ impl Gpu {
     }
 
     /// One thread for each of `n` elements.
-    fn each(&self, kernel: &'static str, n: usize, args: &[Arg]) {
+    pub(crate) fn each(&self, kernel: &'static str, n: usize, args: &[Arg]) {
         assert!(n <= MOST_ELEMENTS, "`{kernel}` for {n} elements: a kernel counts to 2³²");
         self.launch(kernel, (n.div_ceil(256), 1), (256, 1), args);
     }
 
     /// One block of 128 threads for each of `n` rows.
-    fn rows(&self, kernel: &'static str, n: usize, args: &[Arg]) {
+    pub(crate) fn rows(&self, kernel: &'static str, n: usize, args: &[Arg]) {
         self.launch(kernel, (n, 1), (128, 1), args);
     }
 
     /// Memory that nothing has been written to.
-    fn alloc(&self, floats: usize) -> CudaSlice<f32> {
+    pub(crate) fn alloc(&self, floats: usize) -> CudaSlice<f32> {
         // SAFETY: whoever asks for it writes before reading.
         must(unsafe { self.cuda.alloc(floats.max(1)) })
     }
 
     /// Numbers of rows, and the like.
-    fn numbers(&self, x: &[u32]) -> CudaSlice<u32> {
+    pub(crate) fn numbers(&self, x: &[u32]) -> CudaSlice<u32> {
         self.sent(x)
     }
 
-    fn floats(&self, x: &[f32]) -> CudaSlice<f32> {
+    pub(crate) fn floats(&self, x: &[f32]) -> CudaSlice<f32> {
         self.sent(x)
     }
 
@@ -216,7 +208,7 @@ impl Gpu {
     }
 
     /// Copies floats on the GPU.
-    fn copy(&self, to: At, from: At, floats: usize) {
+    pub(crate) fn copy(&self, to: At, from: At, floats: usize) {
         if floats == 0 {
             return;
         }
@@ -226,7 +218,7 @@ impl Gpu {
     }
 
     /// c (m, n) = a · b, added to what c holds if `accumulate`. Where inputs are rounded, sums are f32 all the same.
-    fn gemm(&self, a: Operand, b: Operand, c: Target, accumulate: bool, precision: Precision) {
+    pub(crate) fn gemm(&self, a: Operand, b: Operand, c: Target, accumulate: bool, precision: Precision) {
         let (m, k, n) = (a.rows, a.cols, b.cols);
         assert_eq!(k, b.rows, "gemm: inner dimensions");
         if m == 0 || n == 0 || (k == 0 && accumulate) {
@@ -298,15 +290,15 @@ fn keep_memory(cuda: &Arc<CudaDevice>) -> std::result::Result<(), result::Driver
 /// An argument of a kernel: the low bytes are the value.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Arg(u64);
+pub(crate) struct Arg(u64);
 
 /// An address in the GPU's memory.
 #[derive(Clone, Copy, PartialEq)]
-struct At(u64);
+pub(crate) struct At(pub(crate) u64);
 
 impl At {
     /// So many floats (or other numbers of four bytes) further.
-    fn plus(self, floats: usize) -> At {
+    pub(crate) fn plus(self, floats: usize) -> At {
         At(self.0 + 4 * floats as u64)
     }
 }
@@ -349,14 +341,14 @@ impl<T> From<&CudaSlice<T>> for Arg {
 
 /// The arguments of a kernel.
 macro_rules! args {
-    ($($x:expr),* $(,)?) => { &[$($crate::ops::cuda::Arg::from($x)),*] };
+    ($($x:expr),* $(,)?) => { &[$($crate::device::cuda::Arg::from($x)),*] };
 }
-use args;
+pub(crate) use args;
 
 /// A matrix in the GPU's memory, to be multiplied: rows (or columns, if `transposed`) lie `stride` floats apart.
 #[derive(Clone, Copy)]
-struct Operand {
-    at: At,
+pub(crate) struct Operand {
+    pub(crate) at: At,
     rows: usize,
     cols: usize,
     stride: usize,
@@ -364,15 +356,15 @@ struct Operand {
 }
 
 impl Operand {
-    fn new(at: At, rows: usize, cols: usize) -> Self {
+    pub(crate) fn new(at: At, rows: usize, cols: usize) -> Self {
         Operand { at, rows, cols, stride: cols.max(1), transposed: false }
     }
 
-    fn strided(self, stride: usize) -> Self {
+    pub(crate) fn strided(self, stride: usize) -> Self {
         Operand { stride, ..self }
     }
 
-    fn t(self) -> Self {
+    pub(crate) fn t(self) -> Self {
         Operand { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
     }
 
@@ -383,14 +375,14 @@ impl Operand {
 
 /// Where a product goes.
 #[derive(Clone, Copy)]
-struct Target {
-    at: At,
-    stride: usize,
+pub(crate) struct Target {
+    pub(crate) at: At,
+    pub(crate) stride: usize,
 }
 
 /// The address of a tensor's floats. Dfdx keeps its buffers to itself, but shows them to `Debug`, whose first words name the
 /// address; the writer stops there. The version of dfdx is pinned, and a test sees to it that this holds.
-fn at<S: Shape, T>(t: &Tensor<S, f32, Cuda, T>) -> At
+pub(crate) fn at<S: Shape, T>(t: &Tensor<S, f32, Cuda, T>) -> At
 where
     Tensor<S, f32, Cuda, T>: Debug,
 {
@@ -413,21 +405,21 @@ where
 }
 
 /// The address of a gradient's floats.
-fn at_buffer(buffer: &Buffer) -> At {
+pub(crate) fn at_buffer(buffer: &Buffer) -> At {
     At(*buffer.device_ptr())
 }
 
-fn at_slice<T>(slice: &CudaSlice<T>) -> At {
+pub(crate) fn at_slice<T>(slice: &CudaSlice<T>) -> At {
     At(*slice.device_ptr())
 }
 
 /// A matrix of zeros.
-fn matrix(rows: usize, cols: usize) -> crate::device::Matrix {
+pub(crate) fn matrix(rows: usize, cols: usize) -> crate::device::Matrix {
     must(the().dev.try_zeros_like(&(rows, cols)))
 }
 
 /// A zero.
-fn scalar() -> crate::device::Scalar {
+pub(crate) fn scalar() -> crate::device::Scalar {
     must(the().dev.try_zeros_like(&()))
 }
 
@@ -454,7 +446,7 @@ pub fn uploaded(floats: &[f32]) -> Buffer {
 }
 
 /// A buffer of zeros.
-fn zeroed(floats: usize) -> Buffer {
+pub(crate) fn zeroed(floats: usize) -> Buffer {
     must(<Cuda as Storage<f32>>::try_alloc_len(&the().dev, floats))
 }
 
@@ -464,22 +456,19 @@ macro_rules! record_on_gpu {
         let (mut tape, out) = ($tape, $out);
         let ghost = out.ghost();
         tape.add_backward_op(move |$grads| {
-            let $g = $crate::ops::cuda::at_buffer($grads.get_or_alloc_mut(&ghost)?);
+            let $g = $crate::device::cuda::at_buffer($grads.get_or_alloc_mut(&ghost)?);
             $body
             Ok(())
         });
         out.put_tape(tape)
     }};
 }
-use record_on_gpu;
+pub(crate) use record_on_gpu;
 
 /// The address of a tensor's gradient, zeros at first.
 macro_rules! gradient_at {
     ($grads:ident, $x:expr) => {
-        $crate::ops::cuda::at_buffer($grads.get_or_alloc_mut($x)?)
+        $crate::device::cuda::at_buffer($grads.get_or_alloc_mut($x)?)
     };
 }
-use gradient_at;
-
-#[cfg(test)]
-mod tests;
+pub(crate) use gradient_at;

@@ -3,9 +3,9 @@
 
 use dfdx::prelude::HasShape;
 
-use super::pinned::Pinned;
-use super::{Gpu, args, at, matrix, the};
 use crate::device::Matrix;
+use crate::device::cuda::pinned::Pinned;
+use crate::device::cuda::{Gpu, args, at, matrix, the};
 
 /// Where the features of a split come from.
 pub enum Source {

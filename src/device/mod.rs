@@ -1,4 +1,7 @@
-//! The device and the tensor types that everything above `ops/` uses.
+//! The device and the tensor types that everything else uses.
+
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 use dfdx::prelude::*;
 
@@ -18,6 +21,9 @@ pub type Vector<T = NoneTape> = Tensor<(usize,), f32, Dev, T>;
 /// A single number on the device: a loss.
 pub type Scalar<T = NoneTape> = Tensor<(), f32, Dev, T>;
 
+/// The floats of a gradient, or of anything else on the device.
+pub type Buffer = <Dev as Storage<f32>>::Vec;
+
 /// The device of this process.
 #[cfg(not(feature = "cuda"))]
 pub fn device() -> Dev {
@@ -25,12 +31,12 @@ pub fn device() -> Dev {
 }
 
 #[cfg(feature = "cuda")]
-pub use crate::ops::cuda::device;
+pub use cuda::device;
 
 /// What runs call the device they were trained on.
 pub fn name() -> String {
     #[cfg(feature = "cuda")]
-    return crate::ops::cuda::name();
+    return cuda::name();
     #[cfg(not(feature = "cuda"))]
     "cpu".into()
 }
@@ -43,5 +49,5 @@ pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
     #[cfg(not(feature = "cuda"))]
     return command();
     #[cfg(feature = "cuda")]
-    crate::ops::cuda::guarded(command)
+    cuda::guarded(command)
 }

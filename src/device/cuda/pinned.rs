@@ -9,7 +9,7 @@ use cudarc::driver::{result, sys};
 use super::{At, must};
 
 /// Pinned memory, and when the GPU last read it. The context must be current in each call.
-pub(super) struct Pinned {
+pub(crate) struct Pinned {
     place: *mut u8,
     room: usize,
     read: sys::CUevent,
@@ -82,7 +82,7 @@ impl Drop for Pinned {
 }
 
 /// Numbers of rows and the like on their way to the GPU. One half is filled while the GPU reads the other.
-pub(super) struct Uploads {
+pub(crate) struct Uploads {
     halves: [Pinned; 2],
     now: usize,
     used: usize,

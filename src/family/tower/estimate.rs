@@ -1,0 +1,91 @@
+//! What the training of a new tower will need.
+
+use super::{ENDS, sizes, training_texts};
+use crate::Result;
+use crate::config::Config;
+use crate::corpus::Corpus;
+use crate::estimate::{Counts, Estimate, Share, bytes};
+use crate::family::towers::{self, Kept, Need, Sentences, block, copies, rest, wide};
+use crate::tower::{TowerConfig, TowerTokenizer};
+use crate::words::HuggingFace;
+
+/// A tower that is new: the tokens of its vocabulary, and the one that closes a text.
+pub(crate) struct NewTower {
+    pub(crate) counts: towers::Counts,
+    pub(crate) size: usize,
+    pub(crate) end: u32,
+}
+
+/// What configurations must have in common to share the counts.
+pub(super) fn key(config: &Config) -> String {
+    let tower = config.tower();
+    format!("{:?}{} {}", config.data(), tower.vocabulary, tower.context)
+}
+
+impl Counts for NewTower {
+    fn estimate(&self, config: &Config) -> Estimate {
+        self.counts.estimate(config, self.need(config, &sizes(config, self.size, self.end)))
+    }
+}
+
+impl NewTower {
+    /// Learns the tokenizer, to count tokens.
+    pub(super) fn of(config: &Config, corpus: &Corpus) -> Result<NewTower> {
+        let texts = training_texts(corpus)?;
+        let words = HuggingFace::train(&texts, config.tower().vocabulary, ENDS)?;
+        let (size, end) = (words.size(), words.id(ENDS[1]).expect("a special token"));
+        let read_by = sizes(config, size, end);
+        let tokenizer = TowerTokenizer::new(words, "tokenizer.json".as_ref(), &read_by)?;
+        let stages = vec![Sentences::of(&[tokenizer.encode(&texts).ids], 0)];
+        Ok(NewTower { counts: towers::Counts::of(stages, corpus), size, end })
+    }
+
+    pub(crate) fn need(&self, config: &Config, tower: &TowerConfig) -> ((usize, usize), Need) {
+        let (width, train, image) = (tower.width, config.train(), config.image());
+        let joint = config.text().joint;
+        let tables = (tower.vocabulary + tower.context) * width;
+        // The bias behind the projection is no parameter.
+        let scale = usize::from(config.tower().learn_temperature);
+        let parameters = tables + rest(tower) - tower.context * width - joint
+            + image.hidden * (self.counts.features + 3)
+            + joint * (image.hidden + 1)
+            + scale;
+        let captions = config.data().languages.iter();
+        let captions: usize = captions.map(|l| train.captions.get(l).copied().unwrap_or(1)).sum();
+        let stage = &self.counts.stages[0];
+        let tokens = (train.images * captions) as f64 * stage.length;
+        // Vectors on their way into the tower, and gradients; the parts of which weights' gradients are made.
+        let mut kept = block(tower, false).times(tower.layers);
+        kept.tape += 6 * width;
+        kept.buffers += (6 * width).max(2 * (width + tower.hidden));
+        let pictures = train.images * (2 * self.counts.features + 6 * image.hidden);
+        let need = Need {
+            trained: parameters,
+            tables,
+            stored: parameters + 2 * (image.hidden + self.counts.features),
+            frozen: 0,
+            data: stage.held(joint),
+            step: Kept { tape: kept.of(tokens).tape + pictures, ..kept.of(tokens) },
+            start: 0,
+        };
+        ((parameters, parameters - tower.vocabulary * width - scale), need)
+    }
+}
+
+/// What the memory of a training of a new tower goes to at least, counted of the configuration alone: no tokenizer is learnt, and no
+/// text is read.
+pub(super) fn shares(config: &Config, corpus: &Corpus) -> Vec<Share> {
+    let (train, image) = (config.train(), config.image());
+    let (copies, features) = (copies(config), &corpus.train.features);
+    let tower = sizes(config, config.tower().vocabulary, 0);
+    let tokens = wide(tower.vocabulary) * wide(tower.width);
+    let pictures = wide(image.hidden) * wide(features.width() + config.text().joint + 5);
+    let batch = wide(train.images) * wide(2 * features.width() + 6 * image.hidden + 3 * tower.width);
+    vec![
+        Share { what: "features", key: "data.features", bytes: u128::from(bytes(features)) },
+        Share::floats("tower.tokens", "tower.vocabulary", copies * tokens),
+        Share::floats("tower.blocks", "tower.width", copies * (tower.numbers() - tokens)),
+        Share::floats("image", "image.hidden", copies * pictures),
+        Share::floats("a batch", "train.images", batch),
+    ]
+}

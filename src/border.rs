@@ -5,8 +5,7 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 thread_local! {
     /// Whether a panic of this thread is caught and told as an error.

@@ -8,9 +8,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::write::sync_folder;
+use crate::{Error, Result};
 
 /// What is being built, and what is built. Nobody else calls a folder so: what is found there may be removed.
 pub const BEGINNING: &str = "tinyglot.beginning";

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::Result;
-use crate::checksum;
 use crate::lock::Lock;
 use crate::write::{clear_partial, write_whole};
+use crate::{Error, Result, checksum};
 
 /// A folder of results, each in a file that is named for what it was computed from.
 #[derive(Debug, Clone)]

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::map::Map;
+use crate::{Error, Result};
 
 /// What to do about a file that is not as it was written.
 pub const CHANGED: &str = "the file was damaged or edited: copy it again, or make it anew";

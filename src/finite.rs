@@ -4,8 +4,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Numbers that are looked at before the answer is asked for: the loop over them has no branch and becomes wide instructions.
 const BLOCK: usize = 1 << 12;

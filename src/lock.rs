@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A lock that is held until this is dropped; its file is there as long.
 #[derive(Debug)]

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A whole file, mapped.
 #[derive(Debug)]

@@ -3,9 +3,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::Error;
-use crate::Result;
 use crate::error::Kind;
+use crate::{Error, Result};
 
 /// Whether a text can be the code of a language: ASCII letters and digits, with `-` or `_` between them. Codes become parts of the
 /// names of files and of parameters.

@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::metrics;
 use crate::checkpoint::metrics::{MetricsLine, Step, Validation};
 use crate::checkpoint::{RunFolder, TrainState, Which};
@@ -22,6 +20,7 @@ use crate::optim::Trained;
 use crate::optim::adam::cuda::Place;
 use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::stop::Saves;
+use crate::{Error, Result};
 
 /// Told of long preparations: what is done, how much of it, of how much, and a loss.
 pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);

@@ -6,8 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The ending of what is being written.
 const PARTIAL: &str = "partial";

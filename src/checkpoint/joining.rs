@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{RunFolder, VERSION, Which, json};
-use crate::Error;
-use crate::Result;
 use crate::eval::Fitted;
 use crate::write::{clear_partial, write_whole};
+use crate::{Error, Result};
 
 const AGAIN: &str = "fit it again with `tinyglot evaluate`";
 

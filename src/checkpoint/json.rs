@@ -7,10 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{DAMAGED, VERSION};
-use crate::Error;
-use crate::Result;
-use crate::checksum;
 use crate::write::write_whole;
+use crate::{Error, Result, checksum};
 
 /// What stands before the digits of the checksum, the last value of a file.
 const BEFORE: &str = ",\n  \"checksum\": \"";

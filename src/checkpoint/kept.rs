@@ -5,12 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::{DAMAGED, RunFolder, RunInfo, json};
-use crate::Error;
-use crate::Result;
-use crate::checksum;
 use crate::config::{Config, changed_since, lasting, may_change};
 use crate::error::{InFile, Kind};
-use crate::names;
+use crate::{Error, Result, checksum, names};
 
 /// Folders whose files are written before training and stay as they are.
 const KEPT: [&str; 3] = ["words", "tower", "embedding"];

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::Result;
 use crate::eval::ordered;
 use crate::write::write_whole;
+use crate::{Error, Result};
 
 /// One line, told apart by its `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

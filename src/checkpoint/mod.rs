@@ -26,17 +26,15 @@ pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
 pub use writer::LEARNING;
 
-use crate::Error;
-use crate::Result;
 use crate::building::remove;
 use crate::config::Config;
 use crate::eval::{Evaluation, Growth};
 use crate::lock::Lock;
-use crate::names;
 use crate::ops::mirrored::Mirrored;
 use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::write::{clear_partial, sync_folder, write_whole};
+use crate::{Error, Result, names};
 
 /// Version of the run folder; another one is refused.
 pub const VERSION: u32 = 1;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::training::read_state;
 use super::{RunFolder, TensorFile, TrainState, Which};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A writer puts a checkpoint into place between two tries.
 const TRIES: usize = 25;

@@ -8,11 +8,8 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde_json::{Map, Value, json};
 
 use super::{DAMAGED, VERSION};
-use crate::Error;
-use crate::Result;
-use crate::checksum;
-use crate::finite;
 use crate::write::write_whole;
+use crate::{Error, Result, checksum, finite};
 
 /// A tensor on its way into a file.
 pub struct Stored<'a> {

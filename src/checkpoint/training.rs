@@ -5,12 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
-use crate::Error;
-use crate::Result;
-use crate::checksum;
 use crate::ops::mirrored::Mirrored;
 use crate::optim::Trained;
 use crate::optim::{Adam, AdamState, Parameter};
+use crate::{Error, Result, checksum};
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";

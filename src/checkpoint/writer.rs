@@ -7,12 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{RunFolder, Which};
-use crate::Error;
-use crate::Result;
-use crate::building;
 use crate::building::{BEGINNING, BEGUN, remove};
 use crate::lock::Lock;
 use crate::write::clear_partial;
+use crate::{Error, Result, building};
 
 /// The lock's file.
 const LOCK: &str = "run.lock";

@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
 use crate::corpus::Features;
 use crate::eval::classification::{accuracy, class_vectors};
 use crate::eval::similarity::Kernel;
-use crate::run;
+use crate::{Error, Result, run};
 
 /// Name pictures by the nearest class, and say how often it is the right one
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Result;
-use crate::config;
 use crate::config::Config;
+use crate::{Result, config};
 
 /// Show, check or describe configurations
 #[derive(Debug, clap::Args)]

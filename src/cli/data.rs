@@ -7,14 +7,13 @@ use super::config::Source;
 use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Result;
 use crate::config::{Config, FamilyName};
 use crate::corpus::check::check;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
-use crate::scenes;
 use crate::scenes::ScenesConfig;
 use crate::words::{Segmenter, WordVectors};
+use crate::{Result, scenes};
 
 /// Look into a corpus, or make one
 #[derive(Debug, clap::Args)]

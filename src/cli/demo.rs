@@ -6,14 +6,13 @@ use std::time::Instant;
 use super::progress::time;
 use super::terminal::Terminal;
 use super::{data, report, stdout, train};
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
 use crate::retrieve::Retriever;
 use crate::scenes::ScenesConfig;
+use crate::{Error, Result};
 
 /// Make the picture corpus, train on it, evaluate, write a report and search: about two minutes
 #[derive(Debug, clap::Args)]

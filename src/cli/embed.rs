@@ -8,11 +8,9 @@ use clap::ArgGroup;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
 use crate::corpus::{Features, NpyWriter};
 use crate::retrieve::Retriever;
-use crate::run;
+use crate::{Error, Result, run};
 
 /// Turn sentences or picture features into vectors of the joint space
 #[derive(Debug, clap::Args)]

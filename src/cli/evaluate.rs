@@ -7,18 +7,15 @@ use clap::ValueEnum;
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::RunFolder;
 use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::InFile;
-use crate::eval;
 use crate::eval::Evaluation;
 use crate::eval::Scope;
 use crate::retrieve::Retriever;
-use crate::run;
+use crate::{Error, Result, eval, run};
 
 /// Measure the retrieval of a run
 #[derive(Debug, clap::Args)]

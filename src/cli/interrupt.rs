@@ -4,10 +4,8 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Error;
-use crate::Result;
 use crate::error::STOPPED;
-use crate::stop;
+use crate::{Error, Result, stop};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 

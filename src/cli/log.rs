@@ -7,8 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Says lines, and keeps them.
 #[derive(Debug)]

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Write the manual pages, one per command
 #[derive(Debug, clap::Args)]

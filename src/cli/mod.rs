@@ -31,8 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 use terminal::Terminal;
 
 /// Trains compact text-image retrieval models for many languages.

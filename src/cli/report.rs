@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Result;
-use crate::report;
-use crate::run;
 use crate::sweep::{SweepFolder, results};
 use crate::write::{clear_partial, write_whole};
+use crate::{Result, report, run};
 
 /// Write the report of a run or sweep: one HTML page
 ///

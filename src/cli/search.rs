@@ -9,13 +9,11 @@ use serde_json::json;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
 use crate::config::same_code;
 use crate::corpus::{Features, read_ids};
 use crate::eval::{clc_a, joined};
 use crate::retrieve::{Found, Retriever};
-use crate::run;
+use crate::{Error, Result, run};
 
 /// Find the pictures that fit a query
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,10 @@
 use std::io::{self, BufRead};
 
 use super::terminal::Terminal;
-use crate::Error;
-use crate::Result;
 use crate::corpus::text::{next_line, text};
 use crate::eval::similarity::check_finite;
 use crate::retrieve::Retriever;
+use crate::{Error, Result};
 
 /// Reads standard input to its end. The last line feed ends a line and begins none.
 pub fn from_stdin() -> Result<Vec<String>> {

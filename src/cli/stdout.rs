@@ -4,8 +4,7 @@ use std::error::Error as _;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Prints text as it is.
 pub fn print(text: &str) -> Result<()> {

@@ -8,8 +8,6 @@ use std::time::Duration;
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
-use crate::Error;
-use crate::Result;
 use crate::estimate::{self as need, Estimate};
 use crate::sweep::cluster;
 use crate::sweep::cluster::Tasks;
@@ -18,6 +16,7 @@ use crate::sweep::local;
 use crate::sweep::local::{Event, Local};
 use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
 use crate::write::write_whole;
+use crate::{Error, Result};
 
 /// Train many variants of a model and compare them
 #[derive(Debug, clap::Args)]

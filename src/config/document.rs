@@ -7,8 +7,7 @@ use toml::{Spanned, Table};
 
 use super::problem::{Origin, Origins, Problem, Problems};
 use super::shape;
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The content of a file, and where each key stands in it.
 #[derive(Debug)]

@@ -20,8 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 pub use changes::{changed_since, changes, may_change};
 pub(crate) use changes::{lasting, number, table};

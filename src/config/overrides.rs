@@ -6,8 +6,7 @@ use super::document::Document;
 use super::paths;
 use super::problem::{Fault, Origins, Problem};
 use super::shape::{Shape, join, short};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Sets one `key.path=value` in `document`. The value replaces what is there, whole tables and lists too.
 ///

@@ -4,8 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::Value;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The keys with such paths; those of `[data]` start from `data.root` and stay as they are.
 const KEYS: [&str; 5] =

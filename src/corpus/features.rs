@@ -10,9 +10,8 @@ use rayon::prelude::*;
 use super::layout::Layout;
 pub use super::npy::{write_npy, write_npy_f16};
 use super::{npy, tensors};
-use crate::Error;
-use crate::Result;
 use crate::map::Map;
+use crate::{Error, Result};
 
 /// One file, and the number of rows in the files before it.
 #[derive(Debug)]

@@ -7,9 +7,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Caption, Corpus, Features, SplitName};
-use crate::Error;
-use crate::Result;
 use crate::config::Source;
+use crate::{Error, Result};
 
 /// Bytes read at either end of a file of features.
 const END: u64 = 1 << 20;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::pictures::Pictures;
 use super::{Caption, Split, SplitName, Wanted};
-use crate::Error;
-use crate::Result;
 use crate::config::{CaptionSource, DataConfig, Source};
+use crate::{Error, Result};
 
 /// Captions as the sources give them: by split and language, in the order of the files.
 pub(super) struct Harvest<'a> {

@@ -7,10 +7,9 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-use crate::Error;
-use crate::Result;
 use crate::corpus::text::next_line;
 pub(crate) use crate::corpus::text::text;
+use crate::{Error, Result};
 
 const BUFFER: usize = 1 << 16;
 

@@ -10,8 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::text::{next_line, text};
 use super::{Caption, Corpus};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Splits a text of language n into tokens.
 pub type Tokens<'a> = &'a dyn Fn(usize, &str) -> Vec<String>;

@@ -30,10 +30,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{CaptionSplit, Config, DataConfig, Source, same_code};
 use crate::error::InFile;
+use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};

@@ -8,9 +8,8 @@ use half::f16;
 
 use super::header::{Literal, dictionary};
 use super::layout::{Layout, Number};
-use crate::Error;
-use crate::Result;
 use crate::write::write_whole_with;
+use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 

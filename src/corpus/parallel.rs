@@ -4,8 +4,7 @@ use super::SplitName;
 use super::captions::lines;
 use super::paths::{self, Paths};
 use super::pictures::Pictures;
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// One caption a picture and language, all of a picture with the same meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::SplitName;
-use crate::Error;
-use crate::Result;
 use crate::error::Kind;
-use crate::names;
+use crate::{Error, Result, names};
 
 /// The folder that all paths of the data section start from.
 pub(super) struct Paths {

@@ -7,9 +7,8 @@ use std::path::Path;
 use super::input::each_line;
 use super::paths::{self, Paths};
 use super::{Features, Split, SplitName, Wanted};
-use crate::Error;
-use crate::Result;
 use crate::config::DataConfig;
+use crate::{Error, Result};
 
 /// The rows of one set of feature files; none, where they are not read.
 #[derive(Default)]

@@ -5,8 +5,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 
 use super::layout::{Layout, Number};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Reads the header at the start of `bytes`, the whole file.
 ///

@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Bytes of the longest line that is taken for a sentence. Whoever reads lines can hold one.
 pub const LONGEST_LINE: usize = 1 << 20;

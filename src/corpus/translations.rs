@@ -10,9 +10,8 @@ use serde::Deserialize;
 use super::captions::{json_fault, lines, trimmed};
 use super::paths::Paths;
 use super::{Caption, Split, SplitName};
-use crate::Error;
-use crate::Result;
 use crate::config::{DataConfig, Source, TranslatedCaptions, TranslationFormat};
+use crate::{Error, Result};
 
 /// The captions by people of one language and split with their translations.
 #[derive(Debug, Clone, PartialEq, Eq)]

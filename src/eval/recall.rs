@@ -13,8 +13,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::similarity::{COLUMNS, Kernel, Panels, ROWS, Tile, check_finite, tile_rows};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The tie rule in words, for reports.
 pub const TIE_RULE: &str = "equal scores count in expectation over their orders";

@@ -7,8 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Rows (captions) of a tile.
 pub const ROWS: usize = 8;

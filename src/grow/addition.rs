@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::{LEARNING, RunFolder};
 use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
@@ -12,6 +10,7 @@ use crate::corpus::SplitName;
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
 use crate::grow::LEAST;
+use crate::{Error, Result};
 
 /// A language to be added to a run.
 pub struct Addition<'a> {

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A picture of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::Result;
 use crate::checkpoint::{Place, RunFolder};
 use crate::eval::Growth;
-use crate::family;
 use crate::grow::Addition;
 use crate::train::{Event, Progress};
+use crate::{Result, family};
 
 /// Makes a new run with a language added; all that the old ones have stays as it is.
 ///

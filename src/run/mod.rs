@@ -8,10 +8,9 @@ mod train;
 
 use std::path::Path;
 
-use crate::Result;
 use crate::checkpoint::RunFolder;
-use crate::family;
 use crate::retrieve::{Retriever, settable};
+use crate::{Result, family};
 
 pub use languages::{add_language, remove_language};
 pub use report::{name, report};

@@ -5,13 +5,12 @@ use std::path::Path;
 use super::compared::compared;
 use super::hits::hit;
 use super::open;
-use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
-use crate::family;
 use crate::report::{Compared, Example, Part, RunReport};
 use crate::retrieve::{Found, Retriever};
+use crate::{Result, family};
 
 /// Example queries of each language, and pictures shown for each.
 const EXAMPLES: usize = 2;

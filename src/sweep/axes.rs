@@ -2,10 +2,9 @@
 
 use toml::{Table, Value};
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Document, Fault, Problem, Setting, Shape, join, short};
 use crate::seed::derive;
+use crate::{Error, Result};
 
 /// More trials than this are a mistake in the file.
 pub(super) const MOST: usize = 10_000;

@@ -9,11 +9,10 @@ use std::time::Instant;
 use super::Trial;
 use super::folder::TrialFolder;
 use super::state::{Status, TrialState};
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Which;
 use crate::error::STOPPED;
 use crate::write::write_whole;
+use crate::{Error, Result};
 
 /// What trials are started with.
 #[derive(Debug, Clone)]

@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What a task is: `tinyglot sweep FILE … --index N`.
 #[derive(Debug, Clone)]

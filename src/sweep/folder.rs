@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use super::Trial;
 use super::results::{self, Row};
 use super::state::{Status, TrialState};
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{RunFolder, Which};
 use crate::lock::Lock;
 use crate::write::{clear_partial, write_whole};
+use crate::{Error, Result};
 
 /// Version of the state files; another one is refused.
 pub const VERSION: u32 = 1;

@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::axes::{self, Axis, MOST};
-use crate::Error;
-use crate::Result;
 use crate::cache::Content;
-use crate::config;
 use crate::config::{Config, Document, Fault, Problem, Setting, Shape, join, short};
+use crate::{Error, Result, config};
 
 /// A sweep: what is trained, in this order.
 #[derive(Debug)]

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Status, TrialState};
 use super::{Placed, Trial};
-use crate::Error;
-use crate::Result;
 use crate::eval::consistency::WAYS;
 use crate::eval::{Evaluation, Retrieval, ordered};
+use crate::{Error, Result};
 
 /// A trial and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

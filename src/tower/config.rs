@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::Error;
-use crate::Result;
 use crate::ops::transformer::Activation;
+use crate::{Error, Result};
 
 /// Which architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,8 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 
-use crate::Error;
-use crate::Result;
-use crate::finite;
 use crate::map::Map;
+use crate::{Error, Result, finite};
 
 /// Mapped files and which of them holds each tensor.
 pub struct Tensors {

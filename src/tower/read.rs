@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::{Architecture, Block, Tensors, Tower, TowerConfig};
-use crate::Error;
-use crate::Result;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
+use crate::{Error, Result};
 
 impl Tower {
     /// Reads the text tower of a checkpoint.

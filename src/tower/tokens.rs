@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::{Architecture, Pooled, TowerConfig};
-use crate::Error;
-use crate::Result;
 use crate::ops::sequences::Sequences;
 use crate::words::HuggingFace;
+use crate::{Error, Result};
 
 /// The `tokenizer.json` of a checkpoint: texts as ids, those of start and end included.
 pub struct TowerTokenizer {

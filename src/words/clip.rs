@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The names of the two files.
 const FILES: [&str; 2] = ["vocab.json", "merges.txt"];

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Segmenter;
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The translations of words, in the order of the file: the most frequent sense comes first in MUSE's (Conneau et al. 2018).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,12 +15,10 @@ use fasttext::fasttext::{FASTTEXT_FILEFORMAT_MAGIC_INT32 as MAGIC, FASTTEXT_VERS
 use fasttext::matrix::Matrix;
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
-use crate::border;
 use crate::config::{FastTextConfig, FastTextModel};
 use crate::map::Map;
 use crate::write::write_whole_with;
+use crate::{Error, Result, border};
 
 /// Vectors of words and of the hashed character n-grams in them.
 pub(super) struct Subwords {

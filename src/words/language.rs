@@ -1,7 +1,6 @@
 //! Language codes, and what of the way a language is written depends on more than its script.
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// How a language is written, as far as Unicode's own data do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

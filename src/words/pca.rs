@@ -4,8 +4,7 @@ use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::Array2;
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// An affine map to fewer dimensions that keeps most of the variance of the rows it was fitted on.
 #[derive(Debug, Clone, PartialEq)]

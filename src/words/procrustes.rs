@@ -3,9 +3,7 @@
 use linfa_linalg::svd::SVD;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use crate::Error;
-use crate::Result;
-use crate::finite;
+use crate::{Error, Result, finite};
 
 /// y ≈ s Q x + t with Q of orthonormal columns (or rows, where `to` is less than `from`): the best such map in least
 /// squares (Schönemann 1966). Returns s Q (to, from) and t (to).

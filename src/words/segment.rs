@@ -6,9 +6,8 @@ use super::language::Writing;
 use super::normalise::Normaliser;
 use super::tokenizer::HuggingFace;
 use super::unicode::UnicodeWords;
-use crate::Error;
-use crate::Result;
 use crate::config::{SegmenterKind, TextRules, WordsConfig};
+use crate::{Error, Result};
 
 /// Cuts the text of one language into tokens: normalised, without spaces and punctuation, at most `words.max_tokens`.
 pub struct Segmenter {

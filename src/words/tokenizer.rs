@@ -12,9 +12,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::clip;
-use crate::Error;
-use crate::Result;
-use crate::border;
+use crate::{Error, Result, border};
 
 fn no_tokenizer(path: &Path, reason: String) -> Error {
     Error::data("is not a tokenizer")

@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::Result;
 use crate::write::write_whole_with;
+use crate::{Error, Result};
 
 /// Vectors of the needed words alone.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::fasttext::{Subwords, is_binary};
 use super::vec::{Skipped, Table};
-use crate::Error;
-use crate::Result;
 use crate::config::FastTextConfig;
+use crate::{Error, Result};
 
 /// FastText vectors of one language, all [`Self::width`] wide. Cloning them is cheap.
 #[derive(Clone)]

@@ -6,9 +6,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::write::write_whole_with;
+use crate::{Error, Result};
 
 /// Words by falling count, equal counts in the order of their code points; a word's id is its place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
-use tinyglot::Error;
-use tinyglot::Result;
 use tinyglot::checkpoint::metrics;
 use tinyglot::checkpoint::metrics::MetricsLine;
 use tinyglot::checkpoint::{RunFolder, RunInfo, VERSION, Which};
@@ -31,9 +29,9 @@ use tinyglot::family::smalr::learner::SmalrLearner;
 use tinyglot::family::smalr::model::Model;
 use tinyglot::family::smalr::prepare::{encode, prepare};
 use tinyglot::optim::Adam;
-use tinyglot::scenes;
 use tinyglot::scenes::ScenesConfig;
 use tinyglot::train::{End, Event, Learner, Trainer};
+use tinyglot::{Error, Result, scenes};
 
 /// Everything that keeps a state, in small: 40 pictures, 5 steps an epoch, 6 epochs.
 const CONFIG: &str = r#"

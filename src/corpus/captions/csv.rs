@@ -10,10 +10,9 @@ use super::super::Harvest;
 use super::CaptionFile;
 use super::keys::Record;
 use super::records::{Records, Spot};
-use crate::Error;
-use crate::Result;
 use crate::corpus::input;
 use crate::corpus::pictures::Pictures;
+use crate::{Error, Result};
 
 /// Reads the rows as a stream. Values may stand in double quotes, with two for one inside (RFC 4180); an empty value is none.
 /// Between tabs and `|` a quote is a quote unless such a pair is around the whole value, and a row is a line.

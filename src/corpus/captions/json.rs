@@ -9,10 +9,9 @@ use super::super::Harvest;
 use super::keys::Record;
 use super::records::{Records, Spot};
 use super::{CaptionFile, json_fault};
-use crate::Error;
-use crate::Result;
 use crate::corpus::input::{each_line, open};
 use crate::corpus::pictures::Pictures;
+use crate::{Error, Result};
 
 /// Reads records line by line. Blank lines are skipped; captions in other languages are counted and left out.
 pub(super) fn read_lines(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {

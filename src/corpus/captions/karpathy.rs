@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use super::super::SplitName;
 use super::{Described, Name, read_json};
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 #[derive(Deserialize)]
 struct Dataset {

@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::Error;
-use crate::Result;
 use crate::config::CaptionKeys;
+use crate::{Error, Result};
 
 /// Names of what holds a picture's name, in files of others.
 pub(super) const IMAGES: [&str; 9] = [

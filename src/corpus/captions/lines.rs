@@ -4,9 +4,8 @@ use std::path::Path;
 
 use super::super::SplitName;
 use super::{sniff, trimmed};
-use crate::Error;
-use crate::Result;
 use crate::corpus::input::each_line;
+use crate::{Error, Result};
 
 /// Reads `per_picture` captions for each of `rows` pictures, the text of each as it is but for white space around it: text n speaks
 /// of picture n / `per_picture`.

@@ -24,9 +24,8 @@ use serde::de::DeserializeOwned;
 use super::paths::{self, Paths};
 use super::pictures::{self, Pictures};
 use super::{Caption, Harvest, SplitName};
-use crate::Error;
-use crate::Result;
 use crate::config::{CaptionFormat, CaptionSource};
+use crate::{Error, Result};
 
 /// Reads all files of source number `n` of the configuration.
 pub(super) fn read(

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use super::super::{Caption, Harvest};
 use super::{CaptionFile, Place, Tally, sniff, trimmed};
-use crate::Error;
-use crate::Result;
 use crate::corpus::input::each_line;
 use crate::corpus::pictures::Pictures;
+use crate::{Error, Result};
 
 /// Reads the file as a stream. Blank lines are skipped.
 ///

@@ -14,9 +14,8 @@ use super::super::Harvest;
 use super::CaptionFile;
 use super::keys::Record;
 use super::records::{Records, Spot};
-use crate::Error;
-use crate::Result;
 use crate::corpus::pictures::Pictures;
+use crate::{Error, Result};
 
 /// Reads the rows as a stream, row group by row group; pictures that lie beside the captions are not read.
 pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {

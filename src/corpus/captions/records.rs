@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::super::{Caption, Harvest, SplitName};
 use super::keys::{Keys, Record, listed};
 use super::{CaptionFile, Place, Tally, trimmed};
-use crate::Error;
-use crate::Result;
 use crate::config::Source;
 use crate::corpus::input;
 use crate::corpus::pictures::Pictures;
+use crate::{Error, Result};
 
 /// Where in its file a record is.
 #[derive(Debug, Clone, Copy)]

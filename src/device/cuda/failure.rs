@@ -4,8 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Error;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What no operation can mend: it unwinds to [`guarded`], which makes an error of it.
 pub(crate) struct Failure {

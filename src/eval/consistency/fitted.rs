@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::network::Network;
 use super::weighted::Weighted;
 use super::{ParallelScores, clc_a};
-use crate::Error;
-use crate::Result;
 use crate::config::{ConsistencyConfig, TripletConfig};
 use crate::eval::Retrieval;
+use crate::{Error, Result};
 
 /// How scores of several languages become one, fitted on the validation split.
 ///

@@ -17,9 +17,8 @@ pub mod weighted;
 
 use super::recall::{Retrieval, Standing, best_own, fold_size};
 use super::similarity::{Kernel, check_finite};
-use crate::Error;
-use crate::Result;
 use crate::ops::linear::unit_row;
+use crate::{Error, Result};
 
 pub use by_language::{ByLanguage, Coverage, MeanRecalls, WAYS};
 pub use fitted::{Fitted, Joined};

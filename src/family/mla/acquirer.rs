@@ -4,19 +4,17 @@ use std::path::Path;
 
 use dfdx::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{Stored, TensorFile, write_tensors_with};
 use crate::config::{AcquireConfig, AcquirerShape, AcquirerStart};
 use crate::device::{Dev, Matrix};
 use crate::error::Kind;
 use crate::init::Init;
-use crate::names;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
 use crate::optim::Parameter;
 use crate::optim::visit_linear;
+use crate::{Error, Result, names};
 
 /// What stands behind one block.
 #[derive(Clone)]

@@ -8,8 +8,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Mla, Way};
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, Precision};
 use crate::corpus::text::text;
 use crate::corpus::{Corpus, Features};
@@ -18,6 +16,7 @@ use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, matrix};
 use crate::ops::transformer::Pass;
 use crate::seed::derive;
+use crate::{Error, Result};
 
 /// Sentences of one language, each with the row of the vector that it should be near.
 pub struct Pairs {

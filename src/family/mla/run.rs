@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{Earlier, Place, description};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::{AcquireEncoder, Config};
@@ -22,7 +20,6 @@ use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
-use crate::names;
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::optim::{Trained, parameters_by_part};
@@ -30,6 +27,7 @@ use crate::retrieve::{Retriever, Sentences, same_languages};
 use crate::seed::derive;
 use crate::tower::{Tensors, Tower, TowerTokenizer};
 use crate::write::write_whole;
+use crate::{Error, Result, names};
 
 /// A trained model and its folder.
 pub struct MlaRun {

@@ -1,10 +1,9 @@
 //! Sizes of checkpoints that a configuration says beforehand (`acquire.sizes`).
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, SizesConfig};
 use crate::ops::transformer::Activation;
 use crate::tower::{Architecture, Pooled, TowerConfig};
+use crate::{Error, Result};
 
 /// Tokens of CLIP's vocabulary, and of a sentence, at most.
 const CLIP: [usize; 2] = [49_408, 77];

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::config::Config;
 use crate::init::Init;
 use crate::ops::rows::Table;
@@ -12,6 +10,7 @@ use crate::ops::transformer::Activation;
 use crate::seed::derive;
 use crate::tower::{Architecture, Pooled, TowerConfig, TowerTokenizer, token_embedding};
 use crate::words::HuggingFace;
+use crate::{Error, Result};
 
 /// Where sentences of other languages enter: how texts become ids, and the vector of each.
 pub struct Words {

@@ -12,8 +12,6 @@ use super::embedding::characters::{CharacterWords, Spellings};
 use super::embedding::hybrid::OwnWords;
 use super::model::Model;
 use super::sizes::{self, WordSizes};
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors};
 use crate::checkpoint::{RunInfo, TrainState, Which};
 use crate::config::{Config, EmbeddingKind};
@@ -21,12 +19,12 @@ use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Translations;
 use crate::family::smalr::embedding::{Lexicon, Scorer, Slot};
 use crate::init::Init;
-use crate::names;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::write::write_whole;
+use crate::{Error, Result, names};
 
 impl RunFolder {
     /// Writes the words part.

@@ -2,8 +2,6 @@
 
 use dfdx::tensor_ops::Backward;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, DriftCentre};
 use crate::corpus::Corpus;
 use crate::eval::Evaluation;
@@ -19,6 +17,7 @@ use crate::optim::Trained;
 use crate::sampler::{Pictures, Sampler};
 use crate::seed::derive;
 use crate::train::{At, Found, Learner, Stage};
+use crate::{Error, Result};
 
 /// A model of words and pictures, and its training data.
 pub struct SmalrLearner<'a> {

@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::cache::Cache;
 use crate::config::{Config, EmbeddingKind};
 use crate::corpus::{Caption, Corpus, Split};
@@ -27,6 +25,7 @@ use crate::ops::tape::matrix;
 use crate::sampler::CaptionIndex;
 use crate::seed::derive;
 use crate::words::{Dictionary, Segmenter, Tokens, Vocabulary, WordVectors};
+use crate::{Error, Result};
 use build::Build;
 pub use vectors::VectorSource;
 use vectors::all_vectors;

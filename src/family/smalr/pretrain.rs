@@ -12,8 +12,6 @@ use std::sync::Mutex;
 
 use dfdx::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::cache::{Cache, Content, Entry};
 use crate::config::{
     AlignConfig, CaptionPairs, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule,
@@ -33,6 +31,7 @@ use crate::optim::visit_linear;
 use crate::optim::{Adam, Parameter};
 use crate::sampler::{CaptionIndex, Draw, Sampler};
 use crate::seed::derive;
+use crate::{Error, Result};
 
 type Taped = OwnedTape<f32, Dev>;
 

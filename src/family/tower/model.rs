@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, Precision};
 use crate::corpus::Corpus;
 use crate::device::{Dev, Matrix, Vector};
@@ -26,6 +24,7 @@ use crate::ops::transformer::{Activation, Pass};
 use crate::optim::Parameter;
 use crate::optim::Trained;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
+use crate::{Error, Result};
 
 /// Tokens at the beginning and at the end of a text.
 pub const ENDS: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{Earlier, Place, description};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
@@ -21,6 +19,7 @@ use crate::seed::derive;
 use crate::tower::{Pooled, TowerConfig, TowerTokenizer};
 use crate::words::HuggingFace;
 use crate::write::write_whole;
+use crate::{Error, Result};
 
 /// A trained tower with its image branch, and its folder.
 pub struct TowerRun {

@@ -14,8 +14,6 @@ use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::{LEARNING, RunFolder, Which};
 use crate::config::{Config, RawConfig, same_code};
@@ -34,6 +32,7 @@ use crate::grow::addition::{
 };
 use crate::grow::same_pictures;
 use crate::train::Event;
+use crate::{Error, Result};
 
 pub(crate) use remove::remove;
 use school::{Lessons, School, begin, go_on, own};

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::RunFolder;
 use crate::family::mla::run::MlaRun;
 use crate::grow::addition::forget;
+use crate::{Error, Result};
 
 /// Makes a new run without the language, in `place`. The others' parameters stay as they are.
 ///

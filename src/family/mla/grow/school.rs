@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::{LEARNING, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, Config, Problems, changes};
@@ -20,6 +18,7 @@ use crate::grow::some_groups;
 use crate::init::Init;
 use crate::seed::derive;
 use crate::train::{End, Event, Trainer};
+use crate::{Error, Result};
 
 use crate::family::mla::grow::work::Work;
 

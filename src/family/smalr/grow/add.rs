@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{AddedConfig, Config, RawConfig, same_code};
@@ -32,6 +30,7 @@ use crate::image::embed_features;
 use crate::train::Progress;
 use crate::train::{End, Event, Trainer};
 use crate::words::Segmenter;
+use crate::{Error, Result};
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {

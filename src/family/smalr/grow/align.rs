@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{GrowConfig, LossConfig, Precision, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::grow::lesson::Lesson;
@@ -22,6 +20,7 @@ use crate::optim::visit_linear;
 use crate::seed::derive;
 use crate::train::Progress;
 use crate::words::procrustes;
+use crate::{Error, Result};
 
 /// FastText vectors of the new language's vocabulary.
 pub struct NewWords<'a> {

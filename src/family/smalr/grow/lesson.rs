@@ -4,8 +4,6 @@
 use crate::grow::same_pictures;
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::corpus::Corpus;
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::batch::Captions;
@@ -17,6 +15,7 @@ use crate::ops::linear::unit_row;
 use crate::sampler::CaptionIndex;
 use crate::seed::derive;
 use crate::words::{Segmenter, Vocabulary};
+use crate::{Error, Result};
 
 /// Sentences of the new language in groups, one group for each picture, or for each line of a translation.
 pub struct Lesson {

@@ -21,8 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, GrowConfig, LossConfig, TrainConfig};
 use crate::corpus::Corpus;
 use crate::eval::{Growth, retrieval};
@@ -42,6 +40,7 @@ use crate::sampler::{Draw, Sampler};
 use crate::seed::derive;
 use crate::train::Progress;
 use crate::words::{Segmenter, Vocabulary, WordVectors};
+use crate::{Error, Result};
 
 pub use lesson::Lesson;
 pub use shared::shared_hash;

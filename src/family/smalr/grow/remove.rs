@@ -4,8 +4,6 @@ use std::path::Path;
 
 use dfdx::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::Place;
 use crate::checkpoint::RunFolder;
 use crate::family::smalr::SmalrRun;
@@ -14,6 +12,7 @@ use crate::family::smalr::grow::shared::shared_hash;
 use crate::grow::addition::forget;
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
+use crate::{Error, Result};
 
 /// Makes a new run without the language, in `place`. The others' parameters stay as they are.
 ///

@@ -10,8 +10,6 @@ use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use crate::Error;
-use crate::Result;
 use crate::config::{Config, LossConfig, Mining, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
@@ -33,6 +31,7 @@ use crate::optim::{Adam, Parameter};
 use crate::sampler::gathered;
 use crate::seed::derive;
 use crate::train::Progress;
+use crate::{Error, Result};
 
 /// A training of one language of a model.
 pub struct Pupil<'a> {

@@ -5,14 +5,13 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use crate::Error;
-use crate::Result;
 use crate::cache::{Cache, Entry};
 use crate::config::{Config, TextRules, WordsConfig};
 use crate::corpus::Corpus;
 use crate::seed::derive;
 use crate::train::Progress;
 use crate::words::{Segmenter, WordVectors};
+use crate::{Error, Result};
 
 /// The vectors of every language. Those that another process is training are waited for last, so that two that start
 /// together share the work.

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{Stored, TensorFile, write_tensors};
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1, matrix, vector};
+use crate::{Error, Result};
 
 /// Layers by language, latent vectors, scoring layer.
 pub(super) type Stages = (Vec<LinearWeights>, Vec<f32>, Vec<f32>);

@@ -107,7 +107,7 @@ impl Content {
 
     /// 32 hexadecimal digits.
     pub fn name(self) -> String {
-        self.0.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+        crate::checksum::sha256_name(self.0)
     }
 }
 

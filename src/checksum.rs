@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use crate::map::Map;
 use crate::{Error, Result};
@@ -57,6 +59,16 @@ pub fn check_file(path: &Path, written: &str) -> Result<()> {
     Err(differs(&found, written).at(path))
 }
 
+/// What was hashed by SHA-256: 64 hexadecimal digits.
+pub fn sha256(hash: Sha256) -> String {
+    HEXLOWER.encode(&hash.finalize())
+}
+
+/// The first 128 bits of it, enough to name content by: 32 hexadecimal digits.
+pub fn sha256_name(hash: Sha256) -> String {
+    HEXLOWER.encode(&hash.finalize()[..16])
+}
+
 /// The error for a checksum that is not the one written; it names no file.
 pub fn differs(found: &str, written: &str) -> Error {
     let what = format!("is not as it was written: its checksum is {found}, not {written}");
@@ -75,6 +87,14 @@ mod tests {
         let mut straight = crc32fast::Hasher::new();
         straight.update(&long);
         assert_eq!(of(&long), format!("{:08x}", straight.finalize()));
+    }
+
+    #[test]
+    fn sha_256_is_written_in_small_hexadecimal_digits() {
+        let hash = Sha256::new_with_prefix(b"abc");
+        let digits = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(hash.clone()), digits, "the first example of FIPS 180-2");
+        assert_eq!(sha256_name(hash), digits[..32]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Caption, Corpus, Features, SplitName};
+use crate::checksum::sha256;
 use crate::config::Source;
 use crate::{Error, Result};
 
@@ -23,7 +24,7 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
         add_captions(captions, &mut hash);
     }
     add_features(&corpus.train.features, &mut hash)?;
-    Ok(hex(hash))
+    Ok(sha256(hash))
 }
 
 /// SHA-256 over the captions of a split that ask, by language, and over its features as above: results of equal data can be
@@ -43,7 +44,7 @@ pub fn fingerprint_of(corpus: &Corpus, split: SplitName, by: Source) -> Result<S
         add_captions(translated.captions(split).unwrap_or_default(), &mut hash);
     }
     add_features(&asked.features, &mut hash)?;
-    Ok(hex(hash))
+    Ok(sha256(hash))
 }
 
 fn add_captions(captions: &[Caption], hash: &mut Sha256) {
@@ -58,10 +59,6 @@ fn add_captions(captions: &[Caption], hash: &mut Sha256) {
 fn add_features(features: &Features, hash: &mut Sha256) -> Result<()> {
     hash.update((features.rows() as u64).to_le_bytes());
     features.files().try_for_each(|file| add_ends(file, hash).map_err(|e| Error::reading(file, e)))
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn add_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {

@@ -150,7 +150,7 @@ impl Mla {
             floats(&mut hash, low.rows.data());
             floats(&mut hash, &data(&low.layer.weight));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::checksum::sha256(hash)
     }
 
     /// Adds a language, in place of one with the same code.

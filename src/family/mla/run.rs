@@ -318,7 +318,7 @@ impl MlaRun {
                 hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
             }
         });
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::checksum::sha256(hash)
     }
 
     /// Writes it to another folder, as a run that has everything but an optimiser; its description comes last.
@@ -438,7 +438,7 @@ fn data_hash(config: &Config, corpus: &Corpus) -> Result<String> {
             hash.update(&bytes);
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::checksum::sha256(hash))
 }
 
 /// Writes `config.toml` with the tower and the tokenizer that the run keeps itself.

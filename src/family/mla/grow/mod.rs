@@ -215,7 +215,7 @@ fn data_hash(checked: &Checked) -> Result<String> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(&bytes);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::checksum::sha256(hash))
 }
 
 /// Retrieval of every language on the reported splits.

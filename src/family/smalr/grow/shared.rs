@@ -37,5 +37,5 @@ pub fn shared_hash(run: &mut SmalrRun) -> String {
         hash.update(bytemuck::cast_slice::<f32, u8>(&data1(&layer.bias)));
     }
     hash.update(bytemuck::cast_slice::<f32, u8>(&scorer.keys));
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    crate::checksum::sha256(hash)
 }

@@ -147,5 +147,5 @@ fn fingerprint(settings: &str, text: &[Vec<String>]) -> String {
         });
         hash.update([1]);
     }
-    hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    crate::checksum::sha256_name(hash)
 }

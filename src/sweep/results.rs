@@ -115,21 +115,13 @@ pub fn csv(rows: &[Row]) -> String {
             };
         }
     }
-    let line = |cells: Vec<&str>| cells.into_iter().map(quoted).collect::<Vec<_>>().join(",") + "\r\n";
-    let mut text = line(head.clone());
+    let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    table.write_record(&head).expect("memory takes it");
     for row in &rows {
         let cell = |name: &&str| row.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
-        text += &line(head.iter().map(cell).collect());
+        table.write_record(head.iter().map(cell)).expect("as many cells as the head has");
     }
-    text
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_string()
-    }
+    String::from_utf8(table.into_inner().expect("memory takes it")).expect("cells are text")
 }
 
 /// The columns of a row.

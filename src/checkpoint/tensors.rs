@@ -28,11 +28,6 @@ impl<'a> Stored<'a> {
         Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
     }
 
-    pub fn owned(name: &str, shape: &[usize], x: Vec<f32>) -> Stored<'static> {
-        let bytes = Cow::Owned(bytemuck::cast_slice(&x).to_vec());
-        Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
-    }
-
     pub fn words(name: &str, x: &'a [u32]) -> Self {
         Stored {
             name: name.into(),

@@ -1,4 +1,4 @@
-//! Keeps test captions out of what is learnt from: the further text and the vocabulary.
+//! Keeps test captions out of the further text that is learnt from. (The vocabulary sees training captions only: [`crate::prepare`].)
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -76,48 +76,6 @@ pub fn refuse_test_leak(corpus: &Corpus, tokens: Tokens) -> Result<Vec<Recurrenc
         recurrences.push(Recurrence { language: language.clone(), captions, found });
     }
     Ok(recurrences)
-}
-
-/// Refuses a vocabulary with words that only test captions hold: neither training captions nor further text do.
-///
-/// Only for a vocabulary that claims to come from these; ready vectors from elsewhere know every word.
-///
-/// # Errors
-/// Kind `Data`, with the first such words.
-pub fn refuse_test_vocabulary<'w>(
-    corpus: &Corpus,
-    language: usize,
-    vocabulary: impl Iterator<Item = &'w str>,
-    tokens: Tokens,
-) -> Result<()> {
-    let split = |text: &str| tokens(language, text);
-    let mut suspects: HashSet<String> = test_texts(corpus, language).flat_map(split).collect();
-    for word in corpus.train.captions[language].iter().flat_map(|c| split(&c.text)) {
-        suspects.remove(&word);
-    }
-    let mut suspects: HashSet<&str> = vocabulary.filter(|word| suspects.contains(*word)).collect();
-    for file in corpus.texts[language].iter().flatten() {
-        if suspects.is_empty() {
-            break;
-        }
-        each_line(file, |_, line| {
-            for word in split(line) {
-                suspects.remove(word.as_str());
-            }
-        })?;
-    }
-    if suspects.is_empty() {
-        return Ok(());
-    }
-    let mut words: Vec<_> = suspects.into_iter().collect();
-    words.sort_unstable();
-    let first = words[..words.len().min(5)].join("`, `");
-    Err(Error::data(format!(
-        "the vocabulary of `{}` holds {} words that only test captions have: `{first}`",
-        corpus.languages[language],
-        words.len()
-    ))
-    .hint("build it from the training captions and `data.text` alone"))
 }
 
 /// Test captions and parallel test captions of a language.

@@ -68,11 +68,6 @@ impl Table {
         &self.data()[row * self.width..(row + 1) * self.width]
     }
 
-    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        let width = self.width;
-        &mut self.data_mut()[row * width..(row + 1) * width]
-    }
-
     /// The gradients since the last call, in the order of the backward steps.
     pub fn take_grads(&self) -> Vec<RowGradients> {
         std::mem::take(&mut self.grads.lock().expect("gradients are pushed without panicking"))

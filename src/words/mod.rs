@@ -22,6 +22,5 @@ pub use pca::Pca;
 pub use procrustes::procrustes;
 pub use segment::{LONGEST, Segmenter, Tokens};
 pub use tokenizer::HuggingFace;
-pub use vec::Skipped;
 pub use vectors::WordVectors;
 pub use vocabulary::Vocabulary;

@@ -64,19 +64,6 @@ impl Pca {
         Ok(Pca { mean: mean.iter().map(|&x| x as f32).collect(), components })
     }
 
-    /// A map from its parts, as [`Self::mean`] and [`Self::components`] gave them.
-    ///
-    /// # Errors
-    /// Data, when `components` is not a whole number of rows as wide as `mean`.
-    pub fn from_parts(mean: Vec<f32>, components: Vec<f32>) -> Result<Pca> {
-        if mean.is_empty() || components.is_empty() || !components.len().is_multiple_of(mean.len()) {
-            let what =
-                format!("{} numbers are not principal components of width {}", components.len(), mean.len());
-            return Err(Error::data(what).hint("take the reduction from an intact run"));
-        }
-        Ok(Pca { mean, components })
-    }
-
     /// `out` = components · (`x` − mean). `x` has [`Self::width`] numbers, `out` has [`Self::to`].
     pub fn transform(&self, x: &[f32], out: &mut [f32]) {
         assert_eq!((x.len(), out.len()), (self.width(), self.to()), "widths of the vectors");
@@ -269,13 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn fitting_is_deterministic_and_parts_rebuild_it() {
+    fn fitting_is_deterministic() {
         let data = rows(200, 16, 16);
         let pca = Pca::fit(200, 16, &data, 5).unwrap();
         assert_eq!(pca, Pca::fit(200, 16, &data, 5).unwrap());
-        assert_eq!(pca, Pca::from_parts(pca.mean().to_vec(), pca.components().to_vec()).unwrap());
-        assert!(Pca::from_parts(vec![0.0; 3], vec![0.0; 4]).is_err());
-        assert!(Pca::from_parts(vec![], vec![]).is_err());
     }
 
     #[test]

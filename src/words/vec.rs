@@ -15,18 +15,6 @@ pub(super) struct Table {
     ids: HashMap<String, u32>,
     /// (words × width)
     vectors: Vec<f32>,
-    skipped: Skipped,
-}
-
-/// Lines of a `.vec` that are well-formed but give no vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Skipped {
-    /// Needed words that had come before; the first line counts.
-    pub repeated: usize,
-    /// Words that are not UTF-8.
-    pub not_utf8: usize,
-    /// Words with a space inside, which no token can be.
-    pub spaced: usize,
 }
 
 impl Table {
@@ -34,8 +22,7 @@ impl Table {
     pub(super) fn open(path: &Path, needed: &dyn Fn(&str) -> bool) -> Result<Table> {
         let mut lines = Lines::open(path)?;
         let (words, width) = lines.header()?;
-        let mut table =
-            Table { width, ids: HashMap::new(), vectors: Vec::new(), skipped: Skipped::default() };
+        let mut table = Table { width, ids: HashMap::new(), vectors: Vec::new() };
         while lines.next()? {
             let found = lines.number - 1;
             if found > words {
@@ -53,20 +40,14 @@ impl Table {
         Ok(table)
     }
 
+    /// Takes the vector of a needed word. Lines that give none: words that are not UTF-8, words with a space inside, which no
+    /// token can be, and words that have come before.
     fn take(&mut self, lines: &Lines, needed: &dyn Fn(&str) -> bool) -> Result<()> {
         let (word, numbers) = lines.split(self.width)?;
-        let Ok(word) = std::str::from_utf8(word) else {
-            self.skipped.not_utf8 += 1;
-            return Ok(());
-        };
+        let Ok(word) = std::str::from_utf8(word) else { return Ok(()) };
         if word.contains(' ') {
             numbers.split(|&b| b == b' ').try_for_each(|number| lines.number_of(number).map(drop))?;
-            self.skipped.spaced += 1;
-        } else if needed(word) {
-            if self.ids.contains_key(word) {
-                self.skipped.repeated += 1;
-                return Ok(());
-            }
+        } else if needed(word) && !self.ids.contains_key(word) {
             for number in numbers.split(|&b| b == b' ') {
                 self.vectors.push(lines.number_of(number)?);
             }
@@ -96,10 +77,6 @@ impl Table {
     pub(super) fn get(&self, word: &str) -> Option<&[f32]> {
         let id = *self.ids.get(word)? as usize;
         Some(&self.vectors[id * self.width..][..self.width])
-    }
-
-    pub(super) fn skipped(&self) -> Skipped {
-        self.skipped
     }
 }
 
@@ -216,14 +193,13 @@ mod tests {
     fn first_of_repeated_words_wins() {
         let table = open("3 2\na 1 1\na 2 2\nder 2 2\n").unwrap();
         assert_eq!(table.get("a"), Some(&[1.0; 2][..]));
-        assert_eq!(table.skipped(), Skipped { repeated: 1, ..Skipped::default() });
+        assert_eq!(table.ids.len(), 1);
     }
 
     #[test]
-    fn words_no_token_can_be_are_counted() {
+    fn words_no_token_can_be_are_left_out() {
         let table = open(b"4 2\n. . 1 1\n caf\xe9 2 2\ncaf\xe9 2 2\nb 1 2\n").unwrap();
-        assert_eq!(table.skipped(), Skipped { not_utf8: 2, spaced: 1, repeated: 0 });
-        assert_eq!(table.ids.len(), 1);
+        assert_eq!((table.ids.len(), table.get("b")), (1, Some(&[1.0, 2.0][..])));
     }
 
     #[test]

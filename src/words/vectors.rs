@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::fasttext::{Subwords, is_binary};
-use super::vec::{Skipped, Table};
+use super::vec::Table;
 use crate::config::FastTextConfig;
 use crate::{Error, Result};
 
@@ -107,14 +107,6 @@ impl WordVectors {
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.contains(word),
             Kind::Table(table) => table.get(word).is_some(),
-        }
-    }
-
-    /// Lines of a `.vec` that gave no vector; none otherwise.
-    pub fn skipped(&self) -> Skipped {
-        match &*self.0 {
-            Kind::Subwords(_) => Skipped::default(),
-            Kind::Table(table) => table.skipped(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `data check`, and the refusal of test captions where they must not be.
 
 use super::super::check::{BySplit, check};
-use super::super::leak::{refuse_test_leak, refuse_test_vocabulary};
+use super::super::leak::refuse_test_leak;
 use super::*;
 
 fn words(_language: usize, text: &str) -> Vec<String> {
@@ -163,22 +163,6 @@ fn a_few_captions_may_recur_by_chance() {
     assert_eq!((found[0].captions, found[0].found), (200, 2));
     folder.file("en.txt", recurring(3));
     assert_has(&refuse_test_leak(&corpus, &words).unwrap_err().to_string(), &[":1: holds 3 of the 200"]);
-}
-
-#[test]
-fn a_vocabulary_with_words_of_test_captions_is_refused() {
-    let mut folder = Folder::new(&["en"]);
-    folder.lines("en", ["a dog\nb\nc\n", "d\ne\n", "a zebra\na heron\n"]);
-    folder.file("en.txt", "a heron on the shore\n");
-    folder.config.text = Some("{language}.txt".into());
-    let corpus = folder.load().unwrap();
-    let refuse = |vocabulary: &[&str]| refuse_test_vocabulary(&corpus, 0, vocabulary.iter().copied(), &words);
-    refuse(&["a", "dog", "heron", "elsewhere"]).unwrap();
-    let error = refuse(&["a", "dog", "heron", "zebra"]).unwrap_err();
-    assert_has(
-        &error.to_string(),
-        &["vocabulary of `en` holds 1 words that only test captions have: `zebra`"],
-    );
 }
 
 /// Reads real data where there are any: `TINYGLOT_SHARED` names a folder with `multi30k-8k` and `text`.

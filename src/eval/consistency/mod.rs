@@ -99,10 +99,6 @@ impl ParallelScores {
         Ok(ParallelScores { folds, ..self })
     }
 
-    pub fn languages(&self) -> &[String] {
-        &self.languages
-    }
-
     /// For each language (queries, images).
     pub fn scores(&self) -> Vec<&[f32]> {
         self.scores.iter().map(Vec::as_slice).collect()

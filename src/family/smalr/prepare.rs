@@ -1,6 +1,8 @@
 //! From a corpus to what training needs: vocabularies, vectors, the pretrained embedding, and captions as slots.
 
 mod build;
+#[cfg(test)]
+mod tests;
 mod vectors;
 
 use crate::train::Progress;

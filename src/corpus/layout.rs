@@ -14,6 +14,10 @@ pub(super) enum Number {
     U8,
     I16,
     U16,
+    I32,
+    U32,
+    I64,
+    U64,
 }
 
 impl Number {
@@ -22,12 +26,13 @@ impl Number {
         match self {
             Number::I8 | Number::U8 => 1,
             Number::F16 | Number::Bf16 | Number::I16 | Number::U16 => 2,
-            Number::F32 => 4,
-            Number::F64 => 8,
+            Number::F32 | Number::I32 | Number::U32 => 4,
+            Number::F64 | Number::I64 | Number::U64 => 8,
         }
     }
 
-    /// Turns stored bytes, little-endian, into f32; `bytes` holds as many numbers as `out`. Those of f64 are rounded.
+    /// Turns stored bytes, little-endian, into f32; `bytes` holds as many numbers as `out`. Those of f64, and whole
+    /// numbers beyond 2²⁴, are rounded.
     pub(super) fn decode(self, bytes: &[u8], out: &mut [f32]) {
         // A header of odd length puts the data off alignment; then each number is read by itself.
         let whole = cfg!(target_endian = "little");
@@ -46,6 +51,10 @@ impl Number {
             Number::U8 => each(bytes, out, |b| u8::from_le_bytes(b).into()),
             Number::I16 => each(bytes, out, |b| i16::from_le_bytes(b).into()),
             Number::U16 => each(bytes, out, |b| u16::from_le_bytes(b).into()),
+            Number::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
+            Number::U32 => each(bytes, out, |b| u32::from_le_bytes(b) as f32),
+            Number::I64 => each(bytes, out, |b| i64::from_le_bytes(b) as f32),
+            Number::U64 => each(bytes, out, |b| u64::from_le_bytes(b) as f32),
         }
     }
 }

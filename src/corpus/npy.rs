@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: versions 1 to 3, two axes, floats or short whole numbers in either order of bytes and of axes. Written are
+//! NumPy's `.npy`: versions 1 to 3, two axes, floats or whole numbers in either order of bytes and of axes. Written are
 //! f16 and f32, little-endian, in C order.
 
 use std::io::{self, Write};
@@ -81,13 +81,16 @@ fn number(descr: &Literal, file: &Path) -> Result<(Number, bool)> {
         "u1" | "B" | "uint8" => Number::U8,
         "i2" | "h" | "int16" => Number::I16,
         "u2" | "H" | "uint16" => Number::U16,
+        "i4" | "i" | "int32" => Number::I32,
+        "u4" | "I" | "uint32" => Number::U32,
+        "i8" | "q" | "int64" => Number::I64,
+        "u8" | "Q" | "uint64" => Number::U64,
         _ => {
             let found = match descr {
                 Literal::Text(name) => format!("`{name}`"),
                 _ => "several fields".to_string(),
             };
-            let what =
-                format!("holds numbers of type {found}; read are floats, and whole numbers of 8 and 16 bits");
+            let what = format!("holds numbers of type {found}; read are floats and whole numbers");
             return Err(Error::data(what)
                 .at(file)
                 .hint("save it with `numpy.save(file, numpy.load(file).astype('<f4'))`"));
@@ -302,6 +305,10 @@ mod tests {
                     "|u1" | "|i1" => vec![v],
                     "<i2" | "<u2" => u16::from(v).to_le_bytes().to_vec(),
                     ">i2" => u16::from(v).to_be_bytes().to_vec(),
+                    "<i4" | "<u4" | "int32" => u32::from(v).to_le_bytes().to_vec(),
+                    ">u4" => u32::from(v).to_be_bytes().to_vec(),
+                    "<i8" | "<u8" | "int64" => u64::from(v).to_le_bytes().to_vec(),
+                    ">i8" => u64::from(v).to_be_bytes().to_vec(),
                     other => panic!("{other}"),
                 }
             };
@@ -311,7 +318,7 @@ mod tests {
         let file = folder.path().join("f.npy");
         for descr in [
             "<f2", ">f2", "e", "<f4", ">f4", "=f4", "float32", "<f8", ">f8", "|u1", "|i1", "<i2", ">i2",
-            "<u2",
+            "<u2", "<i4", "<u4", "int32", ">u4", "<i8", "<u8", "int64", ">i8",
         ] {
             for (order, values) in [("False", values), ("True", columns)] {
                 fs::write(&file, npy(1, &format!("'{descr}'"), order, "(2L, 3L)", &stored(descr, values)))
@@ -328,7 +335,7 @@ mod tests {
 
     #[test]
     fn other_arrays_are_refused() {
-        for descr in ["'<i4'", "'<u8'", "'|b1'", "'<c8'", "'<V2'", "'<U3'", "'|O'"] {
+        for descr in ["'|b1'", "'<c8'", "'<V2'", "'<U3'", "'|O'"] {
             let text = refusal(&npy(1, descr, "False", "(1, 1)", &[1; 8]));
             let name = descr.trim_matches('\'');
             assert!(text.contains(&format!("numbers of type `{name}`")), "{text}");

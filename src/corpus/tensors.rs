@@ -25,6 +25,10 @@ pub(super) fn layout(bytes: &[u8], file: &Path) -> Result<Layout> {
         Dtype::U8 => Number::U8,
         Dtype::I16 => Number::I16,
         Dtype::U16 => Number::U16,
+        Dtype::I32 => Number::I32,
+        Dtype::U32 => Number::U32,
+        Dtype::I64 => Number::I64,
+        Dtype::U64 => Number::U64,
         other => {
             return Err(Error::data(format!("holds tensor `{name}` of type {other:?}"))
                 .at(file)
@@ -104,6 +108,10 @@ mod tests {
         let full: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let double: Vec<u8> = values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
         let each = [(Dtype::F16, half), (Dtype::BF16, brain), (Dtype::F32, full), (Dtype::F64, double)];
+        let whole = open(&file_of(&[("any", Dtype::I64, &[1, 1], &(-7i64).to_le_bytes())], None)).unwrap();
+        let mut one = [0.0];
+        whole.copy_row(0, &mut one);
+        assert_eq!(one, [-7.0]);
         for (dtype, data) in each {
             let features = open(&file_of(&[("any", dtype, &[2, 2], &data)], None)).unwrap();
             let mut row = [0.0; 2];
@@ -139,7 +147,7 @@ mod tests {
         assert!(refusal(b"\x93NUMPY\x01\x00not this").contains("is no whole"));
         let two = [("a", Dtype::F32, &[1, 2][..], &data[..]), ("b", Dtype::F32, &[1, 2], &data)];
         assert!(refusal(&file_of(&two, None)).contains("2 tensors"));
-        assert!(refusal(&file_of(&[("a", Dtype::I64, &[1, 1], &data)], None)).contains("I64"));
+        assert!(refusal(&file_of(&[("a", Dtype::BOOL, &[1, 8], &data)], None)).contains("BOOL"));
         assert!(refusal(&file_of(&[("a", Dtype::F32, &[2], &data)], None)).contains("shape [2]"));
         let ids = |ids| refusal(&file_of(&[("a", Dtype::F32, &[1, 2], &data)], Some(ids)));
         assert!(ids("[1]").contains("no JSON list of strings"));

@@ -6,6 +6,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::{Builder, NamedTempFile};
+
 use crate::{Error, Result};
 
 /// The ending of what is being written.
@@ -77,6 +79,28 @@ pub fn clear_partial(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A file of a name of its own that begins with `name`, in a folder for such, removed when it is dropped. Those of the name whose
+/// makers were killed are removed before.
+pub fn temporary(folder: &Path, name: &str) -> io::Result<NamedTempFile> {
+    let (prefix, ending) = (format!("{name}."), format!(".{PARTIAL}"));
+    for entry in fs::read_dir(folder)?.flatten() {
+        let named =
+            entry.file_name().to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(&ending));
+        if named && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // Others' files cannot be removed, and are left to them.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    loop {
+        let made = Builder::new().prefix(&prefix).suffix(&ending).tempfile_in(folder)?;
+        // As in `beside`.
+        let _ = made.as_file().lock();
+        if made.path().exists() {
+            return Ok(made);
+        }
+    }
+}
+
 /// Makes renamed and new entries of a folder last, where the system has folders to sync.
 ///
 /// # Errors
@@ -119,6 +143,27 @@ mod tests {
         assert!(write_whole(&folder.path().join("missing/a"), b"").is_err());
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_temporary_file_is_removed_when_it_is_dropped_or_its_maker_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for name in ["text.0123ab.partial", "other.0123ab.partial", "text.own"] {
+            fs::write(folder.path().join(name), b"left").unwrap();
+        }
+        let one = temporary(folder.path(), "text").unwrap();
+        let other = temporary(folder.path(), "text").unwrap();
+        assert!(one.path().exists() && other.path().exists());
+        assert_eq!(names().len(), 4);
+        drop((one, other));
+        assert_eq!(names(), ["other.0123ab.partial", "text.own"]);
     }
 
     #[test]

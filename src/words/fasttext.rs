@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use crate::config::{FastTextConfig, FastTextModel};
 use crate::map::Map;
-use crate::write::write_whole_with;
+use crate::write::{temporary, write_whole_with};
 use crate::{Error, Result, border};
 
 /// Vectors of words and of the hashed character n-grams in them.
@@ -68,7 +68,7 @@ impl Subwords {
         config: &FastTextConfig,
         seed: u64,
     ) -> Result<Subwords> {
-        let input = write_sentences(sentences)?;
+        let input = write_sentences(sentences, &std::env::temp_dir())?;
         let args = args(config, seed, input.path())?;
         let trained = border::guarded(|| FastText::train(args).map_err(|e| e.to_string()));
         let model = trained.and_then(|trained| trained).map_err(|e| {
@@ -196,9 +196,12 @@ impl Subwords {
     }
 }
 
-/// The crate takes its text from a file only.
-fn write_sentences<'s>(sentences: impl Iterator<Item = &'s [String]>) -> Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new().map_err(|e| Error::writing(&std::env::temp_dir(), e))?;
+/// The crate takes its text from a file only. Those of trainings that were killed are removed.
+fn write_sentences<'s>(
+    sentences: impl Iterator<Item = &'s [String]>,
+    folder: &Path,
+) -> Result<tempfile::NamedTempFile> {
+    let file = temporary(folder, "tinyglot-sentences").map_err(|e| Error::writing(folder, e))?;
     let mut words = 0;
     let write = || {
         let mut out = BufWriter::new(&file);

@@ -92,7 +92,14 @@ fn acquirers_come_and_go_as_files() {
     assert_eq!(run(&["acquirer", "add", text(&run_), text(&file)]).status, Some(0));
     assert_eq!(embedded(&run_, "af", "rot Hund\nblau Haus\n"), german);
     assert_eq!(embedded(&run_, "en", "red dog\n"), english);
-    printed(&["acquirer", "remove", text(&run_), "--language", "af"]);
+    // A code is one in whatever case.
+    let again = place.path().join("af.safetensors");
+    printed(&["acquirer", "export", text(&run_), "--language", "AF", "--out", text(&again)]);
+    acquirer.language = "AF".into();
+    acquirer.write(&file, &mla.base()).expect("written");
+    assert_eq!(run(&["acquirer", "add", text(&run_), text(&file)]).status, Some(0));
+    assert!(!run_.join("acquirers/AF.safetensors").exists(), "it takes the place of the earlier one");
+    printed(&["acquirer", "remove", text(&run_), "--language", "Af"]);
     refused(
         &["embed", text(&run_), "--language", "af"],
         2,

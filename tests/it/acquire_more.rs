@@ -127,7 +127,7 @@ fn a_language_that_was_trained_can_be_taken_out() {
     let (config, three) = (path("config.toml"), path("three"));
     let short = ["--set", "acquire.nlt.epochs=3", "--set", "acquire.le.epochs=1"];
     printed(&[&["train", text(&config), "--out", text(&three), "--quiet"], &short[..]].concat());
-    printed(&["remove-language", text(&three), "de", "--out", text(&path("without-de"))]);
+    printed(&["remove-language", text(&three), "DE", "--out", text(&path("without-de"))]);
     let (before, after) = (evaluated("three"), evaluated("without-de"));
     assert_eq!((&before["fr"], &before["en"]), (&after["fr"], &after["en"]));
     assert!(after.get("de").is_none());

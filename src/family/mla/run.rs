@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{Earlier, Place, description};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::config::{AcquireEncoder, Config};
+use crate::config::{AcquireEncoder, Config, changes, may_change, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, fingerprint};
 use crate::error::Kind;
@@ -212,11 +212,12 @@ impl MlaRun {
 
     /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
     pub fn export(&self, language: &str, file: &Path) -> Result<()> {
-        let acquirer = self.mla.acquirers.iter().find(|a| a.language == language).ok_or_else(|| {
-            let known: Vec<&str> = self.mla.acquirers.iter().map(|a| &a.language[..]).collect();
-            Error::usage(format!("the run has no acquirer of `{language}`"))
-                .hint(format!("it has those of `{}`", known.join("`, `")))
-        })?;
+        let acquirer =
+            self.mla.acquirers.iter().find(|a| same_code(&a.language, language)).ok_or_else(|| {
+                let known: Vec<&str> = self.mla.acquirers.iter().map(|a| &a.language[..]).collect();
+                Error::usage(format!("the run has no acquirer of `{language}`"))
+                    .hint(format!("it has those of `{}`", known.join("`, `")))
+            })?;
         let base = self.mla.base();
         acquirer.write(file, &base)?;
         write_whole(&file.with_extension("md"), self.card(acquirer, &base)?.as_bytes())
@@ -270,9 +271,13 @@ impl MlaRun {
 
     /// Adds the language of a file to the run, in place of an earlier one; returns its code.
     pub fn add(&mut self, file: &Path) -> Result<String> {
-        let acquirer = self.read_acquirer(file, &self.mla.base())?;
+        let mut acquirer = self.read_acquirer(file, &self.mla.base())?;
+        if let Some(earlier) = self.mla.acquirers.iter().find(|a| same_code(&a.language, &acquirer.language))
+        {
+            acquirer.language.clone_from(&earlier.language);
+        }
         let language = acquirer.language.clone();
-        if language == self.mla.own || self.info.languages.contains(&language) {
+        if same_code(&language, &self.mla.own) || self.info.languages.contains(&language) {
             return Err(Error::usage(format!("the run was trained on `{language}`"))
                 .at(file)
                 .hint("add it to a run without this language"));
@@ -289,8 +294,11 @@ impl MlaRun {
     pub fn remove(&mut self, language: &str) -> Result<()> {
         names::code(language, Kind::Usage)?;
         let _alone = RunFolder::locked(&self.folder.path)?;
+        // As the run writes it.
+        let known = self.mla.acquirers.iter().find(|a| same_code(&a.language, language));
+        let language = &known.map_or(language, |a| &a.language).to_string();
         let file = names::file(&self.folder.path.join(ACQUIRERS), language, "safetensors")?;
-        if !file.exists() || self.info.languages.iter().any(|l| l == language) {
+        if !file.exists() || self.info.languages.contains(language) {
             return Err(Error::usage(format!("`{language}` was not added to the run by `acquirer add`"))
                 .at(&self.folder.path)
                 .hint("`tinyglot remove-language` makes a run without any other language"));

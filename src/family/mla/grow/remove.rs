@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::checkpoint::Place;
 use crate::checkpoint::RunFolder;
 use crate::family::mla::run::MlaRun;
+use crate::config::same_code;
 use crate::grow::addition::forget;
 use crate::{Error, Result};
 
@@ -15,13 +16,15 @@ use crate::{Error, Result};
 pub(crate) fn remove(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
     let mut run = MlaRun::open(path, &[])?;
     let refused = |what: String, hint: &str| Err(Error::usage(what).at(path).hint(hint));
-    let Some(language) = run.info.languages.iter().position(|l| l == code) else {
+    let Some(language) = run.info.languages.iter().position(|l| same_code(l, code)) else {
         return refused(
             format!("the run was not taught `{code}`"),
             "`tinyglot acquirer remove` takes out what `tinyglot acquirer add` has put in",
         );
     };
-    if code == run.mla.own {
+    // As the run writes it.
+    let code = &run.info.languages[language].clone();
+    if *code == run.mla.own {
         return refused(format!("`{code}` is the language of the tower"), "the others stand on it");
     }
     let trained = run.trained_languages();

@@ -17,6 +17,7 @@ use crate::{Error, Result, run};
 #[command(group = ArgGroup::new("input").required(true))]
 #[command(after_help = "\
 Sentences come from standard input, one a line; the vectors (f32 .npy, a row each, unit length) go to standard output.
+A picture that stands several times in its file, one row after the other (VSE++ has a row for each caption), has one vector.
 
 Examples:
   tinyglot embed runs/demo/run --language de < sentences.txt > sentences.npy
@@ -41,7 +42,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let mut run = run::open(&args.run, &[])?;
     match (args.language, args.images) {
         (Some(language), _) => embed_sentences(&*run, &language, terminal),
-        (None, Some(images)) => embed_pictures(&mut *run, images),
+        (None, Some(images)) => embed_pictures(&mut *run, images, terminal),
         (None, None) => Err(Error::usage("nothing to embed").hint("give `--language` or `--images`")),
     }
 }
@@ -55,9 +56,16 @@ fn embed_sentences(run: &dyn Retriever, language: &str, terminal: &Terminal) -> 
 }
 
 /// Tile by tile: neither features nor vectors need fit into memory.
-fn embed_pictures(run: &mut dyn Retriever, images: PathBuf) -> Result<()> {
-    let features = Features::open(&[images])?;
-    run.check_width(&features)?;
+fn embed_pictures(run: &mut dyn Retriever, images: PathBuf, terminal: &Terminal) -> Result<()> {
+    let rows = Features::open(std::slice::from_ref(&images))?;
+    run.check_width(&rows)?;
+    let (features, times) = rows.each_once(rows.ids().as_deref())?;
+    if times > 1 {
+        terminal.say(&format!(
+            "each picture of `{}` stands {times} times, one after the other, and has one vector",
+            images.display()
+        ));
+    }
     let (rows, width) = (features.rows(), run.joint());
     let failed = |e| Error::writing(Path::new("standard output"), e);
     let mut out = io::BufWriter::new(io::stdout().lock());

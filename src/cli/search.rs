@@ -19,6 +19,7 @@ use crate::{Error, Result, run};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without a query on the command line, queries come from standard input, one a line. The gallery may be larger than memory.
+A picture that stands several times in it, one row after the other (VSE++ has a row for each caption), is found once.
 With several languages each query is given once in each of them, in their order, and `--join` says how they become one.
 With --json each query gives one line: {\"query\": …, \"language\": …, \"hits\": [{\"id\": …, \"row\": …, \"score\": …}]}.
 
@@ -68,9 +69,15 @@ pub enum JoinBy {
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let mut run = run::open(&args.run, &[])?;
     let languages = args.language.iter().map(|code| run.language(code)).collect::<Result<Vec<usize>>>()?;
-    let gallery = Features::open(std::slice::from_ref(&args.gallery))?;
-    run.check_width(&gallery)?;
-    let ids = ids(&args, &gallery)?;
+    let rows = Features::open(std::slice::from_ref(&args.gallery))?;
+    run.check_width(&rows)?;
+    let Gallery { pictures: gallery, times, ids } = Gallery::new(&args, rows)?;
+    if times > 1 {
+        terminal.say(&format!(
+            "each picture of `{}` stands {times} times, one after the other, and is found once, by its first row",
+            args.gallery.display()
+        ));
+    }
     let queries = match args.queries.iter().position(|query| query.trim().is_empty()) {
         Some(n) => {
             let what = format!("query {} is empty", n + 1);
@@ -87,7 +94,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         );
     }
     let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
-    let found = found(&mut *run, &args, &languages, &queries, &gallery, terminal)?;
+    let mut found = found(&mut *run, &args, &languages, &queries, &gallery, terminal)?;
+    // As they are counted in the file.
+    found.iter_mut().flatten().for_each(|found| found.row *= times as u32);
     let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
     stdout::write(|out| {
         for (query, found) in queries.iter().zip(&found) {
@@ -132,7 +141,7 @@ fn found(
         }
         JoinBy::ClcA => run.search_joined(gallery, &by_language, &clc_a, k),
         JoinBy::ClcC => {
-            let fitted = run.folder().fitted()?.ok_or_else(|| {
+            let fitted = run.fitted()?.ok_or_else(|| {
                 Error::data("the run has no fitted CLC-C").at(&run.folder().path).hint(
                     "`tinyglot evaluate` fits it where the data have `data.translations` or `data.parallel`",
                 )
@@ -167,7 +176,7 @@ fn inputs(fitted: &[String], given: &[String]) -> Result<Vec<usize>> {
 /// A weight for each language, for joined vectors.
 fn weights(run: &dyn Retriever, codes: &[String], terminal: &Terminal) -> Result<Vec<f32>> {
     // Runs that were evaluated by earlier versions have the weights in their evaluation alone.
-    let fitted = match run.folder().fitted()? {
+    let fitted = match run.fitted()? {
         Some(fitted) => Some(fitted.shares()),
         None => run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights),
     };
@@ -181,15 +190,34 @@ fn weights(run: &dyn Retriever, codes: &[String], terminal: &Terminal) -> Result
     }))
 }
 
-fn ids(args: &Args, gallery: &Features) -> Result<Option<Vec<String>>> {
-    let Some(file) = &args.ids else { return Ok(gallery.ids()) };
-    let ids = read_ids(file)?;
-    match ids.len() == gallery.rows() {
-        true => Ok(Some(ids)),
-        false => {
-            let what = format!("holds {} ids, but the gallery has {} pictures", ids.len(), gallery.rows());
-            Err(Error::data(what).at(file).hint("one id a line, in the order of the gallery's rows"))
-        }
+/// The pictures to search, each once.
+struct Gallery {
+    pictures: Features,
+    /// How often each stands in the file.
+    times: usize,
+    /// The id of each row of the file.
+    ids: Option<Vec<String>>,
+}
+
+impl Gallery {
+    fn new(args: &Args, rows: Features) -> Result<Gallery> {
+        let given = args.ids.as_ref().map(|file| read_ids(file)).transpose()?;
+        let known = given.or_else(|| rows.ids());
+        let (pictures, times) = rows.each_once(known.as_deref())?;
+        let ids = match (known, &args.ids) {
+            (Some(ids), _) if ids.len() == rows.rows() => Some(ids),
+            (Some(ids), _) if ids.len() == pictures.rows() => {
+                Some(ids.into_iter().flat_map(|id| std::iter::repeat_n(id, times)).collect())
+            }
+            (Some(ids), Some(file)) => {
+                let what =
+                    format!("holds {} ids, but the gallery has {} pictures", ids.len(), pictures.rows());
+                let hint = "one id a line, in the order of the gallery's rows";
+                return Err(Error::data(what).at(file).hint(hint));
+            }
+            _ => None,
+        };
+        Ok(Gallery { pictures, times, ids })
     }
 }
 

@@ -164,6 +164,21 @@ impl Features {
         if runs == 1 { 1 } else { gcd(times, length) }
     }
 
+    /// Each picture once where each stands equally often, one row directly after the other (VSE++ has a row for each caption); and
+    /// how often that is.
+    ///
+    /// `ids`: of the rows, where there are some. Rows with other ids are other pictures, however alike they are.
+    pub fn each_once(&self, ids: Option<&[String]>) -> Result<(Features, usize)> {
+        let times = self.repeats();
+        let one_id = |ids: &[String]| {
+            ids.len() != self.rows() || ids.chunks(times).all(|group| group.iter().all(|id| *id == group[0]))
+        };
+        match times > 1 && ids.is_none_or(one_id) {
+            true => Ok((self.one_of(times)?, times)),
+            false => Ok((self.clone(), 1)),
+        }
+    }
+
     /// One of every `times` rows.
     ///
     /// # Errors
@@ -311,6 +326,23 @@ mod tests {
         let error = features.one_of(3).unwrap_err().to_string();
         assert!(error.contains("0.npy`: row 2 (from 0) differs from row 0, though 3 rows"), "{error}");
         assert!(features.one_of(4).unwrap_err().to_string().contains("6 rows are not 4 for each picture"));
+    }
+
+    #[test]
+    fn a_picture_that_stands_several_times_is_one() {
+        let (_folder, files) = files(&[(1, &[1., 1., 2., 2., 3., 3.])]);
+        let features = Features::open(&files).unwrap();
+        let rows = |ids: &[&str]| {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let (some, times) = features.each_once(Some(&ids)).unwrap();
+            (some.rows(), times)
+        };
+        assert_eq!(features.each_once(None).unwrap().1, 2);
+        assert_eq!(rows(&["a", "a", "b", "b", "c", "c"]), (3, 2), "an id for each row");
+        assert_eq!(rows(&["a", "b", "c"]), (3, 2), "an id for each picture");
+        assert_eq!(rows(&["a", "b", "c", "d", "e", "f"]), (6, 1), "other pictures");
+        let (once, times) = features.select(&[0, 2, 4]).each_once(None).unwrap();
+        assert_eq!((once.rows(), times), (3, 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::corpus::{MADE, copy, data, refused};
+use crate::whole::fed;
 use crate::{printed, text};
 
 /// The number of rows, their width, and the bytes of a row of an `.npy` of f16 or f32 that tinyglot wrote.
@@ -27,6 +28,16 @@ fn repeat(file: &Path, times: usize) {
     out.extend((head.len() as u16).to_le_bytes());
     out.extend(head.as_bytes());
     all.iter().for_each(|row| (0..times).for_each(|_| out.extend(*row)));
+    fs::write(file, out).expect("written");
+}
+
+/// Writes the rows of a file so many times, all of them each time: no row stands beside its like.
+fn tile(file: &Path, times: usize) {
+    repeat(file, times);
+    let bytes = fs::read(file).expect("read");
+    let (rows, head, all) = npy(&bytes);
+    let tiled = (0..times).flat_map(|n| (0..rows / times).map(move |row| row * times + n));
+    let out: Vec<u8> = head.into_iter().chain(tiled.flat_map(|row| all[row].to_vec())).collect();
     fs::write(file, out).expect("written");
 }
 
@@ -53,6 +64,19 @@ fn features_with_a_row_for_each_caption_train_and_evaluate_as_those_with_one_a_p
         let again = json(&["evaluate", text(trained), "--json", "--name", "repeated"]);
         assert_eq!((&again["images"], &again["languages"]), (&tested["images"], &tested["languages"]));
     }
+    // A gallery has each picture once, and each vector.
+    let five_times = root.join("features/test.npy");
+    let found = |gallery: &Path| -> Vec<(u64, f64)> {
+        let search = ["search", text(&one), "--language", "en", "-k", "30", "-q", "--json"];
+        let line = json(&[&search[..], &["--gallery", text(gallery), "a red circle"]].concat());
+        let hits = line["hits"].as_array().expect("hits");
+        hits.iter().map(|h| (h["row"].as_u64().expect("a row"), h["score"].as_f64().expect("one"))).collect()
+    };
+    let expected: Vec<_> = found(&MADE.gallery()).into_iter().map(|(row, score)| (5 * row, score)).collect();
+    assert_eq!((found(&five_times), expected.len()), (expected, 20));
+    let vectors = |gallery: &Path| fed(&["embed", text(&one), "--images", text(gallery)], b"");
+    let ((once, _), (again, ran)) = (vectors(&MADE.gallery()), vectors(&five_times));
+    assert!(once == again && ran.stderr.contains("stands 5 times"), "{}", ran.stderr);
     // As published, with the captions of a picture one after the other in one file.
     fs::create_dir_all(root.join("vse")).expect("a folder");
     for (split, language) in
@@ -295,7 +319,7 @@ fn a_file_that_is_cut_short_while_it_is_read_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("many.npy");
     fs::copy(MADE.gallery(), &file).expect("copied");
-    repeat(&file, 1000);
+    tile(&file, 1000);
     let mut command = crate::tinyglot();
     command.args(["embed", text(&MADE.run()), "--images", text(&file)]);
     let mut child =

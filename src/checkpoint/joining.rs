@@ -25,9 +25,12 @@ impl RunFolder {
         self.path.join("consistency.json")
     }
 
-    /// Keeps what was fitted for the best checkpoint, in place of an earlier one.
-    pub fn write_fitted(&self, fitted: &Fitted) -> Result<()> {
-        let step = self.read_state(Which::Best)?.step;
+    /// Keeps what was fitted for the checkpoint of a step, in place of an earlier one. While a training goes on, a better checkpoint
+    /// may have come since that one was read: then nothing is kept.
+    pub fn write_fitted(&self, fitted: &Fitted, step: usize) -> Result<()> {
+        if self.read_state(Which::Best)?.step != step {
+            return Ok(());
+        }
         let kept = Kept { version: VERSION, step, fitted: fitted.clone() };
         let text = serde_json::to_string_pretty(&kept).expect("plain data") + "\n";
         // What a kill has left of an earlier one; the run is not locked for this.
@@ -35,21 +38,20 @@ impl RunFolder {
         write_whole(&self.joining(), text.as_bytes())
     }
 
-    /// What was fitted for the best checkpoint; nothing where nothing was.
+    /// What was fitted for the checkpoint of a step; nothing where nothing was.
     ///
     /// # Errors
     /// Data: a file of another version, of another checkpoint, of languages that the run does not have, or a damaged one.
-    pub fn fitted(&self) -> Result<Option<Fitted>> {
+    pub fn fitted(&self, step: usize) -> Result<Option<Fitted>> {
         let path = self.joining();
         if !path.exists() {
             return Ok(None);
         }
         let kept: Kept = json::read_versioned_or(&path, "what CLC-C was fitted to", [AGAIN; 2])?;
         let refuse = |what: String| Err(Error::data(what).at(&path).hint(AGAIN));
-        let step = self.read_state(Which::Best)?.step;
         if kept.step != step {
             return refuse(format!(
-                "was fitted for the checkpoint of step {}; the best is of {step}",
+                "was fitted for the checkpoint of step {}; the one that was read is of {step}",
                 kept.step
             ));
         }

@@ -23,7 +23,7 @@ use crate::{Error, Result, eval, run};
 Recalls are in percent. mR is the mean of the six recalls of a language, A the mean over languages, HA over those with
 captions by people. A language that both people and machines wrote captions in is asked in by those of people alone. On test,
 captions that have translations (`data.translations`) ask together with them too (CLC), and so do parallel captions
-(`data.parallel`); CLC-C is fitted on validation and kept in RUN/consistency.json. Only what is asked about is read.
+(`data.parallel`); CLC-C is fitted on validation, and on the run's own data kept in RUN/consistency.json. Only what is asked about is read.
 
 The result is kept in RUN/evaluation, by the name of the split or the one that `--name` gives, with `-machine`,
 `-distractors` or `-folds5` where it was made so. One on other captions or pictures is not overwritten. Where it cannot be
@@ -126,9 +126,12 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let mut corpus = Corpus::load_part(&data, &base, wanted).map_err(moved)?;
     corpus.notes.iter().for_each(|note| terminal.detail(note));
     let (by, folds) = (args.captions.into(), args.folds.get());
-    let scope = Scope { distractors: args.distractors, by, folds, ..Scope::whole(split) };
+    let keep = args.data.is_none() && own_data(&run.folder().config()?, run.config());
+    let scope = Scope { distractors: args.distractors, by, folds, keep, ..Scope::whole(split) };
     let (set, identity) = (name(&args), fingerprint_of(&corpus, split, by)?);
-    refuse_other(run.folder(), &eval::name(&set, by, args.distractors, folds), &identity)?;
+    // Of its own splits a run has one, whatever program measured it.
+    let own = keep && args.name.is_none() && args.split.other.is_none();
+    refuse_other(run.folder(), &eval::name(&set, by, args.distractors, folds), &identity, own)?;
     let evaluation = run.evaluate(&corpus, scope).in_file(&args.run)?;
     let evaluation = Evaluation { split: set, data: Some(identity), ..evaluation };
     let trained_on = compare(&mut corpus, run.config(), split, &evaluation.split, terminal);
@@ -200,17 +203,28 @@ fn data(
     Ok((data, config.base().to_path_buf()))
 }
 
-/// Refuses to overwrite the result on other data.
-fn refuse_other(folder: &RunFolder, name: &str, identity: &str) -> Result<()> {
-    match folder.evaluation(name)?.and_then(|kept| kept.data) {
-        Some(other) if other != identity => {
+/// Whether the data are those that the run was made with, wherever they are by now, and with whatever translations.
+fn own_data(made: &Config, given: &Config) -> bool {
+    let (made, given) = (made.data(), given.data().clone());
+    let DataConfig { root, parallel, translations, .. } = made.clone();
+    DataConfig { root, parallel, translations, ..given } == *made
+}
+
+/// Refuses to overwrite the result on other data. `own`: one that does not say which data it is of is of these.
+fn refuse_other(folder: &RunFolder, name: &str, identity: &str, own: bool) -> Result<()> {
+    let Some(kept) = folder.evaluation(name)? else { return Ok(()) };
+    let other = match kept.data {
+        Some(other) => (other != identity).then_some("holds the result on other captions or pictures"),
+        None => (!own).then_some("holds a result that does not say which captions and pictures it is of"),
+    };
+    match other {
+        Some(what) => {
             let file = folder.path.join(format!("evaluation/{name}.json"));
-            let what = "holds the result on other captions or pictures";
             Err(Error::usage(what)
                 .at(file)
                 .hint("`--name NAME` keeps this one beside it; or remove the file"))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Scope {
     pub by: Source,
     /// Galleries that the pictures are cut into.
     pub folds: usize,
+    /// Whether the data are the run's own: what is fitted on them then stays with it.
+    pub keep: bool,
 }
 
 impl Scope {
@@ -25,7 +27,7 @@ impl Scope {
 
     /// All captions of a split that count, in one gallery of its pictures.
     pub const fn whole(split: SplitName) -> Scope {
-        Scope { split, distractors: false, translated: true, by: Source::Human, folds: 1 }
+        Scope { split, distractors: false, translated: true, by: Source::Human, folds: 1, keep: false }
     }
 
     /// Refuses an evaluation that nobody asks in.

@@ -5,7 +5,7 @@ mod search;
 use crate::checkpoint::{RunFolder, RunInfo};
 use crate::config::{Config, same_code};
 use crate::corpus::{Corpus, Features};
-use crate::eval::{Evaluation, Scope};
+use crate::eval::{Evaluation, Fitted, Scope};
 use crate::image::{ImageBranch, embed_images};
 use crate::{Error, Result, finite};
 
@@ -50,6 +50,11 @@ pub trait Retriever {
     /// corpus has such queries.
     fn fit_joining(&mut self, _corpus: &Corpus) -> Result<()> {
         Ok(())
+    }
+
+    /// What was fitted for the open checkpoint of how queries in several languages are joined; nothing where nothing was.
+    fn fitted(&self) -> Result<Option<Fitted>> {
+        Ok(None)
     }
 
     /// The `k` best pictures of each query, the best first, equal scores by row. The gallery may be larger than memory.

@@ -21,7 +21,7 @@ pub(super) fn compared(
     data: &DataConfig,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Compared>> {
-    let fitted = match run.folder().fitted() {
+    let fitted = match run.fitted() {
         Ok(Some(fitted)) => fitted,
         Ok(None) => return Ok(Vec::new()),
         Err(error) => {

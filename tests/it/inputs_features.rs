@@ -228,6 +228,20 @@ fn a_test_set_alone_is_evaluated_and_kept_by_its_name() {
     assert_eq!(json(&again), found);
     fs::copy(alone.join("2.seen.zh"), alone.join("1.seen.zh")).expect("copied");
     refused(&again, 2, &["evaluation/xtd-seen.json`: holds the result on other captions", "--name"]);
+    // Nor are those overwritten of which it is not known; of a split of the run they are.
+    let kept_file = |name: &str| run.join(format!("evaluation/{name}.json"));
+    let unknown = stored.replacen(&format!("  \"data\": {},\n", found["data"]), "", 1);
+    assert_ne!(unknown, stored);
+    for name in ["xtd-seen", "mine", "test"] {
+        fs::write(kept_file(name), &unknown).expect("written");
+    }
+    let does_not_say = |name: &str| format!("evaluation/{name}.json`: holds a result that does not say");
+    refused(&again, 2, &[&does_not_say("xtd-seen"), "--name"]);
+    refused(&["evaluate", text(&run), "--name", "mine"], 2, &[&does_not_say("mine")]);
+    let fewer = "data.captions=[{languages=['en','de','zh'], files=['captions/{split}.1.{language}']}]";
+    refused(&["evaluate", text(&run), "--set", fewer], 2, &[&does_not_say("test")]);
+    assert_eq!(json(&["evaluate", text(&run), "--json"]), usual);
+    fs::write(kept_file("xtd-seen"), &stored).expect("written");
     let beside = json(&[&again[..], &["--name", "changed"]].concat());
     assert_ne!(beside["data"], found["data"]);
     assert_eq!(fs::read_to_string(run.join("evaluation/xtd-seen.json")).expect("kept"), stored);

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tinyglot::corpus::{Corpus, SplitName};
+use tinyglot::inference::Scope;
+use tinyglot::run::Run;
 
 use crate::corpus::{MADE, copy, refused};
 use crate::whole::{fed, rows};
@@ -72,12 +75,89 @@ fn every_caption_asks_with_its_translations_and_the_languages_are_pooled() {
     for said in ["Mean recall (mR) in percent of all captions by people", "data:image/png;base64,"] {
         assert!(page.contains(said), "`{said}` is not on the page");
     }
-    // Queries whose first picture CLC-C corrects or spoils are shown, where there are some: recall tells of one or the other.
-    let first = |code: &str, way: &str| all["languages"][code][way]["t2i"]["R@1"].as_f64().expect("R@1");
-    let differs = |code: &&str| (first(code, "alone") - first(code, "CLC-C")).abs() > 1e-6;
-    if ["en", "de", "zh"].iter().any(differs) {
-        assert!(page.contains("Queries before and after CLC-C"), "{}", all["languages"]);
+}
+
+#[test]
+fn queries_before_and_after_clc_c_are_shown() {
+    let (_folder, run) = with_translations();
+    let file = run.join("consistency.json");
+    // A network of ReLU(x) and ReLU(-x) for the sum x of the scores by the weights: x itself, to show the pictures by it.
+    let scored_by = |weights: [f64; 3]| {
+        let mut kept = json(&file);
+        let mut parameters = [0.0; 32 * 4];
+        for (unit, sign) in [(0, 1.0), (1, -1.0)] {
+            (0..3).for_each(|l| parameters[3 * unit + l] = sign * weights[l]);
+            parameters[96 + unit] = sign;
+        }
+        kept["fitted"]["network"]["parameters"] = serde_json::json!(parameters.to_vec());
+        let kept = serde_json::to_string_pretty(&kept).expect("JSON");
+        fs::write(&file, without_checksum(&kept)).expect("written");
+        fs::read_to_string(printed(&["report", text(&run)]).trim()).expect("a page")
+    };
+    let heading = "Queries before and after CLC-C";
+    // Whichever query finds its picture alone has it spoiled by a network that wants the least alike.
+    let e: Value = serde_json::from_str(&printed(&["evaluate", text(&run), "--json"])).expect("JSON");
+    for code in ["en", "de", "zh"] {
+        let alone = &e["by_language"]["languages"][code]["alone"]["t2i"]["R@1"];
+        assert!(alone.as_f64().is_some_and(|r1| r1 > 0.0), "{code} finds some: {alone}");
     }
+    let page = scored_by([-1.0; 3]);
+    assert!(page.contains(heading) && page.matches("<b>CLC-C</b>").count() >= 3, "one of each language");
+    // English alone is English alone, and a network without weights finds nothing.
+    let (english, none) = (scored_by([1.0, 0.0, 0.0]), scored_by([0.0; 3]));
+    let section = english.split_once(heading).map(|(_, section)| section).expect("German, by English");
+    let section = section.split("<h2").next().expect("a part");
+    assert!(section.contains("lang=\"de\"") || section.contains("lang=\"zh\""), "{section}");
+    assert!(!section.contains("<span class=\"code\">en</span><bdi dir=\"auto\" lang=\"en\">"));
+    assert!(!none.contains(heading));
+}
+
+#[test]
+fn what_was_fitted_stays_with_its_checkpoint_and_its_data() {
+    let (folder, run) = with_translations();
+    let file = run.join("consistency.json");
+    printed(&["evaluate", text(&run), "-q"]);
+    let kept = fs::read(&file).expect("kept");
+    // Other data have a fit of their own.
+    copy(&MADE.path("data"), &folder.path().join("other"));
+    let swapped = |n: usize| folder.path().join(format!("other/captions/val.{n}.de"));
+    let lines = fs::read_to_string(swapped(1)).expect("read");
+    let turned: String = lines.lines().rev().map(|line| format!("{line}\n")).collect();
+    [1, 2].into_iter().for_each(|n| fs::write(swapped(n), &turned).expect("written"));
+    let captions = "captions = [{ languages = ['en', 'de', 'zh'], files = ['captions/{split}.1.{language}', \
+                    'captions/{split}.2.{language}'] }]\n";
+    let set = format!("[data]\nroot = 'other'\nlanguages = ['en', 'de', 'zh']\n{captions}{TRANSLATIONS}\n");
+    let other = folder.path().join("other.toml");
+    fs::write(&other, set).expect("written");
+    let evaluate = ["evaluate", text(&run), "--json", "--data", text(&other)];
+    let e: Value = serde_json::from_str(&printed(&evaluate)).expect("JSON");
+    assert_eq!(e["by_language"]["fitted"], 120, "it was fitted");
+    assert_eq!(fs::read(&file).expect("kept"), kept);
+
+    // A training goes on while its best checkpoint is evaluated.
+    let mut opened = Run::open(&run, &[]).expect("a run");
+    let corpus = Corpus::of(&opened.config).expect("a corpus");
+    let state = run.join("checkpoints/best/state.json");
+    let (step, before) = (opened.state.step, fs::read_to_string(&state).expect("read"));
+    let later = before.replacen(&format!("\"step\": {step},"), &format!("\"step\": {},", step + 1), 1);
+    assert_ne!(later, before);
+    let scope = Scope { keep: true, ..Scope::whole(SplitName::Test) };
+    fs::remove_file(&file).expect("removed");
+    fs::write(&state, without_checksum(&later)).expect("written");
+    assert!(opened.evaluate(&corpus, scope).expect("an evaluation").by_language.is_some());
+    assert!(!file.exists(), "the newest checkpoint is not that one");
+    fs::write(&state, &before).expect("written");
+    opened.evaluate(&corpus, scope).expect("an evaluation");
+    assert_eq!(fs::read(&file).expect("kept"), kept);
+    // What was read before goes with it still.
+    fs::write(&state, without_checksum(&later)).expect("written");
+    let fitted = opened.folder.fitted(step).expect("read").expect("kept");
+    assert_eq!(fitted.languages, ["en", "de", "zh"]);
+    let refusal = opened.folder.fitted(step + 1).expect_err("another checkpoint").to_string();
+    assert!(
+        refusal.contains(&format!("of step {step}; the one that was read is of {}", step + 1)),
+        "{refusal}"
+    );
 }
 
 #[test]

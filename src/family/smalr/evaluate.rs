@@ -35,7 +35,7 @@ impl SmalrRun {
         };
         let mut evaluation = evaluate(&mut self.model, &self.encoder.lexicon, &self.config, &what)?;
         if split == SplitName::Test && !alone {
-            self.ask_together(corpus, scope.distractors, &mut evaluation)?;
+            self.ask_together(corpus, scope, &mut evaluation)?;
         }
         Ok(evaluation)
     }

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
 use crate::corpus::{Corpus, Features};
-use crate::eval::{Evaluation, Scope};
+use crate::eval::{Evaluation, Fitted, Scope};
 use crate::retrieve::{Retriever, Sentences, pictures, same_features, same_languages, settable};
 
 /// A trained model, its best checkpoint, and what it needs to read.
@@ -104,5 +104,9 @@ impl Retriever for SmalrRun {
 
     fn fit_joining(&mut self, corpus: &Corpus) -> Result<()> {
         self.fit_consistency(corpus).map(|_| ())
+    }
+
+    fn fitted(&self) -> Result<Option<Fitted>> {
+        self.folder.fitted(self.state.step)
     }
 }

@@ -6,6 +6,7 @@ use crate::corpus::{Asked, Corpus, SplitName};
 use crate::eval::{ByLanguage, Consistency, Coverage, Evaluation, Fitted, ParallelScores};
 use crate::family::smalr::SmalrRun;
 use crate::image::embed_features;
+use crate::eval::Scope;
 
 /// Queries of a split, the same ones in each of several languages.
 pub(crate) struct Together<'a> {
@@ -80,7 +81,7 @@ impl SmalrRun {
     /// several languages.
     pub fn fit_consistency(&mut self, corpus: &Corpus) -> Result<Option<Fitted>> {
         let fitted = self.fitted(corpus)?;
-        fitted.iter().try_for_each(|fitted| self.folder.write_fitted(fitted))?;
+        fitted.iter().try_for_each(|fitted| self.folder.write_fitted(fitted, self.state.step))?;
         Ok(fitted)
     }
 
@@ -104,16 +105,18 @@ impl SmalrRun {
     pub(crate) fn ask_together(
         &mut self,
         corpus: &Corpus,
-        distractors: bool,
+        scope: Scope,
         evaluation: &mut Evaluation,
     ) -> Result<()> {
         let Some(fitted) = self.fitted(corpus)? else { return Ok(()) };
         // Where it cannot be kept, neither can the evaluation, which is printed before that is told.
-        let _ = self.folder.write_fitted(&fitted);
+        if scope.keep {
+            let _ = self.folder.write_fitted(&fitted, self.state.step);
+        }
         let joint = self.config.text().joint;
         let mut images = embed_features(&mut self.model.image, &corpus.test.features, self.info.features)?;
         let (queried, own) = (corpus.test.features.rows(), images.len());
-        if let Some(further) = corpus.distractors.as_ref().filter(|_| distractors) {
+        if let Some(further) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
             images.extend(embed_features(&mut self.model.image, further, self.info.features)?);
         }
         let sets = together(corpus, SplitName::Test);

@@ -46,7 +46,13 @@ pub struct TowerConfig {
     pub pooled: Pooled,
     /// Width of the joint space, if the checkpoint is to have a projection to it.
     pub projection: Option<usize>,
+    /// Whether texts are brought into lower case by the rules of their language, as those were that the vocabulary was learnt from.
+    /// Other programs' tokenizers know no languages.
+    pub case_of_language: bool,
 }
+
+/// The key of [`TowerConfig::case_of_language`]; without it there is no such rule.
+pub(super) const CASE_OF_LANGUAGE: &str = "tinyglot_case_of_language";
 
 const ARCHITECTURES: &str =
     "text towers are read of CLIP (`clip`, `clip_text_model`) and BERT (`bert`) checkpoints";
@@ -143,6 +149,13 @@ impl Keys<'_> {
         }
     }
 
+    fn truth(&self, key: &str) -> Result<bool> {
+        match self.json.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false")),
+        }
+    }
+
     fn activation(&self, default: &str) -> Result<Activation> {
         let value = self.json.get("hidden_act").cloned().unwrap_or_else(|| default.into());
         match value.as_str() {
@@ -184,6 +197,7 @@ fn clip(keys: &Keys, joint: Option<&Value>) -> Result<TowerConfig> {
         epsilon: keys.float("layer_norm_eps", 1e-5)?,
         pooled,
         projection: Some(joint),
+        case_of_language: keys.truth(CASE_OF_LANGUAGE)?,
     })
 }
 
@@ -203,6 +217,7 @@ fn bert(keys: &Keys) -> Result<TowerConfig> {
         epsilon: keys.float("layer_norm_eps", 1e-12)?,
         pooled: Pooled::First,
         projection: None,
+        case_of_language: keys.truth(CASE_OF_LANGUAGE)?,
     })
 }
 

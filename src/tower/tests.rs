@@ -189,12 +189,12 @@ fn a_text_longer_than_the_context_keeps_its_beginning_and_the_end_token() {
     let config = TowerConfig::read(&golden("clip/config.json")).expect("a configuration");
     let tokenizer = TowerTokenizer::open(&golden("clip/tokenizer.json"), &config).expect("a tokenizer");
     let long = "dog ".repeat(40);
-    let encoded = tokenizer.encode(&["dog", &long, ""]);
+    let encoded = tokenizer.encode("en", &["dog", &long, ""]);
     assert_eq!(encoded.truncated, [1]);
     assert_eq!([0, 1, 2].map(|s| encoded.ids.length(s)), [3, 24, 2]);
     let ids = encoded.ids.get(1);
     assert_eq!((ids[0], ids[23]), (520, tokenizer.end()));
     assert!(ids[1..23].iter().all(|&id| id == encoded.ids.get(0)[1]));
-    let short = tokenizer.with_context(5).encode(&[&long]);
+    let short = tokenizer.with_context(5).encode("en", &[&long]);
     assert_eq!(short.ids.length(0), 5);
 }

@@ -1,10 +1,11 @@
 //! From texts to token ids, as a tower was trained on them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::{Architecture, Pooled, TowerConfig};
 use crate::ops::sequences::Sequences;
-use crate::words::HuggingFace;
+use crate::words::{HuggingFace, with_dotless};
 use crate::{Error, Result};
 
 /// The `tokenizer.json` of a checkpoint: texts as ids, those of start and end included.
@@ -13,6 +14,7 @@ pub struct TowerTokenizer {
     start: u32,
     end: u32,
     context: usize,
+    case_of_language: bool,
 }
 
 /// Texts as token ids.
@@ -65,7 +67,8 @@ impl TowerTokenizer {
                 name(expected.1)
             ));
         }
-        Ok(TowerTokenizer { tokenizer, start, end, context: config.context })
+        let TowerConfig { context, case_of_language, .. } = *config;
+        Ok(TowerTokenizer { tokenizer, start, end, context, case_of_language })
     }
 
     /// The id at the end of every text.
@@ -83,10 +86,20 @@ impl TowerTokenizer {
         TowerTokenizer { context, ..self }
     }
 
-    /// Texts as ids; one longer than the context keeps its beginning, and the end token (as CLIP truncates).
-    pub fn encode(&self, texts: &[&str]) -> Encoded {
+    /// Whether a text of a language is longer than the context.
+    pub fn cuts(&self, language: &str, text: &str) -> bool {
+        !self.encode(language, &[text]).truncated.is_empty()
+    }
+
+    /// Texts of a language as ids; one longer than the context keeps its beginning, and the end token (as CLIP truncates).
+    pub fn encode(&self, language: &str, texts: &[&str]) -> Encoded {
         let mut encoded = Encoded { ids: Sequences::new(), truncated: Vec::new() };
-        for (n, ids) in self.tokenizer.ids_of(texts).into_iter().enumerate() {
+        let texts: Vec<Cow<str>> = match self.case_of_language {
+            true => texts.iter().map(|text| with_dotless(text, language)).collect(),
+            false => texts.iter().map(|&text| text.into()).collect(),
+        };
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        for (n, ids) in self.tokenizer.ids_of(&texts).into_iter().enumerate() {
             debug_assert_eq!(ids.first(), Some(&self.start));
             if ids.len() <= self.context {
                 encoded.ids.push(ids);

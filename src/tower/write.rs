@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
+use super::config::CASE_OF_LANGUAGE;
 use super::{Architecture, Pooled, Tower, TowerConfig};
 use crate::ops::tape::{data, data1};
 use crate::ops::transformer::{Activation, NormWeights, Projection};
@@ -42,6 +43,9 @@ impl TowerConfig {
                 // As configurations before 2023 had it.
                 Pooled::First | Pooled::HighestId => 2.into(),
             };
+        }
+        if self.case_of_language {
+            json[CASE_OF_LANGUAGE] = true.into();
         }
         if let Some(joint) = self.projection {
             json["projection_dim"] = joint.into();
@@ -182,6 +186,7 @@ mod tests {
             epsilon: 1e-5,
             pooled: Pooled::Token(3),
             projection: Some(6),
+            case_of_language: true,
         };
         let tower = Tower::new(config, &mut Init::new(1));
         let folder = tempfile::tempdir().expect("a folder");

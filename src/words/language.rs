@@ -1,5 +1,7 @@
 //! Language codes, and what of the way a language is written depends on more than its script.
 
+use std::borrow::Cow;
+
 use crate::{Error, Result};
 
 /// How a language is written, as far as Unicode's own data do not say.
@@ -66,9 +68,36 @@ impl Writing {
     }
 }
 
+/// A text with the letters I and İ in lower case where the language pairs them with ı and i; all others stay as they are, and all
+/// of other languages.
+pub fn with_dotless<'t>(text: &'t str, language: &str) -> Cow<'t, str> {
+    match text.contains(['I', 'İ']) && Writing::of(language).is_ok_and(|writing| writing.dotless) {
+        true => dotless(text).into(),
+        false => text.into(),
+    }
+}
+
+/// The letters I and İ, composed or not, as ı and i.
+pub(super) fn dotless(text: &str) -> String {
+    text.replace("I\u{307}", "i").replace('İ', "i").replace('I', "ı")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turkish_letters_are_paired_as_in_turkish() {
+        for (text, lower) in
+            [("IŞIK", "ıŞıK"), ("İstanbul", "istanbul"), ("I\u{307}zmir", "izmir"), ("ev", "ev")]
+        {
+            assert_eq!(with_dotless(text, "tr"), lower);
+            assert_eq!(with_dotless(text, "az-Latn"), lower);
+            for other in ["de", "kk", "TR", ""] {
+                assert_eq!(with_dotless(text, other), text, "{other}");
+            }
+        }
+    }
 
     #[test]
     fn a_code_may_have_a_script_and_a_region() {

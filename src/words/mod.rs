@@ -18,6 +18,7 @@ mod vectors;
 mod vocabulary;
 
 pub use dictionary::Dictionary;
+pub use language::with_dotless;
 pub use pca::Pca;
 pub use procrustes::procrustes;
 pub use segment::{LONGEST, Segmenter, Tokens};

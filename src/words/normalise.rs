@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
 
-use super::language::Writing;
+use super::language::{Writing, dotless};
 use crate::config::TextRules;
 
 /// The rules for the texts of one language.
@@ -30,7 +30,7 @@ impl Normaliser {
         let mut text: String = one_by_one(text).nfc().collect();
         if self.lowercase {
             if self.writing.dotless {
-                text = text.replace('I', "ı").replace('İ', "i");
+                text = dotless(&text);
             }
             text = text.to_lowercase().nfc().collect();
         }

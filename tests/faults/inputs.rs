@@ -331,7 +331,7 @@ fn checkpoints(place: &Path) -> Vec<Input> {
             let open = move || {
                 let tower = Tower::open(&read)?;
                 let tokenizer = TowerTokenizer::open(&read.join("tokenizer.json"), &tower.config)?;
-                let ids = tokenizer.encode(&["a red house", "ein Hund, 狗 🐕"]).ids;
+                let ids = tokenizer.encode("de", &["a red house", "ein Hund, 狗 🐕"]).ids;
                 let pass = tinyglot::ops::transformer::Pass {
                     precision: tinyglot::config::Precision::F32,
                     recompute: false,

@@ -28,7 +28,7 @@ pub fn texts(key: &str) -> Vec<String> {
 fn encoded(name: &str, tower: &Tower, texts: &[String]) -> Arc<Sequences> {
     let tokenizer = TowerTokenizer::open(&folder(name).join("tokenizer.json"), &tower.config).expect("read");
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let encoded = tokenizer.encode(&texts);
+    let encoded = tokenizer.encode("en", &texts);
     assert!(encoded.truncated.contains(&(texts.len() - 1)), "the last text is longer than the context");
     Arc::new(encoded.ids)
 }
@@ -58,13 +58,13 @@ fn ids_by_the_two_files_of_a_clip_are_those_of_transformers() {
         golden["texts"].as_array().expect("texts").iter().zip(golden["ids"].as_array().expect("ids"))
     {
         let text = text.as_str().expect("a text");
-        let encoded = tokenizer.encode(&[text]);
+        let encoded = tokenizer.encode("en", &[text]);
         assert_eq!(serde_json::json!(encoded.ids.rows), *ids, "{}", text.escape_unicode());
     }
     let golden = Golden::read("towers/expected");
     let texts = texts("sentences");
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let encoded = tokenizer.with_context(tower.config.context).encode(&texts);
+    let encoded = tokenizer.with_context(tower.config.context).encode("en", &texts);
     assert_eq!(encoded.ids.rows, golden.counts("clip.ids"));
 }
 

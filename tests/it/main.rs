@@ -29,6 +29,7 @@ mod rivals;
 mod sweep;
 mod sweep_machines;
 mod together;
+mod tower_texts;
 mod whole;
 
 use program::{Ran, ended, printed, run, text, tinyglot, without_checksum};

@@ -55,7 +55,7 @@ pub fn write(folder: &Path) -> PathBuf {
         let english = captions(0);
         let texts: Vec<&str> = english[pictures.clone()].iter().map(String::as_str).collect();
         let pass = Pass { precision: Precision::F32, recompute: false };
-        let mut vectors = tower.encode(&Arc::new(tokenizer.encode(&texts).ids), pass);
+        let mut vectors = tower.encode(&Arc::new(tokenizer.encode("en", &texts).ids), pass);
         // No picture is in two splits, though their captions are alike.
         let apart = 1.0 + texts.len() as f32 * 1e-5;
         vectors.iter_mut().for_each(|x| *x *= apart);

@@ -16,6 +16,7 @@ use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, matrix};
 use crate::ops::transformer::Pass;
 use crate::seed::derive;
+use crate::words::with_dotless;
 use crate::{Error, Result};
 
 /// Sentences of one language, each with the row of the vector that it should be near.
@@ -129,16 +130,16 @@ pub struct Translations {
 }
 
 impl Translations {
-    /// Reads the translations of each acquired language.
+    /// Reads the translations of each of the acquired languages.
     ///
     /// # Errors
     /// Data, for files that cannot be used, or have not as many lines.
-    pub fn read(mla: &Mla, sources: &[Vec<Source>]) -> Result<Translations> {
+    pub fn read(mla: &Mla, languages: &[&str], sources: &[Vec<Source>]) -> Result<Translations> {
         // Where the rows of each known text begin, and how many there are.
         let mut rows: BTreeMap<(Way, &Path), (u32, u32)> = BTreeMap::new();
         let mut all = Translations { languages: Vec::new(), known: Vec::new(), truncated: 0 };
         let mut end = 0;
-        for sources in sources {
+        for (language, sources) in languages.iter().zip(sources) {
             let (mut texts, mut rows_of) = (Vec::new(), Vec::new());
             for Source { teacher, known, new } in sources {
                 let (first, count) = match rows.get(&(*teacher, known)) {
@@ -158,7 +159,7 @@ impl Translations {
                 rows_of.extend(first..first + count);
             }
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let encoded = mla.encoder.tokenizer().encode(&texts);
+            let encoded = mla.acquired_tokens(language, &texts);
             all.truncated += encoded.truncated.len();
             all.languages.push(Pairs::new(encoded.ids, rows_of));
         }
@@ -192,7 +193,7 @@ impl StageData {
         let languages = languages.iter().map(|language| {
             let captions = &corpus.train.captions[corpus.language(language)?];
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
-            let encoded = mla.encoder.tokenizer().encode(&texts);
+            let encoded = mla.acquired_tokens(language, &texts);
             truncated += encoded.truncated.len();
             Ok(Pairs::new(encoded.ids, captions.iter().map(|c| c.image).collect()))
         });
@@ -292,6 +293,34 @@ pub fn unit(x: &mut [f32], width: usize) {
     let rows = x.len() / width.max(1);
     let unit = unit_rows(matrix(x.to_vec(), rows, width));
     x.copy_from_slice(&data(&unit));
+}
+
+/// The corpus with the files of translations as its further text, to look for test captions in.
+pub fn translations(config: &Config, corpus: &Corpus) -> Corpus {
+    let mut corpus = corpus.clone();
+    for (l, language) in corpus.languages.clone().iter().enumerate() {
+        let files = match *language == config.acquire().own {
+            true => english_files(config, &corpus.languages),
+            false => nlt_file(config, &config.acquire().nlt.target, language).into_iter().collect(),
+        };
+        corpus.texts[l] = (!files.is_empty()).then_some(files);
+    }
+    corpus
+}
+
+/// The training captions and translations in the languages that are acquired, to learn a vocabulary from.
+pub fn foreign_texts(config: &Config, corpus: &Corpus) -> Result<Vec<String>> {
+    let (mut texts, translations) = (Vec::new(), translations(config, corpus));
+    for (l, language) in
+        translations.languages.iter().enumerate().filter(|(_, l)| **l != config.acquire().own)
+    {
+        let mut add = |text: &str| texts.push(with_dotless(text, language).into_owned());
+        translations.train.captions[l].iter().for_each(|c| add(&c.text));
+        for file in translations.texts[l].iter().flatten() {
+            lines(file)?.iter().for_each(|line| add(line));
+        }
+    }
+    Ok(texts)
 }
 
 /// A file of translations; `None` where no stage learns from them.

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::data::{Source, lines};
-use super::run::foreign_texts;
+use super::data::{Source, foreign_texts, lines};
 use super::sizes::{check, said};
 use super::words::Words;
 use crate::Result;
@@ -66,18 +65,19 @@ impl Acquired {
             AcquireEncoder::Bert => words.context,
         };
         let tokenizer = tokenizer.map(|tokenizer| tokenizer.with_context(context));
-        let ids = |texts: &[&str]| match &tokenizer {
-            Some(tokenizer) => tokenizer.encode(texts).ids,
+        let ids = |language: &str, texts: &[&str]| match &tokenizer {
+            Some(tokenizer) => tokenizer.encode(language, texts).ids,
             None => most(texts, context),
         };
         let languages: Vec<&str> = acquired(config).map(String::as_str).collect();
         let mut stages = vec![Sentences::default(), Sentences::default()];
         if acquire.translates() {
             let (mut known, mut new) = (Vec::new(), Vec::new());
-            for source in Source::all(config, &languages).into_iter().flatten() {
+            let sources = languages.iter().zip(Source::all(config, &languages));
+            for (language, source) in sources.flat_map(|(l, all)| all.into_iter().map(move |s| (l, s))) {
                 let texts = lines(&source.new)?;
                 known.push((source.known, texts.len()));
-                new.push(ids(&texts.iter().map(String::as_str).collect::<Vec<_>>()));
+                new.push(ids(language, &texts.iter().map(String::as_str).collect::<Vec<_>>()));
             }
             known.sort();
             known.dedup();
@@ -87,7 +87,7 @@ impl Acquired {
             let mut all = Vec::new();
             for language in languages {
                 let captions = &corpus.train.captions[corpus.language(language)?];
-                all.push(ids(&captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>()));
+                all.push(ids(language, &captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>()));
             }
             stages[1] = Sentences::of(&all, corpus.train.features.rows());
         }

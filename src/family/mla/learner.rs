@@ -114,7 +114,7 @@ impl<'a> MlaLearner<'a> {
         let nlt = match acquire.translates() {
             false => None,
             true => {
-                let translations = Translations::read(&mla, &Source::all(config, &languages))?;
+                let translations = Translations::read(&mla, &languages, &Source::all(config, &languages))?;
                 Some(translations.taught(&mla, config.train().precision))
             }
         };

@@ -219,9 +219,14 @@ impl Mla {
     /// Texts as the token ids of their way.
     pub fn tokens(&self, way: Way, texts: &[&str]) -> Encoded {
         match way {
-            Way::Tower => self.tokenizer.encode(texts),
-            Way::Acquired(_) => self.encoder.tokenizer().encode(texts),
+            Way::Tower => self.tokenizer.encode(&self.own, texts),
+            Way::Acquired(n) => self.acquired_tokens(&self.acquirers[n].language, texts),
         }
+    }
+
+    /// Texts of a language that is acquired, or to be, as token ids.
+    pub fn acquired_tokens(&self, language: &str, texts: &[&str]) -> Encoded {
+        self.encoder.tokenizer().encode(language, texts)
     }
 
     /// Token ids of a way as vectors (sentences, joint), not of unit length.

@@ -235,7 +235,7 @@ mod tests {
 
     /// Sentences of two languages, and vectors that they are compared with.
     fn stage(mla: &Mla, texts: &[&str], seed: u64) -> StageData {
-        let sentences = mla.encoder.tokenizer().encode(texts).ids;
+        let sentences = mla.acquired_tokens("de", texts).ids;
         let pairs = Sentences::new(sentences, (0..texts.len() as u32).collect());
         let none = Sentences::new(Sequences::new(), Vec::new());
         let vectors = noise(texts.len() * mla.joint(), seed);

@@ -20,6 +20,10 @@ use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
+use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations, unit};
+use crate::family::mla::{sizes, Acquirer, Bert, Encoder, Entrance, Form, Mla};
+use crate::family::mla::words::{FILES, Words, small_files};
+use crate::optim::{Trained, parameters_by_part};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::optim::{Trained, parameters_by_part};
@@ -408,31 +412,6 @@ impl Retriever for MlaRun {
         crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
         self.mla.evaluate(corpus, scope, self.config.train().precision)
     }
-}
-
-/// The corpus with the files of translations as its further text, to look for test captions in.
-fn translations(config: &Config, corpus: &Corpus) -> Corpus {
-    let mut corpus = corpus.clone();
-    for (l, language) in corpus.languages.clone().iter().enumerate() {
-        let files = match *language == config.acquire().own {
-            true => english_files(config, &corpus.languages),
-            false => nlt_file(config, &config.acquire().nlt.target, language).into_iter().collect(),
-        };
-        corpus.texts[l] = (!files.is_empty()).then_some(files);
-    }
-    corpus
-}
-
-/// The training captions and translations in the languages that are acquired.
-pub(crate) fn foreign_texts(config: &Config, corpus: &Corpus) -> Result<Vec<String>> {
-    let (mut texts, translations) = (Vec::new(), translations(config, corpus));
-    for (l, _) in translations.languages.iter().enumerate().filter(|(_, l)| **l != config.acquire().own) {
-        texts.extend(translations.train.captions[l].iter().map(|c| c.text.clone()));
-        for file in translations.texts[l].iter().flatten() {
-            texts.extend(lines(file)?);
-        }
-    }
-    Ok(texts)
 }
 
 /// SHA-256 of what is trained on: the captions and features of the corpus, and the translations.

@@ -27,6 +27,7 @@ pub fn said(config: &Config) -> Option<[TowerConfig; 2]> {
         epsilon: 1e-5,
         pooled: Pooled::HighestId,
         projection: Some(joint),
+        case_of_language: false,
     };
     let embedding = TowerConfig {
         architecture: Architecture::Bert,
@@ -40,6 +41,7 @@ pub fn said(config: &Config) -> Option<[TowerConfig; 2]> {
         epsilon: 1e-12,
         pooled: Pooled::First,
         projection: None,
+        case_of_language: false,
     };
     (width > 0).then_some([tower, embedding])
 }

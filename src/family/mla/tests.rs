@@ -64,7 +64,7 @@ fn entrance_mut(mla: &mut Mla) -> &mut Entrance {
 #[test]
 fn an_acquirer_starts_as_the_identity() {
     let mut mla = model(&[], AcquirerShape::Mlp);
-    let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft"]).ids);
+    let sentences = Arc::new(mla.acquired_tokens("de", &["Ein Hund läuft"]).ids);
     let mut init = Init::new(2);
     let outputs: Vec<Vec<f32>> = SHAPES
         .map(|shape| {
@@ -89,7 +89,7 @@ fn languages_come_and_go_and_english_stays_bit_for_bit() {
     let before = english(&mla);
     assert_eq!(
         before,
-        mla.tower.encode(&Arc::new(mla.tokenizer.encode(&["a dog runs", "two men"]).ids), PASS)
+        mla.tower.encode(&Arc::new(mla.tokenizer.encode("en", &["a dog runs", "two men"]).ids), PASS)
     );
     let mut with = model(&["de", "cs"], AcquirerShape::Mlp);
     assert_eq!(english(&with), before);
@@ -324,7 +324,7 @@ fn english_goes_through_m_bert_where_it_was_acquired_and_the_tower_teaches_it() 
     let texts = ["a dog runs", "two men"];
     let unit = |mla: &Mla| mla.unit_vectors(mla.way("en").expect("English"), &texts, Precision::F32);
     let ids = mla.tokens(Way::Acquired(1), &texts).ids;
-    assert_eq!(ids.rows, mla.encoder.tokenizer().encode(&texts).ids.rows);
+    assert_eq!(ids.rows, mla.encoder.tokenizer().encode("en", &texts).ids.rows);
     let mut through_bert = mla.encode(Way::Acquired(1), &ids, PASS);
     crate::family::mla::data::unit(&mut through_bert, mla.joint());
     assert_eq!(unit(&mla), through_bert);

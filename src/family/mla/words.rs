@@ -27,7 +27,7 @@ pub struct Words {
 pub const FILES: [&str; 2] = ["config.json", "tokenizer.json"];
 
 impl Words {
-    /// Those of `acquire.embedding`; where there is none, new ones for these texts.
+    /// Those of `acquire.embedding`; where there is none, new ones for these texts, in the case of their languages.
     pub fn new(config: &Config, texts: impl FnOnce() -> Result<Vec<String>>) -> Result<Words> {
         match &config.acquire().embedding {
             Some(folder) => {
@@ -57,6 +57,7 @@ impl Words {
             epsilon: 1e-12,
             pooled: Pooled::First,
             projection: None,
+            case_of_language: true,
         };
         let files = [sizes.to_json(0).into_bytes(), words.to_json()?.into_bytes()];
         let mut init = Init::new(derive(config.seed(), "embedding", 0));

@@ -1,13 +1,13 @@
 //! What the training of a new tower will need.
 
-use super::{ENDS, sizes, training_texts};
+use super::{ENDS, sizes, vocabulary};
 use crate::Result;
 use crate::config::Config;
-use crate::corpus::Corpus;
+use crate::corpus::{Caption, Corpus};
 use crate::estimate::{Counts, Estimate, Share, bytes};
 use crate::family::towers::{self, Kept, Need, Sentences, block, copies, rest, wide};
+use crate::ops::sequences::Sequences;
 use crate::tower::{TowerConfig, TowerTokenizer};
-use crate::words::HuggingFace;
 
 /// A tower that is new: the tokens of its vocabulary, and the one that closes a text.
 pub(crate) struct NewTower {
@@ -31,12 +31,14 @@ impl Counts for NewTower {
 impl NewTower {
     /// Learns the tokenizer, to count tokens.
     pub(super) fn of(config: &Config, corpus: &Corpus) -> Result<NewTower> {
-        let texts = training_texts(corpus)?;
-        let words = HuggingFace::train(&texts, config.tower().vocabulary, ENDS)?;
+        let (words, read_by) = vocabulary(config, corpus)?;
         let (size, end) = (words.size(), words.id(ENDS[1]).expect("a special token"));
-        let read_by = sizes(config, size, end);
         let tokenizer = TowerTokenizer::new(words, "tokenizer.json".as_ref(), &read_by)?;
-        let stages = vec![Sentences::of(&[tokenizer.encode(&texts).ids], 0)];
+        let ids = |(language, captions): (&String, &Vec<Caption>)| {
+            tokenizer.encode(language, &captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>()).ids
+        };
+        let ids: Vec<Sequences> = corpus.languages.iter().zip(&corpus.train.captions).map(ids).collect();
+        let stages = vec![Sentences::of(&ids, 0)];
         Ok(NewTower { counts: towers::Counts::of(stages, corpus), size, end })
     }
 

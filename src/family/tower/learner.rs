@@ -53,9 +53,9 @@ impl<'a> TowerLearner<'a> {
         let seed = derive(config.seed(), "sampler", 0);
         let sampler = Sampler::new(seed, config.train(), &corpus.languages, index.collect());
         let mut truncated = 0;
-        let captions = corpus.train.captions.iter().map(|captions| {
+        let captions = corpus.languages.iter().zip(&corpus.train.captions).map(|(language, captions)| {
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
-            let encoded = clip.tokens(&texts);
+            let encoded = clip.tokens(language, &texts);
             truncated += encoded.truncated.len();
             encoded.ids
         });
@@ -205,7 +205,7 @@ mod tests {
                 }
             }
         });
-        let sentences = Arc::new(clip.tokens(&TEXTS).ids);
+        let sentences = Arc::new(clip.tokens("de", &TEXTS).ids);
         let images = matrix(noise(4 * 7, 9), 4, 7);
         (clip, Batch { images, sentences, image_of: vec![0, 0, 1, 2, 3] })
     }

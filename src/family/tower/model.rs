@@ -3,6 +3,7 @@
 //! It is what languages are acquired on where there is no CLIP checkpoint: afterwards the tower stands in a folder as one
 //! that was downloaded would, and its pictures are vectors of the joint space.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
@@ -24,6 +25,7 @@ use crate::ops::transformer::{Activation, Pass};
 use crate::optim::Parameter;
 use crate::optim::Trained;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
+use crate::words::{HuggingFace, with_dotless};
 use crate::{Error, Result};
 
 /// Tokens at the beginning and at the end of a text.
@@ -43,7 +45,7 @@ pub struct Clip {
     precision: Precision,
 }
 
-/// The sizes of a tower that reads `vocabulary` tokens, of which `end` closes a text.
+/// The sizes of a new tower that reads `vocabulary` tokens, of which `end` closes a text.
 pub fn sizes(config: &Config, vocabulary: usize, end: u32) -> TowerConfig {
     let tower = config.tower();
     TowerConfig {
@@ -58,6 +60,7 @@ pub fn sizes(config: &Config, vocabulary: usize, end: u32) -> TowerConfig {
         epsilon: 1e-5,
         pooled: Pooled::Token(end),
         projection: Some(config.text().joint),
+        case_of_language: true,
     }
 }
 
@@ -114,8 +117,8 @@ impl Clip {
         by_length(sentences, self.joint(), |some| data(&self.forward::<NoneTape>(some, 0)).to_vec())
     }
 
-    pub fn tokens(&self, texts: &[&str]) -> Encoded {
-        self.tokenizer.encode(texts)
+    pub fn tokens(&self, language: &str, texts: &[&str]) -> Encoded {
+        self.tokenizer.encode(language, texts)
     }
 
     /// Retrieval in every language that the split has captions of.
@@ -127,7 +130,7 @@ impl Clip {
         }
         let (joint, parameters) = (self.joint(), self.parameters());
         let retrieval = RetrievalTask { scope, pictures: &pictures, joint, parameters };
-        retrieval.of(corpus, &|_, texts| Some(self.encode(&self.tokens(texts).ids)))
+        retrieval.of(corpus, &|language, texts| Some(self.encode(&self.tokens(language, texts).ids)))
     }
 
     /// Trained ones, and those that remain once the tokens' vectors are looked up.
@@ -157,11 +160,26 @@ impl Trained for Clip {
     }
 }
 
-/// The texts of a corpus' training captions in all languages.
-pub fn training_texts(corpus: &Corpus) -> Result<Vec<&str>> {
-    let texts: Vec<&str> = corpus.train.captions.iter().flatten().map(|c| &c.text[..]).collect();
+/// The texts of a corpus' training captions in all languages, to learn a vocabulary from.
+fn training_texts(corpus: &Corpus) -> Result<Vec<Cow<'_, str>>> {
+    let texts: Vec<Cow<str>> = corpus
+        .languages
+        .iter()
+        .zip(&corpus.train.captions)
+        .flat_map(|(language, captions)| captions.iter().map(move |c| with_dotless(&c.text, language)))
+        .collect();
     match texts.is_empty() {
         true => Err(Error::data("the training split has no captions")),
         false => Ok(texts),
     }
+}
+
+/// Learns a vocabulary of a corpus' training captions, and gives the sizes of the tower that reads it.
+pub fn vocabulary(config: &Config, corpus: &Corpus) -> Result<(HuggingFace, TowerConfig)> {
+    let texts = training_texts(corpus)?;
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    let words = HuggingFace::train(&texts, config.tower().vocabulary, ENDS)?;
+    let end = words.id(ENDS[1]).expect("a special token");
+    let sizes = sizes(config, words.size(), end);
+    Ok((words, sizes))
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Earlier, Place, description};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
+use crate::family::tower;
+use crate::family::tower::{Clip, ENDS, parameters};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
@@ -17,7 +19,6 @@ use crate::optim::Adam;
 use crate::retrieve::{Retriever, Sentences, same_features, same_languages};
 use crate::seed::derive;
 use crate::tower::{Pooled, TowerConfig, TowerTokenizer};
-use crate::words::HuggingFace;
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -38,10 +39,9 @@ impl TowerRun {
     pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<TowerRun> {
         refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
         let data = fingerprint(corpus)?;
-        let words = HuggingFace::train(&training_texts(corpus)?, config.tower().vocabulary, ENDS)?;
+        let (words, sizes) = super::vocabulary(config, corpus)?;
         let json = words.to_json()?;
-        let [start, end] = ENDS.map(|token| words.id(token).expect("a special token"));
-        let sizes = sizes(config, words.size(), end);
+        let start = words.id(ENDS[0]).expect("a special token");
         let tokenizer = TowerTokenizer::new(words, Path::new("tokenizer.json"), &sizes)?;
         let features = &corpus.train.features;
         let seed = derive(config.seed(), "model", 0);
@@ -87,7 +87,8 @@ impl TowerRun {
         let tower = folder.path.join(TOWER);
         let sizes = TowerConfig::read(&tower.join("config.json"))?;
         let end = if let Pooled::Token(end) = sizes.pooled { end } else { 0 };
-        if sizes != super::sizes(&config, sizes.vocabulary, end) {
+        let TowerConfig { vocabulary, case_of_language, .. } = sizes;
+        if sizes != (TowerConfig { case_of_language, ..super::sizes(&config, vocabulary, end) }) {
             return Err(Error::data("has other sizes than `config.toml`")
                 .at(tower.join("config.json"))
                 .hint("the run is damaged, or files of two runs were mixed: copy it again"));
@@ -135,8 +136,8 @@ impl Retriever for TowerRun {
         self.info.languages.clone()
     }
 
-    fn sentences(&self, _: usize, texts: &[&str]) -> Sentences {
-        let encoded = self.clip.tokens(texts);
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        let encoded = self.clip.tokens(&self.info.languages[language], texts);
         let vectors = self.clip.encode(&encoded.ids);
         Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
     }

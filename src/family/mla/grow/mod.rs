@@ -241,7 +241,7 @@ fn pieces(
     let mut pieces = Vec::new();
     let mut add = |language: &str, texts: &[&str]| {
         let tokenizer = run.mla.encoder.tokenizer();
-        let (ids, unknown) = (tokenizer.encode(texts).ids, tokenizer.unknown());
+        let (ids, unknown) = (tokenizer.encode(language, texts).ids, tokenizer.unknown());
         // All but those of start and end.
         let tokens = (ids.rows.len() - 2 * ids.len()).max(1) as f64;
         let characters: usize = texts.iter().map(|t| t.chars().filter(|c| !c.is_whitespace()).count()).sum();
@@ -285,7 +285,7 @@ fn count_base(growth: &mut Growth, run: &MlaRun, corpus: &Corpus) -> Result<()> 
     if acquire.translates() {
         let hint = "the base's translations are needed, too, to count what its training took";
         let sources = Source::all(&run.config, &acquired);
-        let translations = Translations::read(&run.mla, &sources).map_err(|e| e.hint(hint))?;
+        let translations = Translations::read(&run.mla, &acquired, &sources).map_err(|e| e.hint(hint))?;
         teachers = Work::of_teachers(&run.mla, &translations);
         let languages = translations.languages;
         nlt = Some(StageData { languages, vectors: Vec::new(), truncated: 0 });

@@ -40,7 +40,7 @@ impl Lessons {
         let seed = derive(run.config.seed(), &format!("grow {}", growth.language), 0);
         let translations = match sources {
             [] => None,
-            _ => Some(Translations::read(&run.mla, &[sources.to_vec()])?),
+            _ => Some(Translations::read(&run.mla, &[&growth.language], &[sources.to_vec()])?),
         };
         growth.translations = translations.as_ref().map_or(0, |t| t.languages[0].rows.len());
         growth.captions = new.map_or(0, |corpus| corpus.train.captions[0].len());

@@ -7,13 +7,13 @@ use super::config::Source;
 use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::config::{Config, FamilyName};
+use crate::config::Config;
 use crate::corpus::check::check;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
 use crate::scenes::ScenesConfig;
 use crate::words::{Segmenter, WordVectors};
-use crate::{Result, scenes};
+use crate::{Result, family, scenes};
 
 /// Look into a corpus, or make one
 #[derive(Debug, clap::Args)]
@@ -96,14 +96,7 @@ fn check_corpus(args: Check) -> Result<()> {
         &tokens,
         if vectors.is_empty() { None } else { Some(&known) },
     )?;
-    let report = match config.family() {
-        FamilyName::Smalr => report.with_lost(&corpus, &|language, text| {
-            let tokens = segmenters[language].tokens(text);
-            (tokens.cut, tokens.long)
-        }),
-        // Its tokens are not known, or learnt from the captions.
-        FamilyName::Tower | FamilyName::Mla => report,
-    };
+    let report = family::of(&config).with_lost(&config, &corpus, report)?;
     match args.json {
         true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
         false => stdout::print(&report.to_string()),

@@ -54,7 +54,7 @@ pub struct LanguageReport {
     pub duplicates: usize,
     /// Test captions with the text of a training caption.
     pub test_in_train: usize,
-    /// What the model does not read; `None` where that shows only once it has its tokens.
+    /// What the model does not read; `None` where its checkpoint is not at hand.
     pub lost: Option<Lost>,
 }
 
@@ -83,6 +83,9 @@ pub struct Report {
     /// Test captions in the further text, by language that has any.
     pub recurrences: Vec<Recurrence>,
     pub notes: Vec<String>,
+    /// What captions that are cut are longer than.
+    #[serde(skip)]
+    pub bound: &'static str,
 }
 
 /// Counts what is in a corpus.
@@ -103,6 +106,7 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
         compared: compared(corpus),
         recurrences: refuse_test_leak(corpus, tokens)?,
         notes: corpus.notes.clone(),
+        bound: "`words.max_tokens`",
     })
 }
 
@@ -126,6 +130,11 @@ impl Report {
             report.lost = Some(texts.par_iter().map(of).reduce(Lost::default, add));
         }
         self
+    }
+
+    /// With another name of what captions that are cut are longer than.
+    pub fn with_bound(self, bound: &'static str) -> Report {
+        Report { bound, ..self }
     }
 }
 
@@ -214,8 +223,11 @@ impl fmt::Display for Report {
         for l in &self.languages {
             let Lost { texts, words } = l.lost.unwrap_or_default();
             if texts > 0 {
-                let what = "are longer than `words.max_tokens` and lose their end";
-                writeln!(f, "warning: {texts} captions in {} {what}", l.language)?;
+                let (language, bound) = (&l.language, self.bound);
+                writeln!(
+                    f,
+                    "warning: {texts} captions in {language} are longer than {bound} and lose their end"
+                )?;
             }
             if words > 0 {
                 let what = "have more than 100 letters and lose their end: are they words?";

@@ -14,6 +14,7 @@ use crate::Result;
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
 use crate::config::{Config, FamilyName};
 use crate::corpus::Corpus;
+use crate::corpus::check::Report;
 use crate::estimate::{Counts, Share};
 use crate::eval::Growth;
 use crate::grow::Addition;
@@ -78,6 +79,13 @@ pub trait Family: Sync {
     /// # Errors
     /// Data that cannot be read.
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>>;
+
+    /// Adds to a report on a corpus what the models that the configuration trains would lose of its captions, as far as that is known
+    /// before the training.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn with_lost(&self, config: &Config, corpus: &Corpus, report: Report) -> Result<Report>;
 
     /// Facts for the report, as names and values.
     fn facts(&self, info: &RunInfo, config: &Config) -> Vec<(String, String)>;

@@ -80,3 +80,31 @@ fn towers_read_capitals_by_the_rules_of_their_language() {
     assert_eq!(turkish[0], turkish[2]);
     assert_ne!(turkish[0], turkish[1]);
 }
+
+#[test]
+fn captions_longer_than_a_towers_context_are_counted() {
+    let place = TempDir::new().expect("a folder");
+    let (acquire, tower) = (write(place.path()), write_tower(place.path()));
+    for language in ["en", "de"] {
+        let file = place.path().join(format!("data/train.{language}"));
+        let lines = fs::read_to_string(&file).expect("read");
+        let long = "rot ".repeat(40);
+        let lines = lines.lines().enumerate().map(|(n, line)| if n < 2 { long.trim() } else { line });
+        fs::write(&file, lines.map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+    }
+    let cut = |config: &Path| -> Vec<Value> {
+        let json = printed(&["data", "check", text(config), "--json"]);
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        json["languages"].as_array().expect("languages").iter().map(|l| l["lost"]["texts"].clone()).collect()
+    };
+    assert_eq!(cut(&tower), [2]);
+    assert_eq!(cut(&acquire), [2, 2, 0], "German, English and French");
+    let said = "warning: 2 captions in de are longer than the tower's context and lose their end";
+    let checked = printed(&["data", "check", text(&acquire)]);
+    assert!(checked.contains(said), "{checked}");
+    // Without the checkpoint nobody knows.
+    let config = fs::read_to_string(&acquire).expect("read");
+    let lines = config.lines().map(|l| if l.starts_with("tower = ") { "tower = 'missing'" } else { l });
+    fs::write(&acquire, lines.map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+    assert_eq!(cut(&acquire), [Value::Null, Value::Null, Value::Null]);
+}

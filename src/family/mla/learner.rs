@@ -15,6 +15,9 @@ use crate::optim::Trained;
 use crate::seed::derive;
 use crate::train::{At, Found, Learner, Stage};
 
+/// What sentences that lose their end are longer than.
+pub(super) const BOUND: &str = "the tower's context";
+
 /// Places of the data: translations, and captions.
 pub const NLT: usize = 0;
 pub const LE: usize = 1;
@@ -205,7 +208,7 @@ impl Learner for MlaLearner<'_> {
     }
 
     fn truncated(&self) -> (usize, &'static str) {
-        (self.truncated, "the tower's context")
+        (self.truncated, BOUND)
     }
 
     fn scale(&self) -> Option<f32> {

@@ -15,6 +15,7 @@ pub mod grow;
 pub mod learner;
 mod model;
 pub mod objective;
+mod readers;
 pub mod run;
 pub mod sizes;
 pub mod words;
@@ -27,6 +28,7 @@ use crate::Result;
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::Corpus;
+use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
 use crate::grow::Addition;
@@ -93,6 +95,12 @@ impl Family for MlaFamily {
 
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
         Ok(estimate::shares(config, corpus))
+    }
+
+    fn with_lost(&self, config: &Config, corpus: &Corpus, report: Report) -> Result<Report> {
+        let Some(readers) = readers::readers(config, corpus)? else { return Ok(report) };
+        let lost = |l: usize, text: &str| (readers[l].cuts(&corpus.languages[l], text), 0);
+        Ok(report.with_lost(corpus, &lost).with_bound(learner::BOUND))
     }
 
     fn facts(&self, _info: &RunInfo, config: &Config) -> Vec<(String, String)> {

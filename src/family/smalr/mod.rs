@@ -27,11 +27,13 @@ use crate::Result;
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
+use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
 use crate::train::{Event, Progress};
+use crate::words::Segmenter;
 
 use estimate::Counts;
 pub use folder::empty_embedding;
@@ -70,6 +72,14 @@ impl Family for SmalrFamily {
 
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
         Ok(Counts::of(config, corpus)?.shares(config))
+    }
+
+    fn with_lost(&self, config: &Config, corpus: &Corpus, report: Report) -> Result<Report> {
+        let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
+        Ok(report.with_lost(corpus, &|language, text| {
+            let tokens = segmenters[language].tokens(text);
+            (tokens.cut, tokens.long)
+        }))
     }
 
     fn facts(&self, info: &RunInfo, config: &Config) -> Vec<(String, String)> {

@@ -26,6 +26,9 @@ use crate::sampler::{CaptionIndex, Sampler};
 use crate::seed::derive;
 use crate::train::{At, Found, Learner, Stage};
 
+/// What sentences that lose their end are longer than.
+pub(super) const BOUND: &str = "the tower's context";
+
 /// Pictures and sentences; sentence n speaks of picture `image_of[n]`.
 struct Batch {
     /// (pictures, width of features)
@@ -107,7 +110,7 @@ impl Learner for TowerLearner<'_> {
     }
 
     fn truncated(&self) -> (usize, &'static str) {
-        (self.truncated, "the tower's context")
+        (self.truncated, BOUND)
     }
 
     fn scale(&self) -> Option<f32> {

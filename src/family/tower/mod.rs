@@ -12,10 +12,12 @@ use super::{Begun, Family, LearnerSource};
 use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
+use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
+use crate::tower::TowerTokenizer;
 use crate::train::{Event, Learner, Progress};
 use crate::{Error, Result};
 
@@ -81,6 +83,13 @@ impl Family for TowerFamily {
 
     fn shares(&self, config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
         Ok(estimate::shares(config, corpus))
+    }
+
+    fn with_lost(&self, config: &Config, corpus: &Corpus, report: Report) -> Result<Report> {
+        let (words, sizes) = vocabulary(config, corpus)?;
+        let reader = TowerTokenizer::new(words, Path::new("tokenizer.json"), &sizes)?;
+        let lost = |l: usize, text: &str| (reader.cuts(&corpus.languages[l], text), 0);
+        Ok(report.with_lost(corpus, &lost).with_bound(learner::BOUND))
     }
 
     fn facts(&self, _info: &RunInfo, config: &Config) -> Vec<(String, String)> {

@@ -122,10 +122,13 @@ impl RunFolder {
         for name in TENSORS.into_iter().chain(TOKENS) {
             let Some(written) = state.files.get(name) else { continue };
             let file = self.file_of(&checkpoint, name);
-            let found = if name == MODEL { model.sum() } else { checksum::of_file(&file)? };
+            let hint = "files of two checkpoints or runs were mixed: copy the run again";
+            let found = match name == MODEL {
+                true => model.sum(),
+                false => checksum::of_file(&file).map_err(|e| e.or_hint(hint))?,
+            };
             if found != *written {
                 let what = format!("does not belong to the checkpoint `{}`", checkpoint.display());
-                let hint = "files of two checkpoints or runs were mixed: copy the run again";
                 return Err(Error::data(what).at(&file).hint(hint));
             }
         }

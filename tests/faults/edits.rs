@@ -8,7 +8,9 @@ use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
 use tinyglot::run::refuse_training;
 
-use crate::inputs::{copy, corpus_of_words, make_old, resume, search, words_run};
+use crate::places::{self, copy, edit};
+use crate::runs::{make_old, resume, search};
+use crate::{printed, text};
 
 struct Place {
     folder: TempDir,
@@ -17,8 +19,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let folder = tempfile::tempdir().expect("a folder");
-        corpus_of_words(folder.path());
-        words_run(folder.path());
+        copy(&places::words(), folder.path());
         Place { folder }
     }
 
@@ -29,7 +30,7 @@ impl Place {
     /// A copy of the run, as this program or an earlier one wrote it.
     fn copy(&self, name: &str, old: bool) -> PathBuf {
         let to = self.path(name);
-        copy(&self.path("run"), &to);
+        copy(&self.path("base"), &to);
         if old {
             make_old(&to);
         }
@@ -48,12 +49,6 @@ impl Place {
     fn resumed(&self, run: &Path) -> String {
         resume(run, &self.given()).map_or_else(|e| e.to_string(), |()| "resumed".into())
     }
-}
-
-fn edit(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).expect("read");
-    assert!(text.contains(from), "{} has no `{from}`", file.display());
-    fs::write(file, text.replacen(from, to, 1)).expect("written");
 }
 
 #[test]
@@ -118,12 +113,14 @@ fn a_state_that_was_edited_is_refused() {
 #[test]
 fn files_of_two_checkpoints_or_runs_are_told_apart() {
     let (place, other) = (Place::new(), tempfile::tempdir().expect("a folder"));
-    corpus_of_words(other.path());
-    edit(&other.path().join("words.toml"), "[data]", "seed = 9\n[data]");
-    let other = words_run(other.path());
+    copy(&places::words(), other.path());
+    let config = other.path().join("words.toml");
+    edit(&config, "[data]", "seed = 9\n[data]");
+    let other = other.path().join("other");
+    printed(&["train", text(&config), "--out", text(&other), "--quiet"]);
     for (n, (file, from)) in [
-        ("checkpoints/best/model.safetensors", place.path("run/checkpoints/latest/model.safetensors")),
-        ("checkpoints/best/state.json", place.path("run/checkpoints/latest/state.json")),
+        ("checkpoints/best/model.safetensors", place.path("base/checkpoints/latest/model.safetensors")),
+        ("checkpoints/best/state.json", place.path("base/checkpoints/latest/state.json")),
         ("checkpoints/best/model.safetensors", other.join("checkpoints/best/model.safetensors")),
         ("words/de.bin", other.join("words/en.bin")),
         ("words/scorer.safetensors", other.join("words/scorer.safetensors")),

@@ -1,32 +1,24 @@
-//! One file of every kind that is read, and how it is read.
+//! One file of every kind that is read, and how it is read: here those that a user gives.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tinyglot::Result;
-use tinyglot::checkpoint::Earlier;
-use tinyglot::checkpoint::RunFolder;
-use tinyglot::checkpoint::metrics;
 use tinyglot::config::{Config, WordsConfig};
-use tinyglot::corpus::{Corpus, Features, write_npy, write_npy_f16};
-use tinyglot::eval::Growth;
-use tinyglot::family::mla::Acquirer;
-use tinyglot::family::mla::run::MlaRun;
-use tinyglot::family::smalr::learner::SmalrLearner;
-use tinyglot::family::smalr::prepare::prepare;
-use tinyglot::family::smalr::start::{Start, go_on};
-use tinyglot::family::tower::run::TowerRun;
+use tinyglot::corpus::leak::refuse_test_leak;
+use tinyglot::corpus::{Corpus, Features, read_ids, write_npy, write_npy_f16};
 use tinyglot::report::Picture;
-use tinyglot::run::open;
-use tinyglot::sweep::{Plan, SweepFolder, results};
 use tinyglot::tower::{Tower, TowerTokenizer};
-use tinyglot::train::Trainer;
 use tinyglot::words::{Dictionary, HuggingFace, Segmenter, WordVectors};
 
-use crate::acquisition;
+use crate::places::{self, copy};
+use crate::{acquisition, runs, text};
 
 /// A file and what reads it.
 pub struct Input {
@@ -37,152 +29,37 @@ pub struct Input {
     pub with: Vec<String>,
 }
 
-fn input(name: &str, file: PathBuf, read: impl Fn() -> Result<()> + 'static) -> Input {
+pub fn input(name: &str, file: PathBuf, read: impl Fn() -> Result<()> + 'static) -> Input {
     Input { name: name.into(), file, read: Box::new(read), with: Vec::new() }
 }
 
-fn with(mut input: Input, others: &[&str]) -> Input {
+pub fn with(mut input: Input, others: &[&str]) -> Input {
     input.with = others.iter().map(ToString::to_string).collect();
     input
 }
 
-/// Runs the command, which must go well.
-fn command(arguments: &[&str]) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tinyglot"));
-    let output = command.args(arguments).output().expect("the command starts");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in Unicode")
-}
-
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let to = to.join(path.file_name().expect("a name"));
-        match path.is_dir() {
-            true => copy(&path, &to),
-            false => assert!(fs::copy(&path, &to).is_ok(), "{} cannot be copied", path.display()),
-        }
-    }
-}
-
-/// Renames the key of the checksum of a file of tensors: earlier programs wrote none.
-pub fn forget_checksum(file: &Path) {
-    let mut bytes = fs::read(file).expect("read");
-    let key = b"\"crc32\":";
-    if let Some(at) = bytes.windows(key.len()).position(|part| part == key) {
-        bytes[at + 1..at + 6].copy_from_slice(b"other");
-        fs::write(file, bytes).expect("written");
-    }
-}
-
-/// Takes checksums, and what a run was trained with, out of all files of a run: as earlier programs wrote it.
-pub fn make_old(folder: &Path) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            make_old(&path);
-            continue;
-        }
-        let mut bytes = fs::read(&path).expect("read");
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("safetensors") => {
-                forget_checksum(&path);
-                continue;
-            }
-            Some("json") if ["run.json", "state.json"].iter().any(|name| path.ends_with(name)) => {
-                let mut all: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
-                let map = all.as_object_mut().expect("an object");
-                for key in ["checksum", "files", "trained_with"] {
-                    map.shift_remove(key);
-                }
-                bytes = serde_json::to_vec_pretty(&all).expect("plain data");
-            }
-            _ => continue,
-        }
-        fs::write(&path, bytes).expect("written");
-    }
-}
-
-const WORDS: &str = "\
-[data]
-root = 'data'
-languages = ['en', 'de']
-parallel = 'parallel/{split}.{language}'
-[[data.captions]]
-languages = ['en', 'de']
-files = ['captions/{split}.1.{language}']
-[words.fasttext]
-width = 8
-epochs = 1
-learning_rate = 0.05
-buckets = 50
-[embedding]
-top_k = 6
-word_width = 4
-latents = 8
-width = 8
-align = { epochs = 1 }
-pretrain = { epochs = 1, top_m = 3 }
-[text]
-hidden = 8
-joint = 8
-[image]
-hidden = 8
-input = 'standard'
-[consistency]
-iterations = 5
-[loss]
-mclm = { lstm = 0.1 }
-[train]
-epochs = 2
-images = 8
-average = 0.9
-";
-
-/// A corpus and a configuration for it.
-pub fn corpus_of_words(place: &Path) {
-    let data = place.join("data");
-    let sizes =
-        ["--train", "24", "--val", "8", "--test", "8", "--languages", "en,de", "--captions", "1", "-q"];
-    command(&[&["data", "scenes", "--out", text(&data)], &sizes[..]].concat());
-    fs::write(place.join("words.toml"), WORDS).expect("written");
-}
-
 /// All that is read, made in a folder.
 pub fn inputs(place: &Path) -> Vec<Input> {
-    corpus_of_words(place);
+    copy(&places::words(), place);
     let mut all = vec![configuration(place)];
     all.extend(formats(&place.join("formats")));
+    all.extend(beside(place));
     all.extend(features(&place.join("features")));
     all.extend(lists(&place.join("lists")));
     all.extend(checkpoints(&place.join("checkpoints")));
-    let run = words_run(place);
-    all.extend(vectors(&place.join("vectors"), &run));
-    for (name, old) in [("words", false), ("old words", true)] {
-        let copied = place.join(if old { "old-words" } else { "new-words" });
-        copy(&run, &copied);
-        if old {
-            make_old(&copied);
-        }
-        all.extend(files_of_words(name, place, &copied));
-    }
-    all.extend(sweep(place));
-    all.extend(towers(place));
+    all.extend(vectors(&place.join("vectors"), &place.join("base")));
+    all.extend(runs::inputs(place));
     all
 }
 
 fn configuration(place: &Path) -> Input {
     let file = place.join("changed.toml");
-    fs::write(&file, WORDS).expect("written");
+    fs::write(&file, places::WORDS).expect("written");
     let read = file.clone();
     with(
         input("configuration", file, move || {
             let config = Config::load(&read, &[])?;
-            Corpus::load(config.data(), config.base()).map(drop)
+            Corpus::of(&config).map(drop)
         }),
         &[text(place)],
     )
@@ -200,6 +77,8 @@ fn formats(place: &Path) -> Vec<Input> {
         let caption = |n: usize| format!("a red house number {n} in {split}");
         let lines: String = (0..count).map(|n| caption(n) + "\n").collect();
         fs::write(place.join(format!("lines.{split}.en")), lines).expect("written");
+        let named: String = (0..count).map(|n| format!("{}#0\t{}\n", name(n), caption(n))).collect();
+        fs::write(place.join(format!("named.{split}.token")), named).expect("written");
         let (mut images, mut annotations) = (Vec::new(), Vec::new());
         for n in 0..count {
             karpathy.push(serde_json::json!({
@@ -218,6 +97,15 @@ fn formats(place: &Path) -> Vec<Input> {
     }
     let karpathy = serde_json::json!({ "images": karpathy }).to_string();
     fs::write(place.join("karpathy.json"), karpathy).expect("written");
+    let records: Vec<serde_json::Value> =
+        jsonl.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    fs::write(place.join("captions.json"), serde_json::json!(records).to_string()).expect("written");
+    let table: String = records.iter().map(|r| format!("{},en,{}\n", r["image"], r["text"])).collect();
+    fs::write(place.join("captions.csv"), format!("image,language,text\n{table}")).expect("written");
+    let packed = fs::File::create(place.join("captions.jsonl.gz")).expect("a file");
+    let mut packed = GzEncoder::new(packed, Compression::fast());
+    packed.write_all(jsonl.as_bytes()).expect("written");
+    packed.finish().expect("written");
     fs::write(place.join("captions.jsonl"), jsonl).expect("written");
     let mut all = Vec::new();
     for (format, files, changed) in [
@@ -225,6 +113,10 @@ fn formats(place: &Path) -> Vec<Input> {
         ("karpathy", "karpathy.json", "karpathy.json"),
         ("coco", "coco.{split}.json", "coco.val.json"),
         ("jsonl", "captions.jsonl", "captions.jsonl"),
+        ("json", "captions.json", "captions.json"),
+        ("csv", "captions.csv", "captions.csv"),
+        ("named", "named.{split}.token", "named.val.token"),
+        ("jsonl", "captions.jsonl.gz", "captions.jsonl.gz"),
         ("jsonl", "captions.jsonl", "ids.val.txt"),
         ("lines", "lines.{split}.{language}", "f/val.npy"),
     ] {
@@ -233,11 +125,45 @@ fn formats(place: &Path) -> Vec<Input> {
              image_ids = 'ids.{{split}}.txt'\n[[data.captions]]\nformat = '{format}'\nlanguages = ['en']\nfiles = ['{files}']\n"
         );
         let config = Config::from_toml(&toml, &place.join("c.toml")).expect("a good configuration");
-        let read = move || Corpus::load(config.data(), config.base()).map(drop);
+        let read = move || Corpus::of(&config).map(drop);
         let others = ["f/val.npy", "ids.val.txt", files.split("{split}").next().expect("a part")];
         all.push(with(input(&format!("{format} {changed}"), place.join(changed), read), &others));
     }
     all
+}
+
+/// Texts that a corpus has beside its captions.
+fn beside(place: &Path) -> Vec<Input> {
+    let data = place.join("data");
+    fs::create_dir_all(data.join("mt")).expect("a folder");
+    let mut pairs = String::new();
+    for split in ["val", "test"] {
+        let [en, de] = ["en", "de"].map(|language| {
+            fs::read_to_string(data.join(format!("captions/{split}.1.{language}"))).expect("captions")
+        });
+        for (en, de) in en.lines().zip(de.lines()) {
+            pairs += &serde_json::json!({ "text": en, "translations": { "de": de } }).to_string();
+            pairs.push('\n');
+        }
+        fs::write(data.join(format!("mt/{split}.de")), de).expect("written");
+    }
+    fs::write(data.join("mt/pairs.jsonl"), pairs).expect("written");
+    fs::write(data.join("mt/text.de"), "ein Wald\nnoch ein Wald\n").expect("written");
+    let translations = "translations = [{ of = ['en'], languages = ['en', 'de'], ";
+    [
+        ("parallel/val.de", String::new()),
+        ("mt/val.de", format!("{translations}files = ['mt/{{split}}.{{language}}'] }}]\n")),
+        ("mt/pairs.jsonl", format!("{translations}format = 'jsonl', files = ['mt/pairs.jsonl'] }}]\n")),
+        ("mt/text.de", "text = 'mt/text.{language}'\n".to_string()),
+    ]
+    .map(|(file, keys)| {
+        let toml = places::WORDS.replacen("[[data.captions]]", &format!("{keys}[[data.captions]]"), 1);
+        let config = Config::from_toml(&toml, &place.join("words.toml")).expect("a good configuration");
+        let tokens = |_: usize, text: &str| text.split(' ').map(String::from).collect();
+        let read = move || refuse_test_leak(&Corpus::of(&config)?, &tokens).map(drop);
+        input(&format!("beside captions: {file}"), data.join(file), read)
+    })
+    .into()
 }
 
 /// A safetensors file of one matrix.
@@ -300,6 +226,9 @@ fn lists(place: &Path) -> Vec<Input> {
     all.push(with(input("translations", new.clone(), read), &["known.en"]));
     let read = new.clone();
     all.push(input("sentences", new, move || tinyglot::family::mla::data::lines(&read).map(drop)));
+    let ids = write("ids.txt", "1.jpg\n2.jpg\n");
+    let read = ids.clone();
+    all.push(input("ids", ids, move || read_ids(&read).map(drop)));
     let picture = place.join("1.png");
     let image = place.parent().expect("a folder").join("data/images");
     let some = fs::read_dir(image).expect("pictures").next().expect("a picture").expect("an entry").path();
@@ -343,6 +272,22 @@ fn checkpoints(place: &Path) -> Vec<Input> {
             all.push(with(input(&format!("{name}/{file}"), folder.join(file), open), &others));
         }
     }
+    let published = place.join("published");
+    fs::create_dir_all(&published).expect("a folder");
+    let whole = fs::read(acquisition::checkpoint("clip/tokenizer.json")).expect("read");
+    let whole: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    let merges = whole["model"]["merges"].as_array().expect("merges").iter().map(|merge| match merge {
+        serde_json::Value::String(pair) => format!("{pair}\n"),
+        pair => format!("{} {}\n", pair[0].as_str().expect("text"), pair[1].as_str().expect("text")),
+    });
+    let merges = format!("#version: 0.2\n{}", merges.collect::<String>());
+    for (file, content) in [("vocab.json", whole["model"]["vocab"].to_string()), ("merges.txt", merges)] {
+        fs::write(published.join(file), content).expect("written");
+        let read = published.join("tokenizer.json");
+        let open = move || HuggingFace::open(&read).map(|tokenizer| drop(tokenizer.ids("a red house")));
+        let others = ["vocab.json", "merges.txt", "tokenizer.json"];
+        all.push(with(input(&format!("published {file}"), published.join(file), open), &others));
+    }
     let folder = place.join("openclip");
     copy(&acquisition::checkpoint("openclip"), &folder);
     let (index, read) = (folder.join("model.safetensors.index.json"), folder.clone());
@@ -377,12 +322,6 @@ pub fn narrow(file: &Path, dtype: Dtype) {
     fs::write(file, safetensors::serialize(views, None).expect("a file")).expect("written");
 }
 
-pub fn words_run(place: &Path) -> PathBuf {
-    let (config, run) = (place.join("words.toml"), place.join("run"));
-    command(&["train", text(&config), "--out", text(&run), "--quiet"]);
-    run
-}
-
 fn vectors(place: &Path, run: &Path) -> Vec<Input> {
     fs::create_dir_all(place).expect("a folder");
     let (binary, table) = (place.join("cc.de.bin"), place.join("cc.de.vec"));
@@ -403,174 +342,6 @@ fn vectors(place: &Path, run: &Path) -> Vec<Input> {
             })
         })
         .into()
-}
-
-/// A trained run at work.
-pub fn search(run: &Path, gallery: &Path) -> Result<()> {
-    let mut run = open(run, &[])?;
-    let vectors = run.sentences(run.languages().len() - 1, &["ein rotes Haus", "unbekannt"]).vectors;
-    let found = run.search(&Features::open(&[gallery.to_path_buf()])?, &vectors, 3)?;
-    assert!(found.iter().flatten().all(|found| found.score.is_finite()), "a score is not finite");
-    run.folder().evaluations().map(drop)
-}
-
-/// A training that is taken up again, as far as its first step.
-pub fn resume(run: &Path, given: &Config) -> Result<()> {
-    let corpus = Corpus::load(given.data(), given.base())?;
-    let Start { folder, config, encoder, train, validation, model, .. } =
-        go_on(Earlier::open(run, given)?, &corpus)?;
-    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
-    let mut trainer = Trainer::new(&config, &folder, learner);
-    trainer.resume()?;
-    assert!(trainer.state.step <= trainer.steps(), "more steps than the training has");
-    Ok(())
-}
-
-fn files_of_words(name: &str, place: &Path, run: &Path) -> Vec<Input> {
-    let gallery = place.join("data/features/test.npy");
-    let mut all = Vec::new();
-    for file in [
-        "run.json",
-        "words/lexicon.json",
-        "words/scorer.safetensors",
-        "words/de.words",
-        "words/de.bin",
-        "checkpoints/best/model.safetensors",
-        "checkpoints/best/state.json",
-        "config.toml",
-        "evaluation/val.json",
-    ] {
-        let (read, gallery) = (run.to_path_buf(), gallery.clone());
-        all.push(input(&format!("{name}: {file}"), run.join(file), move || search(&read, &gallery)));
-    }
-    let given = Config::load(&place.join("words.toml"), &[]).expect("a good configuration");
-    for file in [
-        "checkpoints/latest/model.safetensors",
-        "checkpoints/latest/optimizer.safetensors",
-        "checkpoints/latest/state.json",
-    ] {
-        let (read, given) = (run.to_path_buf(), given.clone());
-        let resume = move || resume(&read, &given);
-        all.push(input(&format!("{name}: {file}"), run.join(file), resume));
-    }
-    let file = run.join("metrics.jsonl");
-    let read = file.clone();
-    all.push(input(&format!("{name}: metrics.jsonl"), file, move || metrics::read(&read).map(drop)));
-    let (folder, growth) = (RunFolder::new(run), Growth { language: "de".into(), ..Growth::default() });
-    folder.write_growth(&growth).expect("written");
-    let file = run.join("growth/de.json");
-    all.push(input(&format!("{name}: growth/de.json"), file, move || {
-        folder.growths(&["de".into()]).map(drop)
-    }));
-    // Where the files of a run disagree, any of them may be the wrong one.
-    all.into_iter().map(|input| with(input, &[text(run), text(place)])).collect()
-}
-
-fn sweep(place: &Path) -> Vec<Input> {
-    let (file, out) = (place.join("sweep.toml"), place.join("sweep"));
-    let axes = "base = 'words.toml'\nseeds = [1]\n[axes]\n\"train.learning_rate\" = { log = [1e-3, 2e-3], count = 2 }\n";
-    fs::write(&file, axes).expect("written");
-    command(&["sweep", text(&file), "--out", text(&out), "--jobs", "1", "--quiet"]);
-    let mut all = Vec::new();
-    let read = file.clone();
-    all.push(with(
-        input("sweep file", file.clone(), move || Plan::load(&read, &[]).map(drop)),
-        &[text(place)],
-    ));
-    let results = out.join("results.jsonl");
-    let read = results.clone();
-    all.push(input("results.jsonl", results, move || results::read(&read).map(drop)));
-    let plan = Plan::load(&file, &[]).expect("a good sweep");
-    let folder = SweepFolder::new(&out);
-    let trial = folder.trial(&plan.trials[0].id).path.join("trial.json");
-    all.push(with(input("trial.json", trial, move || folder.rows(&plan.trials).map(drop)), &[text(&out)]));
-    for entry in fs::read_dir(out.join("cache")).expect("a cache") {
-        let file = entry.expect("an entry").path();
-        let kind = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_string();
-        if !["bin", "alignment", "latents"].contains(&&kind[..])
-            || all.iter().any(|i| i.name == format!("cached {kind}"))
-        {
-            continue;
-        }
-        let config = Config::load(&place.join("words.toml"), &[]).expect("a good configuration");
-        let corpus = Corpus::load(config.data(), config.base()).expect("a corpus");
-        let cache = out.join("cache");
-        let read = move || prepare(&config, &corpus, Some(&cache), &mut |_, _, _, _| ()).map(drop);
-        all.push(input(&format!("cached {kind}"), file, read));
-    }
-    all
-}
-
-/// A tower trained here, and languages acquired on one.
-fn towers(place: &Path) -> Vec<Input> {
-    let folder = place.join("acquisition");
-    fs::create_dir_all(&folder).expect("a folder");
-    let config = acquisition::write(&folder);
-    let tower_config = acquisition::write_tower(&folder);
-    let (run, tower) = (folder.join("run"), folder.join("tower-run"));
-    let short = ["--set", "acquire.nlt.epochs=1", "--set", "acquire.le.epochs=1", "--quiet"];
-    command(&[&["train", text(&config), "--out", text(&run)], &short[..]].concat());
-    command(&["train", text(&tower_config), "--out", text(&tower), "--set", "train.epochs=1", "--quiet"]);
-    let exported = folder.join("de.safetensors");
-    command(&["acquirer", "export", text(&run), "--language", "de", "--out", text(&exported)]);
-    let gallery = folder.join("data/features/test.npy");
-    let mut all = Vec::new();
-    for (name, old) in [("acquisition", false), ("old acquisition", true)] {
-        let copied = folder.join(name);
-        copy(&run, &copied);
-        if old {
-            make_old(&copied);
-        }
-        for file in [
-            "run.json",
-            "config.toml",
-            "tower/config.json",
-            "tower/tokenizer.json",
-            "tower/model.safetensors",
-            "embedding/config.json",
-            "embedding/tokenizer.json",
-            "checkpoints/best/model.safetensors",
-            "checkpoints/best/state.json",
-        ] {
-            let (read, gallery) = (copied.clone(), gallery.clone());
-            let search = move || search(&read, &gallery);
-            all.push(with(input(&format!("{name}: {file}"), copied.join(file), search), &[text(&copied)]));
-        }
-    }
-    for (name, old) in [("tower", false), ("old tower", true)] {
-        let copied = folder.join(format!("{name} run"));
-        copy(&tower, &copied);
-        if old {
-            make_old(&copied);
-        }
-        for file in
-            ["run.json", "tower/config.json", "tower/tokenizer.json", "checkpoints/best/model.safetensors"]
-        {
-            let read = copied.clone();
-            let open = move || {
-                let mut run = TowerRun::open(&read, &[])?;
-                let vectors = tinyglot::retrieve::Retriever::sentences(&run, 0, &["a red house"]).vectors;
-                assert!(vectors.iter().all(|x| x.is_finite()), "a vector is not finite");
-                run.clip.parameters();
-                Ok(())
-            };
-            all.push(with(input(&format!("{name}: {file}"), copied.join(file), open), &[text(&copied)]));
-        }
-    }
-    let opened = MlaRun::open(&run, &[]).expect("a run");
-    let (size, base) = (opened.mla.size(), opened.mla.base());
-    for (name, old) in [("acquirer", false), ("old acquirer", true)] {
-        let kept = folder.join(name);
-        fs::create_dir_all(&kept).expect("a folder");
-        let file = kept.join("de.safetensors");
-        fs::copy(&exported, &file).expect("copied");
-        if old {
-            make_old(&kept);
-        }
-        let (read, base) = (file.clone(), base.clone());
-        all.push(input(name, file, move || Acquirer::read(&read, size, &base).map(drop)));
-    }
-    all
 }
 
 /// Numbers within ±1 that look random.

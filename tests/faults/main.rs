@@ -20,6 +20,7 @@ mod mutate;
 mod places;
 #[path = "../shared/program.rs"]
 mod program;
+mod runs;
 #[cfg(unix)]
 mod signals;
 mod starts;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{acquisition, printed, text};
 
 /// A model of words with every part, in small: 2 epochs of 3 steps, a checkpoint every second step.
-const WORDS: &str = "\
+pub const WORDS: &str = "\
 [data]
 root = 'data'
 languages = ['en', 'de']
@@ -36,6 +36,7 @@ hidden = 8
 joint = 8
 [image]
 hidden = 8
+input = 'standard'
 [consistency]
 iterations = 5
 [train]
@@ -97,13 +98,10 @@ static ACQUISITION: LazyLock<TempDir> = LazyLock::new(|| {
     let place = tempfile::tempdir().expect("a folder");
     let at = |name: &str| place.path().join(name);
     let config = acquisition::write(place.path());
-    let short = [
-        ("languages = ['de', 'en', 'fr']", "languages = ['de', 'en']"),
-        ("epochs = 40", "epochs = 1"),
-        ("epochs = 10", "epochs = 1"),
-    ];
-    replace(&config, &short);
-    replace(&acquisition::write_tower(place.path()), &[("epochs = 80", "epochs = 2")]);
+    edit(&config, "languages = ['de', 'en', 'fr']", "languages = ['de', 'en']");
+    edit(&config, "epochs = 40", "epochs = 1");
+    edit(&config, "epochs = 10", "epochs = 1");
+    edit(&acquisition::write_tower(place.path()), "epochs = 80", "epochs = 2");
     let fr = "[data]\nroot = 'data'\nlanguages = ['fr']\n[[data.captions]]\nlanguages = ['fr']\n\
               files = ['{split}.fr']\n[[grow.translations]]\nlanguage = 'en'\nknown = 'train.en'\n\
               new = 'train.fr'\n";
@@ -127,13 +125,11 @@ pub fn acquisition() -> PathBuf {
     ACQUISITION.path().to_path_buf()
 }
 
-fn replace(file: &Path, pairs: &[(&str, &str)]) {
-    let mut text = fs::read_to_string(file).expect("text");
-    for (from, to) in pairs {
-        assert!(text.contains(from), "no `{from}` in {text}");
-        text = text.replace(from, to);
-    }
-    fs::write(file, text).expect("written");
+/// Replaces the first such part of a file of text, which must have one.
+pub fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).expect("text");
+    assert!(text.contains(from), "{} has no `{from}`", file.display());
+    fs::write(file, text.replacen(from, to, 1)).expect("written");
 }
 
 /// Copies all that is in a folder into another one. The paths of the runs in it stay those of the first.

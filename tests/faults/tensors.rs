@@ -15,7 +15,9 @@ use tinyglot::tower::Tower;
 use tinyglot::words::WordVectors;
 
 use crate::acquisition;
-use crate::inputs::{copy, forget_checksum, inputs, narrow, resume, search};
+use crate::inputs::{inputs, narrow};
+use crate::places::copy;
+use crate::runs::{forget_checksum, resume, search};
 
 /// Where the numbers of each tensor stand in a file.
 fn tensors(bytes: &[u8]) -> Vec<(String, Dtype, usize, usize)> {

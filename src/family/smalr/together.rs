@@ -3,10 +3,10 @@
 use crate::Result;
 use crate::config::Source;
 use crate::corpus::{Asked, Corpus, SplitName};
+use crate::eval::Scope;
 use crate::eval::{ByLanguage, Consistency, Coverage, Evaluation, Fitted, ParallelScores};
 use crate::family::smalr::SmalrRun;
 use crate::image::embed_features;
-use crate::eval::Scope;
 
 /// Queries of a split, the same ones in each of several languages.
 pub(crate) struct Together<'a> {

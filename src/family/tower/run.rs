@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Earlier, Place, description};
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
-use crate::family::tower;
-use crate::family::tower::{Clip, ENDS, parameters};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
+use crate::family::tower;
+use crate::family::tower::{Clip, ENDS, parameters};
 use crate::family::tower::{Clip, ENDS, parameters, sizes, training_texts};
 use crate::image::embed_features;
 use crate::optim::Adam;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::checkpoint::Place;
 use crate::checkpoint::RunFolder;
-use crate::family::mla::run::MlaRun;
 use crate::config::same_code;
+use crate::family::mla::run::MlaRun;
 use crate::grow::addition::forget;
 use crate::{Error, Result};
 

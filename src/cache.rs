@@ -53,10 +53,8 @@ impl Cache {
         };
         let beside = self.folder.join(format!("{}.lock", entry.name));
         if path.exists() {
-            // A maker that was killed once its result stood left its lock; dropping the lock removes the file.
-            if beside.exists() {
-                let _ = Lock::try_take(&beside);
-            }
+            // A maker that was killed once its result stood left its lock.
+            Lock::clear_left(&beside);
             return open();
         }
         fs::create_dir_all(&self.folder).map_err(|e| Error::writing(&self.folder, e))?;

@@ -67,7 +67,13 @@ impl Lock {
     /// # Errors
     /// Run, naming the holder; run, where the file cannot be made or written.
     pub fn take(path: &Path, what: &Path) -> Result<Lock> {
-        match Lock::try_take(path)? {
+        let mut taken = Lock::try_take(path)?;
+        if taken.is_none() {
+            // One that clears what was left holds it for a moment.
+            std::thread::sleep(PAUSE);
+            taken = Lock::try_take(path)?;
+        }
+        match taken {
             Some(lock) => Ok(lock),
             None => {
                 let holder = Holder::of(path).map_or("another process".into(), |holder| holder.to_string());
@@ -89,6 +95,16 @@ impl Lock {
                 Some(lock) => return Ok(lock),
                 None => std::thread::sleep(PAUSE),
             }
+        }
+    }
+
+    /// Removes the file of a lock whose holder was killed, for commands that need no lock. One that is held stays, and so do all on
+    /// a disk without locks.
+    pub fn clear_left(path: &Path) {
+        let Ok(file) = File::open(path) else { return };
+        if file.try_lock().is_ok() {
+            // Removed while it is held, as a lock that is dropped.
+            drop(Lock { path: path.to_path_buf(), file });
         }
     }
 
@@ -194,6 +210,20 @@ mod tests {
             assert_eq!(Holder::of(&path).unwrap().process, std::process::id());
             drop(lock);
         }
+    }
+
+    #[test]
+    fn a_lock_that_was_left_is_removed_and_one_that_is_held_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        Lock::clear_left(&path);
+        fs::write(&path, "{").unwrap();
+        Lock::clear_left(&path);
+        assert!(!path.exists());
+        let held = Lock::take(&path, folder.path()).unwrap();
+        Lock::clear_left(&path);
+        assert!(path.exists() && Lock::try_take(&path).unwrap().is_none());
+        drop(held);
     }
 
     #[test]

@@ -79,6 +79,25 @@ pub fn clear_partial(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// As [`clear_partial`], of one file alone: in a folder of the user's other programs may have files of such names.
+///
+/// # Errors
+/// Run, where something cannot be removed.
+pub fn clear_partial_of(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for partial in entries.flatten().map(|entry| entry.path()) {
+        let middle = partial.file_name().and_then(|own| own.to_str()).and_then(|own| own.strip_prefix(name));
+        let middle = middle.and_then(|m| m.strip_prefix('.')?.strip_suffix(PARTIAL)?.strip_suffix('.'));
+        let left = middle.is_some_and(|m| m.len() == 8 && m.bytes().all(|b| b.is_ascii_hexdigit()));
+        if left && File::open(&partial).is_ok_and(|file| file.try_lock().is_ok()) {
+            fs::remove_file(&partial).map_err(|e| Error::writing(&partial, e))?;
+        }
+    }
+    Ok(())
+}
+
 /// A file of a name of its own that begins with `name`, in a folder for such, removed when it is dropped. Those of the name whose
 /// makers were killed are removed before.
 pub fn temporary(folder: &Path, name: &str) -> io::Result<NamedTempFile> {
@@ -143,6 +162,18 @@ mod tests {
         assert!(write_whole(&folder.path().join("missing/a"), b"").is_err());
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn of_one_file_only_its_own_halves_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        for name in ["a.bin.0123abcd.partial", "a.bin.part.partial", "b.bin.0123abcd.partial", "a.bin"] {
+            fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        clear_partial_of(&path).unwrap();
+        assert!(!folder.path().join("a.bin.0123abcd.partial").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

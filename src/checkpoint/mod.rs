@@ -160,6 +160,7 @@ impl RunFolder {
         let folder = self.path.join("evaluation");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         clear_partial(&folder)?;
+        self.clear_left_lock();
         let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
         write_whole(&names::file(&folder, &evaluation.name(), "json")?, text.as_bytes())
     }

@@ -32,6 +32,11 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// Removes the lock of a process that was killed when all else was done: what is evaluated and reported needs none.
+    pub fn clear_left_lock(&self) {
+        Lock::clear_left(&self.path.join(LOCK));
+    }
+
     /// As [`RunFolder::locked`], for a run to go on with: nothing is made where there is none.
     ///
     /// # Errors

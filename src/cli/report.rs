@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::stdout;
 use super::terminal::Terminal;
+use crate::checkpoint::RunFolder;
 use crate::sweep::{SweepFolder, results};
 use crate::write::{clear_partial, write_whole};
 use crate::{Result, report, run};
@@ -38,13 +39,16 @@ pub(super) fn write(run: &Path, terminal: &Terminal) -> Result<PathBuf> {
     notes.iter().for_each(|note| terminal.warn(note));
     let page = run.join("report.html");
     clear_partial(run)?;
+    RunFolder::new(run).clear_left_lock();
     write_whole(&page, report::html(&content).as_bytes())?;
     Ok(page)
 }
 
 /// Writes the page of a sweep from its results and gives its path.
 pub(super) fn write_sweep(folder: &Path) -> Result<PathBuf> {
-    let rows = results::read(&SweepFolder::new(folder).results())?;
+    let sweep = SweepFolder::new(folder);
+    sweep.clear_left_lock();
+    let rows = results::read(&sweep.results())?;
     let page = folder.join("report.html");
     write_whole(&page, report::sweep_html(&run::name(folder), &rows).as_bytes())?;
     Ok(page)

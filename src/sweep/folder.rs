@@ -48,12 +48,17 @@ impl SweepFolder {
     /// that ended before.
     pub fn write_results(&self, trials: &[Trial]) -> Result<Vec<Row>> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
-        let _alone = Lock::wait(&self.path.join("results.lock"))?;
+        let _alone = Lock::wait(&self.path.join(LOCK))?;
         clear_partial(&self.path)?;
         let rows = self.rows(trials)?;
         write_whole(&self.results(), results::jsonl(&rows).as_bytes())?;
         write_whole(&self.path.join("results.csv"), results::csv(&rows).as_bytes())?;
         Ok(rows)
+    }
+
+    /// Removes the lock of a process that was killed when the results stood.
+    pub fn clear_left_lock(&self) {
+        Lock::clear_left(&self.path.join(LOCK));
     }
 
     /// Folders of trials that are not among these: of an earlier state of the sweep's file.
@@ -63,6 +68,9 @@ impl SweepFolder {
         names.filter(|name| trials.iter().all(|trial| *name != *trial.id)).count()
     }
 }
+
+/// Held while the results are written.
+const LOCK: &str = "results.lock";
 
 /// A trial's folder.
 #[derive(Debug, Clone)]
@@ -117,6 +125,7 @@ impl TrialFolder {
 
     pub fn write_state(&self, state: &TrialState) -> Result<()> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
+        clear_partial(&self.path)?;
         let text = serde_json::to_string_pretty(state).expect("plain data") + "\n";
         write_whole(&self.path.join("trial.json"), text.as_bytes())
     }

@@ -30,7 +30,7 @@ use crate::optim::{Trained, parameters_by_part};
 use crate::retrieve::{Retriever, Sentences, same_languages};
 use crate::seed::derive;
 use crate::tower::{Tensors, Tower, TowerTokenizer};
-use crate::write::write_whole;
+use crate::write::{clear_partial_of, write_whole};
 use crate::{Error, Result, names};
 
 /// A trained model and its folder.
@@ -223,8 +223,10 @@ impl MlaRun {
                     .hint(format!("it has those of `{}`", known.join("`, `")))
             })?;
         let base = self.mla.base();
+        let card = file.with_extension("md");
+        clear_partial_of(file).and_then(|()| clear_partial_of(&card))?;
         acquirer.write(file, &base)?;
-        write_whole(&file.with_extension("md"), self.card(acquirer, &base)?.as_bytes())
+        write_whole(&card, self.card(acquirer, &base)?.as_bytes())
     }
 
     /// What an acquirer is, for people: its base, its training, its scores.

@@ -130,11 +130,17 @@ impl Error {
 /// Errors of what was read name the file: a reader adds it to all that goes wrong below, and what was named already stays.
 pub trait InFile {
     fn in_file(self, file: impl AsRef<Path>) -> Self;
+    /// As [`Self::in_file`], for errors of one kind alone.
+    fn in_file_if(self, kind: Kind, file: impl AsRef<Path>) -> Self;
 }
 
 impl<T> InFile for Result<T> {
     fn in_file(self, file: impl AsRef<Path>) -> Self {
         self.map_err(|e| if e.file.is_none() { e.at(file) } else { e })
+    }
+
+    fn in_file_if(self, kind: Kind, file: impl AsRef<Path>) -> Self {
+        if self.as_ref().is_err_and(|e| e.kind == kind) { self.in_file(file) } else { self }
     }
 }
 
@@ -171,6 +177,10 @@ mod tests {
         let told = |e: Error| Err::<(), _>(e).in_file("a.bin").unwrap_err().to_string();
         assert_eq!(told(Error::data("is cut off")), "`a.bin`: is cut off");
         assert_eq!(told(Error::data("is cut off").at("b.bin")), "`b.bin`: is cut off");
+        let config = |e: Error| Err::<(), _>(e).in_file_if(Kind::Config, "a.toml").unwrap_err().to_string();
+        assert_eq!(config(Error::config("is empty")), "`a.toml`: is empty");
+        assert_eq!(config(Error::config("is empty").at("b.toml")), "`b.toml`: is empty");
+        assert_eq!(config(Error::usage("no such language")), "no such language");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::terminal::Terminal;
 use crate::Result;
 use crate::family::mla::run::MlaRun;
+use crate::error::{InFile, Kind};
 
 /// Take languages out of a run of acquisition, or put them in
 #[derive(Debug, clap::Args)]
@@ -53,13 +54,15 @@ Examples:
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    match args.action {
-        Action::Export { run, language, out } => MlaRun::open(&run, &[])?.export(&language, &out),
+    let (Action::Export { run, .. } | Action::Add { run, .. } | Action::Remove { run, .. }) = &args.action;
+    let mut open = MlaRun::open(run, &[]).in_file_if(Kind::Data, run)?;
+    match &args.action {
+        Action::Export { language, out, .. } => open.export(language, out),
         Action::Add { run, file } => {
-            let language = MlaRun::open(&run, &[])?.add(&file)?;
+            let language = open.add(file).in_file_if(Kind::Data, file)?;
             terminal.say(&format!("`{}` has learned `{language}`", run.display()));
             Ok(())
         }
-        Action::Remove { run, language } => MlaRun::open(&run, &[])?.remove(&language),
+        Action::Remove { language, .. } => open.remove(language),
     }
 }

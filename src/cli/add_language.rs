@@ -47,9 +47,13 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let given = Config::load_addition(&args.source.config, &args.source.set)?;
+    given.names(add(&args, &given, terminal))
+}
+
+fn add(args: &Args, given: &Config, terminal: &Terminal) -> Result<()> {
     let addition = Addition {
         run: &args.run,
-        given: &given,
+        given,
         cache: args.cache.as_deref(),
         curve: &args.curve,
         out: &args.out,

@@ -7,8 +7,10 @@ use super::config::Source;
 use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::config::Config;
-use crate::corpus::check::check;
+use crate::config::{Config, Kind};
+use crate::corpus::check::{check, Report};
+use crate::Result;
+use crate::family::tower;
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
 use crate::scenes::ScenesConfig;
@@ -85,10 +87,18 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 
 fn check_corpus(args: Check) -> Result<()> {
     let config = args.source.load()?;
-    let corpus = Corpus::of(&config)?;
+    let report = config.names(report(&config))?;
+    match args.json {
+        true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
+        false => stdout::print(&report.to_string()),
+    }
+}
+
+fn report(config: &Config) -> Result<Report> {
+    let corpus = Corpus::of(config)?;
     let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
     let tokens = |language: usize, text: &str| segmenters[language].segment(text);
-    let vectors = vectors(&config, &corpus, &tokens)?;
+    let vectors = vectors(config, &corpus, &tokens)?;
     let known = |language: usize, word: &str| vectors[language].contains(word);
     let report = check(
         &corpus,
@@ -96,11 +106,7 @@ fn check_corpus(args: Check) -> Result<()> {
         &tokens,
         if vectors.is_empty() { None } else { Some(&known) },
     )?;
-    let report = family::of(&config).with_lost(&config, &corpus, report)?;
-    match args.json {
-        true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
-        false => stdout::print(&report.to_string()),
-    }
+    family::of(config).with_lost(config, &corpus, report)
 }
 
 /// The vectors of the words in the captions, where the configuration names files; none otherwise.

@@ -11,9 +11,8 @@ use crate::checkpoint::RunFolder;
 use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
-use crate::error::InFile;
-use crate::eval::Evaluation;
-use crate::eval::Scope;
+use crate::error::{InFile, Kind};
+use crate::eval::{Evaluation, Scope};
 use crate::retrieve::Retriever;
 use crate::{Error, Result, eval, run};
 
@@ -123,7 +122,9 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let (data, base) = data(&*run, args.data.as_deref(), of_data, terminal)?;
     let Set { split, other } = args.split.clone();
     let wanted = Wanted::only(split, other, args.distractors);
-    let mut corpus = Corpus::load_part(&data, &base, wanted).map_err(moved)?;
+    let mut corpus = Corpus::load_part(&data, &base, wanted)
+        .map_err(moved)
+        .in_file_if(Kind::Config, args.data.as_deref().unwrap_or(&args.run.join("config.toml")))?;
     corpus.notes.iter().for_each(|note| terminal.detail(note));
     let (by, folds) = (args.captions.into(), args.folds.get());
     let keep = args.data.is_none() && own_data(&run.folder().config()?, run.config());

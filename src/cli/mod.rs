@@ -27,10 +27,12 @@ pub mod stdout;
 pub mod terminal;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 use terminal::Terminal;
 
@@ -98,18 +100,23 @@ fn command(cli: Cli) -> Result<()> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Train(args) => train::run(args, &terminal),
-        Command::Evaluate(args) => evaluate::run(args, &terminal),
+        Command::Evaluate(args) => of_run(args.run.clone(), evaluate::run(args, &terminal)),
         Command::Sweep(args) => sweep::run(args, &terminal),
-        Command::Report(args) => report::run(args, &terminal),
-        Command::AddLanguage(args) => add_language::run(args, &terminal),
-        Command::RemoveLanguage(args) => remove_language::run(args, &terminal),
+        Command::Report(args) => of_run(args.run.clone(), report::run(args, &terminal)),
+        Command::AddLanguage(args) => of_run(args.run.clone(), add_language::run(args, &terminal)),
+        Command::RemoveLanguage(args) => of_run(args.run.clone(), remove_language::run(args, &terminal)),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
-        Command::Embed(args) => embed::run(args, &terminal),
-        Command::Search(args) => search::run(args, &terminal),
-        Command::Classify(args) => classify::run(args, &terminal),
+        Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
+        Command::Search(args) => of_run(args.run.clone(), search::run(args, &terminal)),
+        Command::Classify(args) => of_run(args.run.clone(), classify::run(args, &terminal)),
         Command::Acquirer(args) => acquirer::run(args, &terminal),
     }
+}
+
+/// Names the run in errors that name no file.
+fn of_run(run: PathBuf, result: Result<()>) -> Result<()> {
+    result.in_file_if(Kind::Data, &run).in_file_if(Kind::Config, run.join("config.toml"))
 }
 
 /// Tells of an error and gives the exit status for it. A reader that has closed standard output wants no more, and

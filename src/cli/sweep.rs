@@ -9,11 +9,11 @@ use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
 use crate::estimate::{self as need, Estimate};
-use crate::sweep::cluster;
+use crate::sweep::{cluster, estimate, local};
 use crate::sweep::cluster::Tasks;
-use crate::sweep::estimate;
-use crate::sweep::local;
 use crate::sweep::local::{Event, Local};
+use crate::error::{InFile, Kind};
+use crate::sweep::estimate::Estimate;
 use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -81,14 +81,18 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let plan = Plan::load(&args.sweep, &args.set)?;
+    swept(&args, &plan, terminal).in_file_if(Kind::Config, &args.sweep)
+}
+
+fn swept(args: &Args, plan: &Plan, terminal: &Terminal) -> Result<()> {
     let name = args.sweep.file_stem().unwrap_or(args.sweep.as_os_str());
     let path = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(name));
     let folder = SweepFolder::new(&path);
     if args.dry_run {
-        return list(&args, &plan, &folder, terminal);
+        return list(args, plan, &folder, terminal);
     }
     if args.slurm || args.kubernetes.is_some() {
-        return hand_over(&args, &plan, &folder, terminal);
+        return hand_over(args, plan, &folder, terminal);
     }
     let places: Vec<usize> = match args.index {
         None => (0..plan.trials.len()).collect(),
@@ -98,7 +102,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
             return Err(Error::usage(what).at(&args.sweep).hint("`--dry-run` lists the trials, from 0 on"));
         }
     };
-    let (rows, waits) = work(&args, &plan, &places, &folder, terminal)?;
+    let (rows, waits) = work(args, plan, &places, &folder, terminal)?;
     let chosen: Vec<&Row> = places.iter().map(|&place| &rows[place]).collect();
     if args.index.is_none() {
         stdout::print(&table(&rows))?;

@@ -49,6 +49,10 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
+    config.names(trained(&config, args, terminal))
+}
+
+fn trained(config: &Config, args: Args, terminal: &Terminal) -> Result<()> {
     let out = args.out.unwrap_or_else(|| default_folder(&args.source.config));
     let options = Options {
         resume: args.resume,
@@ -57,7 +61,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         stop_after: args.stop_after.map(NonZeroUsize::get),
         stop: interrupt::flag(),
     };
-    followed(&config, &out, &options, terminal).map(drop)
+    followed(config, &out, &options, terminal).map(drop)
 }
 
 fn default_folder(config: &Path) -> PathBuf {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::error::InFile;
 use crate::{Error, Result};
 
 pub use changes::{changed_since, changes, may_change};
@@ -40,6 +41,8 @@ pub(crate) use shape::{Shape, join, short};
 pub struct Config {
     raw: RawConfig,
     base: PathBuf,
+    /// Where it was read; nothing for one that was made of another.
+    file: Option<PathBuf>,
 }
 
 impl PartialEq for Config {
@@ -70,7 +73,7 @@ impl RawConfig {
         }
         raw.words.vectors =
             raw.words.vectors.map(|file| paths::climb(folder.as_ref(), file.as_ref()).display().to_string());
-        Ok(Config { raw, base })
+        Ok(Config { raw, base, file: None })
     }
 }
 
@@ -134,6 +137,7 @@ impl Config {
         let raw = RawConfig::deserialize(whole)
             .map_err(|e| Error::config(e.message().trim()).at(document.path()))?;
         let config = raw.check(base).map_err(|Problems(problems)| document.error(problems))?;
+        let config = Config { file: Some(document.path().to_path_buf()), ..config };
         match strict.then(|| family::unread_keys(&given, &config.raw, config.family())) {
             Some(unread) if !unread.is_empty() => Err(document.error(unread)),
             _ => Ok(config),
@@ -206,6 +210,16 @@ impl Config {
     /// The folder of the configuration file.
     pub fn base(&self) -> &Path {
         &self.base
+    }
+
+    /// Names the file in errors that name none: that of the configuration where the fault is in it, and where it is in the data,
+    /// their folder.
+    pub fn names<T>(&self, result: Result<T>) -> Result<T> {
+        let result = result.in_file_if(crate::error::Kind::Data, &self.raw.data.root);
+        match &self.file {
+            Some(file) => result.in_file_if(crate::error::Kind::Config, file),
+            None => result,
+        }
     }
 
     /// The sections, to change some and [`RawConfig::check`] again.

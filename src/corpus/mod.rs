@@ -31,7 +31,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::config::{CaptionSplit, Config, DataConfig, Source, same_code};
-use crate::error::InFile;
+use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
 pub use features::{Features, write_npy, write_npy_f16};
@@ -261,7 +261,7 @@ impl Corpus {
             // The run joins languages, not the configuration of a new one.
             wanted.parallel &= wanted.has(SplitName::Val) && wanted.has(SplitName::Test);
         }
-        Corpus::read(data, config.base(), wanted)
+        config.names(Corpus::read(data, config.base(), wanted))
     }
 
     /// Reads what an evaluation needs. With parallel captions of the pictures to test on, those of `val` are needed too, to
@@ -304,7 +304,8 @@ impl Corpus {
     }
 
     fn read(config: &DataConfig, base: &Path, wanted: Wanted) -> Result<Corpus> {
-        Self::read_parts(config, base, wanted).in_file(base.join(&config.root))
+        // Of the configuration only its reader knows the file.
+        Self::read_parts(config, base, wanted).in_file_if(Kind::Data, base.join(&config.root))
     }
 
     fn read_parts(config: &DataConfig, base: &Path, wanted: Wanted) -> Result<Corpus> {

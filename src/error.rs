@@ -29,6 +29,8 @@ pub struct Error {
     kind: Kind,
     file: Option<PathBuf>,
     line: Option<usize>,
+    /// Whether it names its place itself, which is in no file that is read.
+    placed: bool,
     what: String,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -36,7 +38,7 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error { kind, file: None, line: None, what: what.into(), hint: None, source: None }
+        Error { kind, file: None, line: None, placed: false, what: what.into(), hint: None, source: None }
     }
 
     pub fn usage(what: impl Into<String>) -> Self {
@@ -84,6 +86,12 @@ impl Error {
     /// The part of the file the error is about, where it has no lines: "entry 3: what".
     pub fn within(mut self, part: impl fmt::Display) -> Self {
         self.what = format!("{part}: {}", self.what);
+        self
+    }
+
+    /// It names what is wrong by its place already, as on the command line: no file is to be named.
+    pub fn placed(mut self) -> Self {
+        self.placed = true;
         self
     }
 
@@ -136,7 +144,7 @@ pub trait InFile {
 
 impl<T> InFile for Result<T> {
     fn in_file(self, file: impl AsRef<Path>) -> Self {
-        self.map_err(|e| if e.file.is_none() { e.at(file) } else { e })
+        self.map_err(|e| if e.file.is_none() && !e.placed { e.at(file) } else { e })
     }
 
     fn in_file_if(self, kind: Kind, file: impl AsRef<Path>) -> Self {
@@ -180,6 +188,7 @@ mod tests {
         let config = |e: Error| Err::<(), _>(e).in_file_if(Kind::Config, "a.toml").unwrap_err().to_string();
         assert_eq!(config(Error::config("is empty")), "`a.toml`: is empty");
         assert_eq!(config(Error::config("is empty").at("b.toml")), "`b.toml`: is empty");
+        assert_eq!(config(Error::config("`--set a=1`: is 1").placed()), "`--set a=1`: is 1");
         assert_eq!(config(Error::usage("no such language")), "no such language");
     }
 

@@ -126,6 +126,7 @@ fn parse(written: &str, text: &str, shape: &Shape) -> Result<Value> {
         Err(error) if !wants_text && text.starts_with(['[', '{']) => {
             let what = format!("`--set {written}`: {}", error.message());
             Err(Error::config(what)
+                .placed()
                 .hint("strings in a list or table need quotes, e.g. `'data.languages=[\"en\"]'`"))
         }
         _ => Ok(Value::String(text.to_owned())),
@@ -164,6 +165,7 @@ fn entry<'v>(origin: &str, list: &'v mut Value, step: &str) -> Result<&'v mut Va
     };
     entry.ok_or_else(|| {
         Error::config(format!("{origin}: there is no entry `{step}` in {found}"))
+            .placed()
             .hint("give the whole list, or add the entry to the file")
     })
 }

@@ -316,7 +316,7 @@ impl Problems {
             let error = |what: &str| crate::Error::config(what);
             return match (origin, file) {
                 (Some(Origin::Line(line)), Some(file)) => error(what).at(file).line(*line),
-                (Some(Origin::Set(place)), _) => error(&format!("{place}: {what}")),
+                (Some(Origin::Set(place)), _) => error(&format!("{place}: {what}")).placed(),
                 (None, Some(file)) => error(what).at(file),
                 (_, None) => error(what),
             };

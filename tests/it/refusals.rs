@@ -218,3 +218,46 @@ fn the_demo_does_not_write_over_what_is_there() {
     assert_eq!(ran.status, Some(2));
     assert!(ran.stderr.contains("there is a demo already"), "{}", ran.stderr);
 }
+
+/// What is wrong shows long after the files were read: the error names the one that it can be mended in.
+#[test]
+fn errors_that_show_late_name_a_file_too() {
+    let place = data();
+    let (config, root, out) =
+        (place.path().join("config.toml"), place.path().join("data"), place.path().join("run"));
+    let (of_config, of_data) = (format!("error: `{}`:", text(&config)), format!("error: `{}`:", text(&root)));
+    for (from, to, status, file, said) in [
+        ("[[data", "text = 'captions/all.txt'\n[[data", 3, &of_config, "`data.text`"),
+        ("parallel/{split}.{language}", "parallel/{language}", 3, &of_config, "`data.parallel`"),
+        (
+            "files = ['captions/{split}.1.{language}', 'captions/{split}.2.{language}']",
+            "files = []",
+            3,
+            &of_config,
+            "files",
+        ),
+        ("buckets = 500", "min_count = 100000", 4, &of_data, "words.fasttext.min_count"),
+    ] {
+        fs::write(&config, CONFIG.replacen(from, to, 1)).expect("written");
+        refused_train(&config, &out, status, &[file, said]);
+    }
+    fs::write(&config, CONFIG).expect("written");
+    let little = ["train", text(&config), "--out", text(&out), "-q", "--memory", "0.000001"];
+    refused(&little, 3, &[&of_config, "`--memory 0`"]);
+    let run = MADE.run();
+    let of_run = |set| ["evaluate", text(&run), "--set", set].map(String::from);
+    for (set, status, said) in [
+        (
+            "data.parallel='parallel/{language}'",
+            3,
+            "error: `--set data.parallel='parallel/{language}'`: `data.parallel`",
+        ),
+        (
+            "data.captions=[{languages=['en','de','zh'],files=['captions/{split}.1.{language}'],splits=['train']}]",
+            4,
+            "run`: the split `test` has no captions",
+        ),
+    ] {
+        refused(&of_run(set).each_ref().map(String::as_str), status, &[said]);
+    }
+}

@@ -24,8 +24,7 @@ struct Part {
 
 impl Part {
     fn open(file: &Path, first: usize) -> Result<Part> {
-        let hint = "the path comes from `data.features`, relative to `data.root`";
-        let map = Map::open(file).map_err(|e| e.hint(hint))?;
+        let map = Map::open(file)?;
         let layout = match file.extension().and_then(|e| e.to_str()) {
             Some("npy") => npy::layout(&map, file)?,
             Some("safetensors") => tensors::layout(&map, file)?,
@@ -169,14 +168,19 @@ impl Features {
     ///
     /// `ids`: of the rows, where there are some. Rows with other ids are other pictures, however alike they are.
     pub fn each_once(&self, ids: Option<&[String]>) -> Result<(Features, usize)> {
-        let times = self.repeats();
-        let one_id = |ids: &[String]| {
-            ids.len() != self.rows() || ids.chunks(times).all(|group| group.iter().all(|id| *id == group[0]))
-        };
-        match times > 1 && ids.is_none_or(one_id) {
-            true => Ok((self.one_of(times)?, times)),
-            false => Ok((self.clone(), 1)),
+        match self.repeats_of(ids) {
+            1 => Ok((self.clone(), 1)),
+            times => Ok((self.one_of(times)?, times)),
         }
+    }
+
+    /// How many rows in a row are one picture: those that are equal, unless they have ids of their own.
+    pub(super) fn repeats_of(&self, ids: Option<&[String]>) -> usize {
+        let repeats = self.repeats();
+        let apart = |ids: &[String]| {
+            ids.len() == self.rows() && ids.chunks(repeats).any(|ids| ids.iter().any(|id| *id != ids[0]))
+        };
+        if ids.is_some_and(apart) { 1 } else { repeats }
     }
 
     /// One of every `times` rows.

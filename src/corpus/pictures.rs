@@ -26,7 +26,9 @@ pub(super) struct Gallery {
 impl Gallery {
     fn open(config: &DataConfig, paths: &Paths, split: Option<SplitName>) -> Result<Gallery> {
         let files: Result<Vec<_>> = config.features.iter().map(|f| paths.resolve(f, split, None)).collect();
-        let features = Features::open(&files?)?;
+        let missing = "the path comes from `data.features`, relative to `data.root`";
+        let features =
+            Features::open(&files?).map_err(|e| if e.is_missing_file() { e.or_hint(missing) } else { e })?;
         let mut source = features.place(0).0.to_path_buf();
         let given = match &config.image_ids {
             Some(template) => {
@@ -37,7 +39,7 @@ impl Gallery {
         };
         let (rows, stored) = (features.rows(), features.ids());
         let repeats = match config.rows_per_picture {
-            0 => recognised(&features, stored.as_ref().or(given.as_ref())),
+            0 => features.repeats_of(stored.as_deref().or(given.as_deref())),
             times => times,
         };
         let features = if repeats > 1 { features.one_of(repeats)? } else { features };
@@ -122,15 +124,6 @@ impl Gallery {
             None => (0..self.features.rows()).map(|r| r.to_string()).collect(),
         }
     }
-}
-
-/// How many rows in a row are one picture: those that are equal, unless they have ids of their own.
-fn recognised(features: &Features, ids: Option<&Vec<String>>) -> usize {
-    let repeats = features.repeats();
-    let apart = |ids: &&Vec<String>| {
-        ids.len() == features.rows() && ids.chunks(repeats).any(|ids| ids.iter().any(|id| *id != ids[0]))
-    };
-    if ids.is_some_and(|ids| apart(&ids)) { 1 } else { repeats }
 }
 
 /// One id of every `repeats`, which must be equal.

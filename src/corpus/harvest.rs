@@ -71,7 +71,11 @@ impl<'a> Harvest<'a> {
                 } else {
                     format!("; the files also hold {}", foreign.join(", "))
                 };
-                Err(Error::data(format!("language `{}` has no training caption{seen}", self.languages[bare]))
+                let language = &self.languages[bare];
+                let sources = self.data.captions.iter().filter(|source| self.data.names(source, language));
+                let files: Vec<_> = sources.flat_map(|s| &s.files).map(|file| format!("`{file}`")).collect();
+                let files = files.join(", ");
+                Err(Error::data(format!("language `{language}` has no training caption in {files}{seen}"))
                     .hint(match foreign.is_empty() {
                         true => "add a `[[data.captions]]` source for it, or take it out of `data.languages`",
                         false => "if one of these is it, say so in `data.codes`; else add a `[[data.captions]]` source for it",

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Retriever;
 use crate::Result;
 use crate::corpus::Features;
+use crate::error::InFile;
 use crate::eval::similarity::{Kernel, check_finite};
 
 /// A picture found.
@@ -36,7 +37,7 @@ pub(super) fn search<R: Retriever + ?Sized>(
     let width = run.joint();
     let kernel = Kernel::detect();
     for of in queries {
-        check_finite(of, width, "query")?;
+        check_finite(of, width, "query").in_file(&run.folder().path)?;
     }
     let asked = queries[0].len() / width;
     let mut best: Vec<Best> = (0..asked).map(|_| Best::new(k)).collect();

@@ -17,9 +17,8 @@ pub(super) fn hit(
     let id = &corpus.test.image_ids[found.row as usize];
     let picture = data.images.as_ref().map(|template| {
         if !names::stays_inside(id) {
-            return Err(Error::data(format!(
-                "the picture id `{id}` leads out of the folder of the pictures"
-            )));
+            let what = format!("the picture id `{id}` leads out of the folder of the pictures");
+            return Err(Error::data(what).at(corpus.test.features.place(found.row as usize).0));
         }
         let file = template.replace("{split}", &SplitName::Test.to_string()).replace("{id}", id);
         Picture::read(id, &data.root.join(file))

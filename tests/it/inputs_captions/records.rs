@@ -226,7 +226,7 @@ fn records_of_json_are_read_by_their_keys() {
         (
             "languages = ['zh']|languages = []\nformat = 'jsonl'\nfiles = ['all.jsonl']",
             &[("all.jsonl", b"{\"image\": 1, \"lang\": \"zh-CN\", \"text\": \"a\"}\n")],
-            "language `zh` has no training caption; the files also hold `zh-CN`\nhint: if one of these is it, say so in `data.codes`; \
+            "language `zh` has no training caption in `all.jsonl`; the files also hold `zh-CN`\nhint: if one of these is it, say so in `data.codes`; \
              else add a `[[data.captions]]` source for it",
         ),
         (

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::terminal::Terminal;
 use crate::Result;
-use crate::family::mla::run::MlaRun;
 use crate::error::{InFile, Kind};
+use crate::family::mla::run::MlaRun;
 
 /// Take languages out of a run of acquisition, or put them in
 #[derive(Debug, clap::Args)]

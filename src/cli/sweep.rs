@@ -8,13 +8,12 @@ use std::time::Duration;
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, report, stdout};
+use crate::error::{InFile, Kind};
 use crate::estimate::{self as need, Estimate};
-use crate::sweep::{cluster, estimate, local};
 use crate::sweep::cluster::Tasks;
 use crate::sweep::local::{Event, Local};
-use crate::error::{InFile, Kind};
-use crate::sweep::estimate::Estimate;
 use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
+use crate::sweep::{cluster, estimate, local};
 use crate::write::write_whole;
 use crate::{Error, Result};
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use tinyglot::corpus::{Corpus, SplitName};
-use tinyglot::inference::Scope;
-use tinyglot::run::Run;
+use tinyglot::eval::Scope;
+use tinyglot::family::smalr::SmalrRun;
 
 use crate::corpus::{MADE, copy, refused};
 use crate::whole::{fed, rows};
@@ -135,7 +135,7 @@ fn what_was_fitted_stays_with_its_checkpoint_and_its_data() {
     assert_eq!(fs::read(&file).expect("kept"), kept);
 
     // A training goes on while its best checkpoint is evaluated.
-    let mut opened = Run::open(&run, &[]).expect("a run");
+    let mut opened = SmalrRun::open(&run, &[]).expect("a run");
     let corpus = Corpus::of(&opened.config).expect("a corpus");
     let state = run.join("checkpoints/best/state.json");
     let (step, before) = (opened.state.step, fs::read_to_string(&state).expect("read"));

@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Earlier, Place, description};
-use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
+use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
-use crate::eval::Evaluation;
-use crate::eval::Scope;
-use crate::family::tower;
+use crate::eval::{Evaluation, Scope};
 use crate::family::tower::{Clip, ENDS, parameters};
-use crate::family::tower::{Clip, ENDS, parameters, sizes, training_texts};
 use crate::image::embed_features;
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, Sentences, same_features, same_languages};

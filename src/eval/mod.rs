@@ -2,6 +2,7 @@
 
 pub mod classification;
 pub mod consistency;
+mod front;
 pub mod growth;
 pub mod ordered;
 pub mod recall;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Source;
 
 pub use consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, clc_a, joined};
+pub use front::front;
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
 pub use scope::{RetrievalTask, Scope, Vectors};

@@ -1,4 +1,4 @@
-//! Finite differences: the test of every gradient in this crate.
+//! Finite differences: the test of every gradient in this crate, and of one's own. What differs panics, as assertions do.
 
 use super::tape::{Grads, data, data1, matrix, on_host, vector};
 use crate::device::{Dev, Matrix, Scalar, Vector};

@@ -7,24 +7,8 @@ use super::cells::{count, thousands};
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
 use super::groups::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
-use crate::eval::Evaluation;
+use crate::eval::{Evaluation, front};
 use crate::sweep::{Row, Status};
-
-/// Places of the points that no other one beats: with fewer or as many parameters and a higher mean. In the order of
-/// parameters.
-fn front(points: &[Option<(f64, f64)>]) -> Vec<usize> {
-    let mut order: Vec<(usize, (f64, f64))> =
-        points.iter().enumerate().filter_map(|(n, point)| Some((n, (*point)?))).collect();
-    // The better one of two of a size comes first.
-    order.sort_by(|(_, a), (_, b)| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    let mut best = f64::NEG_INFINITY;
-    order.retain(|(_, (_, y))| {
-        let better = *y > best;
-        best = best.max(*y);
-        better
-    });
-    order.into_iter().map(|(n, _)| n).collect()
-}
 
 /// The whole page.
 pub fn html(name: &str, rows: &[Row]) -> String {

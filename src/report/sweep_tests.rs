@@ -32,22 +32,6 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
 }
 
 #[test]
-fn the_front_is_what_no_other_point_beats() {
-    let points = [
-        Some((10.0, 30.0)),
-        Some((5.0, 20.0)),
-        Some((10.0, 35.0)),
-        None,
-        Some((20.0, 34.0)),
-        Some((7.0, 20.0)),
-        Some((30.0, 40.0)),
-        Some((2.0, 10.0)),
-    ];
-    assert_eq!(front(&points), [7, 1, 2, 6]);
-    assert_eq!(front(&[]), [0; 0]);
-}
-
-#[test]
 fn spread_is_the_sample_standard_deviation() {
     let spread = Spread::of([40.0, 42.0, 44.0].into_iter()).unwrap();
     assert_eq!((spread.n, spread.mean, spread.deviation), (3, 42.0, Some(2.0)));

@@ -10,6 +10,7 @@ mod config;
 mod configs;
 mod corpus;
 mod cross_modal;
+mod examples;
 mod floors;
 #[cfg(feature = "cuda")]
 mod gpu;

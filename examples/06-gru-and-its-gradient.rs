@@ -1,6 +1,6 @@
 //! A fused operation on dfdx's tape: sentences of different lengths through a GRU, and the gradient of its tokens.
 //!
-//!     cargo run --release --example 01-gru-and-its-gradient
+//!     cargo run --release --example 06-gru-and-its-gradient
 
 use std::sync::Arc;
 

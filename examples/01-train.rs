@@ -51,6 +51,7 @@ fn main() -> Result<()> {
 
     let config = Config::load(&folder.join("config.toml"), &[])?;
     let mut run = train(&config, &folder.join("run"))?; // the best checkpoint
-    println!("{}", run.evaluate(&Corpus::of(&config)?, Scope::whole(SplitName::Test))?);
+    let evaluation = run.evaluate(&Corpus::of(&config)?, Scope::whole(SplitName::Test))?;
+    println!("{evaluation}\nmean recall {:.1} % on test", evaluation.a);
     Ok(())
 }

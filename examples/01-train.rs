@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     std::fs::write(folder.join("config.toml"), CONFIG).expect("a folder to write to");
 
     let config = Config::load(&folder.join("config.toml"), &[])?;
-    let mut run = train(&config, &folder.join("run"))?; // the best checkpoint
+    let run = train(&config, &folder.join("run"))?; // the best checkpoint
     let evaluation = run.evaluate(&Corpus::of(&config)?, Scope::whole(SplitName::Test))?;
     println!("{evaluation}\nmean recall {:.1} % on test", evaluation.a);
     Ok(())

@@ -7,17 +7,18 @@ use std::path::Path;
 
 use tinyglot::Result;
 use tinyglot::corpus::Features;
+use tinyglot::retrieve::Gallery;
 use tinyglot::run::open;
 
 fn main() -> Result<()> {
     let folder = Path::new("runs/examples");
-    let mut run = open(&folder.join("run"), &[])?;
-    let gallery = Features::open(&[folder.join("data/features/test.npy")])?;
+    let run = open(&folder.join("run"), &[])?;
+    let gallery = Gallery::new(&*run, &Features::open(&[folder.join("data/features/test.npy")])?)?;
     for (language, query) in [("en", "two red stars"), ("de", "zwei rote Sterne")] {
         let language = run.language(language)?;
         let query_vectors = run.sentences(language, &[query]).vectors; // (1, joint)
         println!("{query}");
-        for found in &run.search(&gallery, &query_vectors, 3)?[0] {
+        for found in &gallery.search(&query_vectors, 3)[0] {
             println!("  {:.3}  picture {}", found.score, found.row);
         }
     }

@@ -5,9 +5,9 @@
 use dfdx::prelude::*;
 use tinyglot::config::Precision;
 use tinyglot::device::{Dev, Matrix, Scalar};
+use tinyglot::gradcheck::{differences, matrix_gradient, noise};
 use tinyglot::init::Init;
 use tinyglot::loss::{Value, on_tape};
-use tinyglot::ops::check::{differences, matrix_gradient, noise};
 use tinyglot::ops::linear::{LinearWeights, linear, similarity, unit_rows};
 use tinyglot::ops::tape::{data_mut, matrix};
 

@@ -109,12 +109,13 @@ const PICTURES: usize = 256;
 
 /// Picture features as unit vectors (pictures, joint).
 pub fn embed_images(
-    branch: &mut ImageBranch,
+    branch: &ImageBranch,
     rows: usize,
     width: usize,
     row: impl Fn(usize, &mut [f32]),
 ) -> Vec<f32> {
-    let mut out = Vec::new();
+    // Statistics move in training only; the tensors of a copy are shared.
+    let (mut branch, mut out) = (branch.clone(), Vec::new());
     for first in (0..rows).step_by(PICTURES) {
         let count = PICTURES.min(rows - first);
         let mut x = vec![0.0; count * width];
@@ -125,7 +126,7 @@ pub fn embed_images(
 }
 
 /// All pictures of some features as unit vectors.
-pub fn embed_features(branch: &mut ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
+pub fn embed_features(branch: &ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
     if features.width() != expected {
         let what = format!("features of width {}; the model was trained on {expected}", features.width());
         return Err(Error::data(what)

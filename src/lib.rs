@@ -31,6 +31,9 @@ pub mod loss;
 pub mod ops;
 pub mod optim;
 
+// Gradients against finite differences.
+pub mod gradcheck;
+
 // Parts that models of several families are made of.
 pub mod image;
 pub mod init;

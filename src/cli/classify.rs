@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let mut run = run::open(&args.run, &[])?;
+    let run = run::open(&args.run, &[])?;
     let language = run.language(&args.language)?;
     let classes = lines(&args.classes)?;
     let templates = match &args.templates {

@@ -10,7 +10,7 @@ use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
-use crate::retrieve::Retriever;
+use crate::retrieve::{Retriever, search};
 use crate::scenes::ScenesConfig;
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let scenes = ScenesConfig { seed: args.seed, languages, ..ScenesConfig::default() };
     data::write_with_progress(&pictures, &scenes, terminal)?;
     terminal.say("\nA model of them:");
-    let mut run = train::train(&config, &folder, terminal)?;
+    let run = train::train(&config, &folder, terminal)?;
     let corpus = Corpus::of(run.config())?;
     let mut evaluation = run.evaluate(&corpus, Scope::whole(SplitName::Test))?;
     evaluation.data = Some(fingerprint_of(&corpus, SplitName::Test, Source::Human)?);
@@ -58,7 +58,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     if let Some(consistency) = &evaluation.consistency {
         stdout::print(&format!("\n{consistency}\n"))?;
     }
-    stdout::print(&one_query_each(&mut *run, &corpus, args.seed)?)?;
+    stdout::print(&one_query_each(&*run, &corpus, args.seed)?)?;
     terminal.say(&format!("\nReport: {}\nDone in {}.", page.display(), time(start.elapsed())));
     Ok(())
 }
@@ -82,7 +82,7 @@ fn against_chance(evaluation: &Evaluation) -> String {
 }
 
 /// A query in each language, each for another picture, none of them chosen.
-fn one_query_each(run: &mut dyn Retriever, corpus: &Corpus, seed: u64) -> Result<String> {
+fn one_query_each(run: &dyn Retriever, corpus: &Corpus, seed: u64) -> Result<String> {
     let Some(parallel) = &corpus.parallel else { return Ok(String::new()) };
     let (test, rows) = (&corpus.test, corpus.test.features.rows());
     let mut text = format!("\nA query in each language, and the {SHOWN} pictures found first:\n");
@@ -90,7 +90,7 @@ fn one_query_each(run: &mut dyn Retriever, corpus: &Corpus, seed: u64) -> Result
         let picture = (seed as usize + l * rows / corpus.languages.len()) % rows;
         let Some(query) = parallel.test[l].as_ref().map(|texts| texts[picture].as_str()) else { continue };
         let vectors = run.sentences(l, &[query]).vectors;
-        let found = run.search(&test.features, &vectors, rows)?.swap_remove(0);
+        let found = search(run, &test.features, &vectors, rows)?.swap_remove(0);
         let rank = 1 + found.iter().take_while(|f| f.row as usize != picture).count();
         let shown: Vec<&str> = found.iter().take(SHOWN).map(|f| &*test.image_ids[f.row as usize]).collect();
         text += &format!(

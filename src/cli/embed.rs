@@ -39,10 +39,10 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         return Err(Error::usage("the vectors are no text for a terminal")
             .hint("send them to a file: `tinyglot embed … > vectors.npy`"));
     }
-    let mut run = run::open(&args.run, &[])?;
+    let run = run::open(&args.run, &[])?;
     match (args.language, args.images) {
         (Some(language), _) => embed_sentences(&*run, &language, terminal),
-        (None, Some(images)) => embed_pictures(&mut *run, images, terminal),
+        (None, Some(images)) => embed_pictures(&*run, images, terminal),
         (None, None) => Err(Error::usage("nothing to embed").hint("give `--language` or `--images`")),
     }
 }
@@ -56,7 +56,7 @@ fn embed_sentences(run: &dyn Retriever, language: &str, terminal: &Terminal) -> 
 }
 
 /// Tile by tile: neither features nor vectors need fit into memory.
-fn embed_pictures(run: &mut dyn Retriever, images: PathBuf, terminal: &Terminal) -> Result<()> {
+fn embed_pictures(run: &dyn Retriever, images: PathBuf, terminal: &Terminal) -> Result<()> {
     let rows = Features::open(std::slice::from_ref(&images))?;
     run.check_width(&rows)?;
     let (features, times) = rows.each_once(rows.ids().as_deref())?;

@@ -118,7 +118,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         .iter()
         .cloned()
         .partition(|set| args.data.is_some() && set.trim_start().starts_with("data."));
-    let mut run = run::open(&args.run, &of_run)?;
+    let run = run::open(&args.run, &of_run)?;
     let (data, base) = data(&*run, args.data.as_deref(), of_data, terminal)?;
     let Set { split, other } = args.split.clone();
     let wanted = Wanted::only(split, other, args.distractors);

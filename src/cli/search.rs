@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::config::same_code;
 use crate::corpus::{Features, read_ids};
 use crate::eval::{clc_a, joined};
-use crate::retrieve::{Found, Retriever};
+use crate::retrieve::{Found, Retriever, search, search_joined};
 use crate::{Error, Result, run};
 
 /// Find the pictures that fit a query
@@ -67,7 +67,7 @@ pub enum JoinBy {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let mut run = run::open(&args.run, &[])?;
+    let run = run::open(&args.run, &[])?;
     let languages = args.language.iter().map(|code| run.language(code)).collect::<Result<Vec<usize>>>()?;
     let rows = Features::open(std::slice::from_ref(&args.gallery))?;
     run.check_width(&rows)?;
@@ -94,7 +94,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         );
     }
     let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
-    let mut found = found(&mut *run, &args, &languages, &queries, &gallery, terminal)?;
+    let mut found = found(&*run, &args, &languages, &queries, &gallery, terminal)?;
     // As they are counted in the file.
     found.iter_mut().flatten().for_each(|found| found.row *= times as u32);
     let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
@@ -111,7 +111,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 
 /// The pictures found for each query. `queries`: each in every language.
 fn found(
-    run: &mut dyn Retriever,
+    run: &dyn Retriever,
     args: &Args,
     languages: &[usize],
     queries: &[&[String]],
@@ -129,7 +129,7 @@ fn found(
     let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
     if let [one] = by_language[..] {
         return match args.join {
-            None => run.search(gallery, one, k),
+            None => search(run, gallery, one, k),
             Some(_) => Err(Error::usage("`--join` joins several languages, and `--language` has one")
                 .hint("give each query in more languages, or leave `--join` out")),
         };
@@ -137,9 +137,9 @@ fn found(
     match args.join.unwrap_or(JoinBy::Vectors) {
         JoinBy::Vectors => {
             let weights = weights(run, &args.language, terminal)?;
-            run.search(gallery, &joined(&by_language, &weights, run.joint()), k)
+            search(run, gallery, &joined(&by_language, &weights, run.joint()), k)
         }
-        JoinBy::ClcA => run.search_joined(gallery, &by_language, &clc_a, k),
+        JoinBy::ClcA => search_joined(run, gallery, &by_language, &clc_a, k),
         JoinBy::ClcC => {
             let fitted = run.fitted()?.ok_or_else(|| {
                 Error::data("the run has no fitted CLC-C").at(&run.folder().path).hint(
@@ -148,7 +148,7 @@ fn found(
             })?;
             let inputs = inputs(&fitted.languages, &args.language)?;
             let in_order: Vec<&[f32]> = inputs.into_iter().map(|place| by_language[place]).collect();
-            let found = run.search_joined(gallery, &in_order, &|scores| fitted.clc_c(scores), k)?;
+            let found = search_joined(run, gallery, &in_order, &|scores| fitted.clc_c(scores), k)?;
             // Its ReLU makes one score of all that are below 0.
             if let Some(n) =
                 found.iter().position(|found| found.first().is_some_and(|best| best.score == 0.0))

@@ -75,6 +75,12 @@ pub struct Parameters {
     pub test: u64,
 }
 
+impl From<(usize, usize)> for Parameters {
+    fn from((train, test): (usize, usize)) -> Parameters {
+        Parameters { train: train as u64, test: test as u64 }
+    }
+}
+
 impl Evaluation {
     /// `languages`: (code, its retrieval, whether people wrote the captions), at least one.
     pub fn new(

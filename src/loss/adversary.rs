@@ -38,7 +38,7 @@ pub fn reversal_ramp(progress: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, noise};
+    use crate::gradcheck::{differences, noise};
 
     #[test]
     fn even_logits_cost_the_logarithm_of_the_classes() {

@@ -73,7 +73,7 @@ fn row(pairs: Pairs, i: usize, temperature: f32, smoothing: f32, grad: &mut [f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, noise};
+    use crate::gradcheck::{differences, noise};
 
     #[test]
     fn value_of_a_small_matrix() {

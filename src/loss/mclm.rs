@@ -60,7 +60,7 @@ fn mean_distance<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Sca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{matrix_gradient, noise, vector_gradient};
+    use crate::gradcheck::{matrix_gradient, noise, vector_gradient};
     use crate::ops::tape::{matrix, vector};
 
     #[test]

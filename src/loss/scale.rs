@@ -49,8 +49,8 @@ pub fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradcheck::{matrix_gradient, noise, vector_gradient};
     use crate::loss::{Contrast, contrast};
-    use crate::ops::check::{matrix_gradient, noise, vector_gradient};
     use crate::ops::tape::matrix;
 
     #[test]

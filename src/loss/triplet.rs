@@ -198,7 +198,7 @@ fn closeness_slope(cosine: f32, distance: Distance) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, noise};
+    use crate::gradcheck::{differences, noise};
 
     fn pairs<'a>(similarity: &'a [f32], rows: &'a [u32], columns: &'a [u32]) -> Pairs<'a> {
         Pairs { similarity, rows, columns }

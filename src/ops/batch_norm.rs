@@ -199,8 +199,8 @@ pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradcheck::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::loss::{Value, on_tape};
-    use crate::ops::check::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::vector;
 
     fn weights(width: usize) -> BatchNormWeights {

@@ -195,7 +195,7 @@ fn pick(seed: u64, index: usize, n: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, noise, probe};
+    use crate::gradcheck::{differences, noise, probe};
     use crate::ops::linear::unit_rows;
 
     fn choice(estimator: Estimator) -> Choice {

@@ -9,11 +9,11 @@ use crate::config::{
 };
 use crate::device::cuda::{at, gpu, must, on_the_host};
 use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::gradcheck::{noise, probe};
 use crate::loss::adversary::classification;
 use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
-use crate::ops::check::{noise, probe};
 use crate::ops::choose::{Choice, Keys, choose};
 use crate::ops::linear::{
     LinearWeights, blend, linear, linear_of_data, linear_through, reverse_gradient, similarity, unit_rows,

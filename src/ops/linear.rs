@@ -183,7 +183,7 @@ pub fn reverse_gradient<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, factor: f32) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{get, get1, matrix_gradient, noise, probe, vector_gradient};
+    use crate::gradcheck::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::vector;
 
     fn random(rows: usize, cols: usize, seed: u64) -> Matrix {

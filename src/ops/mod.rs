@@ -1,7 +1,6 @@
 //! Fused operations with gradients on the tape of dfdx.
 
 pub mod batch_norm;
-pub mod check;
 pub mod choose;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda_tests;

@@ -261,7 +261,7 @@ impl<I: Iterator<Item = (u32, f32)>> Loop for Accumulate<'_, I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{differences, get, matrix_gradient, noise, probe};
+    use crate::gradcheck::{differences, get, matrix_gradient, noise, probe};
 
     fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
         matrix(noise(rows * cols, seed), rows, cols)

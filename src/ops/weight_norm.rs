@@ -42,7 +42,7 @@ pub fn weight_norm<T: Tape<f32, Dev> + 'static>(directions: Matrix<T>, gains: &V
 mod tests {
     use super::*;
     use crate::config::Precision;
-    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::gradcheck::{matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::linear::{LinearWeights, linear};
     use crate::ops::tape::vector;
 

@@ -1,15 +1,17 @@
 //! A trained model in use: sentences and pictures as vectors of one space, and what follows from them.
 
-mod search;
+mod gallery;
 
 use crate::checkpoint::{RunFolder, RunInfo};
 use crate::config::{Config, same_code};
 use crate::corpus::{Corpus, Features};
+use crate::error::InFile;
+use crate::eval::similarity::check_finite;
 use crate::eval::{Evaluation, Fitted, Scope};
 use crate::image::{ImageBranch, embed_images};
 use crate::{Error, Result, finite};
 
-pub use search::{Found, Join};
+pub use gallery::{Found, Gallery, Join, search, search_joined};
 
 /// Pictures turned into vectors at a time.
 pub(crate) const TILE: usize = 1024;
@@ -25,7 +27,7 @@ pub struct Sentences {
 }
 
 /// A trained run of any kind: texts and pictures as vectors of one space, and what follows from them.
-pub trait Retriever {
+pub trait Retriever: Send + Sync {
     fn folder(&self) -> &RunFolder;
     fn config(&self) -> &Config;
     /// Width of the vectors.
@@ -38,17 +40,13 @@ pub trait Retriever {
     fn check_width(&self, features: &Features) -> Result<()>;
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
     /// So features and results may be larger than memory.
-    fn pictures(
-        &mut self,
-        features: &Features,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()>;
+    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()>;
     /// Retrieval on a split.
-    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation>;
+    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation>;
 
     /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the run can and the
     /// corpus has such queries.
-    fn fit_joining(&mut self, _corpus: &Corpus) -> Result<()> {
+    fn fit_joining(&self, _corpus: &Corpus) -> Result<()> {
         Ok(())
     }
 
@@ -57,24 +55,9 @@ pub trait Retriever {
         Ok(None)
     }
 
-    /// The `k` best pictures of each query, the best first, equal scores by row. The gallery may be larger than memory.
-    ///
-    /// `queries`: (queries, joint), unit length.
-    fn search(&mut self, gallery: &Features, queries: &[f32], k: usize) -> Result<Vec<Vec<Found>>> {
-        search::search(self, gallery, &[queries], &|scores| scores[0].to_vec(), k)
-    }
-
-    /// As [`Self::search`], for queries in several languages whose scores are joined.
-    ///
-    /// `queries`: for each language (queries, joint), unit length.
-    fn search_joined(
-        &mut self,
-        gallery: &Features,
-        queries: &[&[f32]],
-        join: Join,
-        k: usize,
-    ) -> Result<Vec<Vec<Found>>> {
-        search::search(self, gallery, queries, join, k)
+    /// Refuses queries that are no vectors of this model: (queries, joint), unit length.
+    fn check_queries(&self, queries: &[f32]) -> Result<()> {
+        check_finite(queries, self.joint(), "query").in_file(&self.folder().path)
     }
 
     /// The place of a language.
@@ -131,7 +114,7 @@ pub(crate) fn same_features(features: &Features, info: &RunInfo) -> Result<()> {
 
 /// Gives pictures of some features as vectors, some at a time.
 pub(crate) fn pictures(
-    branch: &mut ImageBranch,
+    branch: &ImageBranch,
     features: &Features,
     mut take: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {

@@ -16,7 +16,7 @@ const BLOCK: usize = 100;
 
 /// For each query language the first query whose picture CLC-C corrects, and the first that it spoils.
 pub(super) fn compared(
-    run: &mut dyn Retriever,
+    run: &dyn Retriever,
     corpus: &Corpus,
     data: &DataConfig,
     notes: &mut Vec<String>,

@@ -9,7 +9,7 @@ use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::report::{Compared, Example, Part, RunReport};
-use crate::retrieve::{Found, Retriever};
+use crate::retrieve::{Found, Gallery, Retriever};
 use crate::{Result, family};
 
 /// Example queries of each language, and pictures shown for each.
@@ -76,7 +76,7 @@ fn part(name: &str, train: u64) -> Part {
 
 /// Some test captions and what they find; nothing, and a note, where the data cannot be read.
 fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Compared>)> {
-    let mut run = open(path, &[])?;
+    let run = open(path, &[])?;
     let test = Wanted::only(SplitName::Test, None, false);
     let corpus = match Corpus::load_part(run.config().data(), run.config().base(), test) {
         Ok(corpus) => corpus,
@@ -87,24 +87,25 @@ fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Co
     };
     run.check_width(&corpus.test.features)?;
     let config = run.config().clone();
-    let examples = examples(&mut *run, &corpus, config.data(), notes)?;
-    Ok((examples, compared(&mut *run, &corpus, config.data(), notes)?))
+    let examples = examples(&*run, &corpus, config.data(), notes)?;
+    Ok((examples, compared(&*run, &corpus, config.data(), notes)?))
 }
 
 /// Some captions of each language.
 fn examples(
-    run: &mut dyn Retriever,
+    run: &dyn Retriever,
     corpus: &Corpus,
     data: &DataConfig,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Example>> {
-    let mut examples = Vec::new();
+    let (gallery, mut examples) = (Gallery::new(run, &corpus.test.features)?, Vec::new());
     for language in 0..corpus.languages.len() {
         let queries = queries(corpus, language);
         let place = run.language(&corpus.languages[language])?;
         let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
         let vectors = run.sentences(place, &texts).vectors;
-        let found = run.search(&corpus.test.features, &vectors, HITS)?;
+        run.check_queries(&vectors)?;
+        let found = gallery.search(&vectors, HITS);
         for (query, found) in queries.iter().zip(found) {
             let shown = |found: &Found| hit(data, corpus, query.image, found, notes);
             examples.push(Example {

@@ -153,7 +153,7 @@ pub fn train_with(
         tell(Told::Line(&line))?;
     }
     give_back_freed_memory();
-    let mut run = open(&folder.path, &[])?;
+    let run = open(&folder.path, &[])?;
     let mut evaluation = run.evaluate(&corpus, Scope::whole(SplitName::Val))?;
     evaluation.data = Some(fingerprint_of(&corpus, SplitName::Val, Source::Human)?);
     folder.write_evaluation(&evaluation)?;

@@ -52,7 +52,7 @@ fn centred(data: &[f32], rows: usize, width: usize) -> (Array2<f64>, Array1<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::noise;
+    use crate::gradcheck::noise;
 
     #[test]
     fn finds_a_rotation_a_scale_and_a_shift() {

@@ -16,6 +16,7 @@ use tinyglot::family::smalr::learner::SmalrLearner;
 use tinyglot::family::smalr::prepare::prepare;
 use tinyglot::family::smalr::start::{Start, go_on};
 use tinyglot::family::tower::run::TowerRun;
+use tinyglot::retrieve;
 use tinyglot::run::open;
 use tinyglot::sweep::{Plan, SweepFolder, results};
 use tinyglot::train::Trainer;
@@ -84,9 +85,9 @@ pub fn make_old(folder: &Path) {
 
 /// A trained run at work.
 pub fn search(run: &Path, gallery: &Path) -> Result<()> {
-    let mut run = open(run, &[])?;
+    let run = open(run, &[])?;
     let vectors = run.sentences(run.languages().len() - 1, &["ein rotes Haus", "unbekannt"]).vectors;
-    let found = run.search(&Features::open(&[gallery.to_path_buf()])?, &vectors, 3)?;
+    let found = retrieve::search(&*run, &Features::open(&[gallery.to_path_buf()])?, &vectors, 3)?;
     assert!(found.iter().flatten().all(|found| found.score.is_finite()), "a score is not finite");
     run.folder().evaluations().map(drop)
 }

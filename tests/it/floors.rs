@@ -24,7 +24,7 @@ fn modules() -> BTreeMap<Module, String> {
                 name.pop();
             }
             let test = |part: &String| part == "tests" || part.ends_with("_tests");
-            let outside = name == ["lib"] || name == ["main"] || name == ["ops", "check"];
+            let outside = name == ["lib"] || name == ["main"];
             if path.extension().is_none_or(|ending| ending != "rs") || outside || name.iter().any(test) {
                 continue;
             }

@@ -135,7 +135,7 @@ fn what_was_fitted_stays_with_its_checkpoint_and_its_data() {
     assert_eq!(fs::read(&file).expect("kept"), kept);
 
     // A training goes on while its best checkpoint is evaluated.
-    let mut opened = SmalrRun::open(&run, &[]).expect("a run");
+    let opened = SmalrRun::open(&run, &[]).expect("a run");
     let corpus = Corpus::of(&opened.config).expect("a corpus");
     let state = run.join("checkpoints/best/state.json");
     let (step, before) = (opened.state.step, fs::read_to_string(&state).expect("read"));

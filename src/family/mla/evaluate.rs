@@ -19,12 +19,18 @@ impl Mla {
     }
 
     /// Retrieval in every language that the model knows and the split has captions of.
-    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope, precision: Precision) -> Result<Evaluation> {
+    pub fn evaluate(
+        &self,
+        corpus: &Corpus,
+        parameters: Parameters,
+        scope: Scope,
+        precision: Precision,
+    ) -> Result<Evaluation> {
         let mut images = pictures(self, &corpus.split(scope.split).features, true)?;
         if let Some(features) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
             images.extend(pictures(self, features, true)?);
         }
-        let (joint, parameters) = (self.joint(), self.parameters());
+        let joint = self.joint();
         let retrieval = RetrievalTask { scope, pictures: &images, joint, parameters };
         let this = &*self;
         let vectors = |language: &str, texts: &[&str]| {

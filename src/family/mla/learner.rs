@@ -217,6 +217,7 @@ impl Learner for MlaLearner<'_> {
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let Some(corpus) = self.corpus else { return Ok(None) };
-        self.mla.evaluate(corpus, Scope::VALIDATION, self.config.train().precision).map(Some)
+        let parameters = self.mla.parameters();
+        self.mla.evaluate(corpus, parameters, Scope::VALIDATION, self.config.train().precision).map(Some)
     }
 }

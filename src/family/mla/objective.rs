@@ -185,7 +185,7 @@ mod tests {
     use crate::config::{AcquirerShape, Precision};
     use crate::family::mla::data::Pairs as Sentences;
     use crate::family::mla::tests::model;
-    use crate::ops::check::{by_name, matrix_gradient, noise, vector_gradient};
+    use crate::gradcheck::{by_name, matrix_gradient, noise, vector_gradient};
     use crate::ops::tape::vector;
 
     const PASS: Pass = Pass { precision: Precision::F32, recompute: false };

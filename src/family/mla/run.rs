@@ -11,7 +11,7 @@ use crate::config::{AcquireEncoder, Config, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, fingerprint};
 use crate::error::Kind;
-use crate::eval::{Evaluation, Scope};
+use crate::eval::{Evaluation, Parameters, Scope};
 use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations, unit};
 use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla, sizes};
@@ -31,6 +31,7 @@ pub struct MlaRun {
     pub config: Config,
     pub info: RunInfo,
     pub mla: Mla,
+    pub parameters: Parameters,
     /// Where training stood at the checkpoint that was read.
     pub state: TrainState,
 }
@@ -127,7 +128,7 @@ impl MlaRun {
             run.write_info(&info)
         })?;
         let config = folder.config()?;
-        Ok(MlaRun { folder, config, info, mla, state: TrainState::start() })
+        Ok(MlaRun { folder, config, info, mla, parameters, state: TrainState::start() })
     }
 
     /// A run to go on with.
@@ -154,6 +155,7 @@ impl MlaRun {
                 acquirers = read(&files);
             }
             acquirers?.into_iter().for_each(|acquirer| run.mla.add(acquirer));
+            run.parameters = run.mla.parameters();
         }
         match run.config.added().keys().find(|language| run.mla.way(language).is_none()) {
             Some(language) => Err(Error::data(format!("the acquirer of `{language}` is missing"))
@@ -181,7 +183,8 @@ impl MlaRun {
         let state = folder.read_model(which, &mut mla)?;
         folder.check_config()?;
         [TOWER, EMBEDDING].into_iter().try_for_each(|part| folder.check_files(part))?;
-        Ok(MlaRun { folder, config, info, mla, state })
+        let parameters = mla.parameters();
+        Ok(MlaRun { folder, config, info, mla, parameters, state })
     }
 
     /// The files of the languages added to the run.
@@ -285,6 +288,7 @@ impl MlaRun {
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         acquirer.write(&names::file(&folder, &language, "safetensors")?, &self.mla.base())?;
         self.mla.add(acquirer);
+        self.parameters = self.mla.parameters();
         Ok(language)
     }
 
@@ -303,6 +307,7 @@ impl MlaRun {
         }
         fs::remove_file(&file).map_err(|e| Error::writing(&file, e))?;
         self.mla.remove(language);
+        self.parameters = self.mla.parameters();
         Ok(())
     }
 }
@@ -384,11 +389,7 @@ impl Retriever for MlaRun {
         check_width(&self.mla, features)
     }
 
-    fn pictures(
-        &mut self,
-        features: &Features,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
+    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         self.check_width(features)?;
         let width = features.width();
         for first in (0..features.rows()).step_by(crate::retrieve::TILE) {
@@ -402,9 +403,9 @@ impl Retriever for MlaRun {
         Ok(())
     }
 
-    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
         crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
-        self.mla.evaluate(corpus, scope, self.config.train().precision)
+        self.mla.evaluate(corpus, self.parameters, scope, self.config.train().precision)
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::config::{AcquirerShape, AcquirerStart, Precision};
 use crate::family::mla::Form;
+use crate::gradcheck::probe;
 use crate::init::Init;
-use crate::ops::check::probe;
 use crate::ops::rows::Table;
 use crate::tower::token_embedding;
 
@@ -173,7 +173,7 @@ fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
         probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, Some(drop), PASS)).array()
     };
     let at = entrance(&mla).table.row(once.0[1] as usize).to_vec();
-    crate::ops::check::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
+    crate::gradcheck::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
 }
 
 /// The table stays as it is and the product of low rank, which is 0 at first, has the gradients of its parts.
@@ -194,7 +194,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
         plain.encode(Way::Acquired(0), &sentences, PASS)
     );
     assert_ne!(mla.base(), plain.base());
-    let start = crate::ops::check::noise(entrance(&mla).table.rows() * 3, 8);
+    let start = crate::gradcheck::noise(entrance(&mla).table.rows() * 3, 8);
     entrance_mut(&mut mla).low_rank.as_mut().expect("a product").rows.data_mut().copy_from_slice(&start);
     let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], &sentences, None, PASS);
     let grads = probe(y).backward();
@@ -211,14 +211,14 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
         probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
     };
     let row = touched[1] as usize;
-    crate::ops::check::differences("row", low.rows.row(row), &values[3..6], 2e-3, 2e-2, |x| {
+    crate::gradcheck::differences("row", low.rows.row(row), &values[3..6], 2e-3, 2e-2, |x| {
         let mut all = start.clone();
         all[3 * row..3 * row + 3].copy_from_slice(x);
         value(&all, None)
     });
     let weight = data(&low.layer.weight);
     let grad = grads.get(&low.layer.weight);
-    crate::ops::check::differences("weight", &weight, &data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
+    crate::gradcheck::differences("weight", &weight, &data(&grad), 2e-3, 2e-2, |x| value(&start, Some(x)));
 }
 
 /// The tiny CLIP beside the whole tiny M-BERT.

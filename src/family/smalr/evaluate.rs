@@ -11,7 +11,7 @@ use crate::family::smalr::prepare::encode_captions;
 
 impl SmalrRun {
     /// Retrieval on a split; on test, where captions have translations, also how well they do together.
-    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+    pub fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
         crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
         let Scope { split, by, .. } = scope;
         let pictures = corpus.split(split);
@@ -33,7 +33,8 @@ impl SmalrRun {
             translated: &if alone || !scope.translated { Vec::new() } else { self.translated(corpus, split) },
             distractors: corpus.distractors.as_ref().filter(|_| scope.distractors),
         };
-        let mut evaluation = evaluate(&mut self.model, &self.encoder.lexicon, &self.config, &what)?;
+        let mut evaluation =
+            evaluate(&self.model, self.parameters, &self.encoder.lexicon, &self.config, &what)?;
         if split == SplitName::Test && !alone {
             self.ask_together(corpus, scope, &mut evaluation)?;
         }

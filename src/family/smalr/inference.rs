@@ -93,22 +93,22 @@ pub struct Evaluated<'a> {
 
 /// Retrieval in every language that has captions in the split.
 pub fn evaluate(
-    model: &mut Model,
+    model: &Model,
+    parameters: Parameters,
     lexicon: &Lexicon,
     config: &Config,
     what: &Evaluated,
 ) -> Result<Evaluation> {
     let features = &what.split.features;
     let mut images =
-        embed_images(&mut model.image, features.rows(), features.width(), |i, x| features.copy_row(i, x));
+        embed_images(&model.image, features.rows(), features.width(), |i, x| features.copy_row(i, x));
     let mut more = 0;
     if let Some(distractors) = what.distractors {
-        images.extend(embed_features(&mut model.image, distractors, features.width())?);
+        images.extend(embed_features(&model.image, distractors, features.width())?);
         more = distractors.rows();
     }
     let joint = config.text().joint;
     let Scope { split: name, folds, by, .. } = what.scope;
-    let (train, test) = model.parameter_counts();
     let own =
         what.captions.iter().enumerate().map(|(l, c)| (model.languages[l].clone(), l, c, what.human[l]));
     let further = what.translated.iter().map(|q| (q.language.clone(), q.reader, &q.captions, q.human));
@@ -122,7 +122,6 @@ pub fn evaluate(
     if languages.is_empty() {
         return Err(what.scope.nobody_asks());
     }
-    let parameters = Parameters { train: train as u64, test: test as u64 };
     let evaluation = Evaluation::new(name.to_string(), features.rows(), more, folds, languages, parameters);
     Ok(Evaluation { by, ..evaluation })
 }
@@ -133,7 +132,7 @@ mod tests {
     use crate::config::RawConfig;
     use crate::corpus::write_npy;
     use crate::family::smalr::embedding::HybridEmbedding;
-    use crate::ops::check::noise;
+    use crate::gradcheck::noise;
     use crate::ops::rows::Table;
 
     #[test]
@@ -155,17 +154,17 @@ mod tests {
             train_words: true,
             characters: None,
         };
-        let mut model = Model::new(&config, embedding, 6, 1);
+        let model = Model::new(&config, embedding, 6, 1);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.npy");
         write_npy(&file, 20, 6, &noise(120, 2)).unwrap();
         let features = Features::open(&[file]).unwrap();
-        let clean = embed_features(&mut model.image, &features, 6).unwrap();
+        let clean = embed_features(&model.image, &features, 6).unwrap();
         let noisy = embed_features_with_noise(&model, &features, 8, 3);
         assert_eq!(noisy, embed_features_with_noise(&model, &features, 8, 3));
         assert_ne!(noisy, embed_features_with_noise(&model, &features, 8, 4));
         assert_ne!(noisy, clean);
         assert!(noisy.chunks(4).all(|x| (x.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-4));
-        assert_eq!(clean, embed_features(&mut model.image, &features, 6).unwrap(), "statistics did not move");
+        assert_eq!(clean, embed_features(&model.image, &features, 6).unwrap(), "statistics did not move");
     }
 }

@@ -5,6 +5,7 @@ use dfdx::tensor_ops::Backward;
 use crate::config::{Config, DriftCentre};
 use crate::corpus::Corpus;
 use crate::eval::Evaluation;
+use crate::eval::Parameters;
 use crate::eval::Scope;
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
 use crate::family::smalr::embedding::Lexicon;
@@ -32,6 +33,7 @@ pub struct SmalrLearner<'a> {
     /// The batch of a step to come.
     ahead: Option<(usize, Batch)>,
     pub model: Model,
+    parameters: Parameters,
     /// Training captions that are longer than `words.max_tokens` and lost their end, where that is to be told.
     pub truncated: usize,
 }
@@ -43,7 +45,7 @@ impl<'a> SmalrLearner<'a> {
         lexicon: &'a Lexicon,
         captions: &'a [Captions],
         validation: Vec<Captions>,
-        model: Model,
+        mut model: Model,
     ) -> Self {
         let index = captions.iter().map(|c| c.index.clone()).collect();
         let seed = derive(config.seed(), "sampler", 0);
@@ -54,7 +56,7 @@ impl<'a> SmalrLearner<'a> {
             mclm: config.loss().mclm.clone(),
         };
         let pictures = Pictures::new(&corpus.train.features, config.train());
-        let (ahead, truncated) = (None, 0);
+        let (ahead, truncated, parameters) = (None, 0, model.parameter_counts().into());
         SmalrLearner {
             config,
             corpus,
@@ -66,6 +68,7 @@ impl<'a> SmalrLearner<'a> {
             pictures,
             ahead,
             model,
+            parameters,
             truncated,
         }
     }
@@ -143,6 +146,6 @@ impl Learner for SmalrLearner<'_> {
             translated: &[],
             distractors: None,
         };
-        evaluate(&mut self.model, self.lexicon, self.config, &what).map(Some)
+        evaluate(&self.model, self.parameters, self.lexicon, self.config, &what).map(Some)
     }
 }

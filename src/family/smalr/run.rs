@@ -9,7 +9,7 @@ use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
 use crate::corpus::{Corpus, Features};
-use crate::eval::{Evaluation, Fitted, Scope};
+use crate::eval::{Evaluation, Fitted, Parameters, Scope};
 use crate::retrieve::{Retriever, Sentences, pictures, same_features, same_languages, settable};
 
 /// A trained model, its best checkpoint, and what it needs to read.
@@ -19,6 +19,7 @@ pub struct SmalrRun {
     pub info: RunInfo,
     pub encoder: Encoder,
     pub model: Model,
+    pub parameters: Parameters,
     /// Where training stood at its checkpoint.
     pub state: TrainState,
 }
@@ -29,9 +30,10 @@ impl SmalrRun {
     pub fn open(path: &Path, set: &[String]) -> Result<SmalrRun> {
         settable(set)?;
         let folder = RunFolder::new(path);
-        let (config, info, encoder, model, state) = folder.open_with(Which::Best, set)?;
+        let (config, info, encoder, mut model, state) = folder.open_with(Which::Best, set)?;
         same_languages(&folder, &config, &info)?;
-        Ok(SmalrRun { folder, config, info, encoder, model, state })
+        let parameters = model.parameter_counts().into();
+        Ok(SmalrRun { folder, config, info, encoder, model, parameters, state })
     }
 
     /// The place of a language.
@@ -51,12 +53,12 @@ impl SmalrRun {
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
     /// So features and results may be larger than memory.
     pub fn pictures(
-        &mut self,
+        &self,
         features: &Features,
         mut take: impl FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()> {
         self.check_width(features)?;
-        pictures(&mut self.model.image, features, &mut take)
+        pictures(&self.model.image, features, &mut take)
     }
 
     /// Refuses features of another width than those the model was trained on.
@@ -90,19 +92,15 @@ impl Retriever for SmalrRun {
         SmalrRun::check_width(self, features)
     }
 
-    fn pictures(
-        &mut self,
-        features: &Features,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
+    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         SmalrRun::pictures(self, features, take)
     }
 
-    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
         SmalrRun::evaluate(self, corpus, scope)
     }
 
-    fn fit_joining(&mut self, corpus: &Corpus) -> Result<()> {
+    fn fit_joining(&self, corpus: &Corpus) -> Result<()> {
         self.fit_consistency(corpus).map(|_| ())
     }
 

@@ -14,7 +14,6 @@ use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, d
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
-use crate::eval::Parameters;
 use crate::family::{Begun, LearnerSource};
 use crate::optim::Adam;
 use crate::seed::derive;
@@ -84,8 +83,7 @@ pub fn begin(
     let seed = derive(config.seed(), "model", 0);
     let mut model = Model::new(config, prepared.embedding, features.width(), seed);
     model.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
-    let (train, test) = model.parameter_counts();
-    let parameters = Parameters { train: train as u64, test: test as u64 };
+    let parameters = model.parameter_counts().into();
     let latents = [prepared.latents_before, prepared.encoder.lexicon.latents];
     let info = RunInfo { latents, ..description(config, corpus, &mut model, parameters, data) };
     let (encoder, cut) = (prepared.encoder, prepared.cut);

@@ -79,18 +79,18 @@ fn covered(corpus: &Corpus, split: SplitName, language: usize, sets: &[Together]
 impl SmalrRun {
     /// Fits the joining of languages on validation and keeps it in the run's folder. Nothing where the corpus has no queries in
     /// several languages.
-    pub fn fit_consistency(&mut self, corpus: &Corpus) -> Result<Option<Fitted>> {
+    pub fn fit_consistency(&self, corpus: &Corpus) -> Result<Option<Fitted>> {
         let fitted = self.fitted(corpus)?;
         fitted.iter().try_for_each(|fitted| self.folder.write_fitted(fitted, self.state.step))?;
         Ok(fitted)
     }
 
-    fn fitted(&mut self, corpus: &Corpus) -> Result<Option<Fitted>> {
+    fn fitted(&self, corpus: &Corpus) -> Result<Option<Fitted>> {
         let sets = together(corpus, SplitName::Val);
         if sets.is_empty() {
             return Ok(None);
         }
-        let images = embed_features(&mut self.model.image, &corpus.val.features, self.info.features)?;
+        let images = embed_features(&self.model.image, &corpus.val.features, self.info.features)?;
         let scores = |set: &Together| {
             ParallelScores::new(&self.vectors(corpus, set), &set.image_of, &images, self.config.text().joint)
         };
@@ -103,7 +103,7 @@ impl SmalrRun {
     /// Adds to an evaluation on test what its queries find in several languages. On validation, where the joining is fitted, it would
     /// say nothing.
     pub(crate) fn ask_together(
-        &mut self,
+        &self,
         corpus: &Corpus,
         scope: Scope,
         evaluation: &mut Evaluation,
@@ -114,10 +114,10 @@ impl SmalrRun {
             let _ = self.folder.write_fitted(&fitted, self.state.step);
         }
         let joint = self.config.text().joint;
-        let mut images = embed_features(&mut self.model.image, &corpus.test.features, self.info.features)?;
+        let mut images = embed_features(&self.model.image, &corpus.test.features, self.info.features)?;
         let (queried, own) = (corpus.test.features.rows(), images.len());
         if let Some(further) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
-            images.extend(embed_features(&mut self.model.image, further, self.info.features)?);
+            images.extend(embed_features(&self.model.image, further, self.info.features)?);
         }
         let sets = together(corpus, SplitName::Test);
         let vectors: Vec<_> = sets.iter().map(|set| self.vectors(corpus, set)).collect();

@@ -118,7 +118,8 @@ impl Learner for TowerLearner<'_> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        self.clip.evaluate(self.corpus, Scope::VALIDATION).map(Some)
+        let parameters = self.clip.parameters();
+        self.clip.evaluate(self.corpus, parameters, Scope::VALIDATION).map(Some)
     }
 }
 
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
     use crate::config::RawConfig;
     use crate::family::tower::{ENDS, sizes};
-    use crate::ops::check::{by_name, noise};
+    use crate::gradcheck::{by_name, noise};
     use crate::optim::Parameter;
     use crate::tower::TowerTokenizer;
     use crate::words::HuggingFace;

@@ -44,7 +44,7 @@ impl LearnerSource for Source {
     }
 }
 
-fn begun(TowerRun { folder, config, info, clip }: TowerRun) -> Begun {
+fn begun(TowerRun { folder, config, info, clip, .. }: TowerRun) -> Begun {
     Begun { folder, config, info, source: Box::new(Source(Some(clip))) }
 }
 

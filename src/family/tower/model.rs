@@ -122,13 +122,13 @@ impl Clip {
     }
 
     /// Retrieval in every language that the split has captions of.
-    pub fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+    pub fn evaluate(&self, corpus: &Corpus, parameters: Parameters, scope: Scope) -> Result<Evaluation> {
         let features = self.features;
-        let mut pictures = embed_features(&mut self.image, &corpus.split(scope.split).features, features)?;
+        let mut pictures = embed_features(&self.image, &corpus.split(scope.split).features, features)?;
         if let Some(more) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
-            pictures.extend(embed_features(&mut self.image, more, features)?);
+            pictures.extend(embed_features(&self.image, more, features)?);
         }
-        let (joint, parameters) = (self.joint(), self.parameters());
+        let joint = self.joint();
         let retrieval = RetrievalTask { scope, pictures: &pictures, joint, parameters };
         retrieval.of(corpus, &|language, texts| Some(self.encode(&self.tokens(language, texts).ids)))
     }

@@ -8,7 +8,7 @@ use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, d
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
-use crate::eval::{Evaluation, Scope};
+use crate::eval::{Evaluation, Parameters, Scope};
 use crate::family::tower::{Clip, ENDS, parameters};
 use crate::image::embed_features;
 use crate::optim::Adam;
@@ -24,6 +24,7 @@ pub struct TowerRun {
     pub config: Config,
     pub info: RunInfo,
     pub clip: Clip,
+    pub parameters: Parameters,
 }
 
 /// Where the checkpoint in Hugging Face's layout is, and the pictures' vectors.
@@ -56,7 +57,8 @@ impl TowerRun {
             run.write_info(&info)
         })?;
         let config = folder.config()?;
-        Ok(TowerRun { folder, config, info, clip })
+        let parameters = clip.parameters();
+        Ok(TowerRun { folder, config, info, clip, parameters })
     }
 
     /// A run to go on with.
@@ -95,7 +97,8 @@ impl TowerRun {
         folder.read_model(which, &mut clip)?;
         folder.check_config()?;
         folder.check_files(TOWER)?;
-        Ok(TowerRun { folder, config, info, clip })
+        let parameters = clip.parameters();
+        Ok(TowerRun { folder, config, info, clip, parameters })
     }
 
     /// Completes the checkpoint for `acquire.tower` with its tensors, and writes the vectors of all pictures for
@@ -106,7 +109,7 @@ impl TowerRun {
         let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
         let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
         for (split, features) in splits.into_iter().chain(further) {
-            let vectors = embed_features(&mut self.clip.image, features, self.info.features)?;
+            let vectors = embed_features(&self.clip.image, features, self.info.features)?;
             let file = pictures.join(format!("{split}.npy"));
             write_npy(file, features.rows(), self.clip.joint(), &vectors)?;
         }
@@ -142,17 +145,13 @@ impl Retriever for TowerRun {
         same_features(features, &self.info)
     }
 
-    fn pictures(
-        &mut self,
-        features: &Features,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
+    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         self.check_width(features)?;
-        crate::retrieve::pictures(&mut self.clip.image, features, take)
+        crate::retrieve::pictures(&self.clip.image, features, take)
     }
 
-    fn evaluate(&mut self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
         crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
-        self.clip.evaluate(corpus, scope)
+        self.clip.evaluate(corpus, self.parameters, scope)
     }
 }

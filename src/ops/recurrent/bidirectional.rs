@@ -35,7 +35,7 @@ pub fn bidirectional_gru<T: Tape<f32, Dev> + 'static>(
 mod tests {
     use super::*;
     use crate::config::Precision;
-    use crate::ops::check::{matrix_gradient, noise, probe};
+    use crate::gradcheck::{matrix_gradient, noise, probe};
     use crate::ops::tape::{data, matrix, vector};
 
     const HIDDEN: usize = 4;

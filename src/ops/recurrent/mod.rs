@@ -95,7 +95,7 @@ fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::gradcheck::{matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::on_host;
     use crate::ops::tape::vector;
 

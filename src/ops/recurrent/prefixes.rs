@@ -161,7 +161,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::ops::check::noise;
+    use crate::gradcheck::noise;
 
     fn sequences(of: &[&[u32]]) -> Sequences {
         let mut sentences = Sequences::new();

@@ -4,7 +4,7 @@ use dfdx::prelude::*;
 
 use super::*;
 use crate::device::{Matrix, Vector};
-use crate::ops::check::{differences, get, get1, matrix_gradient, noise, probe, vector_gradient};
+use crate::gradcheck::{differences, get, get1, matrix_gradient, noise, probe, vector_gradient};
 use crate::ops::linear::LinearWeights;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, vector};

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Schedule;
-use crate::ops::check::{get, get1, noise};
+use crate::gradcheck::{get, get1, noise};
 use crate::ops::tape::{data, matrix};
 
 fn config() -> TrainConfig {

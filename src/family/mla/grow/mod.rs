@@ -220,12 +220,12 @@ fn data_hash(checked: &Checked) -> Result<String> {
 
 /// Retrieval of every language on the reported splits.
 fn results(run: &mut MlaRun, corpus: &Corpus) -> Result<Results> {
-    let mut on = |split: SplitName| -> Result<Vec<(String, Retrieval)>> {
+    let on = |split: SplitName| -> Result<Vec<(String, Retrieval)>> {
         if corpus.split(split).captions.iter().all(Vec::is_empty) {
             return Ok(Vec::new());
         }
         let scope = Scope { translated: false, ..Scope::whole(split) };
-        Ok(run.mla.evaluate(corpus, scope, run.config.train().precision)?.languages)
+        Ok(run.mla.evaluate(corpus, run.parameters, scope, run.config.train().precision)?.languages)
     };
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
 }

@@ -150,7 +150,8 @@ impl<'a> School<'a> {
                 return Ok(None);
             };
             let scope = Scope { translated: false, ..Scope::whole(split) };
-            let all = mla.evaluate(corpus, scope, precision)?.languages;
+            let parameters = mla.parameters();
+            let all = mla.evaluate(corpus, parameters, scope, precision)?.languages;
             Ok(all.iter().find(|(language, _)| language == self.code).map(|(_, r)| r.mr))
         };
         Ok([on(REPORTED[0])?, on(REPORTED[1])?])

@@ -194,7 +194,7 @@ impl CharacterWords {
 mod tests {
     use super::*;
     use crate::config::CharactersConfig;
-    use crate::ops::check::{matrix_gradient, probe};
+    use crate::gradcheck::{matrix_gradient, probe};
 
     #[test]
     fn the_alphabet_holds_what_is_frequent() {

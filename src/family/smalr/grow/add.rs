@@ -208,13 +208,14 @@ pub(crate) fn write(folder: &RunFolder, run: &mut SmalrRun, state: &TrainState) 
     folder.write_config(&run.config)?;
     run.info.parameters = crate::optim::parameters_by_part(&mut run.model);
     (run.info.parameters_train, run.info.parameters_test) = run.model.parameter_counts();
+    run.parameters = run.model.parameter_counts().into();
     run.info.tinyglot = env!("CARGO_PKG_VERSION").into();
     folder.write_info(&run.info)
 }
 
 /// Retrieval of every language on the reported splits.
 fn results(run: &mut SmalrRun, corpus: &Corpus) -> Result<Results> {
-    let mut on = |split: SplitName| {
+    let on = |split: SplitName| {
         let pictures = corpus.split(split);
         let captions = every_language_of(run, corpus, split);
         if captions.iter().all(|c| c.slots.is_empty()) {
@@ -229,7 +230,7 @@ fn results(run: &mut SmalrRun, corpus: &Corpus) -> Result<Results> {
             translated: &[],
             distractors: None,
         };
-        Ok(evaluate(&mut run.model, &run.encoder.lexicon, &run.config, &what)?.languages)
+        Ok(evaluate(&run.model, run.parameters, &run.encoder.lexicon, &run.config, &what)?.languages)
     };
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
 }
@@ -247,12 +248,12 @@ fn every_language_of(
 
 /// Retrieval of the new language on its own pictures.
 fn recalls(run: &mut SmalrRun, new: Option<&Corpus>, language: usize) -> Result<[Option<Retrieval>; 2]> {
-    let mut on = |split: SplitName| -> Result<Option<Retrieval>> {
+    let on = |split: SplitName| -> Result<Option<Retrieval>> {
         let Some(split) = new.map(|c| c.split(split)).filter(|s| !s.captions[0].is_empty()) else {
             return Ok(None);
         };
         let captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
-        let images = embed_features(&mut run.model.image, &split.features, run.info.features)?;
+        let images = embed_features(&run.model.image, &split.features, run.info.features)?;
         let (joint, precision) = (run.config.text().joint, run.config.train().precision);
         let sentences =
             embed_sentences(&run.model, &run.encoder.lexicon, language, &captions.slots, precision);

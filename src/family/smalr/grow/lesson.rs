@@ -96,7 +96,7 @@ impl Lesson {
         let mut pictures: Vec<u32> = captions.iter().map(|c| c.image).collect();
         pictures.dedup();
         let features = &new.train.features;
-        let all = embed_features(&mut run.model.image, features, run.info.features)?;
+        let all = embed_features(&run.model.image, features, run.info.features)?;
         work.pictures(features.rows());
         let joint = run.config.text().joint;
         let rows = |of: &[u32], from: &[f32]| -> Vec<f32> {
@@ -108,7 +108,7 @@ impl Lesson {
             true => pictures.clone(),
             false => {
                 let seen = &trained_on.train.features;
-                let theirs = embed_features(&mut run.model.image, seen, run.info.features)?;
+                let theirs = embed_features(&run.model.image, seen, run.info.features)?;
                 work.pictures(seen.rows());
                 crate::family::smalr::embedding::kmeans::nearest(&images, &theirs, joint).0
             }

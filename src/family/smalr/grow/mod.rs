@@ -418,7 +418,7 @@ impl Judge {
         if let Some(corpus) = corpus {
             let split = &corpus.val;
             if !split.captions[0].is_empty() {
-                images = embed_features(&mut run.model.image, &split.features, run.info.features)?;
+                images = embed_features(&run.model.image, &split.features, run.info.features)?;
                 captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
             }
         }

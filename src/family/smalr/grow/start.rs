@@ -110,7 +110,7 @@ pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Wor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::noise;
+    use crate::gradcheck::noise;
 
     #[test]
     fn words_start_at_the_vectors_of_their_translations() {

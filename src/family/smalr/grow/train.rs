@@ -314,7 +314,7 @@ mod tests {
     use crate::family::smalr::embedding::HybridEmbedding;
     use crate::family::smalr::grow::Lesson;
     use crate::family::smalr::grow::lesson::Known;
-    use crate::ops::check::{differences, matrix_gradient, noise, vector_gradient};
+    use crate::gradcheck::{differences, matrix_gradient, noise, vector_gradient};
     use crate::ops::linear::{LinearWeights, unit_rows};
     use crate::ops::rows::Table;
     use crate::ops::tape::on_host;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Estimator;
-use crate::ops::check::noise;
+use crate::gradcheck::noise;
 use crate::ops::tape::{data, data1, matrix};
 
 /// Two languages that name six things by different vectors; captions of picture p name thing p % 6 and its neighbour.

@@ -79,7 +79,7 @@ pub(super) fn adapt<T: Tape<f32, Dev> + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::check::{matrix_gradient, noise, probe, vector_gradient};
+    use crate::gradcheck::{matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::data;
 
     fn adapters() -> Vec<Option<Adapter>> {

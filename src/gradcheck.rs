@@ -1,8 +1,8 @@
 //! Finite differences: the test of every gradient in this crate, and of one's own. What differs panics, as assertions do.
 
-use super::tape::{Grads, data, data1, matrix, on_host, vector};
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::{Value, on_tape};
+use crate::ops::tape::{Grads, data, data1, matrix, on_host, vector};
 use crate::optim::{Parameter, Visitor};
 use dfdx::prelude::*;
 

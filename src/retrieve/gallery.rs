@@ -1,0 +1,215 @@
+//! The pictures of a gallery that fit a query best.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use rayon::prelude::*;
+
+use super::Retriever;
+use crate::Result;
+use crate::corpus::Features;
+use crate::eval::similarity::Kernel;
+
+/// A picture found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// Row of the gallery.
+    pub row: u32,
+    /// Cosine of query and picture.
+    pub score: f32,
+}
+
+/// Queries compared with pictures at a time: their scores are never all in memory.
+const QUERIES: usize = 1024;
+
+/// Makes one score of those of several languages, for each of equally many queries and pictures.
+pub type Join<'a> = &'a dyn Fn(&[&[f32]]) -> Vec<f32>;
+
+/// Pictures as vectors, made once and searched often, from many threads.
+#[derive(Debug, Clone)]
+pub struct Gallery {
+    /// (pictures, joint), unit length.
+    vectors: Vec<f32>,
+    joint: usize,
+}
+
+impl Gallery {
+    /// The pictures of some features as a model sees them. All of them are in memory: (pictures, joint) numbers of 4 bytes.
+    ///
+    /// # Errors
+    /// Data: features of another width than those that the model was trained on, or with numbers that are too large.
+    pub fn new(model: &dyn Retriever, features: &Features) -> Result<Gallery> {
+        let mut vectors = Vec::with_capacity(features.rows() * model.joint());
+        model.pictures(features, &mut |_, some| {
+            vectors.extend_from_slice(some);
+            Ok(())
+        })?;
+        Ok(Gallery { vectors, joint: model.joint() })
+    }
+
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.vectors.len() / self.joint
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// The `k` best pictures of each query, the best first, equal scores by row.
+    ///
+    /// `queries`: (queries, joint), finite, unit length.
+    pub fn search(&self, queries: &[f32], k: usize) -> Vec<Vec<Found>> {
+        self.search_joined(&[queries], &alone, k)
+    }
+
+    /// As [`Gallery::search`], for queries in several languages whose scores are joined.
+    ///
+    /// `queries`: for each language (queries, joint), finite, unit length.
+    pub fn search_joined(&self, queries: &[&[f32]], join: Join, k: usize) -> Vec<Vec<Found>> {
+        let mut best = Best::of_each(queries[0].len() / self.joint, k);
+        offer(&mut best, (0, &self.vectors), queries, join, self.joint);
+        best.into_iter().map(Best::into_sorted).collect()
+    }
+}
+
+/// The join of one language.
+fn alone(scores: &[&[f32]]) -> Vec<f32> {
+    scores[0].to_vec()
+}
+
+/// Searches pictures as they become vectors, for a gallery that is larger than memory, or searched once.
+///
+/// `queries`: (queries, joint), unit length.
+///
+/// # Errors
+/// Data: as [`Gallery::new`]; queries that are not finite.
+pub fn search(
+    model: &dyn Retriever,
+    features: &Features,
+    queries: &[f32],
+    k: usize,
+) -> Result<Vec<Vec<Found>>> {
+    search_joined(model, features, &[queries], &alone, k)
+}
+
+/// As [`search`], for queries in several languages whose scores are joined.
+///
+/// `queries`: for each language (queries, joint), unit length.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_joined(
+    model: &dyn Retriever,
+    features: &Features,
+    queries: &[&[f32]],
+    join: Join,
+    k: usize,
+) -> Result<Vec<Vec<Found>>> {
+    queries.iter().try_for_each(|of| model.check_queries(of))?;
+    let joint = model.joint();
+    let mut best = Best::of_each(queries[0].len() / joint, k);
+    model.pictures(features, &mut |first, pictures| {
+        offer(&mut best, (first, pictures), queries, join, joint);
+        Ok(())
+    })?;
+    Ok(best.into_iter().map(Best::into_sorted).collect())
+}
+
+/// Compares queries with pictures, the first of which is in row `first`.
+fn offer(
+    best: &mut [Best],
+    (first, pictures): (usize, &[f32]),
+    queries: &[&[f32]],
+    join: Join,
+    joint: usize,
+) {
+    let (kernel, count) = (Kernel::detect(), pictures.len() / joint);
+    if count == 0 {
+        return;
+    }
+    for (block, best) in best.chunks_mut(QUERIES).enumerate() {
+        let rows = block * QUERIES * joint..(block * QUERIES + best.len()) * joint;
+        let each: Vec<Vec<f32>> =
+            queries.iter().map(|of| kernel.matrix(&of[rows.clone()], pictures, joint)).collect();
+        let scores = join(&each.iter().map(Vec::as_slice).collect::<Vec<_>>()); // (queries, count)
+        best.par_iter_mut().zip(scores.par_chunks(count)).for_each(|(best, scores)| {
+            for (row, &score) in (first as u32..).zip(scores) {
+                best.offer(Found { row, score });
+            }
+        });
+    }
+}
+
+/// The best so far.
+struct Best {
+    k: usize,
+    worst_first: BinaryHeap<ByWorst>,
+}
+
+impl Best {
+    fn of_each(queries: usize, k: usize) -> Vec<Best> {
+        (0..queries).map(|_| Best::new(k)).collect()
+    }
+
+    fn new(k: usize) -> Best {
+        Best { k, worst_first: BinaryHeap::new() }
+    }
+
+    fn offer(&mut self, found: Found) {
+        if self.worst_first.len() < self.k {
+            self.worst_first.push(ByWorst(found));
+        } else if let Some(mut worst) = self.worst_first.peek_mut()
+            && ByWorst(found) < *worst
+        {
+            *worst = ByWorst(found);
+        }
+    }
+
+    fn into_sorted(self) -> Vec<Found> {
+        self.worst_first.into_sorted_vec().into_iter().map(|by| by.0).collect()
+    }
+}
+
+/// Greater is worse: a lower score, or the same in a later row.
+struct ByWorst(Found);
+
+impl Ord for ByWorst {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.0.score.total_cmp(&self.0.score).then(self.0.row.cmp(&other.0.row))
+    }
+}
+
+impl PartialOrd for ByWorst {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByWorst {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByWorst {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_kept_in_order_and_equal_scores_by_row() {
+        let scores = [0.1, 0.9, -0.5, 0.9, 0.3, 0.9, 0.2];
+        let rows = |k: usize, order: &mut dyn Iterator<Item = usize>| -> Vec<u32> {
+            let mut best = Best::new(k);
+            order.for_each(|row| best.offer(Found { row: row as u32, score: scores[row] }));
+            best.into_sorted().iter().map(|f| f.row).collect()
+        };
+        assert_eq!(rows(2, &mut (0..7)), [1, 3]);
+        assert_eq!(rows(2, &mut (0..7).rev()), [1, 3]);
+        assert_eq!(rows(5, &mut (0..7)), [1, 3, 5, 4, 6]);
+        assert_eq!(rows(50, &mut (0..7)), [1, 3, 5, 4, 6, 0, 2]);
+    }
+}

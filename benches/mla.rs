@@ -13,7 +13,7 @@ use tinyglot::config::{AcquirerShape, Objective, Optimizer, Precision, TrainConf
 use tinyglot::family::mla::acquirer::Form;
 use tinyglot::family::mla::data::{Draw, Pairs, StageData};
 use tinyglot::family::mla::objective::{Aim, Task, gradients};
-use tinyglot::family::mla::{Acquirer, Encoder, Entrance, Mla, Way};
+use tinyglot::family::mla::{Acquirer, Encoder, InputEmbedding, Mla, Way};
 use tinyglot::init::Init;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
@@ -36,7 +36,7 @@ fn model(folder: &Path) -> Mla {
     let mut init = Init::new(1);
     let table = Table::new(sizes.width, table);
     let words = words.with_context(tower.config.context);
-    let entrance = Entrance::new(words, table, true, tower.config.width, &mut init);
+    let entrance = InputEmbedding::new(words, table, true, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
     let form = Form { shape: AcquirerShape::Mlp, hidden: 256, start: Default::default() };
     let acquirers = vec![Acquirer::new("de", &form, size, &mut init)];

@@ -12,12 +12,12 @@ use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
 use crate::loss::terms::{Term, Terms};
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::on_gpu;
 use crate::ops::tape::Grads;
 use crate::optim::Trained;
 #[cfg(feature = "cuda")]
-use crate::optim::adam::cuda::Place;
+use crate::optim::adam::cuda::TensorPtr;
 use crate::optim::{Adam, Parameter, parameter_norm};
 use crate::stop::Saves;
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ pub struct Stage {
 
 /// Where a training stands.
 #[derive(Clone, Copy)]
-pub struct At {
+pub struct StepIndex {
     pub stage: usize,
     /// Step of the stage, counted from 0.
     pub within: usize,
@@ -65,7 +65,7 @@ pub struct At {
 }
 
 /// What a step finds.
-pub struct Found {
+pub struct StepOutput {
     pub terms: Terms,
     pub grads: Grads,
     /// Tokens of its sentences.
@@ -82,7 +82,7 @@ pub trait Learner {
     ///
     /// # Errors
     /// The step's data hold nothing to learn from.
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found>;
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput>;
     /// Training sentences that were longer than the model reads and lost their end, where that is to be told; and what bounds them.
     fn truncated(&self) -> (usize, &'static str) {
         (0, "")
@@ -106,7 +106,7 @@ impl<L: Learner + ?Sized> Learner for Box<L> {
         (**self).stages()
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
         (**self).gradients(at, adam)
     }
 
@@ -135,7 +135,7 @@ pub struct Trainer<'a, L: Learner> {
     pub learner: L,
     adam: Adam,
     /// Average of all stored values, if `train.average` is on.
-    average: BTreeMap<String, Mirrored>,
+    average: BTreeMap<String, HostDeviceBuffer>,
     pub state: TrainState,
 }
 
@@ -157,13 +157,13 @@ impl<'a, L: Learner> Trainer<'a, L> {
     }
 
     /// Where step `step`, counted from 0, belongs.
-    fn at(&self, step: usize) -> At {
+    fn at(&self, step: usize) -> StepIndex {
         let (mut stage, mut within) = (0, step);
         while stage + 1 < self.stages.len() && within >= self.stages[stage].steps {
             within -= self.stages[stage].steps;
             stage += 1;
         }
-        At { stage, within, step }
+        StepIndex { stage, within, step }
     }
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
@@ -254,7 +254,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         patience > 0 && last && self.state.stale >= patience
     }
 
-    fn step(&mut self, at: At) -> Result<Stepped> {
+    fn step(&mut self, at: StepIndex) -> Result<Stepped> {
         let Stage { steps, optimiser, rate, .. } = &self.stages[at.stage];
         if at.within == 0 && at.step > 0 {
             // Every row of a table makes up for the steps it has missed under the stage before.
@@ -266,7 +266,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let remedy = format!(
             "lower `{rate}` or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it"
         );
-        let Found { terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam)?;
+        let StepOutput { terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam)?;
         let model = self.learner.model();
         let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
         if cfg!(feature = "cuda") && at.step + 1 < self.steps() {
@@ -410,7 +410,7 @@ struct Stepped {
 }
 
 /// The tables of a model with all rows brought up to date.
-fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, Mirrored> {
+fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, HostDeviceBuffer> {
     let mut tables = BTreeMap::new();
     model.visit(&mut |name, parameter| {
         if let Parameter::Table(table) = parameter {
@@ -421,10 +421,15 @@ fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, Mirrored> {
 }
 
 /// average += rate · (now − average); `settled` stands for `now` where it is given.
-fn move_towards(average: &mut Mirrored, settled: Option<&Mirrored>, now: &Parameter, rate: f32) {
+fn move_towards(
+    average: &mut HostDeviceBuffer,
+    settled: Option<&HostDeviceBuffer>,
+    now: &Parameter,
+    rate: f32,
+) {
     on_gpu!(|gpu| {
-        let now_at = settled.map_or_else(|| now.place(), |settled| Place::of(settled.device()));
-        gpu.average(Place::of(average.device_mut()), now_at, rate, now.count())
+        let now_at = settled.map_or_else(|| now.place(), |settled| TensorPtr::of(settled.device()));
+        gpu.average(TensorPtr::of(average.device_mut()), now_at, rate, now.count())
     });
     let floats;
     let now = match settled {
@@ -438,7 +443,7 @@ fn move_towards(average: &mut Mirrored, settled: Option<&Mirrored>, now: &Parame
 }
 
 /// Puts values into a model and takes those it had.
-fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, Mirrored>) {
+fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, HostDeviceBuffer>) {
     model.visit_stored(&mut |name, mut x| {
         if let Some(other) = values.get_mut(name) {
             x.swap(other);

@@ -13,19 +13,19 @@ use crate::write::write_whole;
 use crate::{Error, Result};
 
 /// An empty folder for a run to be, locked. Until the run is written, dropping it leaves the disk as it was.
-pub struct Place {
+pub struct ReservedFolder {
     folder: RunFolder,
     /// Whether the folder was made for the run.
     made: bool,
     kept: bool,
 }
 
-impl Place {
+impl ReservedFolder {
     /// Makes the folder, if it is not there, and locks it, before anything is computed.
     ///
     /// # Errors
     /// Usage, where a run or anything else is in the folder; run, where it cannot be written, or another process does.
-    pub fn new(path: &Path) -> Result<Place> {
+    pub fn new(path: &Path) -> Result<ReservedFolder> {
         RunFolder::refuse_run(path).inspect_err(|_| {
             // With it goes what a killed process has left beside the run.
             drop(RunFolder::locked(path));
@@ -37,7 +37,7 @@ impl Place {
                 let _ = fs::remove_dir(path);
             }
         })?;
-        let place = Place { folder, made, kept: false };
+        let place = ReservedFolder { folder, made, kept: false };
         // It may have been begun, or completed, meanwhile.
         RunFolder::refuse_run(path)?;
         match &place.folder.entries()?[..] {
@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ReservedFolder {
     fn drop(&mut self) {
         if !self.kept {
             self.folder.abandon(self.made);

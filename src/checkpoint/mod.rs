@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use begun::description;
-pub use begun::{Earlier, Place};
+pub use begun::{Earlier, ReservedFolder};
 pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
 pub use writer::LEARNING;
@@ -30,7 +30,7 @@ use crate::building::remove;
 use crate::config::Config;
 use crate::eval::{Evaluation, Growth};
 use crate::lock::Lock;
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::write::{clear_partial, sync_folder, write_whole};
@@ -219,7 +219,7 @@ impl RunFolder {
         &self,
         which: Which,
         model: &mut dyn Trained,
-        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
+        training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
     ) -> Result<()> {
         let checkpoints = self.path.join("checkpoints");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Trained;
 use crate::optim::{Adam, AdamState, Parameter};
 use crate::{Error, Result, checksum};
@@ -24,7 +24,7 @@ impl RunFolder {
         &self,
         folder: &Path,
         model: &mut dyn Trained,
-        training: Option<(&Adam, &BTreeMap<String, Mirrored>)>,
+        training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
     ) -> Result<()> {
         let mut tensors = Vec::new();
@@ -142,7 +142,7 @@ impl RunFolder {
         adam: &mut Adam,
         model: &mut dyn Trained,
         state: &TrainState,
-    ) -> Result<BTreeMap<String, Mirrored>> {
+    ) -> Result<BTreeMap<String, HostDeviceBuffer>> {
         let path = self.checkpoint(Which::Latest).join(OPTIMIZER);
         let file = TensorFile::open(&path)?;
         let refuse = |what: String| Err(Error::data(what).at(&path).hint(MIXED));
@@ -220,7 +220,11 @@ pub(super) fn read_state(path: &Path) -> Result<TrainState> {
 }
 
 /// A name whose moments or average have not the size of its parameter, are missing, or belong to no parameter.
-fn misfit(adam: &Adam, average: &BTreeMap<String, Mirrored>, model: &mut dyn Trained) -> Option<String> {
+fn misfit(
+    adam: &Adam,
+    average: &BTreeMap<String, HostDeviceBuffer>,
+    model: &mut dyn Trained,
+) -> Option<String> {
     let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
     let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
     let mut wrong = None;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::terminal::Terminal;
 use super::{report, stdout};
 use crate::Result;
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::run::remove_language;
 
 /// Take a language out of a run; the others stay as they are
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let place = Place::new(&args.out)?;
+    let place = ReservedFolder::new(&args.out)?;
     let folder = remove_language(&args.run, &args.language, place)?;
     report::write(&folder.path, terminal)?;
     stdout::print(&format!("{}\n", folder.path.display()))

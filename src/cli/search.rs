@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::config::same_code;
 use crate::corpus::{Features, read_ids};
 use crate::eval::{clc_a, joined};
-use crate::retrieve::{Found, Retriever, search, search_joined};
+use crate::retrieve::{Hit, Retriever, search, search_joined};
 use crate::{Error, Result, run};
 
 /// Find the pictures that fit a query
@@ -117,7 +117,7 @@ fn found(
     queries: &[&[String]],
     gallery: &Features,
     terminal: &Terminal,
-) -> Result<Vec<Vec<Found>>> {
+) -> Result<Vec<Vec<Hit>>> {
     let k = args.k.get();
     let by_language: Vec<Vec<f32>> = (0..)
         .zip(languages)
@@ -224,10 +224,10 @@ impl Gallery {
 fn line(
     query: &[String],
     languages: &[String],
-    found: &[Found],
+    found: &[Hit],
     name: &dyn Fn(u32) -> String,
 ) -> serde_json::Value {
-    let hit = |f: &Found| json!({"id": name(f.row), "row": f.row, "score": f.score});
+    let hit = |f: &Hit| json!({"id": name(f.row), "row": f.row, "score": f.score});
     let plain = |texts: &[String]| match texts {
         [one] => json!(one),
         several => json!(several),
@@ -237,7 +237,7 @@ fn line(
 }
 
 /// The query, then rank, cosine and id of each picture.
-fn table(query: &str, found: &[Found], name: &dyn Fn(u32) -> String) -> String {
-    let rank = |(n, f): (usize, &Found)| format!("{:5}  {:6.3}  {}\n", n + 1, f.score, name(f.row));
+fn table(query: &str, found: &[Hit], name: &dyn Fn(u32) -> String) -> String {
+    let rank = |(n, f): (usize, &Hit)| format!("{:5}  {:6.3}  {}\n", n + 1, f.score, name(f.row));
     format!("{query}\n") + &found.iter().enumerate().map(rank).collect::<String>()
 }

@@ -33,6 +33,20 @@ pub fn device() -> Dev {
 #[cfg(feature = "cuda")]
 pub use cuda::device;
 
+/// What many threads can use at once: everything on the CPU. With the feature `cuda` it promises nothing, since dfdx's handle of the stream is
+/// not shared between threads.
+#[cfg(not(feature = "cuda"))]
+pub trait Shareable: Send + Sync {}
+#[cfg(not(feature = "cuda"))]
+impl<T: Send + Sync> Shareable for T {}
+
+/// What many threads can use at once: everything on the CPU. With the feature `cuda` it promises nothing, since dfdx's handle of the stream is
+/// not shared between threads.
+#[cfg(feature = "cuda")]
+pub trait Shareable {}
+#[cfg(feature = "cuda")]
+impl<T> Shareable for T {}
+
 /// What runs call the device they were trained on.
 pub fn name() -> String {
     #[cfg(feature = "cuda")]

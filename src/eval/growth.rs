@@ -22,7 +22,7 @@ pub struct Growth {
     pub file_bytes: u64,
     /// The epoch that was kept; 0 is the start.
     pub best_epoch: usize,
-    /// Multiply–adds of matrix products, as [`crate::family::smalr::work`] counts them; of the base's training too.
+    /// Multiply–adds of matrix products, as [`crate::family::smalr::cost`] counts them; of the base's training too.
     pub products: u64,
     pub base_products: u64,
     /// Sentences that training saw, each as often as it was shown.

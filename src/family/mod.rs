@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use crate::Result;
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{Config, FamilyName};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -40,7 +40,7 @@ pub trait Family: Sync {
         &self,
         config: &Config,
         corpus: &Corpus,
-        place: Place,
+        place: ReservedFolder,
         cache: Option<&Path>,
         progress: Progress,
     ) -> Result<Begun>;
@@ -105,7 +105,7 @@ pub trait Family: Sync {
     ///
     /// # Errors
     /// As [`crate::run::remove_language`].
-    fn remove_language(&self, run: &Path, code: &str, place: Place) -> Result<RunFolder>;
+    fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder>;
 }
 
 /// A run in its folder, ready to be trained.

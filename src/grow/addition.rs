@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{LEARNING, RunFolder};
 use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
 use crate::corpus::SplitName;
@@ -37,7 +37,7 @@ pub(crate) enum Interrupted {
     /// The training of an acquirer.
     Learning(RunFolder),
     /// Nothing to go on with.
-    Place(Place),
+    ReservedFolder(ReservedFolder),
 }
 
 /// Looks for what was interrupted.
@@ -48,7 +48,7 @@ pub(crate) fn interrupted(addition: &Addition) -> Result<Interrupted> {
     let (out, code) = (addition.out, code(addition.given)?);
     let folder = RunFolder::new(out);
     if folder.is_unbegun() {
-        return Place::new(out).map(Interrupted::Place);
+        return ReservedFolder::new(out).map(Interrupted::ReservedFolder);
     }
     let nothing = || {
         Error::usage("no language is being added here")

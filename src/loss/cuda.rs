@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dfdx::prelude::*;
 
 use crate::config::{Distance, TripletConfig};
-use crate::device::cuda::{At, Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
+use crate::device::cuda::{Gpu, GpuPtr, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::Contrast;
 
@@ -72,13 +72,13 @@ impl Gpu {
     #[allow(clippy::too_many_arguments)]
     fn triplet(
         &self,
-        s: At,
+        s: GpuPtr,
         side: &Side,
         config: &TripletConfig,
         (farthest, siblings): (bool, bool),
         weight: f32,
         count: usize,
-        (value, grad): (At, At),
+        (value, grad): (GpuPtr, GpuPtr),
     ) {
         let top_n = config.top_n.min(side.items);
         if weight == 0.0 || count == 0 {
@@ -110,12 +110,12 @@ impl Gpu {
 
     fn summed(
         &self,
-        s: At,
+        s: GpuPtr,
         side: &Side,
         config: &TripletConfig,
         hardest: f32,
         scale: f32,
-        (value, grad): (At, At),
+        (value, grad): (GpuPtr, GpuPtr),
     ) {
         if scale == 0.0 {
             return;
@@ -144,12 +144,12 @@ impl Gpu {
 
     fn info_nce(
         &self,
-        s: At,
+        s: GpuPtr,
         side: &Side,
         temperature: f32,
         smoothing: f32,
         count: usize,
-        (value, grad): (At, At),
+        (value, grad): (GpuPtr, GpuPtr),
     ) {
         if count == 0 {
             return;
@@ -165,7 +165,7 @@ impl Gpu {
     }
 
     /// value += Σ sums · scale
-    fn add_sums(&self, value: At, sums: At, n: usize, scale: f32) {
+    fn add_sums(&self, value: GpuPtr, sums: GpuPtr, n: usize, scale: f32) {
         self.launch("add_sums", (1, 1), (128, 1), args![value, sums, n, scale]);
     }
 
@@ -252,7 +252,7 @@ impl Gpu {
             for (part, factor) in inputs.iter().zip(&factors) {
                 *by_place.entry(gradient_at!(grads, part).0).or_default() += factor;
             }
-            let addresses = self.addresses(by_place.keys().map(|&place| At(place)));
+            let addresses = self.addresses(by_place.keys().map(|&place| GpuPtr(place)));
             let n = by_place.len();
             let factors = self.floats(&by_place.into_values().collect::<Vec<_>>());
             self.each("spread", n, args![&addresses, &factors, g, n]);
@@ -270,9 +270,9 @@ impl Gpu {
         crate::device::cuda::must(self.cuda.dtoh_sync_copy(&out))
     }
 
-    fn addresses(&self, all: impl Iterator<Item = At>) -> cudarc::driver::CudaSlice<u32> {
+    fn addresses(&self, all: impl Iterator<Item = GpuPtr>) -> cudarc::driver::CudaSlice<u32> {
         // Two numbers of four bytes each, the low one first.
-        let halves: Vec<u32> = all.flat_map(|At(a)| [a as u32, (a >> 32) as u32]).collect();
+        let halves: Vec<u32> = all.flat_map(|GpuPtr(a)| [a as u32, (a >> 32) as u32]).collect();
         self.numbers(&halves)
     }
 }

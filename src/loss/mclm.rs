@@ -8,7 +8,7 @@ use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::combined;
 use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
 use crate::ops::on_gpu;
-use crate::ops::rows::{beside, columns};
+use crate::ops::rows::{columns, hconcat};
 use crate::ops::tape::{data, on_host, record, scalar};
 
 /// ‖ℓ₂(Sᵐᵢ + S′ᵢ) − ℓ₂(Sᵢ)‖ + the same for j, each the mean over rows, where (S′ᵢ, S′ⱼ) = layer(Sᵐᵢ, Sᵐⱼ).
@@ -26,7 +26,7 @@ pub fn masked_pair<T: Tape<f32, Dev> + 'static>(
     let [a, b] = masked;
     let (copy_a, copy_b) = (a.with_empty_tape(), b.with_empty_tape());
     let linear = if frozen { linear_through } else { linear };
-    let lost = linear(beside(copy_a, copy_b), layer, precision); // (pairs, 2 · width)
+    let lost = linear(hconcat(copy_a, copy_b), layer, precision); // (pairs, 2 · width)
     let lost_b = columns(lost.with_empty_tape(), width, width);
     let lost_a = columns(lost, 0, width);
     let [whole_a, whole_b] = whole;

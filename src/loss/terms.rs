@@ -45,7 +45,7 @@ impl Total {
     }
 
     /// Takes the tape of something that parts were made of.
-    pub fn stand_on(&mut self, tape: Taped) {
+    pub fn keep_tape(&mut self, tape: Taped) {
         self.tapes.push(tape);
     }
 

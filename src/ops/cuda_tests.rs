@@ -20,7 +20,7 @@ use crate::ops::linear::{
 };
 use crate::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use crate::ops::rows::{
-    Table, beside, columns, lookup, mean, select, signed_root, spell, stack, standardise,
+    Table, columns, gather_concat, hconcat, lookup, mean, select, signed_root, stack, standardise,
 };
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, data, matrix, on_host, vector};
@@ -123,11 +123,11 @@ fn rows_columns_and_elements() {
     twins("reverse", 1e-6, || results(reverse_gradient(a.leaky_trace(), 0.3), &[&a], &[]));
     twins("blend", 1e-6, || results(blend(a.leaky_trace(), 0.5, taped(&b), -2.0), &[&a, &b], &[]));
     twins("stack", 1e-6, || results(stack(vec![a.leaky_trace(), taped(&b)]), &[&a, &b], &[]));
-    twins("beside", 1e-6, || results(beside(a.leaky_trace(), taped(&b)), &[&a, &b], &[]));
+    twins("beside", 1e-6, || results(hconcat(a.leaky_trace(), taped(&b)), &[&a, &b], &[]));
     twins("columns", 1e-6, || results(columns(a.leaky_trace(), 7, 31), &[&a], &[]));
     let rows: Vec<u32> = (0..90).map(|i| i * i % 37).collect();
     twins("select", 1e-5, || results(select(a.leaky_trace(), &rows), &[&a], &[]));
-    twins("spell", 1e-5, || results(spell(a.leaky_trace(), &rows, 6), &[&a], &[]));
+    twins("spell", 1e-5, || results(gather_concat(a.leaky_trace(), &rows, 6), &[&a], &[]));
     twins("mean", 1e-5, || results(mean(a.leaky_trace(), &sentences(50, 37)), &[&a], &[]));
     twins("signed_root", 1e-6, || vec![data(&signed_root(a.clone())).to_vec()]);
     let (centre, inverse) = (vector(noise(150, 5)), vector(noise(150, 6)));

@@ -4,9 +4,9 @@ pub mod batch_norm;
 pub mod choose;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda_tests;
+pub mod host_device;
 pub mod linear;
 pub mod matmul;
-pub mod mirrored;
 pub mod recurrent;
 pub mod rows;
 pub mod scratch;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
-use super::mirrored::Mirrored;
+use super::host_device::HostDeviceBuffer;
 use super::on_gpu;
 use super::sequences::{Occurrences, Sequences};
 use super::simd::{Loop, vectorise};
@@ -16,14 +16,14 @@ use super::tape::{data, data1, matrix, on_host, record};
 use crate::device::{Dev, Matrix, Vector};
 
 /// Row numbers and their gradients, row by row.
-pub type RowGradients = (Vec<u32>, Mirrored);
+pub type RowGradients = (Vec<u32>, HostDeviceBuffer);
 
 /// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
 #[derive(Clone)]
 pub struct Table {
     pub width: usize,
     /// (rows, width)
-    values: Mirrored,
+    values: HostDeviceBuffer,
     rows: usize,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
     pub grads: Arc<Mutex<Vec<RowGradients>>>,
@@ -50,17 +50,17 @@ impl Table {
     }
 
     /// (rows, width), on a GPU if need be.
-    pub fn values(&self) -> &Mirrored {
+    pub fn values(&self) -> &HostDeviceBuffer {
         &self.values
     }
 
     #[cfg(feature = "cuda")]
-    pub fn values_mut(&mut self) -> &mut Mirrored {
+    pub fn values_mut(&mut self) -> &mut HostDeviceBuffer {
         &mut self.values
     }
 
     /// Changes all values for others, as many.
-    pub fn swap(&mut self, values: &mut Mirrored) {
+    pub fn swap(&mut self, values: &mut HostDeviceBuffer) {
         std::mem::swap(&mut self.values, values);
     }
 
@@ -112,9 +112,9 @@ pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
 }
 
 /// Two matrices of as many rows beside each other.
-pub fn beside<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+pub fn hconcat<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
     assert_eq!(a.shape().0, b.shape().0, "beside: numbers of rows differ");
-    on_gpu!(|gpu| gpu.beside(a, b));
+    on_gpu!(|gpu| gpu.hconcat(a, b));
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
     let ((rows, m), n) = (*a.shape(), b.shape().1);
     let mut out = Vec::with_capacity(rows * (m + n));
@@ -150,12 +150,12 @@ pub fn columns<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, first: usize, count: u
 
 /// The given rows of a matrix, which may repeat → (rows, width).
 pub fn select<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32]) -> Matrix<T> {
-    spell(x, rows, 1)
+    gather_concat(x, rows, 1)
 }
 
 /// The given rows of a matrix, which may repeat, `length` of them beside each other → (rows / length, length · width).
-pub fn spell<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: usize) -> Matrix<T> {
-    on_gpu!(|gpu| gpu.spell(x, rows, length));
+pub fn gather_concat<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: usize) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.gather_concat(x, rows, length));
     let (x, tape) = x.split_tape();
     let width = x.shape().1;
     let mut out = Vec::with_capacity(rows.len() * width);
@@ -291,16 +291,18 @@ mod tests {
             probe(stack(vec![a.clone(), b.clone()])).array()
         });
         let (x, y) = traced();
-        let grads = probe(beside(x, y)).backward();
-        matrix_gradient("beside", &a, &grads, 1e-2, 1e-3, |a| probe(beside(a.clone(), b.clone())).array());
+        let grads = probe(hconcat(x, y)).backward();
+        matrix_gradient("beside", &a, &grads, 1e-2, 1e-3, |a| probe(hconcat(a.clone(), b.clone())).array());
         let rows = [2, 0, 2];
         let grads = probe(select(a.leaky_trace(), &rows)).backward();
         matrix_gradient("select", &a, &grads, 1e-2, 1e-3, |a| probe(select(a.clone(), &rows)).array());
         let rows = [2, 0, 2, 1];
-        let spelled = spell(a.clone(), &rows, 2);
+        let spelled = gather_concat(a.clone(), &rows, 2);
         assert_eq!((*spelled.shape(), get(&spelled, 1, 3)), ((2, 4), get(&a, 1, 1)));
-        let grads = probe(spell(a.leaky_trace(), &rows, 2)).backward();
-        matrix_gradient("spell", &a, &grads, 1e-2, 1e-3, |a| probe(spell(a.clone(), &rows, 2)).array());
+        let grads = probe(gather_concat(a.leaky_trace(), &rows, 2)).backward();
+        matrix_gradient("spell", &a, &grads, 1e-2, 1e-3, |a| {
+            probe(gather_concat(a.clone(), &rows, 2)).array()
+        });
     }
 
     #[test]

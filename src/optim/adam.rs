@@ -17,19 +17,19 @@ use rayon::prelude::*;
 
 use super::{LearningRate, Parameter, Visitor};
 use crate::config::{Optimizer, TrainConfig};
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::on_gpu;
 use crate::ops::rows::{RowGradients, Table};
 use crate::ops::simd::{Loop, dot, vectorise};
 use crate::ops::tape::{Grads, data_mut, data1_mut, on_host};
 #[cfg(feature = "cuda")]
-use crate::optim::adam::cuda::{Norms, Place};
+use crate::optim::adam::cuda::{Norms, TensorPtr};
 
 /// The moments of one parameter.
 #[derive(Clone, Default)]
 pub struct AdamState {
-    pub m: Mirrored,
-    pub v: Mirrored,
+    pub m: HostDeviceBuffer,
+    pub v: HostDeviceBuffer,
     /// For tables: the last step each row has seen.
     pub last: Vec<u32>,
 }
@@ -110,7 +110,7 @@ impl Adam {
     }
 
     /// The table as it would be if every row were brought up to the present step; the state stays as it is.
-    pub fn settled(&self, name: &str, table: &Table) -> Mirrored {
+    pub fn settled(&self, name: &str, table: &Table) -> HostDeviceBuffer {
         let Some(state) = self.state.get(name) else { return table.values().clone() };
         let steps = |last: u32| if last == 0 { 0 } else { self.step - last as usize };
         let missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
@@ -119,9 +119,9 @@ impl Adam {
         if let Some(gpu) = crate::device::cuda::gpu() {
             let coefficients: Vec<f32> =
                 state.last.iter().map(|&last| missed[steps(last)].coefficient).collect();
-            let (m, v) = (Place::of(state.m.device()), Place::of(state.v.device()));
+            let (m, v) = (TensorPtr::of(state.m.device()), TensorPtr::of(state.v.device()));
             let settled = gpu.adam_settled(table, [m, v], &coefficients, self.epsilon);
-            return Mirrored::on_device(settled);
+            return HostDeviceBuffer::on_device(settled);
         }
         let mut data = table.data().to_vec();
         let (m, v) = (state.m.host(), state.v.host());

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use dfdx::prelude::HasShape;
 
 use crate::device::{Matrix, Vector};
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::linear::LinearWeights;
-use crate::ops::mirrored::Mirrored;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data_mut, data1, data1_mut};
 #[cfg(feature = "cuda")]
-use crate::optim::adam::cuda::Place;
+use crate::optim::adam::cuda::TensorPtr;
 
 /// A trainable tensor, to be updated in place.
 pub enum Parameter<'a> {
@@ -43,17 +43,17 @@ impl Parameter<'_> {
     }
 
     /// A copy of its numbers.
-    pub fn copied(&self) -> Mirrored {
+    pub fn copied(&self) -> HostDeviceBuffer {
         self.floats().into_owned().into()
     }
 
     /// Where its numbers are on the GPU.
     #[cfg(feature = "cuda")]
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> TensorPtr {
         match self {
-            Parameter::Matrix(m) => Place::of_matrix(m),
-            Parameter::Vector(v) => Place::of_vector(v),
-            Parameter::Table(t) => Place::of(t.values().device()),
+            Parameter::Matrix(m) => TensorPtr::of_matrix(m),
+            Parameter::Vector(v) => TensorPtr::of_vector(v),
+            Parameter::Table(t) => TensorPtr::of(t.values().device()),
         }
     }
 
@@ -67,7 +67,7 @@ impl Parameter<'_> {
     }
 
     /// Changes its numbers for others, as many. On a GPU neither pass through the host.
-    pub fn swap(&mut self, values: &mut Mirrored) {
+    pub fn swap(&mut self, values: &mut HostDeviceBuffer) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::device::cuda::gpu() {
             return match self {
@@ -115,7 +115,7 @@ mod tests {
         let (shared, mut t) = (m.clone(), Table::new(2, own.to_vec()));
         for mut parameter in [Parameter::Matrix(&mut m), Parameter::Vector(&mut v), Parameter::Table(&mut t)]
         {
-            let mut values = Mirrored::new(other.to_vec());
+            let mut values = HostDeviceBuffer::new(other.to_vec());
             for (inside, outside) in [(other, own), (own, other)] {
                 parameter.swap(&mut values);
                 assert_eq!(bits(&parameter.floats()), bits(&inside));

@@ -54,7 +54,7 @@ pub struct Example {
     pub query: String,
     /// The same in a language that the reader may know.
     pub translation: Option<String>,
-    pub hits: Vec<Hit>,
+    pub hits: Vec<ReportHit>,
 }
 
 /// A query before and after it is joined with its translations by CLC-C.
@@ -63,8 +63,8 @@ pub struct Compared {
     pub language: String,
     pub query: String,
     /// The pictures found first.
-    pub before: Hit,
-    pub after: Hit,
+    pub before: ReportHit,
+    pub after: ReportHit,
     /// The query in each language.
     pub said: Vec<Said>,
 }
@@ -74,11 +74,11 @@ pub struct Compared {
 pub struct Said {
     pub language: String,
     pub text: String,
-    pub hit: Hit,
+    pub hit: ReportHit,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
+pub struct ReportHit {
     pub picture: Picture,
     pub score: f32,
     /// Whether the query speaks of this picture.

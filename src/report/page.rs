@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::cells::{count, found_picture, recall_head, recall_row, thousands};
 use super::frame::number;
 use super::plot::{Plot, Series};
-use super::{Example, Hit, MetricsLine, RunReport, Step, Validation};
+use super::{Example, MetricsLine, ReportHit, RunReport, Step, Validation};
 use crate::eval::Evaluation;
 
 /// The whole page.
@@ -126,7 +126,7 @@ fn example_card(example: &Example) -> Markup {
     }
 }
 
-fn found(rank: usize, hit: &Hit) -> Markup {
+fn found(rank: usize, hit: &ReportHit) -> Markup {
     html! {
         li.right[hit.right] {
             (found_picture(&hit.picture))

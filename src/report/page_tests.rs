@@ -67,7 +67,7 @@ fn growth(name: &str) -> Growth {
 }
 
 fn report(name: &str) -> RunReport {
-    let hit = |right| Hit { picture: Picture::named(name), score: 0.5, right };
+    let hit = |right| ReportHit { picture: Picture::named(name), score: 0.5, right };
     RunReport {
         name: name.into(),
         facts: vec![(name.into(), name.into())],

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::cells::{found_picture, recall_head, recall_row};
-use super::{Compared, Hit};
+use super::{Compared, ReportHit};
 use crate::eval::consistency::{ByLanguage, WAYS};
 use crate::eval::{Consistency, Evaluation};
 
@@ -114,17 +114,17 @@ fn card(one: &Compared) -> Markup {
     }
 }
 
-fn first(name: &str, hit: &Hit) -> Markup {
+fn first(name: &str, hit: &ReportHit) -> Markup {
     html! {
         li class=(side(hit)) { (found_picture(&hit.picture)) b { (name) } " " (mark(hit)) }
     }
 }
 
-fn side(hit: &Hit) -> &'static str {
+fn side(hit: &ReportHit) -> &'static str {
     if hit.right { "right" } else { "wrong" }
 }
 
-fn mark(hit: &Hit) -> Markup {
+fn mark(hit: &ReportHit) -> Markup {
     html! {
         @if hit.right {
             span.mark title="the picture of this query" { "✓" }

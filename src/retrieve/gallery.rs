@@ -12,7 +12,7 @@ use crate::eval::similarity::Kernel;
 
 /// A picture found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Found {
+pub struct Hit {
     /// Row of the gallery.
     pub row: u32,
     /// Cosine of query and picture.
@@ -60,14 +60,14 @@ impl Gallery {
     /// The `k` best pictures of each query, the best first, equal scores by row.
     ///
     /// `queries`: (queries, joint), finite, unit length.
-    pub fn search(&self, queries: &[f32], k: usize) -> Vec<Vec<Found>> {
+    pub fn search(&self, queries: &[f32], k: usize) -> Vec<Vec<Hit>> {
         self.search_joined(&[queries], &alone, k)
     }
 
     /// As [`Gallery::search`], for queries in several languages whose scores are joined.
     ///
     /// `queries`: for each language (queries, joint), finite, unit length.
-    pub fn search_joined(&self, queries: &[&[f32]], join: Join, k: usize) -> Vec<Vec<Found>> {
+    pub fn search_joined(&self, queries: &[&[f32]], join: Join, k: usize) -> Vec<Vec<Hit>> {
         let mut best = Best::of_each(queries[0].len() / self.joint, k);
         offer(&mut best, (0, &self.vectors), queries, join, self.joint);
         best.into_iter().map(Best::into_sorted).collect()
@@ -90,7 +90,7 @@ pub fn search(
     features: &Features,
     queries: &[f32],
     k: usize,
-) -> Result<Vec<Vec<Found>>> {
+) -> Result<Vec<Vec<Hit>>> {
     search_joined(model, features, &[queries], &alone, k)
 }
 
@@ -106,7 +106,7 @@ pub fn search_joined(
     queries: &[&[f32]],
     join: Join,
     k: usize,
-) -> Result<Vec<Vec<Found>>> {
+) -> Result<Vec<Vec<Hit>>> {
     queries.iter().try_for_each(|of| model.check_queries(of))?;
     let joint = model.joint();
     let mut best = Best::of_each(queries[0].len() / joint, k);
@@ -136,7 +136,7 @@ fn offer(
         let scores = join(&each.iter().map(Vec::as_slice).collect::<Vec<_>>()); // (queries, count)
         best.par_iter_mut().zip(scores.par_chunks(count)).for_each(|(best, scores)| {
             for (row, &score) in (first as u32..).zip(scores) {
-                best.offer(Found { row, score });
+                best.offer(Hit { row, score });
             }
         });
     }
@@ -157,7 +157,7 @@ impl Best {
         Best { k, worst_first: BinaryHeap::new() }
     }
 
-    fn offer(&mut self, found: Found) {
+    fn offer(&mut self, found: Hit) {
         if self.worst_first.len() < self.k {
             self.worst_first.push(ByWorst(found));
         } else if let Some(mut worst) = self.worst_first.peek_mut()
@@ -167,13 +167,13 @@ impl Best {
         }
     }
 
-    fn into_sorted(self) -> Vec<Found> {
+    fn into_sorted(self) -> Vec<Hit> {
         self.worst_first.into_sorted_vec().into_iter().map(|by| by.0).collect()
     }
 }
 
 /// Greater is worse: a lower score, or the same in a later row.
-struct ByWorst(Found);
+struct ByWorst(Hit);
 
 impl Ord for ByWorst {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -199,12 +199,40 @@ impl Eq for ByWorst {}
 mod tests {
     use super::*;
 
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn models_and_galleries_are_used_from_many_threads() {
+        fn shared<T: Send + Sync + ?Sized>() {}
+        shared::<dyn Retriever>();
+        shared::<Gallery>();
+    }
+
+    #[test]
+    fn a_gallery_is_searched_often_and_says_the_same() {
+        let gallery = Gallery { vectors: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8], joint: 2 };
+        assert_eq!((gallery.len(), gallery.is_empty()), (3, false));
+        let rows = |queries: &[f32]| -> Vec<Vec<u32>> {
+            gallery.search(queries, 2).iter().map(|found| found.iter().map(|hit| hit.row).collect()).collect()
+        };
+        assert_eq!(rows(&[1.0, 0.0, 0.0, 1.0]), [[0, 2], [1, 2]]);
+        std::thread::scope(|scope| {
+            let both: Vec<_> = (0..2).map(|_| scope.spawn(|| rows(&[0.6, 0.8]))).collect();
+            both.into_iter().for_each(|rows| assert_eq!(rows.join().unwrap(), [[2, 1]]));
+        });
+        let joined = gallery.search_joined(
+            &[&[1.0, 0.0], &[0.0, 1.0]],
+            &|scores| scores[0].iter().zip(scores[1]).map(|(a, b)| a + b).collect(),
+            1,
+        );
+        assert_eq!(joined[0][0].row, 2);
+    }
+
     #[test]
     fn the_best_are_kept_in_order_and_equal_scores_by_row() {
         let scores = [0.1, 0.9, -0.5, 0.9, 0.3, 0.9, 0.2];
         let rows = |k: usize, order: &mut dyn Iterator<Item = usize>| -> Vec<u32> {
             let mut best = Best::new(k);
-            order.for_each(|row| best.offer(Found { row: row as u32, score: scores[row] }));
+            order.for_each(|row| best.offer(Hit { row: row as u32, score: scores[row] }));
             best.into_sorted().iter().map(|f| f.row).collect()
         };
         assert_eq!(rows(2, &mut (0..7)), [1, 3]);

@@ -5,13 +5,14 @@ mod gallery;
 use crate::checkpoint::{RunFolder, RunInfo};
 use crate::config::{Config, same_code};
 use crate::corpus::{Corpus, Features};
+use crate::device::Shareable;
 use crate::error::InFile;
 use crate::eval::similarity::check_finite;
 use crate::eval::{Evaluation, Fitted, Scope};
 use crate::image::{ImageBranch, embed_images};
 use crate::{Error, Result, finite};
 
-pub use gallery::{Found, Gallery, Join, search, search_joined};
+pub use gallery::{Gallery, Hit, Join, search, search_joined};
 
 /// Pictures turned into vectors at a time.
 pub(crate) const TILE: usize = 1024;
@@ -26,8 +27,8 @@ pub struct Sentences {
     pub truncated: Vec<usize>,
 }
 
-/// A trained run of any kind: texts and pictures as vectors of one space, and what follows from them.
-pub trait Retriever: Send + Sync {
+/// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
+pub trait Retriever: Shareable {
     fn folder(&self) -> &RunFolder;
     fn config(&self) -> &Config;
     /// Width of the vectors.

@@ -8,7 +8,7 @@ use crate::eval::Fitted;
 use crate::eval::similarity::Kernel;
 use crate::family::smalr::together::{Together, together};
 use crate::report::{Compared, Said};
-use crate::retrieve::{Found, Retriever};
+use crate::retrieve::{Hit, Retriever};
 
 /// Queries looked at, of each language of captions, and at a time.
 const LOOKED: usize = 1000;
@@ -42,9 +42,8 @@ pub(super) fn compared(
         }
         let lookout = Lookout { run: &*run, corpus, set: &set, fitted: &fitted, pictures: &pictures };
         for (place, row, firsts) in lookout.find()? {
-            let mut show = |picture: u32| {
-                hit(data, corpus, set.image_of[row], &Found { row: picture, score: 0.0 }, notes)
-            };
+            let mut show =
+                |picture: u32| hit(data, corpus, set.image_of[row], &Hit { row: picture, score: 0.0 }, notes);
             let said = set.languages.iter().zip(&set.texts).zip(&firsts.each).map(|((&l, texts), &first)| {
                 Said { language: corpus.languages[l].clone(), text: texts[row].into(), hit: show(first) }
             });

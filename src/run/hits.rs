@@ -2,8 +2,8 @@
 
 use crate::config::DataConfig;
 use crate::corpus::{Corpus, SplitName};
-use crate::report::{Hit, Picture};
-use crate::retrieve::Found;
+use crate::report::{Picture, ReportHit};
+use crate::retrieve::Hit;
 use crate::{Error, names};
 
 /// A picture found for a query about the picture in row `own`.
@@ -11,9 +11,9 @@ pub(super) fn hit(
     data: &DataConfig,
     corpus: &Corpus,
     own: u32,
-    found: &Found,
+    found: &Hit,
     notes: &mut Vec<String>,
-) -> Hit {
+) -> ReportHit {
     let id = &corpus.test.image_ids[found.row as usize];
     let picture = data.images.as_ref().map(|template| {
         if !names::stays_inside(id) {
@@ -34,5 +34,5 @@ pub(super) fn hit(
         }
         None => Picture::named(id),
     };
-    Hit { picture, score: found.score, right: found.row == own }
+    ReportHit { picture, score: found.score, right: found.row == own }
 }

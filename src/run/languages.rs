@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::{Place, RunFolder};
+use crate::checkpoint::{ReservedFolder, RunFolder};
 use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::train::{Event, Progress};
@@ -23,7 +23,7 @@ pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMu
 ///
 /// # Errors
 /// Usage, for a language that the run does not know, or its last one.
-pub fn remove_language(run: &Path, code: &str, place: Place) -> Result<RunFolder> {
+pub fn remove_language(run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
     let config = RunFolder::new(run).config()?;
     family::of(&config).remove_language(run, code, place)
 }

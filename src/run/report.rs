@@ -9,7 +9,7 @@ use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::report::{Compared, Example, Part, RunReport};
-use crate::retrieve::{Found, Gallery, Retriever};
+use crate::retrieve::{Gallery, Hit, Retriever};
 use crate::{Result, family};
 
 /// Example queries of each language, and pictures shown for each.
@@ -107,7 +107,7 @@ fn examples(
         run.check_queries(&vectors)?;
         let found = gallery.search(&vectors, HITS);
         for (query, found) in queries.iter().zip(found) {
-            let shown = |found: &Found| hit(data, corpus, query.image, found, notes);
+            let shown = |found: &Hit| hit(data, corpus, query.image, found, notes);
             examples.push(Example {
                 language: corpus.languages[language].clone(),
                 query: query.text.into(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::checkpoint::{Earlier, Place, RunFolder};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder};
 use crate::config::{Config, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
@@ -101,7 +101,7 @@ pub fn train_with(
         let begun = family.go_on(earlier, &corpus)?;
         (corpus, begun)
     } else {
-        let place = Place::new(out)?;
+        let place = ReservedFolder::new(out)?;
         let corpus = load(config, tell)?;
         refuse_training(config, &corpus, options.memory)?;
         let mut told = Ok(());

@@ -23,7 +23,7 @@ pub(super) struct Start {
 }
 
 /// A trial at work.
-pub(super) struct Work {
+pub(super) struct RunningTrial {
     folder: TrialFolder,
     state: TrialState,
     start: Start,
@@ -51,7 +51,7 @@ pub(super) enum Ended {
     Failed(String),
 }
 
-impl Work {
+impl RunningTrial {
     /// Begins a trial or goes on with it. Nothing where another process works on it, or where nothing is left to do.
     pub fn begin(
         trial: &Trial,
@@ -59,7 +59,7 @@ impl Work {
         start: &Start,
         threads: usize,
         rung: Option<(usize, usize)>,
-    ) -> Result<Option<Work>> {
+    ) -> Result<Option<RunningTrial>> {
         let Some(log) = folder.claim()? else { return Ok(None) };
         let mut state = folder.state(trial)?;
         if state.reached(rung) {
@@ -70,7 +70,7 @@ impl Work {
         folder.write_state(&state)?;
         let said = log.metadata().map_err(|e| Error::reading(&folder.log(), e))?.len();
         let process = train(&folder, start, threads, rung, &log)?;
-        Ok(Some(Work {
+        Ok(Some(RunningTrial {
             before: state.seconds,
             folder,
             state,
@@ -138,7 +138,7 @@ impl Work {
     }
 }
 
-impl Drop for Work {
+impl Drop for RunningTrial {
     /// On the way out after an error, processes are asked to save and stop.
     fn drop(&mut self) {
         self.stop();

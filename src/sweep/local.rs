@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::child::{Ended, Start, Work};
+use super::child::{Ended, RunningTrial, Start};
 use super::folder::SweepFolder;
 use super::halving::{self, Decision};
 use super::results::Row;
@@ -179,7 +179,7 @@ struct Pool<'a> {
     waiting: VecDeque<Waiting>,
     /// Those that another process works on.
     elsewhere: VecDeque<Waiting>,
-    working: Vec<(Waiting, Work)>,
+    working: Vec<(Waiting, RunningTrial)>,
     /// Whether a trial was stopped that is to go on another time.
     stopped: bool,
 }
@@ -227,7 +227,7 @@ impl Pool<'_> {
             let threads = (self.local.threads / self.local.jobs.min(left)).max(1);
             let trial = &self.plan.trials[waiting.place];
             let folder = self.folder.trial(&trial.id);
-            match Work::begin(trial, folder.clone(), &self.start, threads, self.rung)? {
+            match RunningTrial::begin(trial, folder.clone(), &self.start, threads, self.rung)? {
                 Some(work) => {
                     waiting.attempts += 1;
                     tell(Event::Began { trial, attempt: waiting.attempts });

@@ -43,7 +43,7 @@ pub fn inputs(place: &Path) -> Vec<Input> {
     copy(&places::words(), place);
     let mut all = vec![configuration(place)];
     all.extend(formats(&place.join("formats")));
-    all.extend(beside(place));
+    all.extend(hconcat(place));
     all.extend(features(&place.join("features")));
     all.extend(lists(&place.join("lists")));
     all.extend(checkpoints(&place.join("checkpoints")));
@@ -133,7 +133,7 @@ fn formats(place: &Path) -> Vec<Input> {
 }
 
 /// Texts that a corpus has beside its captions.
-fn beside(place: &Path) -> Vec<Input> {
+fn hconcat(place: &Path) -> Vec<Input> {
     let data = place.join("data");
     fs::create_dir_all(data.join("mt")).expect("a folder");
     let mut pairs = String::new();

@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 use tinyglot::config::{AcquirerShape, Objective};
 use tinyglot::family::mla::data::{Draw, Pairs, StageData};
 use tinyglot::family::mla::objective::{Aim, Task, gradients};
-use tinyglot::family::mla::{Acquirer, Adapter, Bert, Encoder, Entrance, Mla, Way};
+use tinyglot::family::mla::{Acquirer, Adapter, Bert, Encoder, InputEmbedding, Mla, Way};
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
@@ -50,7 +50,7 @@ impl Of<'_> {
         } else {
             let (config, table) = token_embedding(&folder("mbert")).expect("an embedding");
             assert_eq!(table, self.floats("weight.embedding.weight"));
-            Encoder::Tower(Box::new(Entrance {
+            Encoder::Tower(Box::new(InputEmbedding {
                 tokenizer: words,
                 table: Table::new(config.width, table),
                 train_table: true,

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tinyglot::Result;
 use tinyglot::checkpoint::metrics;
 use tinyglot::checkpoint::metrics::MetricsLine;
-use tinyglot::checkpoint::{Earlier, Place};
+use tinyglot::checkpoint::{Earlier, ReservedFolder};
 use tinyglot::checkpoint::{TrainState, Which};
 use tinyglot::config::Config;
 use tinyglot::corpus::{Corpus, SplitName};
@@ -53,7 +53,7 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
     let resumed = path.exists();
     let run = match resumed {
         true => MlaRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
-        false => MlaRun::begin(&config, &corpus, Place::new(&path)?)?,
+        false => MlaRun::begin(&config, &corpus, ReservedFolder::new(&path)?)?,
     };
     let acquired = run.mla.acquirers.len();
     let learner = MlaLearner::new(&run.config, &corpus, run.mla)?;
@@ -134,7 +134,7 @@ fn a_cross_modal_run_with_english_of_the_tower_goes_on_as_it_was() {
     let path = folder.path().join("old-bert");
     let config = config(folder.path(), "old-bert");
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
-    let mut run = MlaRun::begin(&config, &corpus, Place::new(&path).unwrap()).unwrap();
+    let mut run = MlaRun::begin(&config, &corpus, ReservedFolder::new(&path).unwrap()).unwrap();
     assert!(run.mla.remove("en"));
     run.info.parameters.retain(|(part, _)| part != "acquirer.en");
     let first = (&Adam::new(config.train(), 1), &BTreeMap::new());
@@ -194,7 +194,7 @@ fn an_addition_goes_on_to_the_same_bits_and_refuses_other_data() {
     fs::write(&only, text.replace("languages = ['de', 'en', 'fr']", "languages = ['de', 'en']")).unwrap();
     let base = config(folder.path(), "base");
     let corpus = Corpus::load(base.data(), base.base()).unwrap();
-    let run = MlaRun::begin(&base, &corpus, Place::new(&path("base")).unwrap()).unwrap();
+    let run = MlaRun::begin(&base, &corpus, ReservedFolder::new(&path("base")).unwrap()).unwrap();
     let learner = MlaLearner::new(&run.config, &corpus, run.mla).unwrap();
     Trainer::new(&run.config, &run.folder, learner).run(&AtomicBool::new(false), &mut |_| ()).unwrap();
     let fr = "[data]\nroot = 'data'\nlanguages = ['fr']\n[[data.captions]]\nlanguages = ['fr']\n\

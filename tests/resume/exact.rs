@@ -66,7 +66,7 @@ fn a_run_goes_on_with_the_captions_it_began_with() {
     let config = Config::load(&place.run().join("config.toml"), &[]).unwrap();
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
     let path = place.folder.path().join("begun");
-    let folder = tinyglot::checkpoint::Place::new(&path).unwrap();
+    let folder = tinyglot::checkpoint::ReservedFolder::new(&path).unwrap();
     let begun = {
         let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
         let held = Earlier::open(&path, &config).map(drop).unwrap_err();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tinyglot::Result;
 use tinyglot::checkpoint::metrics;
 use tinyglot::checkpoint::metrics::MetricsLine;
-use tinyglot::checkpoint::{Earlier, Place};
+use tinyglot::checkpoint::{Earlier, ReservedFolder};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
 use tinyglot::family::tower::learner::TowerLearner;
@@ -35,7 +35,7 @@ fn train(folder: &Path, name: &str, stop: Option<usize>) -> Result<End> {
     let resumed = path.exists();
     let run = match resumed {
         true => TowerRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
-        false => TowerRun::begin(&config, &corpus, Place::new(&path)?)?,
+        false => TowerRun::begin(&config, &corpus, ReservedFolder::new(&path)?)?,
     };
     let learner = TowerLearner::new(&run.config, &corpus, run.clip);
     let mut trainer = Trainer::new(&run.config, &run.folder, learner);

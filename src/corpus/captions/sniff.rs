@@ -4,7 +4,7 @@ use super::keys::{IMAGES, TEXTS};
 
 /// A file that is no plain lines of captions.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct DetectedFormat {
     /// What its lines are, for an error about the file.
     pub what: String,
     /// The line that shows it, from 1.
@@ -17,10 +17,10 @@ pub(super) struct Found {
 const LOOKED_AT: usize = 20;
 
 /// Whether lines are something else than captions: JSON, a table with a head, or captions behind the names of their pictures.
-pub(super) fn of_lines(lines: &[String]) -> Option<Found> {
+pub(super) fn of_lines(lines: &[String]) -> Option<DetectedFormat> {
     let mut first = lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let (n, head) = first.next()?;
-    let found = |what: String, line: usize, format| Some(Found { what, line: line + 1, format });
+    let found = |what: String, line: usize, format| Some(DetectedFormat { what, line: line + 1, format });
     if let Some(format) = json(head, lines) {
         return found("holds JSON, not captions".into(), n, format);
     }

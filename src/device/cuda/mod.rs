@@ -208,7 +208,7 @@ impl Gpu {
     }
 
     /// Copies floats on the GPU.
-    pub(crate) fn copy(&self, to: At, from: At, floats: usize) {
+    pub(crate) fn copy(&self, to: GpuPtr, from: GpuPtr, floats: usize) {
         if floats == 0 {
             return;
         }
@@ -294,17 +294,17 @@ pub(crate) struct Arg(u64);
 
 /// An address in the GPU's memory.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) struct At(pub(crate) u64);
+pub(crate) struct GpuPtr(pub(crate) u64);
 
-impl At {
+impl GpuPtr {
     /// So many floats (or other numbers of four bytes) further.
-    pub(crate) fn plus(self, floats: usize) -> At {
-        At(self.0 + 4 * floats as u64)
+    pub(crate) fn plus(self, floats: usize) -> GpuPtr {
+        GpuPtr(self.0 + 4 * floats as u64)
     }
 }
 
-impl From<At> for Arg {
-    fn from(at: At) -> Arg {
+impl From<GpuPtr> for Arg {
+    fn from(at: GpuPtr) -> Arg {
         Arg(at.0)
     }
 }
@@ -348,7 +348,7 @@ pub(crate) use args;
 /// A matrix in the GPU's memory, to be multiplied: rows (or columns, if `transposed`) lie `stride` floats apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand {
-    pub(crate) at: At,
+    pub(crate) at: GpuPtr,
     rows: usize,
     cols: usize,
     stride: usize,
@@ -356,7 +356,7 @@ pub(crate) struct Operand {
 }
 
 impl Operand {
-    pub(crate) fn new(at: At, rows: usize, cols: usize) -> Self {
+    pub(crate) fn new(at: GpuPtr, rows: usize, cols: usize) -> Self {
         Operand { at, rows, cols, stride: cols.max(1), transposed: false }
     }
 
@@ -376,13 +376,13 @@ impl Operand {
 /// Where a product goes.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
-    pub(crate) at: At,
+    pub(crate) at: GpuPtr,
     pub(crate) stride: usize,
 }
 
 /// The address of a tensor's floats. Dfdx keeps its buffers to itself, but shows them to `Debug`, whose first words name the
 /// address; the writer stops there. The version of dfdx is pinned, and a test sees to it that this holds.
-pub(crate) fn at<S: Shape, T>(t: &Tensor<S, f32, Cuda, T>) -> At
+pub(crate) fn at<S: Shape, T>(t: &Tensor<S, f32, Cuda, T>) -> GpuPtr
 where
     Tensor<S, f32, Cuda, T>: Debug,
 {
@@ -401,16 +401,16 @@ where
     let _ = write!(head, "{t:?}");
     let from = head.0.find(BEFORE).unwrap_or_else(|| panic!("no address in {}", head.0)) + BEFORE.len();
     let digits: String = head.0[from..].chars().take_while(char::is_ascii_digit).collect();
-    At(digits.parse().unwrap_or_else(|_| panic!("no address in {}", head.0)))
+    GpuPtr(digits.parse().unwrap_or_else(|_| panic!("no address in {}", head.0)))
 }
 
 /// The address of a gradient's floats.
-pub(crate) fn at_buffer(buffer: &Buffer) -> At {
-    At(*buffer.device_ptr())
+pub(crate) fn at_buffer(buffer: &Buffer) -> GpuPtr {
+    GpuPtr(*buffer.device_ptr())
 }
 
-pub(crate) fn at_slice<T>(slice: &CudaSlice<T>) -> At {
-    At(*slice.device_ptr())
+pub(crate) fn at_slice<T>(slice: &CudaSlice<T>) -> GpuPtr {
+    GpuPtr(*slice.device_ptr())
 }
 
 /// A matrix of zeros.

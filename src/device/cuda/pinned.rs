@@ -6,7 +6,7 @@ use std::ffi::c_void;
 
 use cudarc::driver::{result, sys};
 
-use super::{At, must};
+use super::{GpuPtr, must};
 
 /// Pinned memory, and when the GPU last read it. The context must be current in each call.
 pub(crate) struct Pinned {
@@ -47,7 +47,7 @@ impl Pinned {
     }
 
     /// Copies `bytes` from place `first` on to the GPU, in the order of the stream.
-    pub fn send(&self, first: usize, bytes: usize, to: At, stream: sys::CUstream) {
+    pub fn send(&self, first: usize, bytes: usize, to: GpuPtr, stream: sys::CUstream) {
         assert!(first + bytes <= self.room, "pinned memory of {} bytes", self.room);
         // SAFETY: the memory is this one's own, stays until the event, and the GPU's is as large, as the callers see to.
         unsafe {
@@ -99,7 +99,7 @@ impl Uploads {
     }
 
     /// Sends bytes to where there is room for them.
-    pub fn send(&mut self, bytes: &[u8], to: At, stream: sys::CUstream) {
+    pub fn send(&mut self, bytes: &[u8], to: GpuPtr, stream: sys::CUstream) {
         for (i, part) in bytes.chunks(HALF).enumerate() {
             if self.used + part.len() > HALF {
                 self.halves[self.now].sent(stream);
@@ -108,7 +108,7 @@ impl Uploads {
             }
             let half = &mut self.halves[self.now];
             half.room(HALF)[self.used..][..part.len()].copy_from_slice(part);
-            half.send(self.used, part.len(), At(to.0 + (i * HALF) as u64), stream);
+            half.send(self.used, part.len(), GpuPtr(to.0 + (i * HALF) as u64), stream);
             self.used = (self.used + part.len()).next_multiple_of(ALIGNMENT);
         }
     }

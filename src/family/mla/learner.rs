@@ -13,7 +13,7 @@ use crate::ops::transformer::Pass;
 use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::seed::derive;
-use crate::train::{At, Found, Learner, Stage};
+use crate::train::{Learner, Stage, StepIndex, StepOutput};
 
 /// What sentences that lose their end are longer than.
 pub(super) const BOUND: &str = "the tower's context";
@@ -31,7 +31,7 @@ struct Part {
 }
 
 /// A stage.
-struct Lesson {
+struct StageSpec {
     name: &'static str,
     /// The first one's passes are those of the stage, and a step has its language.
     parts: Vec<Part>,
@@ -44,7 +44,7 @@ struct Lesson {
 
 /// The stages that there are data for. Captions are learnt without the part that translations have in their stage where there
 /// are none.
-fn lessons(config: &Config, there: [bool; 2]) -> Vec<Lesson> {
+fn lessons(config: &Config, there: [bool; 2]) -> Vec<StageSpec> {
     let (acquire, train) = (config.acquire(), config.train());
     let (nlt, le, term) = (&acquire.nlt, &acquire.le, &acquire.le.nlt);
     let pass = Pass { precision: train.precision, recompute: acquire.recompute };
@@ -54,7 +54,7 @@ fn lessons(config: &Config, there: [bool; 2]) -> Vec<Lesson> {
         let aim = Aim { objective, unit, temperature, scaled, weight, micro_batch, dropout, pass };
         Part { name, data, aim }
     };
-    let translations = Lesson {
+    let translations = StageSpec {
         name: "nlt",
         parts: vec![part("nlt", NLT, nlt.objective, nlt.unit, nlt.temperature, 1.0)],
         batch: nlt.batch,
@@ -62,7 +62,7 @@ fn lessons(config: &Config, there: [bool; 2]) -> Vec<Lesson> {
         learning_rate: nlt.learning_rate,
         warmup: nlt.warmup,
     };
-    let mut captions = Lesson {
+    let mut captions = StageSpec {
         name: "le",
         parts: vec![part("le", LE, le.objective, le.unit, le.temperature, 1.0)],
         batch: le.batch,
@@ -80,15 +80,15 @@ fn lessons(config: &Config, there: [bool; 2]) -> Vec<Lesson> {
 }
 
 /// What a stage shows: the data of its terms, its passes over those of the first one, and its batch.
-pub struct Shown<'a> {
+pub struct StagePasses<'a> {
     pub data: Vec<&'a StageData>,
     pub epochs: usize,
     pub batch: usize,
 }
 
 /// What the stages of a configuration show of translations and captions.
-pub fn shown<'a>(config: &Config, data: [Option<&'a StageData>; 2]) -> Vec<Shown<'a>> {
-    let of = |lesson: Lesson| Shown {
+pub fn shown<'a>(config: &Config, data: [Option<&'a StageData>; 2]) -> Vec<StagePasses<'a>> {
+    let of = |lesson: StageSpec| StagePasses {
         data: lesson.parts.iter().filter_map(|part| data[part.data]).collect(),
         epochs: lesson.epochs,
         batch: lesson.batch,
@@ -96,14 +96,14 @@ pub fn shown<'a>(config: &Config, data: [Option<&'a StageData>; 2]) -> Vec<Shown
     lessons(config, data.map(|data| data.is_some())).into_iter().map(of).collect()
 }
 
-/// The languages of a tower at school.
+/// What a step of acquisition sees and minimises.
 pub struct MlaLearner<'a> {
     config: &'a Config,
     seed: u64,
     /// Has the captions that it is validated on, if there are any.
     corpus: Option<&'a Corpus>,
     data: [Option<StageData>; 2],
-    lessons: Vec<Lesson>,
+    lessons: Vec<StageSpec>,
     pub mla: Mla,
     /// Sentences whose end was cut, in all data.
     pub truncated: usize,
@@ -142,19 +142,19 @@ impl<'a> MlaLearner<'a> {
     }
 
     /// What its stages show.
-    pub fn shown(&self) -> Vec<Shown<'_>> {
+    pub fn shown(&self) -> Vec<StagePasses<'_>> {
         shown(self.config, self.data.each_ref().map(Option::as_ref))
     }
 }
 
-impl Lesson {
+impl StageSpec {
     /// The data of a part.
     fn data<'a>(&self, part: usize, data: &'a [Option<StageData>; 2]) -> &'a StageData {
         data[self.parts[part].data].as_ref().expect("a stage has its data")
     }
 
     /// The batches of a step; all are of the language that the first one has.
-    fn tasks<'a>(&self, data: &'a [Option<StageData>; 2], at: At, seed: u64) -> Vec<Task<'a>> {
+    fn tasks<'a>(&self, data: &'a [Option<StageData>; 2], at: StepIndex, seed: u64) -> Vec<Task<'a>> {
         let name = self.name;
         let first = self.data(0, data).draw(at.within, self.batch, derive(seed, name, 0));
         let language = first.language;
@@ -180,7 +180,7 @@ impl Learner for MlaLearner<'_> {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let stage = |lesson: &Lesson| {
+        let stage = |lesson: &StageSpec| {
             let per_epoch = lesson.data(0, &self.data).steps_per_epoch(lesson.batch);
             let steps = lesson.epochs * per_epoch;
             let optimiser = TrainConfig {
@@ -194,7 +194,7 @@ impl Learner for MlaLearner<'_> {
         self.lessons.iter().map(stage).collect()
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
         let tasks = self.lessons[at.stage].tasks(&self.data, at, self.seed);
         let mut tokens = 0;
         for task in &tasks {
@@ -204,7 +204,7 @@ impl Learner for MlaLearner<'_> {
         }
         self.mla.scale.iter_mut().for_each(scale::clip);
         let (terms, grads) = gradients(&mut self.mla, &tasks);
-        Ok(Found { terms, grads, tokens })
+        Ok(StepOutput { terms, grads, tokens })
     }
 
     fn truncated(&self) -> (usize, &'static str) {

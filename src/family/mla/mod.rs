@@ -8,10 +8,10 @@
 pub mod acquirer;
 pub mod bert;
 pub mod data;
-mod entrance;
 mod estimate;
 mod evaluate;
 pub mod grow;
+mod input;
 pub mod learner;
 mod model;
 pub mod objective;
@@ -25,7 +25,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Begun, Family, LearnerSource};
 use crate::Result;
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -37,8 +37,8 @@ use crate::train::{Event, Learner, Progress};
 
 pub use acquirer::{Acquirer, Adapter, Form};
 pub use bert::Bert;
-pub use entrance::{Entrance, LowRank};
 pub(crate) use estimate::Acquired;
+pub use input::{InputEmbedding, LowRank};
 pub use learner::MlaLearner;
 pub use model::*;
 pub use run::MlaRun;
@@ -70,7 +70,7 @@ impl Family for MlaFamily {
         &self,
         config: &Config,
         corpus: &Corpus,
-        place: Place,
+        place: ReservedFolder,
         _cache: Option<&Path>,
         _progress: Progress,
     ) -> Result<Begun> {
@@ -121,7 +121,7 @@ impl Family for MlaFamily {
         grow::add(addition, tell)
     }
 
-    fn remove_language(&self, run: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
         grow::remove(run, code, place)
     }
 }

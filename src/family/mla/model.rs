@@ -20,12 +20,12 @@ use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter};
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
 
-use super::{Acquirer, Bert, Entrance};
+use super::{Acquirer, Bert, InputEmbedding};
 
 /// What makes vectors of the joint space of sentences in acquired languages; all of them share it.
 pub enum Encoder {
     /// The tower's own blocks, behind an entrance for other languages (MLA).
-    Tower(Box<Entrance>),
+    Tower(Box<InputEmbedding>),
     /// A multilingual encoder (CMA).
     Bert(Box<Bert>),
 }

@@ -286,7 +286,7 @@ mod tests {
                 }
             }
             let trained = whole.iter().filter(|(_, g)| g.iter().any(|&x| x != 0.0));
-            // Entrance (3), the acquirer of the language (3 · 4), and the scale where it counts.
+            // Input embedding (3), the acquirer of the language (3 · 4), and the scale where it counts.
             assert_eq!(trained.count(), 15 + usize::from(objective == Objective::Nce));
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::{AcquireEncoder, Config, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, fingerprint};
@@ -14,7 +14,7 @@ use crate::error::Kind;
 use crate::eval::{Evaluation, Parameters, Scope};
 use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations, unit};
 use crate::family::mla::words::{FILES, Words, small_files};
-use crate::family::mla::{Acquirer, Bert, Encoder, Entrance, Form, Mla, sizes};
+use crate::family::mla::{Acquirer, Bert, Encoder, Form, InputEmbedding, Mla, sizes};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
 use crate::ops::transformer::Pass;
@@ -65,8 +65,13 @@ fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
     let encoder = match acquire.encoder {
         AcquireEncoder::Tower => {
             let entering = words.tokenizer.with_context(tower.config.context);
-            let entrance =
-                Entrance::new(entering, words.table, acquire.train_embedding, tower.config.width, &mut init);
+            let entrance = InputEmbedding::new(
+                entering,
+                words.table,
+                acquire.train_embedding,
+                tower.config.width,
+                &mut init,
+            );
             Encoder::Tower(Box::new(entrance.with_rank(acquire.rank, &mut init)))
         }
         AcquireEncoder::Bert => {
@@ -100,7 +105,7 @@ impl Trained for Mla {
 
 impl MlaRun {
     /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
-    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<MlaRun> {
+    pub fn begin(config: &Config, corpus: &Corpus, place: ReservedFolder) -> Result<MlaRun> {
         refuse_test_leak(&translations(config, corpus), &|_, text| {
             text.split_whitespace().map(String::from).collect()
         })?;

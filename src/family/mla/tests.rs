@@ -32,7 +32,7 @@ pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
     let words = TowerTokenizer::open(&golden("mbert/tokenizer.json"), &config).expect("a tokenizer");
     let mut init = Init::new(1);
     let table = Table::new(config.width, table);
-    let entrance = Entrance::new(words, table, true, tower.config.width, &mut init);
+    let entrance = InputEmbedding::new(words, table, true, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
     let acquirers = languages
         .iter()
@@ -51,12 +51,12 @@ pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
     Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
 }
 
-fn entrance(mla: &Mla) -> &Entrance {
+fn entrance(mla: &Mla) -> &InputEmbedding {
     let Encoder::Tower(entrance) = &mla.encoder else { panic!("no entrance") };
     entrance
 }
 
-fn entrance_mut(mla: &mut Mla) -> &mut Entrance {
+fn entrance_mut(mla: &mut Mla) -> &mut InputEmbedding {
     let Encoder::Tower(entrance) = &mut mla.encoder else { panic!("no entrance") };
     entrance
 }
@@ -182,7 +182,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let make = || {
         let mut mla = model(&["de"], AcquirerShape::Mlp);
         let Encoder::Tower(entrance) = mla.encoder else { panic!("no entrance") };
-        let frozen = Entrance { train_table: false, ..*entrance };
+        let frozen = InputEmbedding { train_table: false, ..*entrance };
         mla.encoder = Encoder::Tower(Box::new(frozen.with_rank(3, &mut Init::new(5))));
         mla
     };

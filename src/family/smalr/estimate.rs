@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::cost::{Cost, Spoken};
 use super::embedding::characters::Spellings;
 use super::sizes::{self, Part, WordSizes};
-use super::work::{Spoken, Work};
 use crate::Result;
 use crate::config::{Config, EmbeddingKind, MaskedEncoder};
 use crate::corpus::Corpus;
@@ -87,7 +87,7 @@ impl Counts {
         let spoken: Vec<Spoken> = spoken.collect();
         let versions =
             1 + usize::from(config.loss().mclm.reads_thinned()) + usize::from(config.loss().mclm.lstm > 0.0);
-        let work = Work::of_training(config, self.features, self.pictures, &spoken, versions, updates);
+        let work = Cost::of_training(config, self.features, self.pictures, &spoken, versions, updates);
         if e.kind == EmbeddingKind::Characters {
             return work.products as f64;
         }

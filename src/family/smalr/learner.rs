@@ -17,7 +17,7 @@ use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::sampler::{Pictures, Sampler};
 use crate::seed::derive;
-use crate::train::{At, Found, Learner, Stage};
+use crate::train::{Learner, Stage, StepIndex, StepOutput};
 use crate::{Error, Result};
 
 /// A model of words and pictures, and its training data.
@@ -101,7 +101,7 @@ impl Learner for SmalrLearner<'_> {
         vec![Stage { name: "smalr", steps, per_epoch, optimiser: train.clone(), rate }]
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
         let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
         let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
         let first = at.step.is_multiple_of(self.sampler.steps_per_epoch());
@@ -126,7 +126,7 @@ impl Learner for SmalrLearner<'_> {
                     "give more captions per picture, or all languages with `train.language_temperature = 0`",
                 ));
         };
-        Ok(Found { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
+        Ok(StepOutput { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
     }
 
     fn truncated(&self) -> (usize, &'static str) {

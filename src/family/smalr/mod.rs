@@ -2,6 +2,7 @@
 //! (Burns et al. 2020).
 
 pub mod batch;
+pub mod cost;
 pub mod embedding;
 mod estimate;
 mod evaluate;
@@ -18,13 +19,12 @@ pub mod sizes;
 pub mod start;
 pub mod text;
 pub mod together;
-pub mod work;
 
 use std::path::Path;
 
 use super::{Begun, Family};
 use crate::Result;
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -47,7 +47,7 @@ impl Family for SmalrFamily {
         &self,
         config: &Config,
         corpus: &Corpus,
-        place: Place,
+        place: ReservedFolder,
         cache: Option<&Path>,
         progress: Progress,
     ) -> Result<Begun> {
@@ -102,7 +102,7 @@ impl Family for SmalrFamily {
         grow::add::add(addition, progress, tell)
     }
 
-    fn remove_language(&self, run: &Path, code: &str, place: Place) -> Result<RunFolder> {
+    fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
         grow::remove::remove(run, code, place)
     }
 }

@@ -19,7 +19,7 @@ use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
 
 /// The vectors that losses compare.
-pub struct Views<'a> {
+pub struct BatchOutputs<'a> {
     pub batch: &'a Batch,
     /// All sentences, masked versions included (sentences, joint).
     pub text: Matrix,
@@ -53,7 +53,7 @@ pub fn objective(
     let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, &batch.spoken(), seed);
     let (text, text_tape) = text.split_tape();
     let (image, image_tape) = model.image.forward::<Taped>(batch.images.clone(), seed ^ 2).split_tape();
-    let views = Views { batch, text, image, tokens, frozen: 0 };
+    let views = BatchOutputs { batch, text, image, tokens, frozen: 0 };
     let mut total = views.compare(&model.mclm, config, precision, when.step);
     if let (Some(layer), true) = (&model.adversary, config.adversary.weight > 0.0) {
         let factor = config.adversary.reversal * reversal_ramp(when.progress);
@@ -64,11 +64,11 @@ pub fn objective(
     if config.word_drift > 0.0 {
         total.add("word_drift", config.word_drift, model.word_drift(&batch.tokens));
     }
-    [text_tape, image_tape, token_tape].into_iter().for_each(|tape| total.stand_on(tape));
+    [text_tape, image_tape, token_tape].into_iter().for_each(|tape| total.keep_tape(tape));
     total.finish()
 }
 
-impl Views<'_> {
+impl BatchOutputs<'_> {
     /// Every loss but the adversary's, in a step counted from 0.
     pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, step: usize) -> Total {
         let mut total = Total::default();
@@ -223,6 +223,6 @@ impl Views<'_> {
             });
             predict("mclm_lstm", config.mclm.lstm, heads, Some(shift), words);
         }
-        tapes.into_iter().for_each(|tape| total.stand_on(tape));
+        tapes.into_iter().for_each(|tape| total.keep_tape(tape));
     }
 }

@@ -10,7 +10,7 @@ use super::learner::SmalrLearner;
 use super::model::Model;
 use super::prepare::{encode, prepare};
 use crate::Result;
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
@@ -71,7 +71,7 @@ impl LearnerSource for Source {
 pub fn begin(
     config: &Config,
     corpus: &Corpus,
-    place: Place,
+    place: ReservedFolder,
     cache: Option<&Path>,
     progress: Progress,
 ) -> Result<Start> {

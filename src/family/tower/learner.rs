@@ -24,7 +24,7 @@ use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::sampler::{CaptionIndex, Sampler};
 use crate::seed::derive;
-use crate::train::{At, Found, Learner, Stage};
+use crate::train::{Learner, Stage, StepIndex, StepOutput};
 
 /// What sentences that lose their end are longer than.
 pub(super) const BOUND: &str = "the tower's context";
@@ -37,7 +37,7 @@ struct Batch {
     image_of: Vec<u32>,
 }
 
-/// Both branches at school.
+/// Both branches and their training data.
 pub struct TowerLearner<'a> {
     config: &'a Config,
     corpus: &'a Corpus,
@@ -100,13 +100,13 @@ impl Learner for TowerLearner<'_> {
         vec![Stage { name: "tower", steps, per_epoch, optimiser: train.clone(), rate }]
     }
 
-    fn gradients(&mut self, at: At, adam: &mut Adam) -> Result<Found> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
         let batch = self.batch(at.step);
         self.clip.tower.catch_up(adam, &batch.sentences);
         self.clip.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), at.step, seed);
-        Ok(Found { terms, grads, tokens: batch.sentences.rows.len() })
+        Ok(StepOutput { terms, grads, tokens: batch.sentences.rows.len() })
     }
 
     fn truncated(&self) -> (usize, &'static str) {
@@ -139,7 +139,7 @@ fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, step: usize, s
     let (triplet, nce) = (&config.triplet, &config.info_nce);
     let by = |by: Contrast| contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
     let mut total = Total::default();
-    total.stand_on(tape);
+    total.keep_tape(tape);
     if triplet.weight > 0.0 {
         total.add("triplet", triplet.weight, vec![by(Contrast::image_text(triplet, step))]);
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::{Begun, Family, LearnerSource};
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -53,7 +53,7 @@ impl Family for TowerFamily {
         &self,
         config: &Config,
         corpus: &Corpus,
-        place: Place,
+        place: ReservedFolder,
         _cache: Option<&Path>,
         _progress: Progress,
     ) -> Result<Begun> {
@@ -104,7 +104,7 @@ impl Family for TowerFamily {
             .hint("train a run with `acquire.tower` on it, and add languages to that"))
     }
 
-    fn remove_language(&self, run: &Path, _: &str, _: Place) -> Result<RunFolder> {
+    fn remove_language(&self, run: &Path, _: &str, _: ReservedFolder) -> Result<RunFolder> {
         Err(Error::usage("the run is a tower of one language").at(run).hint("a run needs a language"))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Earlier, Place, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
@@ -33,7 +33,7 @@ const PICTURES: &str = "pictures";
 
 impl TowerRun {
     /// Begins a run: learns the tokenizer, and writes the folder with it and a checkpoint of step 0.
-    pub fn begin(config: &Config, corpus: &Corpus, place: Place) -> Result<TowerRun> {
+    pub fn begin(config: &Config, corpus: &Corpus, place: ReservedFolder) -> Result<TowerRun> {
         refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
         let data = fingerprint(corpus)?;
         let (words, sizes) = super::vocabulary(config, corpus)?;

@@ -8,7 +8,7 @@ use crate::device::cuda::{
 };
 use crate::device::{Dev, Matrix};
 use crate::ops::choose::Choice;
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::ops::rows::cuda::NONE;
 use crate::ops::sequences::Occurrences;
@@ -76,7 +76,7 @@ impl Gpu {
             let (n, sums) = (distinct.len(), zeroed(distinct.len() * width));
             let args = args![at_buffer(&sums), g, &starts, &places, NONE, n, width];
             self.each("accumulate_rows", n * width, args);
-            let entry = (distinct, Mirrored::on_device(sums));
+            let entry = (distinct, HostDeviceBuffer::on_device(sums));
             sink.lock().expect("gradients are taken without panicking").push(entry);
         })
     }

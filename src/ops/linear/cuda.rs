@@ -3,7 +3,9 @@
 use dfdx::prelude::*;
 
 use crate::config::Precision;
-use crate::device::cuda::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{
+    Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
+};
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, Wanted};
 
@@ -40,7 +42,7 @@ impl Gpu {
 
     /// Adds the sums of columns that lie in rows `stride` floats apart. Many rows are summed in parts, and those again: a
     /// wide matrix alone does not fill a GPU.
-    pub(crate) fn sum_columns(&self, to: At, x: At, rows: usize, width: usize, stride: usize) {
+    pub(crate) fn sum_columns(&self, to: GpuPtr, x: GpuPtr, rows: usize, width: usize, stride: usize) {
         const PART: usize = 512;
         let columns = width.div_ceil(32);
         let parts = rows.div_ceil(PART);
@@ -119,7 +121,7 @@ impl Gpu {
     }
 
     /// to += factor · from
-    pub(crate) fn add_scaled(&self, to: At, from: At, factor: f32, n: usize) {
+    pub(crate) fn add_scaled(&self, to: GpuPtr, from: GpuPtr, factor: f32, n: usize) {
         self.each("add_scaled", n, args![to, from, factor, n]);
     }
 }

@@ -7,7 +7,9 @@ use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::config::Pooling;
-use crate::device::cuda::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{
+    Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
+};
 use crate::device::{Dev, Matrix};
 use crate::ops::recurrent::prefixes::Prefixes;
 use crate::ops::recurrent::{Reading, RecurrentWeights};
@@ -128,7 +130,7 @@ impl Gpu {
         x: &Matrix,
         weights: &RecurrentWeights,
         sentences: &Sequences,
-        pooled: At,
+        pooled: GpuPtr,
     ) -> Saved {
         let Call { gates, hidden, reading } = call;
         let ((distinct, width), all, row) = (*x.shape(), call.all(), call.row());
@@ -191,13 +193,13 @@ impl Gpu {
         saved
     }
 
-    fn own(&self, saved: &Saved, reading: Reading) -> At {
+    fn own(&self, saved: &Saved, reading: Reading) -> GpuPtr {
         if reading.pooling == Pooling::Max { at_slice(&saved.own) } else { NONE }
     }
 
     /// Runs back through time; the slots then hold the gradients of the gates. Returns those of the recurrent products, a row for
     /// each inner prefix; of these the first is not written.
-    fn unroll(&self, call: Call, weights: &RecurrentWeights, saved: &Saved, g: At) -> CudaSlice<f32> {
+    fn unroll(&self, call: Call, weights: &RecurrentWeights, saved: &Saved, g: GpuPtr) -> CudaSlice<f32> {
         let Call { gates, hidden, reading } = call;
         let (all, row, tree) = (call.all(), call.row(), &saved.tree);
         let longest = tree.here.longest();

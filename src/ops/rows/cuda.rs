@@ -5,15 +5,15 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::device::cuda::{
-    At, Gpu, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed,
+    Gpu, GpuPtr, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed,
 };
 use crate::device::{Dev, Matrix};
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::ops::sequences::{Occurrences, Sequences};
 
 /// No address: a kernel takes it for "none".
-pub(crate) const NONE: At = At(0);
+pub(crate) const NONE: GpuPtr = GpuPtr(0);
 
 impl Gpu {
     /// [`crate::ops::rows::lookup`]
@@ -27,7 +27,7 @@ impl Gpu {
             // The tape's gradient goes with the tape; the optimiser wants it later.
             let own = zeroed(n * width);
             self.add_scaled(at_buffer(&own), g, 1.0, n * width);
-            let entry = (kept, Mirrored::on_device(own));
+            let entry = (kept, HostDeviceBuffer::on_device(own));
             sink.lock().expect("gradients are taken without panicking").push(entry);
         })
     }
@@ -53,7 +53,7 @@ impl Gpu {
     }
 
     /// [`crate::ops::rows::beside`]
-    pub fn beside<T: Tape<f32, Dev> + 'static>(&'static self, a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    pub fn hconcat<T: Tape<f32, Dev> + 'static>(&'static self, a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
         let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
         let ((rows, m), n) = (*a.shape(), b.shape().1);
         let out = matrix(rows, m + n);
@@ -84,8 +84,8 @@ impl Gpu {
     /// Copies or adds `width` columns; both matrices as address, stride and first column.
     fn copy_columns(
         &self,
-        to: (At, usize, usize),
-        from: (At, usize, usize),
+        to: (GpuPtr, usize, usize),
+        from: (GpuPtr, usize, usize),
         rows: usize,
         width: usize,
         add: bool,
@@ -95,7 +95,7 @@ impl Gpu {
     }
 
     /// [`crate::ops::rows::spell`]
-    pub fn spell<T: Tape<f32, Dev> + 'static>(
+    pub fn gather_concat<T: Tape<f32, Dev> + 'static>(
         &'static self,
         x: Matrix<T>,
         rows: &[u32],

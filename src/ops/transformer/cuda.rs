@@ -6,7 +6,9 @@ use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::config::Precision;
-use crate::device::cuda::{At, Gpu, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{
+    Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
+};
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::cuda::NONE;
@@ -37,7 +39,7 @@ impl Gpu {
         })
     }
 
-    fn normed(&self, out: At, x: At, weights: &NormWeights, rows: usize, width: usize) {
+    fn normed(&self, out: GpuPtr, x: GpuPtr, weights: &NormWeights, rows: usize, width: usize) {
         let args = args![out, x, at(&weights.scale), at(&weights.shift), weights.epsilon, width];
         self.rows("layer_norm", rows, args);
     }
@@ -47,7 +49,7 @@ impl Gpu {
         &self,
         grads: &mut Grads,
         x: &Matrix,
-        g: At,
+        g: GpuPtr,
         weights: &NormWeights,
     ) -> Result<(), <Dev as HasErr>::Err> {
         let (rows, width) = *x.shape();
@@ -64,7 +66,7 @@ impl Gpu {
     }
 
     /// out = x Wᵀ + b; `out` has room for (rows, outputs).
-    fn projected(&self, out: At, x: At, rows: usize, layer: &LinearWeights, precision: Precision) {
+    fn projected(&self, out: GpuPtr, x: GpuPtr, rows: usize, layer: &LinearWeights, precision: Precision) {
         let (outputs, inputs) = *layer.weight.shape();
         self.each("fill_rows", rows * outputs, args![out, at(&layer.bias), rows, outputs]);
         let weight = Operand::new(at(&layer.weight), outputs, inputs);
@@ -73,7 +75,15 @@ impl Gpu {
     }
 
     /// to (rows, inputs) = g W, or added to it
-    fn pulled(&self, to: At, g: At, rows: usize, layer: &LinearWeights, add: bool, precision: Precision) {
+    fn pulled(
+        &self,
+        to: GpuPtr,
+        g: GpuPtr,
+        rows: usize,
+        layer: &LinearWeights,
+        add: bool,
+        precision: Precision,
+    ) {
         let (outputs, inputs) = *layer.weight.shape();
         let weight = Operand::new(at(&layer.weight), outputs, inputs);
         let to = Target { at: to, stride: inputs };
@@ -83,9 +93,9 @@ impl Gpu {
     /// Adds the gradients of a trained layer whose input was x.
     fn weights_back(
         &self,
-        (weight, bias): (At, At),
-        g: At,
-        x: At,
+        (weight, bias): (GpuPtr, GpuPtr),
+        g: GpuPtr,
+        x: GpuPtr,
         rows: usize,
         layer: &LinearWeights,
         precision: Precision,
@@ -184,8 +194,8 @@ impl Gpu {
         &self,
         grads: &mut Grads,
         x: &Matrix,
-        g: At,
-        d_input: At,
+        g: GpuPtr,
+        d_input: GpuPtr,
         norm: &Option<NormWeights>,
     ) -> Result<(), <Dev as HasErr>::Err> {
         let (rows, width) = *x.shape();

@@ -6,8 +6,8 @@ use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::device::Buffer;
-use crate::device::cuda::{At, Gpu, args, at, at_buffer, at_slice, must, zeroed};
-use crate::ops::mirrored::Mirrored;
+use crate::device::cuda::{Gpu, GpuPtr, args, at, at_buffer, at_slice, must, zeroed};
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::{RowGradients, Table};
 
 /// The constants of one step (`optim/adam.rs`).
@@ -39,7 +39,7 @@ impl Norms {
     }
 
     /// Counts a tensor of `n` numbers in.
-    pub fn add(&mut self, x: Place, n: usize) {
+    pub fn add(&mut self, x: TensorPtr, n: usize) {
         assert!(self.count < self.room, "more tensors than were announced");
         let blocks = n.div_ceil(128).clamp(1, PARTS);
         self.gpu.launch("square_parts", (blocks, 1), (128, 1), args![&self.parts, x.0, n as u64]);
@@ -70,35 +70,35 @@ impl Clipped {
         must(self.gpu.cuda.dtoh_sync_copy(&self.norm))[0]
     }
 
-    fn scale(&self, tensor: usize) -> At {
+    fn scale(&self, tensor: usize) -> GpuPtr {
         at_slice(&self.scales).plus(tensor)
     }
 }
 
 /// Where floats are on the GPU.
 #[derive(Clone, Copy)]
-pub struct Place(At);
+pub struct TensorPtr(GpuPtr);
 
-impl Place {
-    pub fn of_matrix(m: &crate::device::Matrix) -> Place {
-        Place(crate::device::cuda::at(m))
+impl TensorPtr {
+    pub fn of_matrix(m: &crate::device::Matrix) -> TensorPtr {
+        TensorPtr(crate::device::cuda::at(m))
     }
 
-    pub fn of_vector(v: &crate::device::Vector) -> Place {
-        Place(crate::device::cuda::at(v))
+    pub fn of_vector(v: &crate::device::Vector) -> TensorPtr {
+        TensorPtr(crate::device::cuda::at(v))
     }
 
-    pub fn of(buffer: &crate::device::Buffer) -> Place {
-        Place(crate::device::cuda::at_buffer(buffer))
+    pub fn of(buffer: &crate::device::Buffer) -> TensorPtr {
+        TensorPtr(crate::device::cuda::at_buffer(buffer))
     }
 }
 
 /// A parameter, or what belongs to it.
 #[derive(Clone, Copy)]
 pub struct Moments {
-    pub p: Place,
-    pub m: Place,
-    pub v: Place,
+    pub p: TensorPtr,
+    pub m: TensorPtr,
+    pub v: TensorPtr,
 }
 
 impl Gpu {
@@ -106,7 +106,7 @@ impl Gpu {
     pub fn adam_dense(
         &self,
         to: Moments,
-        g: Place,
+        g: TensorPtr,
         c: Constants,
         decay: f32,
         (clipped, tensor): (&Clipped, usize),
@@ -122,7 +122,7 @@ impl Gpu {
     pub fn adam_rows(
         &self,
         to: Moments,
-        (rows, values): (&[u32], Place),
+        (rows, values): (&[u32], TensorPtr),
         width: usize,
         c: Constants,
         (clipped, tensor): (&Clipped, usize),
@@ -145,7 +145,7 @@ impl Gpu {
     pub fn adam_settled(
         &self,
         table: &Table,
-        [m, v]: [Place; 2],
+        [m, v]: [TensorPtr; 2],
         coefficients: &[f32],
         epsilon: f32,
     ) -> Buffer {
@@ -161,7 +161,7 @@ impl Gpu {
     /// One gradient for each row, in the order in which the rows first came.
     pub fn merged(&self, mut entries: Vec<RowGradients>, width: usize) -> RowGradients {
         if entries.len() <= 1 {
-            return entries.pop().unwrap_or_else(|| (Vec::new(), Mirrored::on_device(zeroed(0))));
+            return entries.pop().unwrap_or_else(|| (Vec::new(), HostDeviceBuffer::on_device(zeroed(0))));
         }
         let (mut rows, mut place) = (Vec::new(), HashMap::new());
         for &row in entries.iter().flat_map(|(some, _)| some) {
@@ -179,25 +179,25 @@ impl Gpu {
             let args = args![at_buffer(&sum), at_buffer(values.device()), &from, n, width];
             self.each("add_rows", n * width, args);
         }
-        (rows, Mirrored::on_device(sum))
+        (rows, HostDeviceBuffer::on_device(sum))
     }
 
     /// Changes the numbers of a tensor for others, as many; copies of the tensor keep theirs.
-    pub fn swap<S: Shape>(&self, tensor: &mut Tensor<S, f32, Cuda>, values: &mut Mirrored) {
+    pub fn swap<S: Shape>(&self, tensor: &mut Tensor<S, f32, Cuda>, values: &mut HostDeviceBuffer) {
         let n = tensor.shape().num_elements();
         let (had, new) = (zeroed(n), must(self.dev.try_zeros_like(tensor)));
         self.copy(at_buffer(&had), at(tensor), n);
         self.copy(at(&new), at_buffer(values.device()), n);
-        (*tensor, *values) = (new, Mirrored::on_device(had));
+        (*tensor, *values) = (new, HostDeviceBuffer::on_device(had));
     }
 
     /// Moments before the first step.
-    pub fn no_moments(&self, n: usize) -> Mirrored {
-        Mirrored::on_device(zeroed(n))
+    pub fn no_moments(&self, n: usize) -> HostDeviceBuffer {
+        HostDeviceBuffer::on_device(zeroed(n))
     }
 
     /// average += rate · (now − average)
-    pub fn average(&self, average: Place, now: Place, rate: f32, n: usize) {
+    pub fn average(&self, average: TensorPtr, now: TensorPtr, rate: f32, n: usize) {
         self.each("move_towards", n, args![average.0, now.0, 1.0f32, rate, n]);
     }
 }

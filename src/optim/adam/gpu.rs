@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{Adam, AdamState, Norm, Rule};
 use crate::device::Buffer;
 use crate::device::cuda::Gpu;
-use crate::ops::mirrored::Mirrored;
+use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::ops::tape::Grads;
-use crate::optim::adam::cuda::{Constants, Moments, Norms, Place};
+use crate::optim::adam::cuda::{Constants, Moments, Norms, TensorPtr};
 use crate::optim::{Parameter, Visitor};
 
 impl Adam {
@@ -22,16 +22,16 @@ impl Adam {
         let mut room = 0;
         visit(&mut |_, _| room += 1);
         let mut norms = Norms::new(gpu, room);
-        let mut of_tables: BTreeMap<String, (Vec<u32>, Mirrored)> = BTreeMap::new();
+        let mut of_tables: BTreeMap<String, (Vec<u32>, HostDeviceBuffer)> = BTreeMap::new();
         visit(&mut |name, parameter| {
             let n = parameter.count();
-            let mut of = |buffer: &Buffer| norms.add(Place::of(buffer), n);
+            let mut of = |buffer: &Buffer| norms.add(TensorPtr::of(buffer), n);
             match parameter {
                 Parameter::Matrix(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
                 Parameter::Vector(p) => of(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
                 Parameter::Table(t) => {
                     let (rows, values) = gpu.merged(t.take_grads(), t.width);
-                    norms.add(Place::of(values.device()), rows.len() * t.width);
+                    norms.add(TensorPtr::of(values.device()), rows.len() * t.width);
                     of_tables.insert(name.to_string(), (rows, values));
                 }
             }
@@ -55,7 +55,7 @@ impl Adam {
                 Parameter::Table(table) => {
                     state.last.resize(table.rows(), 0);
                     let (rows, values) = &of_tables[name];
-                    let values = Place::of(values.device());
+                    let values = TensorPtr::of(values.device());
                     let to = moments_of(table, state);
                     gpu.adam_rows(to, (rows, values), table.width, constants, (&clipped, tensor));
                     rows.iter().for_each(|&row| state.last[row as usize] = self.step as u32);
@@ -63,8 +63,8 @@ impl Adam {
                     return;
                 }
             };
-            let g = Place::of(g.expect("memory for a gradient"));
-            let (m, v) = (Place::of(state.m.device_mut()), Place::of(state.v.device_mut()));
+            let g = TensorPtr::of(g.expect("memory for a gradient"));
+            let (m, v) = (TensorPtr::of(state.m.device_mut()), TensorPtr::of(state.v.device_mut()));
             gpu.adam_dense(Moments { p, m, v }, g, constants, decay, (&clipped, tensor), n);
             tensor += 1;
         });
@@ -75,9 +75,9 @@ impl Adam {
 /// Where a table and its moments are on the GPU, to be changed there.
 pub(super) fn moments_of(table: &mut Table, state: &mut AdamState) -> Moments {
     Moments {
-        p: Place::of(table.values_mut().device_mut()),
-        m: Place::of(state.m.device_mut()),
-        v: Place::of(state.v.device_mut()),
+        p: TensorPtr::of(table.values_mut().device_mut()),
+        m: TensorPtr::of(state.m.device_mut()),
+        v: TensorPtr::of(state.v.device_mut()),
     }
 }
 

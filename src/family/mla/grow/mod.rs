@@ -4,9 +4,9 @@
 //! sentences, for a learning curve. The seed comes from the run's and the language's code, and only what the run was trained on
 //! is known to it: several languages can be added in any order.
 
+mod cost;
 mod remove;
-mod school;
-mod work;
+mod training;
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{LEARNING, RunFolder, Which};
 use crate::config::{Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
@@ -34,9 +34,9 @@ use crate::grow::same_pictures;
 use crate::train::Event;
 use crate::{Error, Result};
 
+use cost::Cost;
 pub(crate) use remove::remove;
-use school::{Lessons, School, begin, go_on, own};
-use work::Work;
+use training::{AcquirerTraining, Lessons, begin, go_on, own};
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -59,10 +59,10 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     let place = match addition.resume {
         true => match addition::interrupted(addition)? {
             Interrupted::Done(growth) => return Ok(*growth),
-            Interrupted::Place(place) => Ok(place),
+            Interrupted::ReservedFolder(place) => Ok(place),
             Interrupted::Learning(folder) => Err(folder),
         },
-        false => Ok(Place::new(addition.out)?),
+        false => Ok(ReservedFolder::new(addition.out)?),
     };
     let checked = check(addition)?;
     let data = data_hash(&checked)?;
@@ -78,7 +78,7 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
         Ok(place) => begin(place, addition.given, &run.info, data)?,
         Err(folder) => go_on(addition, &learning, &data).map(|()| folder)?,
     };
-    let school = School::new(addition, &run.config, new.as_ref(), &learning)?;
+    let school = AcquirerTraining::new(addition, &run.config, new.as_ref(), &learning)?;
     let mut mla = run.mla;
     for &sentences in addition.curve {
         let share = sentences as f64 / (growth.captions + growth.translations) as f64;
@@ -280,13 +280,13 @@ fn count_base(growth: &mut Growth, run: &MlaRun, corpus: &Corpus) -> Result<()> 
     let trained = run.trained_languages();
     let acquired = |l: &&str| run.mla.way(l).is_some_and(|way| way != Way::Tower);
     let acquired: Vec<&str> = trained.iter().map(String::as_str).filter(acquired).collect();
-    let mut teachers = Work::default();
+    let mut teachers = Cost::default();
     let mut nlt = None;
     if acquire.translates() {
         let hint = "the base's translations are needed, too, to count what its training took";
         let sources = Source::all(&run.config, &acquired);
         let translations = Translations::read(&run.mla, &acquired, &sources).map_err(|e| e.hint(hint))?;
-        teachers = Work::of_teachers(&run.mla, &translations);
+        teachers = Cost::of_teachers(&run.mla, &translations);
         let languages = translations.languages;
         nlt = Some(StageData { languages, vectors: Vec::new(), truncated: 0 });
     }
@@ -294,7 +294,7 @@ fn count_base(growth: &mut Growth, run: &MlaRun, corpus: &Corpus) -> Result<()> 
         0 => None,
         _ => Some(StageData::captions(&run.mla, corpus, &acquired, true)?),
     };
-    let work = Work::of_stages(&run.mla, &shown(&run.config, [nlt.as_ref(), le.as_ref()]), state.step);
+    let work = Cost::of_stages(&run.mla, &shown(&run.config, [nlt.as_ref(), le.as_ref()]), state.step);
     growth.base_products = work.products + teachers.products;
     growth.base_sentences_shown = work.sentences;
     growth.base_seconds = state.seconds;

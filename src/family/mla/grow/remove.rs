@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::RunFolder;
 use crate::config::same_code;
 use crate::family::mla::run::MlaRun;
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Usage, for a language that the run does not know, the tower's own, or the last one that it was trained on.
-pub(crate) fn remove(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+pub(crate) fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
     let mut run = MlaRun::open(path, &[])?;
     let refused = |what: String, hint: &str| Err(Error::usage(what).at(path).hint(hint));
     let Some(language) = run.info.languages.iter().position(|l| same_code(l, code)) else {

@@ -10,7 +10,7 @@ use crate::device::{Dev, Matrix, Vector};
 use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky};
 use crate::ops::linear::{LinearWeights, linear};
-use crate::ops::rows::spell;
+use crate::ops::rows::gather_concat;
 use crate::ops::tape::{data, matrix, vector};
 use crate::ops::weight_norm::weight_norm;
 use crate::optim::Parameter;
@@ -163,7 +163,7 @@ impl CharacterWords {
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: &[u32], precision: Precision) -> Matrix<T> {
         let codes = self.spellings.codes(rows);
         let characters = self.characters.clone().put_tape(T::default());
-        let spelled = spell(characters, &codes, self.spellings.length); // (rows, length · character width)
+        let spelled = gather_concat(characters, &codes, self.spellings.length); // (rows, length · character width)
         self.layers.iter().fold(spelled, |x, layer| layer.forward(x, precision))
     }
 

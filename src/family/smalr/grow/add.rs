@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{AddedConfig, Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
@@ -12,6 +12,7 @@ use crate::eval::Scope;
 use crate::eval::growth::{Change, Point};
 use crate::eval::{Growth, Retrieval};
 use crate::family::smalr::SmalrRun;
+use crate::family::smalr::cost::{Cost, Spoken};
 use crate::family::smalr::grow::lesson::read_translations;
 use crate::family::smalr::grow::shared::shared_hash;
 use crate::family::smalr::grow::{Growing, Material, Translated, base_languages};
@@ -19,7 +20,6 @@ use crate::family::smalr::inference::{Evaluated, embed_sentences, evaluate};
 use crate::family::smalr::learner::SmalrLearner;
 use crate::family::smalr::prepare::encode_captions;
 use crate::family::smalr::start::every_language;
-use crate::family::smalr::work::{Spoken, Work};
 use crate::grow::LEAST;
 use crate::grow::addition::{
     Addition, Interrupted, REPORTED, Results, bytes, changed, code, interrupted, known_base, merged, mr,
@@ -52,10 +52,10 @@ pub fn add(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event))
     let place = match addition.resume {
         true => match interrupted(addition)? {
             Interrupted::Done(growth) => return Ok(*growth),
-            Interrupted::Place(place) => place,
+            Interrupted::ReservedFolder(place) => place,
             Interrupted::Learning(folder) => return Err(learnt_otherwise(&folder)),
         },
-        false => Place::new(addition.out)?,
+        false => ReservedFolder::new(addition.out)?,
     };
     let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
     let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
@@ -292,7 +292,7 @@ fn count_base(growth: &mut Growth, run: &SmalrRun, base: &RunFolder, corpus: &Co
 }
 
 /// What so many steps over all languages take; words are counted as what white space separates.
-fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: usize) -> Work {
+fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: usize) -> Cost {
     let languages = corpus.languages.iter().zip(&corpus.train.captions);
     let languages: Vec<Spoken> = languages
         .map(|(language, captions)| Spoken {
@@ -301,7 +301,7 @@ fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: us
             tokens: captions.iter().map(|c| c.text.split_whitespace().count()).sum(),
         })
         .collect();
-    Work::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
+    Cost::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
 }
 
 /// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.

@@ -8,7 +8,7 @@ use dfdx::prelude::*;
 use crate::config::{GrowConfig, LossConfig, Precision, Schedule, TrainConfig};
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::grow::lesson::Lesson;
-use crate::family::smalr::grow::{Lessons, Work};
+use crate::family::smalr::grow::{Cost, Lessons};
 use crate::loss::terms::Taped;
 use crate::loss::{Contrast, combined, contrast};
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
@@ -38,7 +38,7 @@ pub fn align(
     config: &GrowConfig,
     loss: &LossConfig,
     seed: u64,
-    work: &mut Work,
+    work: &mut Cost,
     progress: Progress,
 ) -> Result<LinearWeights> {
     let mut layer = start(lessons, words, width)?;

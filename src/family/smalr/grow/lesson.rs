@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use crate::corpus::Corpus;
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::batch::Captions;
+use crate::family::smalr::cost::Cost;
 use crate::family::smalr::embedding::Slot;
 use crate::family::smalr::inference::{embed_features_with_noise, embed_sentences};
-use crate::family::smalr::work::Work;
 use crate::image::embed_features;
 use crate::ops::linear::unit_row;
 use crate::sampler::CaptionIndex;
@@ -90,7 +90,7 @@ impl Lesson {
         new: &Corpus,
         per_picture: usize,
         (views, seed): (usize, u64),
-        work: &mut Work,
+        work: &mut Cost,
     ) -> Result<Lesson> {
         let captions = &new.train.captions[0];
         let mut pictures: Vec<u32> = captions.iter().map(|c| c.image).collect();
@@ -147,7 +147,7 @@ impl Lesson {
         n: usize,
         code: &str,
         pairs: &[(String, String)],
-        work: &mut Work,
+        work: &mut Cost,
     ) -> Result<Lesson> {
         let mut texts: Texts = vec![vec![Vec::new(); pairs.len()]; base.len()];
         texts[n] = pairs.iter().map(|(known, _)| vec![known.as_str()]).collect();
@@ -187,7 +187,7 @@ impl Known {
         texts: &Texts,
         images: Option<Vec<f32>>,
         per_group: usize,
-        work: &mut Work,
+        work: &mut Cost,
     ) -> Known {
         let groups = texts.first().map_or(0, Vec::len);
         let words = KnownWords::new(run, base);

@@ -9,11 +9,11 @@
 
 pub mod add;
 pub mod align;
-mod learnt;
 pub mod lesson;
 pub(super) mod remove;
 mod shared;
 pub mod start;
+mod state;
 pub mod train;
 
 use crate::grow::some_groups;
@@ -26,12 +26,12 @@ use crate::corpus::Corpus;
 use crate::eval::{Growth, retrieval};
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::batch::Captions;
+use crate::family::smalr::cost::Cost;
 use crate::family::smalr::embedding::Slot;
 use crate::family::smalr::embedding::hybrid::OwnWords;
 use crate::family::smalr::inference::embed_sentences;
 use crate::family::smalr::prepare::{VectorSource, encode_captions, table, with_vectors};
 use crate::family::smalr::text::{Adapter, TextEncoder};
-use crate::family::smalr::work::Work;
 use crate::image::embed_features;
 use crate::init::Init;
 use crate::ops::linear::LinearWeights;
@@ -47,7 +47,7 @@ pub use shared::shared_hash;
 
 use align::{NewWords, align};
 use start::{KnownTokens, own_words};
-use train::Pupil;
+use train::LanguageTrainer;
 
 /// Everything the new language learns from.
 pub struct Lessons {
@@ -180,7 +180,7 @@ pub struct Growing<'a> {
     lessons: Vec<Lesson>,
     tokens: KnownTokens,
     /// Work and seconds of this part.
-    work: Work,
+    work: Cost,
     seconds: Vec<(String, f64)>,
 }
 
@@ -200,7 +200,7 @@ impl<'a> Growing<'a> {
         let words = Words::new(run, &material, cache)?;
         clock.lap("word vectors");
         progress("known", 0, 1, 0.0);
-        let mut work = Work::new(&run.config, run.info.features);
+        let mut work = Cost::new(&run.config, run.info.features);
         let mut lessons = Vec::new();
         let grow = material.given.grow();
         let captions = if compares_with_known(run.config.loss(), grow) { grow.captions } else { 0 };
@@ -253,7 +253,7 @@ impl<'a> Growing<'a> {
             let SmalrRun { model, encoder, .. } = run;
             let (lessons, seed, stop) = (&lessons, self.seed, self.material.stop);
             let mut pupil =
-                Pupil { config: &config, given, model, base, language, lessons, slots, seed, stop };
+                LanguageTrainer { config: &config, given, model, base, language, lessons, slots, seed, stop };
             clock.lap("where its own words start");
             let mut score = |model: &crate::family::smalr::model::Model| judge.score(model, &encoder.lexicon);
             best_epoch = pupil.train(&mut score, &mut work, progress)?.0;
@@ -306,7 +306,7 @@ impl<'a> Growing<'a> {
         run: &mut SmalrRun,
         layer: LinearWeights,
         top_k: usize,
-        work: &mut Work,
+        work: &mut Cost,
     ) -> Result<usize> {
         let Words { vectors, vocabulary, table, .. } = &self.words;
         let segmenter = Segmenter::new(self.material.code, run.config.words(), &run.folder.path)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dfdx::prelude::*;
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::RunFolder;
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::grow::add::write;
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Usage, for a language that the run does not know, or its last one.
-pub fn remove(path: &Path, code: &str, place: Place) -> Result<RunFolder> {
+pub fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
     let mut run = SmalrRun::open(path, &[])?;
     let language = run.language(code)?;
     // As the run writes it.

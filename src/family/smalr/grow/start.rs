@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::config::Precision;
 use crate::family::smalr::SmalrRun;
+use crate::family::smalr::cost::Cost;
 use crate::family::smalr::embedding::hybrid::OwnWords;
-use crate::family::smalr::work::Work;
 use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::matmul::{View, matmul};
@@ -52,7 +52,7 @@ impl KnownTokens {
     }
 
     /// For words in the scorer's space (words, universal width) at unit length: means of the nearest tokens' vectors.
-    fn near(&self, words: &[f32], work: &mut Work) -> Vec<f32> {
+    fn near(&self, words: &[f32], work: &mut Cost) -> Vec<f32> {
         let (width, tokens) = (self.width, self.keys.len() / self.width);
         work.more((words.len() * tokens) as u64);
         const TILE: usize = 256;
@@ -91,7 +91,7 @@ impl KnownTokens {
 
 /// Words mapped by the new scorer's layer (words, universal width), at unit length, as own words of a width: the best
 /// factors of the vectors they start at.
-pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Work) -> Result<OwnWords> {
+pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Cost) -> Result<OwnWords> {
     let width = tokens.width;
     let count = mapped.len() / width;
     let mut unit_length = mapped.to_vec();
@@ -117,7 +117,7 @@ mod tests {
         let mut keys = noise(20 * 8, 1);
         keys.chunks_mut(8).for_each(unit_row);
         let tokens = KnownTokens { width: 8, keys: keys.clone(), vectors: noise(20 * 8, 2) };
-        let mut work = Work::none();
+        let mut work = Cost::none();
         let near = tokens.near(&keys, &mut work);
         // Each key is its own nearest one, by far in so small a space.
         let own = own_words(&tokens, &keys, 8, &mut work).unwrap();

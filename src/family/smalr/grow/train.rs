@@ -16,10 +16,10 @@ use crate::family::smalr::batch::{Assembler, Batch, Captions};
 use crate::family::smalr::embedding::hybrid::OwnWords;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::embedding::{Slot, TokenRows};
-use crate::family::smalr::grow::learnt::Learnt;
-use crate::family::smalr::grow::{Lessons, Work};
+use crate::family::smalr::grow::state::LanguageState;
+use crate::family::smalr::grow::{Cost, Lessons};
 use crate::family::smalr::model::Model;
-use crate::family::smalr::objective::Views;
+use crate::family::smalr::objective::BatchOutputs;
 use crate::family::smalr::text::Adapter;
 use crate::loss::terms::Taped;
 use crate::ops::linear::linear;
@@ -34,7 +34,7 @@ use crate::train::Progress;
 use crate::{Error, Result};
 
 /// A training of one language of a model.
-pub struct Pupil<'a> {
+pub struct LanguageTrainer<'a> {
     pub config: &'a Config,
     /// The new language's settings.
     pub given: &'a Config,
@@ -55,13 +55,13 @@ struct Prepared {
     captions: Vec<Captions>,
 }
 
-impl Pupil<'_> {
+impl LanguageTrainer<'_> {
     /// Trains; after each epoch `score` says what the language is worth, if it can, and the best epoch is kept. Returns
     /// that epoch, counted from 1 (0 is the start), and its score.
     pub fn train(
         &mut self,
         score: &mut dyn FnMut(&Model) -> Result<Option<f64>>,
-        work: &mut Work,
+        work: &mut Cost,
         progress: Progress,
     ) -> Result<(usize, Option<f64>)> {
         let grow = self.given.grow();
@@ -152,11 +152,11 @@ impl Pupil<'_> {
         self.model.text.adapters[self.language].as_ref()
     }
 
-    fn learnt(&self) -> Learnt {
-        Learnt { own: self.own().clone(), adapter: self.adapter().cloned() }
+    fn learnt(&self) -> LanguageState {
+        LanguageState { own: self.own().clone(), adapter: self.adapter().cloned() }
     }
 
-    fn take(&mut self, learnt: Learnt) {
+    fn take(&mut self, learnt: LanguageState) {
         self.model.embedding.own[self.language] = learnt.own;
         self.model.text.adapters[self.language] = learnt.adapter;
     }
@@ -202,11 +202,12 @@ impl Pupil<'_> {
     ) -> Option<Scalar<Taped>> {
         let (tokens, token_tape) = self.tokens(&batch.tokens).split_tape();
         let (text, text_tape) = self.text(lesson, draws, batch, &tokens, seed).split_tape();
-        let views = Views { batch, text, image: batch.images.clone(), tokens, frozen: self.base.len() };
+        let views =
+            BatchOutputs { batch, text, image: batch.images.clone(), tokens, frozen: self.base.len() };
         let loss = self.loss(self.lessons.all[lesson].known.images.is_some());
         let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision, 0);
-        total.stand_on(text_tape);
-        total.stand_on(token_tape);
+        total.keep_tape(text_tape);
+        total.keep_tape(token_tape);
         total.finish().0
     }
 
@@ -391,15 +392,15 @@ mod tests {
         Lessons { all: vec![lesson], ids: Vec::new(), images: 4 }
     }
 
-    /// The pupil, and one batch of all there is.
-    fn with_batch(test: impl Fn(Pupil, &[Vec<(u32, u32)>], &Batch)) {
+    /// The trainer, and one batch of all there is.
+    fn with_batch(test: impl Fn(LanguageTrainer, &[Vec<(u32, u32)>], &Batch)) {
         let config = config();
         let mut model = model(&config);
         let lessons = lessons(&model);
         (model.text.frozen, model.mclm.frozen) = (true, true);
         let (slots, stop) = (vec![captions(2).slots], AtomicBool::new(false));
         let (base, given) = ([0, 1], &config);
-        let pupil = Pupil {
+        let pupil = LanguageTrainer {
             config: &config,
             given,
             model: &mut model,

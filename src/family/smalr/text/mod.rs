@@ -14,7 +14,7 @@ pub use adapter::{Adapter, Spoken};
 
 use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
-use crate::ops::rows::{beside, mean};
+use crate::ops::rows::{hconcat, mean};
 use crate::ops::sequences::Sequences;
 use crate::optim::{Parameter, visit_linear, visit_recurrent};
 
@@ -69,7 +69,7 @@ impl TextEncoder {
         };
         if let Some(bag) = bag {
             // Token vectors are long for the GRU's sake; beside its states they count as one more unit vector.
-            pooled = beside(pooled, unit_rows(bag));
+            pooled = hconcat(pooled, unit_rows(bag));
         }
         let pooled = dropout(pooled, self.config.dropout, seed);
         let own = adapter::adapt(&self.adapters, pooled.with_empty_tape(), spoken, precision);

@@ -7,12 +7,12 @@ use crate::ops::tape::{data, data_mut, data1, data1_mut};
 
 /// What a language learns.
 #[derive(Clone)]
-pub struct Learnt {
+pub struct LanguageState {
     pub own: OwnWords,
     pub adapter: Option<Adapter>,
 }
 
-impl Learnt {
+impl LanguageState {
     /// Moves this average towards what is learnt; at first faster, so that it forgets the start. Without averaging it follows.
     pub fn follow(&mut self, own: &OwnWords, adapter: Option<&Adapter>, decay: f32, step: usize) {
         let decay = if decay == 0.0 { 0.0 } else { decay.min((1.0 + step as f32) / (10.0 + step as f32)) };
@@ -38,15 +38,15 @@ mod tests {
     use crate::init::Init;
     use crate::ops::rows::Table;
 
-    fn learnt(seed: u64) -> Learnt {
+    fn learnt(seed: u64) -> LanguageState {
         let mut init = Init::new(seed);
         let own = OwnWords { words: Table::new(2, init.uniform(6, 1.0)), layer: init.linear(2, 3) };
         let adapter = Adapter { down: init.linear(4, 2), up: init.linear(2, 3) };
-        Learnt { own, adapter: Some(adapter) }
+        LanguageState { own, adapter: Some(adapter) }
     }
 
     /// Every number of it.
-    fn numbers(learnt: &Learnt) -> Vec<f32> {
+    fn numbers(learnt: &LanguageState) -> Vec<f32> {
         let adapter = learnt.adapter.as_ref().expect("an adapter");
         let mut all = learnt.own.words.data().to_vec();
         for layer in [&learnt.own.layer, &adapter.down, &adapter.up] {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_average_forgets_its_start_and_without_averaging_follows() {
         let (start, now) = (learnt(1), learnt(2));
-        let follow = |average: &mut Learnt, decay, step| {
+        let follow = |average: &mut LanguageState, decay, step| {
             average.follow(&now.own, now.adapter.as_ref(), decay, step);
         };
         let mut average = start.clone();

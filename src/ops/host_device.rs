@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 /// The floats of a large table. On a GPU the host has its copy when it asks for it, and the device when a kernel does.
 #[derive(Clone, Default)]
-pub struct Mirrored {
+pub struct HostDeviceBuffer {
     #[cfg(not(feature = "cuda"))]
     host: Vec<f32>,
     /// At least one of both is set; what the host changes takes the device's away, and the other way.
@@ -17,17 +17,17 @@ pub struct Mirrored {
     device: OnceLock<crate::device::Buffer>,
 }
 
-impl Mirrored {
+impl HostDeviceBuffer {
     pub fn new(floats: Vec<f32>) -> Self {
         #[cfg(not(feature = "cuda"))]
-        return Mirrored { host: floats };
+        return HostDeviceBuffer { host: floats };
         #[cfg(feature = "cuda")]
-        Mirrored { host: floats.into(), device: OnceLock::new() }
+        HostDeviceBuffer { host: floats.into(), device: OnceLock::new() }
     }
 
     #[cfg(feature = "cuda")]
     pub fn on_device(device: crate::device::Buffer) -> Self {
-        Mirrored { host: OnceLock::new(), device: device.into() }
+        HostDeviceBuffer { host: OnceLock::new(), device: device.into() }
     }
 
     pub fn host(&self) -> &[f32] {
@@ -61,27 +61,27 @@ impl Mirrored {
     }
 }
 
-impl From<Vec<f32>> for Mirrored {
+impl From<Vec<f32>> for HostDeviceBuffer {
     fn from(floats: Vec<f32>) -> Self {
-        Mirrored::new(floats)
+        HostDeviceBuffer::new(floats)
     }
 }
 
-/// As [`Mirrored::host`]: on a GPU the first look after a change is a download.
-impl Deref for Mirrored {
+/// As [`HostDeviceBuffer::host`]: on a GPU the first look after a change is a download.
+impl Deref for HostDeviceBuffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         self.host()
     }
 }
 
-impl fmt::Debug for Mirrored {
+impl fmt::Debug for HostDeviceBuffer {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.host().fmt(f)
     }
 }
 
-impl PartialEq for Mirrored {
+impl PartialEq for HostDeviceBuffer {
     fn eq(&self, other: &Self) -> bool {
         self.host() == other.host()
     }

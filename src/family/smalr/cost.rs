@@ -9,7 +9,7 @@ use crate::family::smalr::embedding::Slot;
 
 /// Multiply–adds so far, and the sentences that training saw.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Work {
+pub struct Cost {
     per_token: u64,
     per_sentence: u64,
     per_picture: u64,
@@ -19,9 +19,9 @@ pub struct Work {
     pub sentences: u64,
 }
 
-impl Work {
+impl Cost {
     /// Nothing yet, of a model with picture features of this width.
-    pub fn new(config: &Config, features: usize) -> Work {
+    pub fn new(config: &Config, features: usize) -> Cost {
         let (text, width) = (config.text(), config.embedding().width);
         let (per_token, out) = match text.encoder {
             Encoder::Gru => (3 * text.hidden * (width + text.hidden), text.hidden),
@@ -29,7 +29,7 @@ impl Work {
         };
         let out = out + if text.bag { width } else { 0 };
         let image = config.image().hidden * (features + text.joint);
-        Work {
+        Cost {
             per_token: per_token as u64,
             per_sentence: (out * text.joint) as u64,
             per_picture: image as u64,
@@ -39,8 +39,8 @@ impl Work {
     }
 
     #[cfg(test)]
-    pub(crate) fn none() -> Work {
-        Work { per_token: 0, per_sentence: 0, per_picture: 0, products: 0, sentences: 0 }
+    pub(crate) fn none() -> Cost {
+        Cost { per_token: 0, per_sentence: 0, per_picture: 0, products: 0, sentences: 0 }
     }
 
     /// Pictures embedded.
@@ -92,8 +92,8 @@ impl Work {
         languages: &[Spoken],
         versions: usize,
         steps: usize,
-    ) -> Work {
-        let mut work = Work::new(config, features);
+    ) -> Cost {
+        let mut work = Cost::new(config, features);
         let train = config.train();
         let batch = train.images.min(pictures);
         for spoken in languages {
@@ -135,7 +135,7 @@ mod tests {
         });
         (raw.embedding.width, raw.embedding.word_width) = (6, 3);
         (raw.text.hidden, raw.text.joint, raw.image.hidden) = (5, 4, 7);
-        let mut work = Work::new(&raw.check(".".into()).unwrap(), 10);
+        let mut work = Cost::new(&raw.check(".".into()).unwrap(), 10);
         // Three gates of a GRU from 6 and 5 to 5 numbers, and 5 to 4.
         let (token, sentence) = (3 * 5 * (6 + 5), 5 * 4);
         work.sentences(&[vec![Slot::Own(0), Slot::Own(1)], vec![Slot::Latent(0)]]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::checkpoint::Place;
+use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{LEARNING, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, Config, Problems, changes};
 use crate::corpus::{Corpus, SplitName};
@@ -20,7 +20,7 @@ use crate::seed::derive;
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
 
-use crate::family::mla::grow::work::Work;
+use crate::family::mla::grow::cost::Cost;
 
 /// What the new language is taught, stage by stage, and where its dice come from.
 pub(crate) struct Lessons {
@@ -50,7 +50,7 @@ impl Lessons {
                 .hint(format!("give {LEAST} captions or translations at least")));
         }
         if let Some(translations) = &translations {
-            growth.products += Work::of_teachers(&run.mla, translations).products;
+            growth.products += Cost::of_teachers(&run.mla, translations).products;
         }
         let nlt = translations.map(|t| t.taught(&run.mla, run.config.train().precision));
         let le = match new.filter(|_| growth.captions > 0) {
@@ -77,7 +77,7 @@ impl Lessons {
 }
 
 /// What all trainings of the language have in common.
-pub(crate) struct School<'a> {
+pub(crate) struct AcquirerTraining<'a> {
     code: &'a str,
     /// The run's, with the language's own stages.
     config: Config,
@@ -88,13 +88,13 @@ pub(crate) struct School<'a> {
     addition: &'a Addition<'a>,
 }
 
-impl<'a> School<'a> {
+impl<'a> AcquirerTraining<'a> {
     pub(crate) fn new(
         addition: &'a Addition<'a>,
         config: &Config,
         corpus: Option<&'a Corpus>,
         learning: &'a RunFolder,
-    ) -> Result<School<'a>> {
+    ) -> Result<AcquirerTraining<'a>> {
         let code = code(addition.given)?;
         let mut raw = config.raw().clone();
         raw.acquire = own(addition.given).over(&raw.acquire);
@@ -104,7 +104,7 @@ impl<'a> School<'a> {
             file.get_or_insert_with(|| "{language}".into());
         }
         let config = raw.check(config.base().into()).map_err(Problems::into_error)?;
-        Ok(School { code, config, corpus, learning, addition })
+        Ok(AcquirerTraining { code, config, corpus, learning, addition })
     }
 
     /// Trains an acquirer in a folder of its own, from the beginning or on; `sentences` names it, or it has all.
@@ -114,7 +114,7 @@ impl<'a> School<'a> {
         mut mla: Mla,
         sentences: Option<usize>,
         tell: &mut dyn FnMut(Event),
-    ) -> Result<Taught> {
+    ) -> Result<TrainedAcquirer> {
         let (config, acquire) = (&self.config, self.config.acquire());
         let mut init = Init::new(derive(lessons.seed, "model", 0));
         let acquirer = Acquirer::new(self.code, &Form::of(acquire), mla.size(), &mut init);
@@ -135,11 +135,11 @@ impl<'a> School<'a> {
             return Err(Error::stopped(what).at(self.addition.out).hint("`--resume` goes on from there"));
         }
         let state = trainer.state.clone();
-        let work = Work::of_stages(&trainer.learner.mla, &trainer.learner.shown(), state.step);
+        let work = Cost::of_stages(&trainer.learner.mla, &trainer.learner.shown(), state.step);
         let best_epoch = trainer.epochs_at(state.best_step) as usize;
         let mut mla = trainer.learner.mla;
         folder.read_model(Which::Best, &mut mla)?;
-        Ok(Taught { mla, work, truncated, best_epoch, seconds: state.seconds })
+        Ok(TrainedAcquirer { mla, work, truncated, best_epoch, seconds: state.seconds })
     }
 
     /// Mean recall of the language on its own pictures.
@@ -165,15 +165,15 @@ pub(crate) fn own(given: &Config) -> AddedConfig {
 }
 
 /// What a training has come to: the model has the new language's acquirer alone.
-pub(crate) struct Taught {
+pub(crate) struct TrainedAcquirer {
     pub(crate) mla: Mla,
-    work: Work,
+    work: Cost,
     truncated: usize,
     best_epoch: usize,
     seconds: f64,
 }
 
-impl Taught {
+impl TrainedAcquirer {
     /// Notes what it took, and gives the acquirer.
     pub(crate) fn record(mut self, growth: &mut Growth) -> Acquirer {
         let acquirer = self.mla.acquirers.remove(0);
@@ -188,7 +188,12 @@ impl Taught {
 }
 
 /// Makes the folder of the trainings.
-pub(crate) fn begin(place: Place, given: &Config, info: &RunInfo, data: String) -> Result<RunFolder> {
+pub(crate) fn begin(
+    place: ReservedFolder,
+    given: &Config,
+    info: &RunInfo,
+    data: String,
+) -> Result<RunFolder> {
     place.fill(|folder| {
         let learning = RunFolder::new(&folder.path.join(LEARNING));
         fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;

@@ -5,14 +5,14 @@
 //! vectors. Losses and validation are left out, and what is computed a second time to save memory.
 
 use crate::family::mla::data::{Pairs, Translations};
-use crate::family::mla::learner::Shown;
+use crate::family::mla::learner::StagePasses;
 use crate::family::mla::{Acquirer, Encoder, Mla, Way};
 use crate::ops::sequences::Sequences;
 use crate::tower::{Architecture, Tower};
 
 /// Multiply–adds, and the sentences that training saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Work {
+pub struct Cost {
     pub products: u64,
     /// Each as often as it was shown.
     pub sentences: u64,
@@ -75,21 +75,21 @@ fn steps(mla: &Mla, of: Lengths) -> f64 {
     tower + back + 3.0 * acquirers + 2.0 * out + entrance + weights
 }
 
-impl Work {
+impl Cost {
     /// The teachers' vectors, each computed once.
-    pub fn of_teachers(mla: &Mla, translations: &Translations) -> Work {
+    pub fn of_teachers(mla: &Mla, translations: &Translations) -> Cost {
         let each = |(teacher, ids): &(Way, Sequences)| {
             let tower = if *teacher == Way::Tower { &mla.tower } else { mla.body() };
             blocks(tower, Lengths::of(ids, tower))
         };
         let products = translations.known(mla).iter().map(each).sum::<f64>();
-        Work { products: products as u64, sentences: 0 }
+        Cost { products: products as u64, sentences: 0 }
     }
 
     /// The first `done` steps of stages one after the other.
-    pub fn of_stages(mla: &Mla, stages: &[Shown], done: usize) -> Work {
-        let (mut work, mut left) = (Work::default(), done);
-        for Shown { data, epochs, batch } in stages {
+    pub fn of_stages(mla: &Mla, stages: &[StagePasses], done: usize) -> Cost {
+        let (mut work, mut left) = (Cost::default(), done);
+        for StagePasses { data, epochs, batch } in stages {
             let count = left.min(epochs * data[0].steps_per_epoch(*batch));
             left -= count;
             for data in data {
@@ -121,18 +121,18 @@ mod tests {
         let data = StageData { languages: vec![pairs], vectors: Vec::new(), truncated: 0 };
         let blocks = 3 * (3 * (4 * 16 * 16 + 2 * 16 * 24) + 6 * 2 * 16);
         let (acquirers, entrance, out) = (3 * 3 * 2 * 16 * 5, 3 * 16 * 16, 16 * 12);
-        let stage = |data, epochs| Shown { data, epochs, batch: 1 };
-        let whole = Work::of_stages(&mla, &[stage(vec![&data], 9)], 4);
+        let stage = |data, epochs| StagePasses { data, epochs, batch: 1 };
+        let whole = Cost::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(whole.sentences, 4);
         assert_eq!(whole.products, 4 * (2 * blocks + 3 * acquirers + 3 * entrance + 2 * out));
         mla.frozen = true;
-        let alone = Work::of_stages(&mla, &[stage(vec![&data], 9)], 4);
+        let alone = Cost::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(alone.products, 4 * (blocks + blocks / 3 * 2 + 3 * acquirers + entrance + 2 * out));
         // No more than there are.
         let stages = [stage(vec![&data], 2), stage(vec![&data], 3)];
-        assert_eq!(Work::of_stages(&mla, &stages, 99).sentences, 5);
+        assert_eq!(Cost::of_stages(&mla, &stages, 99).sentences, 5);
         // Captions and translations in one stage.
-        let both = Work::of_stages(&mla, &[stage(vec![&data, &data], 9)], 4);
+        let both = Cost::of_stages(&mla, &[stage(vec![&data, &data], 9)], 4);
         assert_eq!((both.sentences, both.products), (2 * alone.sentences, 2 * alone.products));
     }
 }

@@ -14,7 +14,7 @@ use crate::optim::{Adam, Parameter};
 use crate::tower::{TowerTokenizer, distinct};
 
 /// Where sentences of other languages than the tower's enter it; all of them share it.
-pub struct Entrance {
+pub struct InputEmbedding {
     pub tokenizer: TowerTokenizer,
     /// (vocabulary, width of the multilingual embedding)
     pub table: Table,
@@ -34,7 +34,7 @@ pub struct LowRank {
     pub layer: LinearWeights,
 }
 
-impl Entrance {
+impl InputEmbedding {
     /// A table and a fresh layer from it to `width`.
     pub fn new(
         tokenizer: TowerTokenizer,
@@ -44,7 +44,7 @@ impl Entrance {
         init: &mut Init,
     ) -> Self {
         let layer = init.linear(table.width, width);
-        Entrance { tokenizer, table, train_table, low_rank: None, layer }
+        InputEmbedding { tokenizer, table, train_table, low_rank: None, layer }
     }
 
     /// With a product of this rank added to the table; 0 adds none.

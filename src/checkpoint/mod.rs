@@ -28,6 +28,7 @@ pub use writer::LEARNING;
 
 use crate::building::remove;
 use crate::config::Config;
+use crate::eval::classification::Classification;
 use crate::eval::{Evaluation, Growth};
 use crate::lock::Lock;
 use crate::ops::host_device::HostDeviceBuffer;
@@ -200,6 +201,15 @@ impl RunFolder {
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let text = serde_json::to_string_pretty(growth).expect("plain data") + "\n";
         write_whole(&names::file(&folder, &growth.language, "json")?, text.as_bytes())
+    }
+
+    /// Keeps a zero-shot classification in `classification/`, by its name, in place of an earlier one.
+    pub fn write_classification(&self, result: &Classification) -> Result<()> {
+        let folder = self.path.join("classification");
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        clear_partial(&folder)?;
+        let text = serde_json::to_string_pretty(result).expect("plain data") + "\n";
+        write_whole(&names::file(&folder, &result.name, "json")?, text.as_bytes())
     }
 
     /// The records of the given languages, of those that were added, in their order.

@@ -1,13 +1,16 @@
 //! `tinyglot classify`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
 
 use super::stdout;
 use super::terminal::Terminal;
+use crate::checksum::sha256;
 use crate::corpus::Features;
-use crate::eval::classification::{accuracy, class_vectors};
-use crate::eval::similarity::Kernel;
-use crate::{Error, Result, run};
+use crate::eval::classification::{Classes, Classification, read_labels};
+use crate::retrieve::classify;
+use crate::{Result, run};
 
 /// Name pictures by the nearest class, and say how often it is the right one
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,9 @@ pub struct Args {
     /// The class of each picture: its number from 0, in the order of the classes, one a line
     #[arg(long, value_name = "FILE")]
     pub labels: PathBuf,
+    /// Name of the result, which is kept in RUN/classification/ [default: the name of the pictures' file, and the language]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -43,64 +49,27 @@ pub struct Args {
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let run = run::open(&args.run, &[])?;
     let language = run.language(&args.language)?;
-    let classes = lines(&args.classes)?;
-    let templates = match &args.templates {
-        Some(file) => templates(file)?,
-        None => vec!["{}".to_string()],
-    };
+    let classes = Classes::read(&args.classes, args.templates.as_deref())?;
     let features = Features::open(std::slice::from_ref(&args.images))?;
     run.check_width(&features)?;
-    let labels = labels(&args.labels, features.rows(), classes.len())?;
-    let prompts: Vec<String> =
-        classes.iter().flat_map(|class| templates.iter().map(move |t| t.replace("{}", class))).collect();
-    let vectors = super::sentences::embedded(&*run, language, &prompts, terminal)?;
-    let vectors = class_vectors(&vectors, templates.len(), run.joint());
-    let (kernel, width) = (Kernel::detect(), run.joint());
-    let mut scores = Vec::with_capacity(features.rows() * classes.len());
-    run.pictures(&features, &mut |_, pictures| {
-        scores.extend(kernel.matrix(pictures, &vectors, width)); // (pictures, classes)
-        Ok(())
-    })?;
-    let result = accuracy(&scores, &labels, classes.len());
-    match args.json {
-        true => stdout::print(&(serde_json::to_string(&result).expect("plain data") + "\n")),
-        false => stdout::print(&format!("{result}\n")),
-    }
-}
-
-/// The lines of a file, none of them empty.
-fn lines(file: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
-    let lines: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
-    match lines.iter().position(String::is_empty) {
-        Some(n) => Err(Error::data("is an empty line").at(file).line(n + 1).hint("take the line out")),
-        None if lines.is_empty() => Err(Error::data("holds no line").at(file)),
-        None => Ok(lines),
-    }
-}
-
-fn templates(file: &Path) -> Result<Vec<String>> {
-    let templates = lines(file)?;
-    match templates.iter().position(|t| !t.contains("{}")) {
-        Some(n) => {
-            let what = format!("`{}` has no {{}}", templates[n]);
-            Err(Error::data(what).at(file).line(n + 1).hint("put {} where the class's name belongs"))
-        }
-        None => Ok(templates),
-    }
-}
-
-fn labels(file: &Path, images: usize, classes: usize) -> Result<Vec<u32>> {
-    let lines = lines(file)?;
-    if lines.len() != images {
-        let what = format!("holds {} labels for {images} pictures", lines.len());
-        return Err(Error::data(what).at(file).hint("one a line, in the order of the pictures"));
-    }
-    let parse = |(n, line): (usize, &String)| match line.parse::<u32>() {
-        Ok(label) if (label as usize) < classes => Ok(label),
-        _ => Err(Error::data(format!("is `{line}`; expected a number from 0 to {}", classes - 1))
-            .at(file)
-            .line(n + 1)),
+    let labels = read_labels(&args.labels, features.rows(), classes.names.len())?;
+    let prompts = super::sentences::embedded(&*run, language, &classes.prompts(), terminal)?;
+    let accuracy = classify(&*run, &prompts, classes.templates.len(), &features, &labels)?;
+    let language = run.languages().swap_remove(language);
+    let file = args.images.file_stem().unwrap_or_default().to_string_lossy();
+    let result = Classification {
+        name: args.name.unwrap_or_else(|| format!("{file}-{language}")),
+        language,
+        templates: classes.templates.len(),
+        data: sha256(Sha256::new().chain_update(format!("{classes:?}{labels:?}"))),
+        accuracy,
     };
-    lines.iter().enumerate().map(parse).collect()
+    // Printed first: a run that cannot be written to is no reason to lose it.
+    match args.json {
+        true => stdout::print(&(serde_json::to_string(&result.accuracy).expect("plain data") + "\n"))?,
+        false => stdout::print(&format!("{}\n", result.accuracy))?,
+    }
+    run.folder().write_classification(&result).map_err(|e| {
+        e.hint("the result is whole as printed, but was not kept; `--json > FILE` puts it elsewhere")
+    })
 }

@@ -1,6 +1,10 @@
 //! Zero-shot classification: pictures named by the nearest class vector (Radford et al. 2021, section 3.1).
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
 
 /// The share of pictures whose class is the nearest, or among the five nearest, in percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +56,89 @@ impl std::fmt::Display for Accuracy {
         let Accuracy { images, classes, top1, top5 } = self;
         write!(f, "{images} pictures, {classes} classes: top-1 {top1:.1} %, top-5 {top5:.1} %")
     }
+}
+
+/// A zero-shot classification as a run keeps it: its protocol and what it measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classification {
+    pub name: String,
+    /// The language of the classes' names.
+    pub language: String,
+    /// Prompts of each class, whose mean is its vector.
+    pub templates: usize,
+    /// SHA-256 of classes, templates and labels.
+    pub data: String,
+    pub accuracy: Accuracy,
+}
+
+/// Classes by name, and the prompts that they are looked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classes {
+    pub names: Vec<String>,
+    /// Each with `{}` for the name.
+    pub templates: Vec<String>,
+}
+
+impl Classes {
+    /// Reads names, one a line; and templates, or the name alone.
+    ///
+    /// # Errors
+    /// Data, with file and line: an empty line, no line, a template without `{}`.
+    pub fn read(names: &Path, templates: Option<&Path>) -> Result<Classes> {
+        let templates = match templates {
+            Some(file) => read_templates(file)?,
+            None => vec!["{}".to_string()],
+        };
+        Ok(Classes { names: lines(names)?, templates })
+    }
+
+    /// Every template with every name, those of a class together.
+    pub fn prompts(&self) -> Vec<String> {
+        let of = |name: &String| self.templates.iter().map(|t| t.replace("{}", name)).collect::<Vec<_>>();
+        self.names.iter().flat_map(of).collect()
+    }
+}
+
+/// The lines of a file, none of them empty.
+fn lines(file: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
+    let lines: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
+    match lines.iter().position(String::is_empty) {
+        Some(n) => Err(Error::data("is an empty line").at(file).line(n + 1).hint("take the line out")),
+        None if lines.is_empty() => Err(Error::data("holds no line").at(file)),
+        None => Ok(lines),
+    }
+}
+
+fn read_templates(file: &Path) -> Result<Vec<String>> {
+    let templates = lines(file)?;
+    match templates.iter().position(|t| !t.contains("{}")) {
+        Some(n) => {
+            let what = format!("`{}` has no {{}}", templates[n]);
+            Err(Error::data(what).at(file).line(n + 1).hint("put {} where the class's name belongs"))
+        }
+        None => Ok(templates),
+    }
+}
+
+/// Reads the class of each picture: its number from 0, one a line.
+///
+/// # Errors
+/// Data, with file and line: not one for each picture, or no class's number.
+pub fn read_labels(file: &Path, images: usize, classes: usize) -> Result<Vec<u32>> {
+    let lines = lines(file)?;
+    if lines.len() != images {
+        let what = format!("holds {} labels for {images} pictures", lines.len());
+        return Err(Error::data(what).at(file).hint("one a line, in the order of the pictures"));
+    }
+    let parse = |(n, line): (usize, &String)| match line.parse::<u32>() {
+        Ok(label) if (label as usize) < classes => Ok(label),
+        _ => Err(Error::data(format!("is `{line}`; expected a number from 0 to {}", classes - 1))
+            .at(file)
+            .line(n + 1)),
+    };
+    lines.iter().enumerate().map(parse).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A trained model in use: sentences and pictures as vectors of one space, and what follows from them.
 
+mod classify;
 mod gallery;
 
 use crate::checkpoint::{RunFolder, RunInfo};
@@ -12,6 +13,7 @@ use crate::eval::{Evaluation, Fitted, Scope};
 use crate::image::{ImageBranch, embed_images};
 use crate::{Error, Result, finite};
 
+pub use classify::classify;
 pub use gallery::{Gallery, Hit, Join, search, search_joined};
 
 /// Pictures turned into vectors at a time.

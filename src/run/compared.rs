@@ -40,7 +40,7 @@ pub(super) fn compared(
             notes.push("no queries before and after CLC-C: it was fitted on other languages".to_string());
             break;
         }
-        let lookout = Lookout { run: &*run, corpus, set: &set, fitted: &fitted, pictures: &pictures };
+        let lookout = Lookout { run, corpus, set: &set, fitted: &fitted, pictures: &pictures };
         for (place, row, firsts) in lookout.find()? {
             let mut show =
                 |picture: u32| hit(data, corpus, set.image_of[row], &Hit { row: picture, score: 0.0 }, notes);

@@ -32,9 +32,8 @@ impl Mla {
         }
         let joint = self.joint();
         let retrieval = RetrievalTask { scope, pictures: &images, joint, parameters };
-        let this = &*self;
         let vectors = |language: &str, texts: &[&str]| {
-            this.way(language).map(|way| this.unit_vectors(way, texts, precision))
+            self.way(language).map(|way| self.unit_vectors(way, texts, precision))
         };
         retrieval.of(corpus, &vectors)
     }

@@ -196,6 +196,7 @@ macro_rules! vector_tile {
                             // each row is as long as the panel is deep.
                             let b = unsafe { $load(column.as_ptr().add(first + v * $lanes)) };
                             for r in 0..$rows {
+                                // SAFETY: as above: k is below the depth of the panel.
                                 let a = $broadcast(unsafe { *rows[r].get_unchecked(k) });
                                 sums[r][v] = $fma(a, b, sums[r][v]);
                             }

@@ -46,12 +46,16 @@ pub fn vectorise(l: impl Loop) {
     l.run::<false>()
 }
 
+/// # Safety
+/// The processor has AVX-512F, AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 unsafe fn avx512(l: impl Loop) {
     l.run::<true>()
 }
 
+/// # Safety
+/// The processor has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(l: impl Loop) {

@@ -41,7 +41,10 @@ pub fn data1<T>(v: &Vector<T>) -> Cow<'_, [f32]> {
     }
 }
 
-/// `n` floats between the first and the last one, unless there is another number of places between them.
+/// The `n` floats from the first to the last one. Panics where there is another number of places between them.
+///
+/// # Safety
+/// `first` and `last` are the ends of one allocation's floats, all of them initialised and borrowed for `'a`; `n` is not 0.
 #[cfg(not(feature = "cuda"))]
 unsafe fn dense<'a>(first: &'a f32, last: &f32, n: usize) -> &'a [f32] {
     let distance = last as *const f32 as usize - first as *const f32 as usize;

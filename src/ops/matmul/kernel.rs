@@ -6,7 +6,11 @@
 use crate::ops::simd::{level, levels};
 use std::sync::OnceLock;
 
-/// `c[i * ldc + j] (+)= Σ_k a[k][i] · b[k * nr + j]` for i < R ≤ mr, j < nr.
+/// `c[i * ldc + j] (+)= Σ_p a[i][p] · b[p * nr + j]` over p < k, for i < R ≤ mr, j < nr; it adds to `c` where `add` is set.
+///
+/// # Safety
+/// The processor has the instructions of the kernel (see [`available`]). `a` holds R rows of `k` words, `b` `k` rows of nr; `c`
+/// is an R × nr tile of floats with row stride `ldc`, which nothing else uses meanwhile.
 pub type Tile = unsafe fn(k: usize, a: Rows, b: *const f32, c: *mut f32, ldc: usize, add: bool);
 
 /// Rows of A in memory: element (i, k) lies at `first + i * row + k * step`, whichever of the two is contiguous.
@@ -94,7 +98,8 @@ const PORTABLE_TILES: &[Tile] = &[portable::<1>, portable::<2>, portable::<3>, p
 const PORTABLE: Kernel = Kernel { mr: 4, nr: 8, f32: PORTABLE_TILES, bf16: None, name: "portable" };
 
 /// # Safety
-/// `a` holds R rows of `k` floats, `b` `k` rows of 8; `c` is an R × 8 tile with row stride `ldc`.
+/// `a` holds R rows of `k` floats, `b` `k` rows of 8; `c` is an R × 8 tile with row stride `ldc`, which nothing else uses
+/// meanwhile.
 unsafe fn portable<const R: usize>(k: usize, a: Rows, b: *const f32, c: *mut f32, ldc: usize, add: bool) {
     let mut sum = [[0f32; 8]; R];
     for p in 0..k {
@@ -153,13 +158,17 @@ mod x86 {
     pub const AVX2: &[Tile] = &[avx2::<1>, avx2::<2>, avx2::<3>, avx2::<4>, avx2::<5>, avx2::<6>];
 
     /// Pointers to every third row: with one stride the processor addresses the two between.
+    ///
+    /// # Safety
+    /// A pointer may lie past the last row of `a`, and may only be read where the row exists.
     #[inline(always)]
     unsafe fn thirds<const N: usize>(a: Rows) -> [*const f32; N] {
         std::array::from_fn(|j| a.first.wrapping_add(3 * j * a.row))
     }
 
     /// # Safety
-    /// Needs AVX-512F; R rows of A, a panel of 32 columns, an R × 32 tile.
+    /// Needs AVX-512F. `a` holds R rows of `k` floats, `b` `k` rows of 32; `c` is an R × 32 tile with row stride `ldc`, which
+    /// nothing else uses meanwhile.
     #[target_feature(enable = "avx512f")]
     unsafe fn avx512<const R: usize>(
         k: usize,
@@ -169,6 +178,8 @@ mod x86 {
         ldc: usize,
         add: bool,
     ) {
+        // SAFETY: by the contract, k columns of A's R rows, k rows of 32 floats of the panel and R rows of 32 floats of the
+        // tile may be read or written; unaligned loads and stores ask for no more.
         unsafe {
             let mut sum = [[_mm512_setzero_ps(); 2]; R];
             let mut rows = thirds::<4>(a);
@@ -192,7 +203,8 @@ mod x86 {
     }
 
     /// # Safety
-    /// Needs AVX-512 BF16; R rows of pairs, a panel of 32 columns of pairs, an R × 32 tile.
+    /// Needs AVX-512F and AVX-512 BF16. `a` holds R rows of `k` words of two bf16, `b` `k` rows of 32 such words; `c` is an
+    /// R × 32 tile of floats with row stride `ldc`, which nothing else uses meanwhile.
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn avx512_bf16<const R: usize>(
         k: usize,
@@ -203,6 +215,7 @@ mod x86 {
         add: bool,
     ) {
         use std::mem::transmute as bits;
+        // SAFETY: as in `avx512`, with words that hold pairs; a vector of 16 floats and one of 32 bf16 have the same 64 bytes.
         unsafe {
             let mut sum = [[_mm512_setzero_ps(); 2]; R];
             let mut rows = thirds::<4>(a);
@@ -274,9 +287,11 @@ mod x86 {
     }
 
     /// # Safety
-    /// Needs AVX2 and FMA; R rows of A, a panel of 16 columns, an R × 16 tile.
+    /// Needs AVX2 and FMA. `a` holds R rows of `k` floats, `b` `k` rows of 16; `c` is an R × 16 tile with row stride `ldc`,
+    /// which nothing else uses meanwhile.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn avx2<const R: usize>(k: usize, a: Rows, mut b: *const f32, c: *mut f32, ldc: usize, add: bool) {
+        // SAFETY: as in `avx512`, with 16 columns.
         unsafe {
             let mut sum = [[_mm256_setzero_ps(); 2]; R];
             let mut rows = thirds::<2>(a);

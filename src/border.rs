@@ -15,6 +15,9 @@ thread_local! {
 /// Runs another crate's code on input from outside; what it panics with is the error.
 ///
 /// It must work on this thread alone, and what it changes must not be used after an error.
+///
+/// # Errors
+/// What the work panicked with, as text.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// What is being built, and what is built. Nobody else calls a folder so: what is found there may be removed.
 pub const BEGINNING: &str = "tinyglot.beginning";
+/// What is built; as [`BEGINNING`].
 pub const BEGUN: &str = "tinyglot.begun";
 
 /// Lets `write` write into an empty folder, and moves all that it wrote into `folder` when it is whole, the part named `last` at

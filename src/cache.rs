@@ -25,16 +25,23 @@ pub struct Entry<'a, T> {
 }
 
 impl Cache {
+    /// Results in this folder, which is made with the first of them.
     pub fn new(folder: &Path) -> Self {
         Cache { folder: folder.to_path_buf() }
     }
 
     /// The result from its file, or made and kept there. Where another process is making it, this one waits for that.
+    ///
+    /// # Errors
+    /// Those of `entry`; data, for a kept file that is not as it was written; run, where the folder cannot be written.
     pub fn get<T>(&self, entry: &Entry<T>) -> Result<T> {
         Ok(self.take(entry, true)?.expect("a result after waiting"))
     }
 
     /// As [`Cache::get`], but gives nothing where another process is making the result.
+    ///
+    /// # Errors
+    /// As [`Cache::get`].
     pub fn get_unless_busy<T>(&self, entry: &Entry<T>) -> Result<Option<T>> {
         self.take(entry, false)
     }
@@ -92,6 +99,7 @@ fn next_to(path: &Path, ending: &str) -> PathBuf {
 pub struct Content(Sha256);
 
 impl Content {
+    /// The content of some settings, for [`Content::and`] to add to.
     pub fn new(settings: &str) -> Self {
         Content::default().and(settings.as_bytes())
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// A result, or what went wrong.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The exit status of a command that was asked to stop.
@@ -37,26 +38,32 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error of a kind: what went wrong, without file, line and hint.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Error { kind, file: None, line: None, placed: false, what: what.into(), hint: None, source: None }
     }
 
+    /// An error of [`Kind::Usage`].
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Kind::Usage, what)
     }
 
+    /// An error of [`Kind::Config`].
     pub fn config(what: impl Into<String>) -> Self {
         Self::new(Kind::Config, what)
     }
 
+    /// An error of [`Kind::Data`].
     pub fn data(what: impl Into<String>) -> Self {
         Self::new(Kind::Data, what)
     }
 
+    /// An error of [`Kind::Run`].
     pub fn run(what: impl Into<String>) -> Self {
         Self::new(Kind::Run, what)
     }
 
+    /// An error of [`Kind::Stopped`].
     pub fn stopped(what: impl Into<String>) -> Self {
         Self::new(Kind::Stopped, what)
     }
@@ -113,6 +120,7 @@ impl Error {
         self
     }
 
+    /// What kind of error it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -137,6 +145,7 @@ impl Error {
 
 /// Errors of what was read name the file: a reader adds it to all that goes wrong below, and what was named already stays.
 pub trait InFile {
+    /// Adds the file to an error that names no place.
     fn in_file(self, file: impl AsRef<Path>) -> Self;
     /// As [`Self::in_file`], for errors of one kind alone.
     fn in_file_if(self, kind: Kind, file: impl AsRef<Path>) -> Self;

@@ -62,6 +62,7 @@ pub struct Share {
 }
 
 impl Share {
+    /// A part of so many floats, 4 bytes each.
     pub fn floats(what: &'static str, key: &'static str, floats: u128) -> Share {
         Share { what, key, bytes: 4 * floats }
     }
@@ -73,6 +74,7 @@ pub fn total(shares: &[Share]) -> u64 {
     EMPTY.saturating_add((counted as f64 * MARGIN) as u64)
 }
 
+/// Bytes as text, in units of 10⁹: `1.5 GB`.
 pub fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }

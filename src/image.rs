@@ -27,6 +27,7 @@ pub struct ImageBranch {
 }
 
 impl ImageBranch {
+    /// Layers as they start: (hidden, width), (joint, hidden), with `image.hidden` units between them.
     pub fn new(
         config: &ImageConfig,
         width: usize,
@@ -88,6 +89,7 @@ impl ImageBranch {
         }
     }
 
+    /// Every trained parameter by name.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         visit_linear("image.hidden", &mut self.hidden, f);
         f("image.norm.scale", Parameter::Vector(&mut self.norm.scale));
@@ -126,6 +128,9 @@ pub fn embed_images(
 }
 
 /// All pictures of some features as unit vectors.
+///
+/// # Errors
+/// Data, where the features are not `expected` wide.
 pub fn embed_features(branch: &ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
     if features.width() != expected {
         let what = format!("features of width {}; the model was trained on {expected}", features.width());

@@ -11,14 +11,17 @@ use crate::ops::tape::{matrix, vector};
 pub struct Init(ChaCha8Rng);
 
 impl Init {
+    /// Values of a stream that the seed begins.
     pub fn new(seed: u64) -> Self {
         Init(ChaCha8Rng::seed_from_u64(seed))
     }
 
+    /// `n` values, uniform in ±`bound`.
     pub fn uniform(&mut self, n: usize, bound: f32) -> Vec<f32> {
         (0..n).map(|_| (2.0 * self.0.random::<f32>() - 1.0) * bound).collect()
     }
 
+    /// A layer: weight (outputs, inputs) and bias (outputs), in ±1/√inputs.
     pub fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
         let bound = (inputs as f32).powf(-0.5);
         LinearWeights {
@@ -27,6 +30,7 @@ impl Init {
         }
     }
 
+    /// Recurrent weights, gates below each other: (gates · hidden, inputs) and (gates · hidden, hidden), and two biases; in ±1/√hidden.
     pub fn recurrent(&mut self, gates: usize, inputs: usize, hidden: usize) -> RecurrentWeights {
         let (n, bound) = (gates * hidden, (hidden as f32).powf(-0.5));
         RecurrentWeights {

@@ -35,10 +35,12 @@ impl CaptionIndex {
         CaptionIndex { starts: (0..=images).map(|p| (captions * p / images.max(1)) as u32).collect() }
     }
 
+    /// How many captions there are.
     pub fn len(&self) -> usize {
         self.starts.last().map_or(0, |&n| n as usize)
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -128,6 +130,7 @@ pub struct Pictures<'a> {
 }
 
 impl<'a> Pictures<'a> {
+    /// The pictures of some features; they move to the GPU, if there is one, where they take `train.gpu_features` MiB at most.
     pub fn new(features: &'a Features, config: &TrainConfig) -> Self {
         #[cfg(not(feature = "cuda"))]
         let _ = config;

@@ -10,6 +10,7 @@ static SAVING: AtomicUsize = AtomicUsize::new(0);
 pub struct Saves(());
 
 impl Saves {
+    /// From now on there is something to save.
     pub fn begin() -> Saves {
         SAVING.fetch_add(1, Ordering::SeqCst);
         Saves(())

@@ -74,6 +74,7 @@ pub struct StepOutput {
 
 /// What is trained, on what.
 pub trait Learner {
+    /// The model, as it is now.
     fn model(&mut self) -> &mut dyn Trained;
     /// At least one.
     fn stages(&self) -> Vec<Stage>;
@@ -94,6 +95,9 @@ pub trait Learner {
     /// Prepares what a step to come will see, while the device is busy with the present one.
     fn look_ahead(&mut self, _step: usize) {}
     /// On the validation split; nothing, where it has no captions: then the last weights count as the best.
+    ///
+    /// # Errors
+    /// Data, where the split cannot be used, or vectors are not finite.
     fn evaluate(&mut self) -> Result<Option<Evaluation>>;
 }
 
@@ -144,6 +148,7 @@ const AVERAGE_EVERY: usize = 10;
 const LOG_EVERY: usize = 10;
 
 impl<'a, L: Learner> Trainer<'a, L> {
+    /// A training at its beginning, with the model as the learner has it.
     pub fn new(config: &'a Config, folder: &'a RunFolder, learner: L) -> Self {
         let stages = learner.stages();
         let adam = Adam::new(&stages[0].optimiser, stages[0].steps);
@@ -167,6 +172,9 @@ impl<'a, L: Learner> Trainer<'a, L> {
     }
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
+    ///
+    /// # Errors
+    /// Data, where there is no latest checkpoint, or it cannot be used; run, where the metrics cannot be written.
     pub fn resume(&mut self) -> Result<()> {
         if !self.folder.has(Which::Latest) {
             return Err(Error::data("there is no checkpoint to go on from")
@@ -192,11 +200,17 @@ impl<'a, L: Learner> Trainer<'a, L> {
     }
 
     /// Trains to the end, or until `stop` is raised.
+    ///
+    /// # Errors
+    /// Run, where a loss, the gradient or the parameters are not finite, or the folder cannot be written; those of the learner.
     pub fn run(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(Event)) -> Result<End> {
         self.run_until(stop, None, tell)
     }
 
     /// As [`Trainer::run`], but to the end of an epoch, counted from the beginning of the training.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
     pub fn run_until(
         &mut self,
         stop: &AtomicBool,

@@ -23,6 +23,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// As [`write_whole`], for what `write` writes piece by piece.
+///
+/// # Errors
+/// As [`write_whole`]; as `write` says.
 pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -100,6 +103,9 @@ pub fn clear_partial_of(path: &Path) -> Result<()> {
 
 /// A file of a name of its own that begins with `name`, in a folder for such, removed when it is dropped. Those of the name whose
 /// makers were killed are removed before.
+///
+/// # Errors
+/// As the system says.
 pub fn temporary(folder: &Path, name: &str) -> io::Result<NamedTempFile> {
     let (prefix, ending) = (format!("{name}."), format!(".{PARTIAL}"));
     for entry in fs::read_dir(folder)?.flatten() {

@@ -171,6 +171,9 @@ impl RunFolder {
 
     /// Writes `config.toml` so that it holds wherever the run is moved: a tokenizer's file goes along, in `words/`; the
     /// folder of the data is a full path.
+    ///
+    /// # Errors
+    /// Data, where the tokenizer's file cannot be read; run, where the folder cannot be written.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let mut raw = config.raw().clone();
         if let Some(file) = &raw.words.tokenizer {

@@ -27,6 +27,9 @@ impl RunFolder {
 
     /// Keeps what was fitted for the checkpoint of a step, in place of an earlier one. While a training goes on, a better checkpoint
     /// may have come since that one was read: then nothing is kept.
+    ///
+    /// # Errors
+    /// Data, where the state of the best checkpoint cannot be read; run, where the file cannot be written.
     pub fn write_fitted(&self, fitted: &Fitted, step: usize) -> Result<()> {
         if self.read_state(Which::Best)?.step != step {
             return Ok(());

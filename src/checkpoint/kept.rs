@@ -15,6 +15,9 @@ const KEPT: [&str; 3] = ["words", "tower", "embedding"];
 impl RunFolder {
     /// Writes `run.json`, the last file of a run to be: with the configuration in `config.toml` and the checksums of the
     /// files there are.
+    ///
+    /// # Errors
+    /// Config, where `config.toml` cannot be used; data, where a file cannot be read; run, where `run.json` cannot be written.
     pub fn write_info(&self, info: &RunInfo) -> Result<()> {
         let config = Config::load_run(&self.path.join("config.toml"), &[])?;
         let mut files = BTreeMap::new();

@@ -64,6 +64,7 @@ pub struct Validation {
 }
 
 impl MetricsLine {
+    /// Steps that the training had taken, of all stages.
     pub fn step(&self) -> u64 {
         match self {
             MetricsLine::Step(line) => line.step,
@@ -78,6 +79,9 @@ impl MetricsLine {
 }
 
 /// All lines of a file; refuses lines that are not whole, and steps that go back.
+///
+/// # Errors
+/// Data, naming the file and the line: not to be read, a line that is cut short or none of metrics, a step after a later one.
 pub fn read(path: &Path) -> Result<Vec<MetricsLine>> {
     let file = File::open(path).map_err(|e| Error::reading(path, e))?;
     let mut lines: Vec<MetricsLine> = Vec::new();
@@ -102,11 +106,17 @@ pub fn read(path: &Path) -> Result<Vec<MetricsLine>> {
 }
 
 /// Adds a line to a file that is open for that; `path` is for the error.
+///
+/// # Errors
+/// Run, where the line cannot be written.
 pub fn append(log: &mut File, path: &Path, line: &MetricsLine) -> Result<()> {
     log.write_all((line.json() + "\n").as_bytes()).map_err(|e| Error::writing(path, e))
 }
 
 /// Drops the lines of later steps, and what a kill or a full disk has left of a last line; nothing where there is no file.
+///
+/// # Errors
+/// Data, as [`read`], for the whole lines; run, where the file cannot be written.
 pub fn keep_until(path: &Path, step: u64) -> Result<()> {
     if !path.exists() {
         return Ok(());

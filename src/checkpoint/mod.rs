@@ -120,11 +120,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// The run folder of this path, whatever is there: nothing is read, made or locked.
     pub fn new(path: &Path) -> Self {
         RunFolder { path: path.to_path_buf(), lock: None }
     }
 
     /// Makes the folder for a new run; one that holds a run already is refused.
+    ///
+    /// # Errors
+    /// Usage, where there is a run already; run, where the folder cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
         Self::refuse_run(path)?;
         fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
@@ -132,6 +136,9 @@ impl RunFolder {
     }
 
     /// An error where a run is in the folder already.
+    ///
+    /// # Errors
+    /// Usage, where there is a run.
     pub fn refuse_run(path: &Path) -> Result<()> {
         if path.join("run.json").exists() || path.join("config.toml").exists() {
             return Err(Error::usage("there is a run already")
@@ -141,11 +148,18 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The configuration that the run keeps.
+    ///
+    /// # Errors
+    /// As [`Self::config_with`].
     pub fn config(&self) -> Result<Config> {
         self.config_with(&[])
     }
 
     /// The configuration with `key=value`s set over it.
+    ///
+    /// # Errors
+    /// Data, where there is no `config.toml`; config, where it cannot be used; config or usage, for a setting that cannot be set.
     pub fn config_with(&self, set: &[String]) -> Result<Config> {
         let file = self.path.join("config.toml");
         if !file.exists() {
@@ -157,6 +171,9 @@ impl RunFolder {
     }
 
     /// Keeps an evaluation in `evaluation/`, by its name, in place of an earlier one.
+    ///
+    /// # Errors
+    /// Data, where the name cannot be that of a file; run, where the folder cannot be written.
     pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
         let folder = self.path.join("evaluation");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -167,6 +184,9 @@ impl RunFolder {
     }
 
     /// The evaluations kept: test, then val, then train, then others by name.
+    ///
+    /// # Errors
+    /// Data, where the folder cannot be read, or a file in it is no evaluation.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
         let folder = self.path.join("evaluation");
         if !folder.exists() {
@@ -187,6 +207,9 @@ impl RunFolder {
     }
 
     /// The evaluation kept by a name.
+    ///
+    /// # Errors
+    /// Data, where the file is no evaluation.
     pub fn evaluation(&self, name: &str) -> Result<Option<Evaluation>> {
         let file = self.path.join(format!("evaluation/{name}.json"));
         if !file.exists() {
@@ -196,6 +219,9 @@ impl RunFolder {
     }
 
     /// Keeps the record of an added language in `growth/`.
+    ///
+    /// # Errors
+    /// Data, where the language is no code; run, where the folder cannot be written.
     pub fn write_growth(&self, growth: &Growth) -> Result<()> {
         let folder = self.path.join("growth");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -204,6 +230,9 @@ impl RunFolder {
     }
 
     /// Keeps a zero-shot classification in `classification/`, by its name, in place of an earlier one.
+    ///
+    /// # Errors
+    /// Data, where the name cannot be that of a file; run, where the folder cannot be written.
     pub fn write_classification(&self, result: &Classification) -> Result<()> {
         let folder = self.path.join("classification");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -213,6 +242,9 @@ impl RunFolder {
     }
 
     /// The records of the given languages, of those that were added, in their order.
+    ///
+    /// # Errors
+    /// Data, where a language is no code, or its record cannot be read.
     pub fn growths(&self, languages: &[String]) -> Result<Vec<Growth>> {
         let folder = self.path.join("growth");
         let files = languages.iter().map(|l| names::file(&folder, l, "json")).collect::<Result<Vec<_>>>()?;
@@ -220,11 +252,16 @@ impl RunFolder {
         files.into_iter().filter(|file| file.exists()).map(read).collect()
     }
 
+    /// The path of `metrics.jsonl`, which may not be there yet.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 
     /// Writes a checkpoint; `adam` and `average` only where training is to go on from it.
+    ///
+    /// # Errors
+    /// Run, naming what cannot be written: the checkpoint before stays then. Data, where a file of the run that says what a token is
+    /// cannot be read.
     pub fn save(
         &self,
         which: Which,

@@ -39,6 +39,7 @@ impl RunFolder {
         if !now.exists() && old.exists() { old } else { now }
     }
 
+    /// Whether the run has such a checkpoint.
     pub fn has(&self, which: Which) -> bool {
         // The old one may have gone since its successor was looked for.
         self.checkpoint(which).exists() || self.checkpoint(which).exists()

@@ -20,6 +20,7 @@ pub struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
+    /// A tensor of this shape, with as many floats row by row.
     pub fn floats(name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Self {
         let bytes = match x.into() {
             Cow::Borrowed(x) => Cow::Borrowed(bytemuck::cast_slice(x)),
@@ -28,6 +29,7 @@ impl<'a> Stored<'a> {
         Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
     }
 
+    /// A vector of whole numbers: shape (n), type `u32`.
     pub fn words(name: &str, x: &'a [u32]) -> Self {
         Stored {
             name: name.into(),
@@ -62,6 +64,9 @@ const CHECKSUM: &str = "crc32";
 const UNKNOWN: &str = "00000000";
 
 /// As `write_tensors`, with keys and values about the file.
+///
+/// # Errors
+/// Run, where the file cannot be written.
 pub fn write_tensors_with(path: &Path, tensors: Vec<Stored>, about: &[(&str, &str)]) -> Result<()> {
     let views = tensors.iter().map(|t| (t.name.clone(), t));
     let mut bytes = safetensors::serialize(views, None)
@@ -162,6 +167,7 @@ impl TensorFile {
         header.metadata().as_ref()?.get(key).cloned()
     }
 
+    /// The names of all tensors.
     pub fn names(&self) -> Vec<String> {
         self.parse().map(|t| t.names().into_iter().map(|n| n.to_string()).collect()).unwrap_or_default()
     }
@@ -172,6 +178,9 @@ impl TensorFile {
     }
 
     /// Numbers in the file, of all tensors, whatever their type.
+    ///
+    /// # Errors
+    /// Data, where the header cannot be read.
     pub fn count(&self) -> Result<usize> {
         Ok(self.parse()?.iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum())
     }
@@ -201,6 +210,10 @@ impl TensorFile {
         Ok((numbers, shape))
     }
 
+    /// The whole numbers of a tensor, row by row.
+    ///
+    /// # Errors
+    /// Data: missing, or of another type.
     pub fn words(&self, name: &str) -> Result<Vec<u32>> {
         Ok(self.read(name, Dtype::U32)?.0)
     }

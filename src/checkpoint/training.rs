@@ -104,8 +104,11 @@ impl RunFolder {
         Ok(fs::metadata(&path).map_err(|e| Error::reading(&path, e).hint(DAMAGED))?.len())
     }
 
-    /// Refuses a checkpoint with more or less numbers than a model of the configuration has, which can be counted before it is
-    /// made. Which tensor is wrong, [`Self::read_model`] tells; a model that is larger by far is not made.
+    /// Refuses a checkpoint with far fewer numbers than the `asked` of a model of the configuration, which are counted before it is
+    /// made: less than a quarter of all but 2²⁰ of them. Smaller differences [`Self::read_model`] tells, with the tensor.
+    ///
+    /// # Errors
+    /// Data, where the file cannot be read or the configuration asks for far more numbers.
     pub fn check_count(&self, which: Which, asked: u128) -> Result<()> {
         let path = self.checkpoint(which).join(MODEL);
         let stored = TensorFile::open(&path)?.count()? as u128;
@@ -137,6 +140,9 @@ impl RunFolder {
 
     /// Reads the optimiser's moments and the average of the weights into an optimiser that has taken `adam.step` steps of its
     /// stage; refuses those of another model or another step.
+    ///
+    /// # Errors
+    /// Data, naming the file: missing, not as it was written, numbers that no optimiser has, or the state of another model or step.
     pub fn read_optimizer(
         &self,
         adam: &mut Adam,

@@ -32,6 +32,9 @@ impl Log {
     }
 
     /// Appends all lines to `file` too, those from before as well, each with the seconds since the start.
+    ///
+    /// # Errors
+    /// Run, where the file cannot be written.
     pub fn keep(&self, path: &Path) -> Result<()> {
         let write = || {
             let mut file = OpenOptions::new().append(true).create(true).open(path)?;
@@ -46,18 +49,27 @@ impl Log {
     }
 
     /// A line for everyone.
+    ///
+    /// # Errors
+    /// Run, where the log's file cannot be written.
     pub fn say(&self, line: &str) -> Result<()> {
         self.terminal.say(line);
         self.append("", line)
     }
 
     /// A line for those who want more (`-v`); the file has it always.
+    ///
+    /// # Errors
+    /// Run, where the log's file cannot be written.
     pub fn detail(&self, line: &str) -> Result<()> {
         self.terminal.detail(line);
         self.append("", line)
     }
 
     /// Something that is probably not as the user wants it.
+    ///
+    /// # Errors
+    /// Run, where the log's file cannot be written.
     pub fn warn(&self, line: &str) -> Result<()> {
         self.terminal.warn(line);
         self.append("warning: ", line)

@@ -80,6 +80,9 @@ enum Command {
 }
 
 /// Does what the command line asks for.
+///
+/// # Errors
+/// Those of the command, of any kind; run, where threads cannot be started or signals not be watched.
 pub fn run(cli: Cli) -> Result<()> {
     if let Some(threads) = cli.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());

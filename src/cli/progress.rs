@@ -102,6 +102,7 @@ pub struct Stages {
 }
 
 impl Stages {
+    /// Shows the stages of some work; none has begun.
     pub fn new(terminal: &Terminal) -> Self {
         Stages { terminal: terminal.clone(), current: None }
     }

@@ -7,11 +7,17 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// Prints text as it is.
+///
+/// # Errors
+/// Run, where standard output cannot be written.
 pub fn print(text: &str) -> Result<()> {
     write(|out| out.write_all(text.as_bytes()))
 }
 
 /// Gives `fill` a buffered standard output and flushes it.
+///
+/// # Errors
+/// Run, where standard output cannot be written, or `fill` says so.
 pub fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = fill(&mut out).and_then(|()| out.flush());

@@ -15,6 +15,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// `quiet` leaves out lines and warnings; `verbose` shows details too.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         Terminal { quiet, verbose, bars: MultiProgress::new() }
     }

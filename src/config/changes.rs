@@ -20,7 +20,7 @@ pub(crate) fn number(config: &Config, key: &str) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|n| n as f64))
 }
 
-/// As [`changes`], since a configuration was kept as [`lasting`] gave it; keys that are new since then had their defaults.
+/// As [`changes`], since a configuration was kept as `lasting` gave it; keys that are new since then had their defaults.
 ///
 /// # Errors
 /// The table is no configuration.

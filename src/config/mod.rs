@@ -54,6 +54,9 @@ impl PartialEq for Config {
 impl RawConfig {
     /// Checks every rule; relative paths start from `base`, the folder of the configuration file (without links, or
     /// `..` would lead elsewhere).
+    ///
+    /// # Errors
+    /// Every rule that is broken; else that `base` is not Unicode.
     pub fn check(mut self, base: PathBuf) -> Result<Config, Problems> {
         codes::settle(&mut self);
         let mut broken = rules::broken(&self);
@@ -81,22 +84,35 @@ impl Config {
     /// Reads a file, sets each `key.path=value` of `overrides` over it, and checks the whole.
     ///
     /// Paths in the file start from its folder, those in `overrides` from the current one; the result holds full paths.
+    ///
+    /// # Errors
+    /// Config, with file and line of each problem: not to be read, no TOML, unknown keys, wrong types, broken rules, keys that the family
+    /// does not read. Usage, for an override without `=`.
     pub fn load(file: &Path, overrides: &[String]) -> Result<Config> {
         Self::load_with(file, &[], overrides)
     }
 
     /// As [`Config::load`], with `settings` between the file and `overrides`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
     pub fn load_with(file: &Path, settings: &[Setting], overrides: &[String]) -> Result<Config> {
         Self::read(Document::load(file)?, settings, overrides, true)
     }
 
     /// As [`Config::load`], for a language that is added to a run: what it reads depends on the run, which refuses the rest.
+    ///
+    /// # Errors
+    /// As [`Config::load`], but for keys that the family does not read.
     pub fn load_addition(file: &Path, overrides: &[String]) -> Result<Config> {
         Self::read(Document::load(file)?, &[], overrides, false)
     }
 
     /// Reads the configuration that a run keeps, with each `key.path=value` of `overrides` over it. Runs from before
     /// `words.normalisation` do not say it, and keep to the rules there were.
+    ///
+    /// # Errors
+    /// As [`Config::load`], but for keys that the family does not read.
     pub fn load_run(file: &Path, overrides: &[String]) -> Result<Config> {
         let mut document = Document::load(file)?;
         let words = document.table.entry("words").or_insert(Value::Table(Table::new()));
@@ -108,6 +124,9 @@ impl Config {
     }
 
     /// Reads the text of a configuration file; `file` names it in errors, and its folder is where paths start.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
     pub fn from_toml(text: &str, file: &Path) -> Result<Config> {
         Self::read(Document::read(text, file)?, &[], &[], true)
     }
@@ -154,42 +173,52 @@ impl Config {
         self.raw.family.expect("a checked configuration has its family")
     }
 
+    /// The seed that all others are derived from.
     pub fn seed(&self) -> u64 {
         self.raw.seed
     }
 
+    /// The section `data`: captions, features and their splits.
     pub fn data(&self) -> &DataConfig {
         &self.raw.data
     }
 
+    /// The section `words`: segmentation, vocabulary and word vectors.
     pub fn words(&self) -> &WordsConfig {
         &self.raw.words
     }
 
+    /// The section `embedding`: the vectors of words (SMALR).
     pub fn embedding(&self) -> &EmbeddingConfig {
         &self.raw.embedding
     }
 
+    /// The section `text`: the sentence encoder.
     pub fn text(&self) -> &TextConfig {
         &self.raw.text
     }
 
+    /// The section `image`: the layers from picture features to the joint space.
     pub fn image(&self) -> &ImageConfig {
         &self.raw.image
     }
 
+    /// The section `loss`: the terms of the loss and their weights.
     pub fn loss(&self) -> &LossConfig {
         &self.raw.loss
     }
 
+    /// The section `train`: batches, optimiser and schedule.
     pub fn train(&self) -> &TrainConfig {
         &self.raw.train
     }
 
+    /// The section `consistency`: how queries in several languages are joined.
     pub fn consistency(&self) -> &ConsistencyConfig {
         &self.raw.consistency
     }
 
+    /// The section `grow`: how a language is added to a run.
     pub fn grow(&self) -> &GrowConfig {
         &self.raw.grow
     }
@@ -199,10 +228,12 @@ impl Config {
         &self.raw.added
     }
 
+    /// The section `tower`: the text tower to train.
     pub fn tower(&self) -> &NewTowerConfig {
         &self.raw.tower
     }
 
+    /// The section `acquire`: languages on a frozen tower (MLA).
     pub fn acquire(&self) -> &AcquireConfig {
         &self.raw.acquire
     }
@@ -214,6 +245,9 @@ impl Config {
 
     /// Names the file in errors that name none: that of the configuration where the fault is in it, and where it is in the data,
     /// their folder.
+    ///
+    /// # Errors
+    /// That of `result`.
     pub fn names<T>(&self, result: Result<T>) -> Result<T> {
         let result = result.in_file_if(crate::error::Kind::Data, &self.raw.data.root);
         match &self.file {

@@ -61,6 +61,9 @@ impl Features {
     ///
     /// A file that is not whole, widths that differ, a number that is not finite, a row of zeros and one whose length is
     /// infinite in 32 bits are errors.
+    ///
+    /// # Errors
+    /// Data, naming the file: as above; a file that is none of features, or more than 2³² − 1 rows in all.
     pub fn open(files: &[PathBuf]) -> Result<Features> {
         let mut parts: Vec<Part> = Vec::with_capacity(files.len());
         for file in files {
@@ -167,6 +170,9 @@ impl Features {
     /// how often that is.
     ///
     /// `ids`: of the rows, where there are some. Rows with other ids are other pictures, however alike they are.
+    ///
+    /// # Errors
+    /// Data, naming file and row, where rows that were taken for one picture differ.
     pub fn each_once(&self, ids: Option<&[String]>) -> Result<(Features, usize)> {
         match self.repeats_of(ids) {
             1 => Ok((self.clone(), 1)),

@@ -17,6 +17,9 @@ const END: u64 = 1 << 20;
 /// SHA-256 over the languages, every training caption, and of every file of training features its size and its first and
 /// last MiB. Features may be larger than memory: to read them whole would take longer than it is worth, so a change in
 /// the middle of a large file of the same size goes unseen.
+///
+/// # Errors
+/// Data, where a file of features cannot be read.
 pub fn fingerprint(corpus: &Corpus) -> Result<String> {
     let mut hash = Sha256::new();
     for (language, captions) in corpus.languages.iter().zip(&corpus.train.captions) {
@@ -29,6 +32,9 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
 
 /// SHA-256 over the captions of a split that ask, by language, and over its features as above: results of equal data can be
 /// compared.
+///
+/// # Errors
+/// Data, where a file of features cannot be read.
 pub fn fingerprint_of(corpus: &Corpus, split: SplitName, by: Source) -> Result<String> {
     let mut hash = Sha256::new();
     let asked = corpus.split(split);

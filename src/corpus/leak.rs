@@ -1,4 +1,4 @@
-//! Keeps test captions out of the further text that is learnt from. (The vocabulary sees training captions only: [`crate::prepare`].)
+//! Keeps test captions out of the further text that is learnt from. (The vocabulary sees training captions only: `family::smalr::prepare`.)
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -245,6 +245,9 @@ impl Corpus {
 
     /// Reads the corpus of a configuration. Languages that were added to a run, and one that is to be added from translations,
     /// may have captions to be measured by alone; of these, the splits that no source of captions has are not read.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`].
     pub fn of(config: &Config) -> Result<Corpus> {
         let (data, mut wanted) = (config.data(), Wanted::everything());
         wanted.untaught = config.added().keys().cloned().collect();
@@ -266,6 +269,9 @@ impl Corpus {
 
     /// Reads what an evaluation needs. With parallel captions of the pictures to test on, those of `val` are needed too, to
     /// fit how languages are joined; where their pictures are not there, that is noted and left out.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`].
     pub fn load_part(config: &DataConfig, base: &Path, mut wanted: Wanted) -> Result<Corpus> {
         let paths = Paths::new(base, &config.root);
         let mut left_out = None;
@@ -294,6 +300,9 @@ impl Corpus {
     }
 
     /// Reads the pictures of a run's training split, to compare others with them ([`overlap`]). Whether there are any.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`].
     pub fn add_training_pictures(&mut self, config: &DataConfig, base: &Path) -> Result<bool> {
         let Some((train, has_ids)) = pictures::training(config, &Paths::new(base, &config.root))? else {
             return Ok(false);
@@ -407,6 +416,9 @@ impl Corpus {
     }
 
     /// The place of a language in every list of this corpus.
+    ///
+    /// # Errors
+    /// Usage, where the corpus does not have it.
     pub fn language(&self, code: &str) -> Result<usize> {
         self.languages.iter().position(|l| same_code(l, code)).ok_or_else(|| {
             Error::usage(format!("there is no language `{code}`"))

@@ -125,6 +125,9 @@ fn shape(shape: &Literal, file: &Path) -> Result<(usize, usize)> {
 ///
 /// # Panics
 /// When `values` does not hold `rows * width` numbers.
+///
+/// # Errors
+/// Run, where the file cannot be written.
 pub fn write_npy(path: impl AsRef<Path>, rows: usize, width: usize, values: &[f32]) -> Result<()> {
     write(path.as_ref(), "<f4", (rows, width), values, |v| v.to_le_bytes())
 }
@@ -133,6 +136,9 @@ pub fn write_npy(path: impl AsRef<Path>, rows: usize, width: usize, values: &[f3
 ///
 /// # Panics
 /// When `values` does not hold `rows * width` numbers.
+///
+/// # Errors
+/// Run, naming row and column of a number that is too large; run, where the file cannot be written.
 pub fn write_npy_f16(path: impl AsRef<Path>, rows: usize, width: usize, values: &[f32]) -> Result<()> {
     let path = path.as_ref();
     let lost = |v: &f32| v.is_finite() && f16::from_f32(*v).is_infinite();
@@ -176,12 +182,19 @@ fn write_header(out: &mut dyn Write, descr: &str, rows: usize, width: usize) -> 
 pub struct NpyWriter<'a>(&'a mut dyn Write);
 
 impl<'a> NpyWriter<'a> {
+    /// Writes the header of a matrix (rows, width).
+    ///
+    /// # Errors
+    /// As `out` says.
     pub fn new(out: &'a mut dyn Write, rows: usize, width: usize) -> io::Result<Self> {
         write_header(out, "<f4", rows, width)?;
         Ok(NpyWriter(out))
     }
 
     /// The next rows.
+    ///
+    /// # Errors
+    /// As the output says.
     pub fn write(&mut self, values: &[f32]) -> io::Result<()> {
         values.iter().try_for_each(|v| self.0.write_all(&v.to_le_bytes()))
     }

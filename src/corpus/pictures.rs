@@ -167,6 +167,9 @@ pub(super) fn file_name(id: &str) -> &str {
 }
 
 /// Picture ids, one a line; the file may be packed by gzip or zstd.
+///
+/// # Errors
+/// Data, with the line: not to be read, no text, or an empty line.
 pub fn read_ids(file: &Path) -> Result<Vec<String>> {
     fs::metadata(file)
         .map_err(|e| Error::reading(file, e).hint("a path in `data.image_ids` is relative to `data.root`"))?;

@@ -8,6 +8,9 @@ use crate::{Error, Result};
 pub const LONGEST_LINE: usize = 1 << 20;
 
 /// Reads a line, with its end; false where there is none. Of a line that is too long only what [`text`] needs to refuse it.
+///
+/// # Errors
+/// As the reader says.
 pub fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let most = LONGEST_LINE as u64 + 2;

@@ -78,6 +78,7 @@ pub struct Point {
 }
 
 impl Growth {
+    /// Parameters that the language has added, of all parts.
     pub fn parameters_added(&self) -> u64 {
         self.parameters.iter().map(|p| p.1).sum()
     }
@@ -92,6 +93,7 @@ impl Growth {
         100.0 * self.products as f64 / self.base_products.max(1) as f64
     }
 
+    /// Seconds of all stages.
     pub fn seconds(&self) -> f64 {
         self.seconds.iter().map(|s| s.1).sum()
     }

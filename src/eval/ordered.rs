@@ -6,6 +6,10 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+/// Writes pairs as an object, in their order.
+///
+/// # Errors
+/// As the serializer says.
 pub fn serialize<V: Serialize, S: Serializer>(
     pairs: &[(String, V)],
     serializer: S,
@@ -13,6 +17,10 @@ pub fn serialize<V: Serialize, S: Serializer>(
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 
+/// Reads an object as pairs, in its order.
+///
+/// # Errors
+/// As the deserializer says; a key that stands twice.
 pub fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(String, V)>, D::Error> {

@@ -129,6 +129,10 @@ impl Retrieval {
 ///
 /// `image_of[c]` is the picture row that caption c speaks of. The first `queried` pictures may have captions; the rows
 /// behind them are distractors, in the gallery of text to image only.
+///
+/// # Errors
+/// Data: numbers that are not finite or not rows of `width`, fewer pictures than `queried`, no captions, or one of a picture that is not
+/// among the `queried`.
 pub fn retrieval(
     captions: &[f32],
     image_of: &[u32],
@@ -141,6 +145,9 @@ pub fn retrieval(
 
 /// The mean over `folds` galleries, each the next `queried / folds` pictures with their captions: COCO's "1K" is the
 /// 5,000 test pictures in five folds. With one fold it is [`retrieval`].
+///
+/// # Errors
+/// As [`retrieval`], for each fold; data, where the folds do not divide the pictures, or there are distractors.
 pub fn retrieval_in_folds(
     captions: &[f32],
     image_of: &[u32],

@@ -135,6 +135,9 @@ pub fn tile_rows(block: &[f32], width: usize) -> [&[f32]; ROWS] {
 }
 
 /// Refuses NaN and infinities: `rows` (n, width); `what` names the rows in the message.
+///
+/// # Errors
+/// Data, naming the first such number's row and column, counted from 0.
 pub fn check_finite(rows: &[f32], width: usize, what: &str) -> Result<()> {
     match rows.par_iter().position_first(|x| !x.is_finite()) {
         None => Ok(()),

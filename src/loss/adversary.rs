@@ -12,7 +12,7 @@ pub fn classification<T: Tape<f32, Dev> + 'static>(logits: Matrix<T>, classes: &
     on_tape(logits, |x| cross_entropy(x, classes))
 }
 
-/// Mean over rows of −log softmax(logits)[class]; logits (rows, classes).
+/// Mean over rows of `−log softmax(logits)[class]`; logits (rows, classes).
 pub fn cross_entropy(logits: &[f32], classes: &[u32]) -> Value {
     let rows = classes.len();
     let width = logits.len() / rows.max(1);

@@ -34,6 +34,7 @@ pub struct Terms {
 }
 
 impl Total {
+    /// Adds a term: the mean of its parts, with this weight in the sum. Nothing, where there are no parts.
     pub fn add(&mut self, name: &'static str, weight: f32, parts: Vec<Scalar<Taped>>) {
         let n = parts.len() as f32;
         if parts.is_empty() {

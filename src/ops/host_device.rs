@@ -18,6 +18,7 @@ pub struct HostDeviceBuffer {
 }
 
 impl HostDeviceBuffer {
+    /// Floats of the host.
     pub fn new(floats: Vec<f32>) -> Self {
         #[cfg(not(feature = "cuda"))]
         return HostDeviceBuffer { host: floats };
@@ -30,6 +31,7 @@ impl HostDeviceBuffer {
         HostDeviceBuffer { host: OnceLock::new(), device: device.into() }
     }
 
+    /// The floats on the host; on a GPU this waits for them, where the device changed them last.
     pub fn host(&self) -> &[f32] {
         #[cfg(not(feature = "cuda"))]
         return &self.host;
@@ -37,6 +39,7 @@ impl HostDeviceBuffer {
         self.host.get_or_init(|| self.device.get().map(crate::device::cuda::download).unwrap_or_default())
     }
 
+    /// The floats, for the host to change.
     pub fn host_mut(&mut self) -> &mut Vec<f32> {
         #[cfg(not(feature = "cuda"))]
         return &mut self.host;

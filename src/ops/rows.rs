@@ -30,11 +30,13 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table (rows, width), whose values `data` holds row by row.
     pub fn new(width: usize, data: Vec<f32>) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "a table of whole rows");
         Table { width, rows: data.len() / width, values: data.into(), grads: Arc::default() }
     }
 
+    /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -64,6 +66,7 @@ impl Table {
         std::mem::swap(&mut self.values, values);
     }
 
+    /// A row: `width` numbers.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.data()[row * self.width..(row + 1) * self.width]
     }

@@ -68,6 +68,7 @@ impl Scratch {
         Scratch { lines, len }
     }
 
+    /// A buffer of `len` zeros.
     pub fn zeroed(len: usize) -> Self {
         let mut s = Self::dirty(len);
         s.fill(0.0);

@@ -9,10 +9,12 @@ pub struct Sequences {
 }
 
 impl Sequences {
+    /// No sentences.
     pub fn new() -> Self {
         Sequences { rows: Vec::new(), starts: vec![0] }
     }
 
+    /// Adds a sentence, by the rows of its tokens.
     pub fn push(&mut self, tokens: impl IntoIterator<Item = u32>) {
         self.rows.extend(tokens);
         self.starts.push(self.rows.len() as u32);
@@ -23,14 +25,17 @@ impl Sequences {
         self.starts.len() - 1
     }
 
+    /// Whether there is no sentence.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// The rows of a sentence's tokens.
     pub fn get(&self, s: usize) -> &[u32] {
         &self.rows[self.starts[s] as usize..self.starts[s + 1] as usize]
     }
 
+    /// How many tokens a sentence has.
     pub fn length(&self, s: usize) -> usize {
         (self.starts[s + 1] - self.starts[s]) as usize
     }
@@ -43,6 +48,7 @@ pub struct Occurrences {
 }
 
 impl Occurrences {
+    /// Where each row occurs; all of `rows` are below `count`.
     pub fn of(rows: impl Iterator<Item = u32> + Clone, count: usize) -> Self {
         let mut starts = vec![0u32; count + 1];
         rows.clone().for_each(|r| starts[r as usize + 1] += 1);
@@ -68,6 +74,7 @@ impl Occurrences {
         &self.starts
     }
 
+    /// The places of a row, ascending.
     pub fn get(&self, row: usize) -> &[u32] {
         &self.places[self.starts[row] as usize..self.starts[row + 1] as usize]
     }

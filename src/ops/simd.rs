@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 /// A loop body; `run` must be `#[inline(always)]`, so that it is compiled inside each wrapper below.
 /// `FMA` says whether fused multiply-add is one instruction.
 pub trait Loop {
+    /// The loop; `FMA` goes to [`fma`] and the functions made of it.
     fn run<const FMA: bool>(self);
 }
 
@@ -62,6 +63,7 @@ unsafe fn avx2(l: impl Loop) {
     l.run::<true>()
 }
 
+/// a · b + c; rounded once, where `FMA` says so.
 #[inline(always)]
 pub fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -86,11 +88,13 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
     p * f32::from_bits(n.wrapping_add(127) << 23)
 }
 
+/// 1 / (1 + e^−x), by [`exp`].
 #[inline(always)]
 pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exp::<FMA>(-x))
 }
 
+/// 1 − 2 / (1 + e^2x), by [`exp`].
 #[inline(always)]
 pub fn tanh<const FMA: bool>(x: f32) -> f32 {
     1.0 - 2.0 / (1.0 + exp::<FMA>(2.0 * x))

@@ -160,11 +160,13 @@ pub fn matrix(data: Vec<f32>, rows: usize, cols: usize) -> Matrix {
     device().tensor_from_vec(data, (rows, cols))
 }
 
+/// A vector that takes over `data`.
 pub fn vector(data: Vec<f32>) -> Vector {
     let n = data.len();
     device().tensor_from_vec(data, (n,))
 }
 
+/// A number on the device.
 pub fn scalar(x: f32) -> Scalar {
     device().tensor(x)
 }

@@ -59,6 +59,7 @@ const BERT_EPSILON: f32 = 1e-6;
 const BLOCK: usize = 1 << 14;
 
 impl Adam {
+    /// Without moments, before the first of `total_steps` steps.
     pub fn new(config: &TrainConfig, total_steps: usize) -> Self {
         Adam {
             rate: LearningRate::new(config, total_steps),
@@ -249,6 +250,7 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// The norm; on a GPU this waits for it.
     pub fn read(&self) -> f32 {
         match self {
             Norm::Known(norm) => *norm,

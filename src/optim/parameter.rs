@@ -21,6 +21,7 @@ pub enum Parameter<'a> {
 }
 
 impl Parameter<'_> {
+    /// (rows, columns), or (length) of a vector.
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
@@ -34,6 +35,7 @@ impl Parameter<'_> {
         self.shape().iter().product()
     }
 
+    /// Its numbers, row by row.
     pub fn floats(&self) -> Cow<'_, [f32]> {
         match self {
             Parameter::Matrix(m) => data(m),

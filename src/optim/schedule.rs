@@ -2,6 +2,7 @@
 
 use crate::config::{Schedule, TrainConfig};
 
+/// How the learning rate goes over the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LearningRate {
     pub peak: f32,
@@ -14,6 +15,7 @@ pub struct LearningRate {
 }
 
 impl LearningRate {
+    /// As a configuration says, for a stage of `total` steps.
     pub fn new(config: &TrainConfig, total: usize) -> Self {
         LearningRate {
             peak: config.learning_rate,

@@ -77,6 +77,7 @@ pub struct Said {
     pub hit: ReportHit,
 }
 
+/// A picture that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportHit {
     pub picture: Picture,

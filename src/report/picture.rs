@@ -24,6 +24,9 @@ impl Picture {
     }
 
     /// A PNG, JPEG, GIF or WebP file of at most 2 MiB, embedded as it is.
+    ///
+    /// # Errors
+    /// Data, naming the file: not to be read, larger, or no such picture.
     pub fn read(id: impl Into<String>, path: &Path) -> Result<Picture> {
         let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
         if bytes.len() > LARGEST {
@@ -42,6 +45,7 @@ impl Picture {
         }
     }
 
+    /// The picture as a `data:` address; nothing, where it is known by its id only.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }

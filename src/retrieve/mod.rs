@@ -31,7 +31,9 @@ pub struct Sentences {
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
 pub trait Retriever: Shareable {
+    /// The folder of the run.
     fn folder(&self) -> &RunFolder;
+    /// The configuration that it was opened with.
     fn config(&self) -> &Config;
     /// Width of the vectors.
     fn joint(&self) -> usize;
@@ -40,30 +42,51 @@ pub trait Retriever: Shareable {
     /// Sentences of a language as vectors.
     fn sentences(&self, language: usize, texts: &[&str]) -> Sentences;
     /// Refuses features of another width than those the model was trained on.
+    ///
+    /// # Errors
+    /// Data, naming their first file.
     fn check_width(&self, features: &Features) -> Result<()>;
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
     /// So features and results may be larger than memory.
+    ///
+    /// # Errors
+    /// Data: features of another width, or with numbers that are too large; those of `take`.
     fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()>;
     /// Retrieval on a split.
+    ///
+    /// # Errors
+    /// Data: no distractors where they are asked for, features of another width, no captions that ask, or vectors that are not finite.
     fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation>;
 
     /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the run can and the
     /// corpus has such queries.
+    ///
+    /// # Errors
+    /// Data, where features or queries cannot be used; run, where the file cannot be written.
     fn fit_joining(&self, _corpus: &Corpus) -> Result<()> {
         Ok(())
     }
 
     /// What was fitted for the open checkpoint of how queries in several languages are joined; nothing where nothing was.
+    ///
+    /// # Errors
+    /// Data, where the file is damaged, or of another checkpoint.
     fn fitted(&self) -> Result<Option<Fitted>> {
         Ok(None)
     }
 
     /// Refuses queries that are no vectors of this model: (queries, joint), unit length.
+    ///
+    /// # Errors
+    /// Data, naming the run, the row and the column of a number that is not finite.
     fn check_queries(&self, queries: &[f32]) -> Result<()> {
         check_finite(queries, self.joint(), "query").in_file(&self.folder().path)
     }
 
     /// The place of a language.
+    ///
+    /// # Errors
+    /// Usage, where the model does not know the language.
     fn language(&self, code: &str) -> Result<usize> {
         let languages = self.languages();
         languages.iter().position(|l| same_code(l, code)).ok_or_else(|| {

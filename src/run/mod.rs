@@ -18,6 +18,10 @@ pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with}
 
 /// Opens the best checkpoint of a run. `set` changes where the data are (`data.…`) or how languages are joined (`consistency.…`); the
 /// model itself stays as it was trained.
+///
+/// # Errors
+/// Usage, for other keys, or languages that are not those of the run; config, for settings that cannot be used; data, where there is no
+/// run, or one that is not whole.
 pub fn open(path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
     settable(set)?;
     let config = RunFolder::new(path).config_with(set)?;

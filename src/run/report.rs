@@ -17,6 +17,9 @@ const EXAMPLES: usize = 2;
 const HITS: usize = 5;
 
 /// The report of a run, and what could not be shown in it, for the user.
+///
+/// # Errors
+/// Data, where there is no run, one that is not whole, or test pictures of another width than its own.
 pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     let folder = RunFolder::new(path);
     let (info, config) = (folder.info()?, folder.config()?);

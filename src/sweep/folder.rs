@@ -22,6 +22,7 @@ pub struct SweepFolder {
 }
 
 impl SweepFolder {
+    /// The folder of this path, whatever is there.
     pub fn new(path: &Path) -> Self {
         SweepFolder { path: path.to_path_buf() }
     }
@@ -31,21 +32,29 @@ impl SweepFolder {
         path.join("results.jsonl").is_file()
     }
 
+    /// The folder of a trial, by its id.
     pub fn trial(&self, id: &str) -> TrialFolder {
         TrialFolder { path: self.path.join("trials").join(id) }
     }
 
+    /// The path of `results.jsonl`.
     pub fn results(&self) -> PathBuf {
         self.path.join("results.jsonl")
     }
 
     /// A row for each trial, from what its folder holds.
+    ///
+    /// # Errors
+    /// Data, where a trial's state or run cannot be read.
     pub fn rows(&self, trials: &[Trial]) -> Result<Vec<Row>> {
         trials.iter().map(|trial| self.trial(&trial.id).row(trial)).collect()
     }
 
     /// Writes `results.jsonl` and `results.csv`, one row per trial. Several processes may do so at once: each sees all
     /// that ended before.
+    ///
+    /// # Errors
+    /// As [`Self::rows`]; run, where the results cannot be written.
     pub fn write_results(&self, trials: &[Trial]) -> Result<Vec<Row>> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
         let _alone = Lock::wait(&self.path.join(LOCK))?;
@@ -79,10 +88,12 @@ pub struct TrialFolder {
 }
 
 impl TrialFolder {
+    /// The folder of the trial's run.
     pub fn run(&self) -> RunFolder {
         RunFolder::new(&self.path.join("run"))
     }
 
+    /// The path of the trial's configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
     }
@@ -93,6 +104,9 @@ impl TrialFolder {
     }
 
     /// Where the trial stands; `Pending` where nothing is.
+    ///
+    /// # Errors
+    /// Data: not to be read, no such state, or of another trial or version.
     pub fn state(&self, trial: &Trial) -> Result<TrialState> {
         let path = self.path.join("trial.json");
         if !path.exists() {
@@ -123,6 +137,10 @@ impl TrialFolder {
         Ok(TrialState { title: trial.title(), ..state })
     }
 
+    /// Keeps where the trial stands in `trial.json`.
+    ///
+    /// # Errors
+    /// Run, where the file cannot be written.
     pub fn write_state(&self, state: &TrialState) -> Result<()> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
         clear_partial(&self.path)?;

@@ -55,11 +55,15 @@ impl Tensors {
         Ok(tensors)
     }
 
+    /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.place.contains_key(name)
     }
 
     /// The numbers of a tensor, which must have this shape and be finite; f16 and bf16 become f32.
+    ///
+    /// # Errors
+    /// Data: missing, of another shape or type, or with a number that is not finite.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let Some(&place) = self.place.get(name) else {
             return Err(Error::data(format!("the tensor `{name}` is missing"))
@@ -83,6 +87,9 @@ impl Tensors {
     }
 
     /// The tensors as one file, those of pictures left out.
+    ///
+    /// # Errors
+    /// Data, where a tensor cannot be read.
     pub fn text_only(&self) -> Result<Vec<u8>> {
         let mut views = Vec::new();
         for (path, map) in &self.files {

@@ -25,6 +25,9 @@ impl Tower {
 }
 
 /// The token embedding alone (vocabulary, width), e.g. M-BERT's, and its configuration.
+///
+/// # Errors
+/// Data: no such configuration, files that are missing or not whole, or an embedding of another shape or type.
 pub fn token_embedding(folder: &Path) -> Result<(TowerConfig, Vec<f32>)> {
     let config = TowerConfig::read(&folder.join("config.json"))?;
     let tensors = Tensors::open(folder)?;

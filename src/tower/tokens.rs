@@ -38,6 +38,9 @@ impl TowerTokenizer {
     }
 
     /// Takes a tokenizer for a tower; `path` names it in errors, which are those of [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
     pub fn new(tokenizer: HuggingFace, path: &Path, config: &TowerConfig) -> Result<Self> {
         let wrong = |what: String| {
             Err(Error::data(what)

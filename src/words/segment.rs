@@ -63,6 +63,9 @@ impl Segmenter {
     }
 
     /// One per language, as [`Self::new`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
     pub fn all(languages: &[String], config: &WordsConfig, base: &Path) -> Result<Vec<Segmenter>> {
         languages.iter().map(|language| Segmenter::new(language, config, base)).collect()
     }

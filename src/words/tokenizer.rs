@@ -172,6 +172,9 @@ impl HuggingFace {
     }
 
     /// As `tokenizer.json` holds it.
+    ///
+    /// # Errors
+    /// Run, where `tokenizers` refuses.
     pub fn to_json(&self) -> Result<String> {
         self.tokenizer.to_string(true).map_err(|e| Error::run("the tokenizer cannot be written").because(e))
     }
@@ -200,6 +203,7 @@ impl HuggingFace {
         self.tokenizer.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
     }
 
+    /// The id of a token, if it is one.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }

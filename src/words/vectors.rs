@@ -51,6 +51,9 @@ impl WordVectors {
 
     /// As [`Self::open`], for a `.bin` that [`Self::save`] wrote after training and that nobody changes, as in a cache: saved
     /// again on the same disk, it is not copied but given a further name.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
     pub fn open_kept(path: &Path) -> Result<WordVectors> {
         Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open_kept(path)?))))
     }
@@ -76,6 +79,7 @@ impl WordVectors {
         }
     }
 
+    /// How many numbers a vector has.
     pub fn width(&self) -> usize {
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.width(),

@@ -42,10 +42,12 @@ impl Vocabulary {
         Vocabulary { words, ids }
     }
 
+    /// How many words there are.
     pub fn len(&self) -> usize {
         self.words.len()
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }

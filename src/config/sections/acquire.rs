@@ -317,6 +317,7 @@ impl Default for NltTerm {
     }
 }
 
+/// What compares the vectors of sentences with those that they should be near: of their translations, or of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Objective {

@@ -127,8 +127,10 @@ pub enum CaptionSplit {
 }
 
 impl CaptionSplit {
+    /// Every split that has captions.
     pub const ALL: [CaptionSplit; 3] = [CaptionSplit::Train, CaptionSplit::Val, CaptionSplit::Test];
 
+    /// The name, as in configurations and paths.
     pub fn name(self) -> &'static str {
         match self {
             CaptionSplit::Train => "train",
@@ -216,6 +218,7 @@ impl CaptionFormat {
     }
 }
 
+/// Who wrote captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -240,6 +243,7 @@ pub struct TranslatedCaptions {
     pub files: Vec<String>,
 }
 
+/// How files hold translations of captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TranslationFormat {
@@ -293,6 +297,7 @@ impl Default for WordsConfig {
     }
 }
 
+/// What cuts texts into tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SegmenterKind {
@@ -362,6 +367,7 @@ impl Default for FastTextConfig {
     }
 }
 
+/// What FastText is trained to predict: the words around a word, or a word from those around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FastTextModel {

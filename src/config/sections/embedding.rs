@@ -47,6 +47,7 @@ impl Default for EmbeddingConfig {
     }
 }
 
+/// What the vectors of words are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbeddingKind {
@@ -78,6 +79,7 @@ impl Default for CharactersConfig {
     }
 }
 
+/// What happens to words not seen in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unseen {
@@ -187,6 +189,7 @@ pub enum Estimator {
     None,
 }
 
+/// How the latent tokens start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LatentInit {

@@ -68,6 +68,7 @@ impl Default for TripletConfig {
     }
 }
 
+/// Which violations of the triplet loss count, and how they are summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mining {
@@ -80,6 +81,7 @@ pub enum Mining {
     SumToHardest,
 }
 
+/// The distance of the triplet loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Distance {
@@ -138,7 +140,7 @@ pub struct NeighbourhoodConfig {
 pub struct MclmConfig {
     /// λ2 of the variant that leaves masked words out and averages the others.
     pub average: f32,
-    /// λ2 of the variant that puts [MASK] in place of masked words and reads the sentence with `encoder`.
+    /// λ2 of the variant that puts `[MASK]` in place of masked words and reads the sentence with `encoder`.
     pub lstm: f32,
     /// What "LSTM and fully connected layer" (section 7.4) means.
     pub encoder: MaskedEncoder,
@@ -171,7 +173,7 @@ pub enum MaskedEncoder {
     #[default]
     Own,
     /// The sentence branch itself: `average` predicts universal vectors, `lstm` final sentence vectors. Two heads, 2.1 M further parameters:
-    /// 15,600 latent tokens fit. `masked_triplet` then sees the sentences with [MASK].
+    /// 15,600 latent tokens fit. `masked_triplet` then sees the sentences with `[MASK]`.
     Branch,
 }
 

@@ -41,6 +41,7 @@ impl Default for TextConfig {
     }
 }
 
+/// What makes the vector of a sentence of those of its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoder {
@@ -81,6 +82,7 @@ impl Default for ImageConfig {
     }
 }
 
+/// What is done to the picture features before the first layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageInput {

@@ -88,6 +88,7 @@ pub enum EpochUnit {
     Captions,
 }
 
+/// How the learning rate goes on after its warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
@@ -102,6 +103,7 @@ pub enum Schedule {
     Unshifted,
 }
 
+/// The optimiser of all parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
@@ -114,6 +116,7 @@ pub enum Optimizer {
     BertAdam,
 }
 
+/// What the inputs of matrix products are rounded to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -146,6 +149,7 @@ impl Default for ConsistencyConfig {
     }
 }
 
+/// How the network that joins languages starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsistencyInit {

@@ -66,6 +66,9 @@ impl Coverage {
     }
 
     /// `test`: all captions by people in `language`, with their translations.
+    ///
+    /// # Errors
+    /// Data, where the queries of `test` are in other languages than those that were fitted.
     pub fn measure(fitted: &Fitted, language: &str, test: &ParallelScores) -> Result<Coverage> {
         let Joined { mean, network, weighted } = fitted.join(test)?;
         let place = test.languages.iter().position(|l| l == language);

@@ -65,6 +65,9 @@ pub struct Joined {
 
 impl Fitted {
     /// `validation`: one or more sets of queries in the same languages.
+    ///
+    /// # Errors
+    /// Data, where `validation` is empty, or its sets are in different languages.
     pub fn fit(
         config: &ConsistencyConfig,
         triplet: &TripletConfig,
@@ -87,6 +90,9 @@ impl Fitted {
     }
 
     /// Measures every way on queries in the same languages.
+    ///
+    /// # Errors
+    /// Data, where the queries are in other languages, or in another order of them.
     pub fn join(&self, test: &ParallelScores) -> Result<Joined> {
         if self.languages != test.languages {
             return Err(unlike("the test", &self.languages, &test.languages));

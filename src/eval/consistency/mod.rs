@@ -41,6 +41,10 @@ impl ParallelScores {
     /// Row q of every language is the same sentence, about picture `image_of[q]`.
     ///
     /// `sentences`: for each language its code and (queries, width); `images`: (images, width); rows of unit length.
+    ///
+    /// # Errors
+    /// Data: numbers that are not finite or not rows of `width`, languages with different numbers of queries, no queries, or one of a
+    /// picture that is not there.
     pub fn new(
         sentences: &[(String, Vec<f32>)],
         image_of: &[u32],
@@ -92,6 +96,9 @@ impl ParallelScores {
 
     /// Measured as the mean over `folds` galleries of the `queried` pictures, none of which may be a distractor; with one fold
     /// over all pictures.
+    ///
+    /// # Errors
+    /// Data, where the folds do not divide the pictures, or some pictures are distractors.
     pub fn in_folds(self, queried: usize, folds: usize) -> Result<ParallelScores> {
         if folds > 1 {
             fold_size(queried, self.images, folds)?;

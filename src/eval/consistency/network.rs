@@ -79,6 +79,7 @@ impl Network {
         network
     }
 
+    /// How many languages are joined.
     pub fn languages(&self) -> usize {
         self.parameters.len() / self.hidden - 1
     }

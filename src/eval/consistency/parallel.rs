@@ -29,6 +29,9 @@ pub struct Consistency {
 
 impl Consistency {
     /// Measures what was fitted on validation.
+    ///
+    /// # Errors
+    /// As [`Fitted::join`].
     pub fn measure(fitted: &Fitted, test: &ParallelScores) -> Result<Consistency> {
         let Joined { mean, network, weighted } = fitted.join(test)?;
         let alone = test.scores().into_iter().map(|scores| test.retrieval(scores));

@@ -122,6 +122,7 @@ impl Acquirer {
         self.adapters[block].forward(x, pass)
     }
 
+    /// How many numbers the adapters of all blocks have.
     pub fn parameters(&self) -> usize {
         let layers = self.adapters.iter().flat_map(Adapter::layers);
         layers.map(|(_, w)| data(&w.weight).len() + data1(&w.bias).len()).sum()
@@ -132,6 +133,7 @@ impl Acquirer {
         self.adapters.iter().flat_map(Adapter::layers).map(|(_, w)| data(&w.weight).len()).sum()
     }
 
+    /// Every parameter by name: `acquirer.LANGUAGE.BLOCK`, and the name of the layer.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         for (n, adapter) in self.adapters.iter_mut().enumerate() {
             let name = format!("acquirer.{}.{n}", self.language);
@@ -151,6 +153,9 @@ impl Acquirer {
     }
 
     /// Writes a file of its own; `base` is the hash of what it was trained on.
+    ///
+    /// # Errors
+    /// Run, where the file cannot be written.
     pub fn write(&self, path: &Path, base: &str) -> Result<()> {
         let mut tensors = Vec::new();
         for (n, adapter) in self.adapters.iter().enumerate() {

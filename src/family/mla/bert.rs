@@ -43,6 +43,7 @@ impl Bert {
         linear(x, &self.layer, pass.precision)
     }
 
+    /// The layer into the joint space by name; M-BERT itself is not trained.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         visit_linear("bert.layer", &mut self.layer, f);
     }

@@ -30,6 +30,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// Sentence n as token ids, and in `rows[n]` the row of its vector.
     pub fn new(sentences: Sequences, rows: Vec<u32>) -> Self {
         let row = |&place: &u32| rows[place as usize];
         let mut by_row: Vec<u32> = (0..rows.len() as u32).collect();
@@ -107,6 +108,9 @@ impl Source {
 }
 
 /// Refuses translations of which the two files have not as many lines; before much is computed from either.
+///
+/// # Errors
+/// Data: as [`lines`]; two files that have not as many lines.
 pub fn check_counts(sources: &[Vec<Source>]) -> Result<()> {
     let of = |file: &PathBuf| Ok(lines(file)?.len());
     sources.iter().flatten().try_for_each(|s| same_count((&s.new, of(&s.new)?), (&s.known, of(&s.known)?)))
@@ -188,6 +192,9 @@ impl Translations {
 
 impl StageData {
     /// Training captions in the acquired languages, and the vectors of their pictures: at unit length, or as they are.
+    ///
+    /// # Errors
+    /// Usage, for a language that the corpus does not have; data, as [`check_width`].
     pub fn captions(mla: &Mla, corpus: &Corpus, languages: &[&str], unit: bool) -> Result<StageData> {
         let mut truncated = 0;
         let languages = languages.iter().map(|language| {
@@ -265,6 +272,9 @@ pub fn embed<S: AsRef<str>>(
 }
 
 /// The vectors of pictures in the joint space (pictures, joint), at unit length or as they are.
+///
+/// # Errors
+/// As [`check_width`].
 pub fn pictures(mla: &Mla, features: &Features, at_unit_length: bool) -> Result<Vec<f32>> {
     check_width(mla, features)?;
     let width = features.width();
@@ -277,6 +287,9 @@ pub fn pictures(mla: &Mla, features: &Features, at_unit_length: bool) -> Result<
 }
 
 /// Refuses vectors that are not in the tower's joint space.
+///
+/// # Errors
+/// Data, where the features are not as wide as the joint space.
 pub fn check_width(mla: &Mla, features: &Features) -> Result<()> {
     if features.width() == mla.joint() {
         return Ok(());
@@ -309,6 +322,9 @@ pub fn translations(config: &Config, corpus: &Corpus) -> Corpus {
 }
 
 /// The training captions and translations in the languages that are acquired, to learn a vocabulary from.
+///
+/// # Errors
+/// As [`lines`].
 pub fn foreign_texts(config: &Config, corpus: &Corpus) -> Result<Vec<String>> {
     let (mut texts, translations) = (Vec::new(), translations(config, corpus));
     for (l, language) in
@@ -340,6 +356,9 @@ pub fn english_files<S: AsRef<str>>(config: &Config, languages: &[S]) -> Vec<Pat
 }
 
 /// The lines of a text file, none of them empty.
+///
+/// # Errors
+/// Data, with file and line: not to be read, no text, an empty line, no line at all.
 pub fn lines(path: &Path) -> Result<Vec<String>> {
     let bytes = std::fs::read(path).map_err(|e| {
         Error::reading(path, e)

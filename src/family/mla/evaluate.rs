@@ -19,6 +19,9 @@ impl Mla {
     }
 
     /// Retrieval in every language that the model knows and the split has captions of.
+    ///
+    /// # Errors
+    /// Data: features that are not as wide as the joint space; as [`RetrievalTask::of`].
     pub fn evaluate(
         &self,
         corpus: &Corpus,

@@ -97,6 +97,7 @@ impl InputEmbedding {
         select(vectors, &places)
     }
 
+    /// Every trained parameter by name; the table among them only where it is trained.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         if self.train_table {
             f("entrance.table", Parameter::Table(&mut self.table));

@@ -20,6 +20,7 @@ pub(super) const BOUND: &str = "the tower's context";
 
 /// Places of the data: translations, and captions.
 pub const NLT: usize = 0;
+/// As [`NLT`], of captions.
 pub const LE: usize = 1;
 
 /// A term of a stage's loss.
@@ -111,6 +112,9 @@ pub struct MlaLearner<'a> {
 
 impl<'a> MlaLearner<'a> {
     /// Reads the stages' data; the teacher's vectors are computed here.
+    ///
+    /// # Errors
+    /// Data, where translations, captions or features cannot be used.
     pub fn new(config: &'a Config, corpus: &'a Corpus, mla: Mla) -> Result<Self> {
         let acquire = config.acquire();
         let languages: Vec<&str> = mla.acquirers.iter().map(|a| &a.language[..]).collect();

@@ -63,6 +63,7 @@ pub struct Drop<'a> {
 }
 
 impl Encoder {
+    /// What makes token ids of sentences in acquired languages.
     pub fn tokenizer(&self) -> &TowerTokenizer {
         match self {
             Encoder::Tower(entrance) => &entrance.tokenizer,
@@ -239,6 +240,7 @@ impl Mla {
         })
     }
 
+    /// Every trained parameter by name: where the model is frozen, those of the acquirers alone.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         if !self.frozen {
             self.encoder.visit(f);

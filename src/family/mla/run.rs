@@ -105,6 +105,10 @@ impl Trained for Mla {
 
 impl MlaRun {
     /// Begins a run: writes the folder with the tower, both tokenizers and a checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Data: test captions among what is trained on; translations, features or checkpoints that cannot be used. Config, for sizes that do
+    /// not fit; run, where the folder cannot be written.
     pub fn begin(config: &Config, corpus: &Corpus, place: ReservedFolder) -> Result<MlaRun> {
         refuse_test_leak(&translations(config, corpus), &|_, text| {
             text.split_whitespace().map(String::from).collect()
@@ -137,6 +141,9 @@ impl MlaRun {
     }
 
     /// A run to go on with.
+    ///
+    /// # Errors
+    /// Data: other training data than the run was begun with, or a damaged run; run, where `config.toml` cannot be written.
     pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<MlaRun> {
         let hash = data_hash(earlier.config(), corpus)?;
         let (folder, config, _) = earlier.with_data(&hash)?;
@@ -145,6 +152,10 @@ impl MlaRun {
     }
 
     /// Opens the best checkpoint, with the languages added to the run.
+    ///
+    /// # Errors
+    /// Data, for a run that is not whole, or an acquirer of another base; usage, for languages set over those of the run; config, for
+    /// settings that cannot be used.
     pub fn open(path: &Path, set: &[String]) -> Result<MlaRun> {
         let mut run = Self::read(RunFolder::new(path), Which::Best, set)?;
         let mut files = run.added()?;
@@ -215,6 +226,10 @@ impl MlaRun {
     }
 
     /// Writes the acquirer of a language to a file of its own, and beside it, as `.md`, what it is.
+    ///
+    /// # Errors
+    /// Usage, where the run has no acquirer of the language; data, where its evaluations cannot be read; run, where a file cannot be
+    /// written.
     pub fn export(&self, language: &str, file: &Path) -> Result<()> {
         let acquirer =
             self.mla.acquirers.iter().find(|a| same_code(&a.language, language)).ok_or_else(|| {
@@ -276,6 +291,10 @@ impl MlaRun {
     }
 
     /// Adds the language of a file to the run, in place of an earlier one; returns its code.
+    ///
+    /// # Errors
+    /// Data, where the file is no acquirer, or one of another base; usage, for a language that the run was trained on; run, where the run
+    /// cannot be written, or another process does.
     pub fn add(&mut self, file: &Path) -> Result<String> {
         let mut acquirer = self.read_acquirer(file, &self.mla.base())?;
         if let Some(earlier) = self.mla.acquirers.iter().find(|a| same_code(&a.language, &acquirer.language))
@@ -298,6 +317,10 @@ impl MlaRun {
     }
 
     /// Takes an added language out of the run.
+    ///
+    /// # Errors
+    /// Usage, for a text that is no code, or a language that was not added; run, where the run cannot be written, or another process
+    /// does.
     pub fn remove(&mut self, language: &str) -> Result<()> {
         names::code(language, Kind::Usage)?;
         let _alone = RunFolder::locked(&self.folder.path)?;
@@ -338,6 +361,9 @@ impl MlaRun {
     }
 
     /// Writes it to another folder, as a run that has everything but an optimiser; its description comes last.
+    ///
+    /// # Errors
+    /// Data, where a file of this run cannot be read; run, where the folder cannot be written.
     pub fn write(&mut self, to: &RunFolder) -> Result<()> {
         for part in [TOWER, EMBEDDING] {
             copy_files(&self.folder.path.join(part), &to.path.join(part))?;

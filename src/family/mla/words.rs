@@ -28,6 +28,9 @@ pub const FILES: [&str; 2] = ["config.json", "tokenizer.json"];
 
 impl Words {
     /// Those of `acquire.embedding`; where there is none, new ones for these texts, in the case of their languages.
+    ///
+    /// # Errors
+    /// Data, where the checkpoint's files cannot be used; run, where no tokenizer can be learnt; those of `texts`.
     pub fn new(config: &Config, texts: impl FnOnce() -> Result<Vec<String>>) -> Result<Words> {
         match &config.acquire().embedding {
             Some(folder) => {
@@ -67,6 +70,9 @@ impl Words {
     }
 
     /// Those that a run keeps; the table is still empty. `held`: the bytes of the tensors that it is read from.
+    ///
+    /// # Errors
+    /// Data: a configuration or tokenizer that cannot be used, or an embedding of more numbers than the run holds.
     pub fn kept(folder: &Path, held: u64) -> Result<Words> {
         let path = folder.join("config.json");
         let sizes = TowerConfig::read(&path)?;
@@ -90,6 +96,9 @@ const CONTEXT: usize = 512;
 const START: f32 = 0.08;
 
 /// The sizes and the tokenizer of a checkpoint.
+///
+/// # Errors
+/// Data, where one of them cannot be read.
 pub fn small_files(from: &Path) -> Result<[Vec<u8>; 2]> {
     let config = from.join(FILES[0]);
     let sizes = fs::read(&config).map_err(|e| Error::reading(&config, e))?;

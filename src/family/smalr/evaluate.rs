@@ -11,6 +11,9 @@ use crate::family::smalr::prepare::encode_captions;
 
 impl SmalrRun {
     /// Retrieval on a split; on test, where captions have translations, also how well they do together.
+    ///
+    /// # Errors
+    /// Data: no distractors where they are asked for, features of another width, no captions that ask, or vectors that are not finite.
     pub fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
         crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
         let Scope { split, by, .. } = scope;

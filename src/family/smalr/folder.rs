@@ -28,6 +28,9 @@ use crate::{Error, Result, names};
 
 impl RunFolder {
     /// Writes the words part.
+    ///
+    /// # Errors
+    /// Data, where a language is no code; run, where a file cannot be written.
     pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
         let folder = self.path.join("words");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -77,6 +80,9 @@ impl RunFolder {
     }
 
     /// Reads the words part.
+    ///
+    /// # Errors
+    /// Data, naming the file: missing, not as it was written, or not of this configuration; config, where a segmenter cannot be had.
     pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
         let folder = self.path.join("words");
         let path = folder.join("lexicon.json");
@@ -199,11 +205,17 @@ fn dims(layer: &LinearWeights) -> (usize, usize) {
 }
 impl RunFolder {
     /// The model and reader of a finished or running run, without its training data.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`].
     pub fn open(&self, which: Which) -> Result<(Config, RunInfo, Encoder, Model, TrainState)> {
         self.open_with(which, &[])
     }
 
     /// As [`Self::open`], with `key=value`s set over the configuration.
+    ///
+    /// # Errors
+    /// Data, for a run that is not whole or has no such checkpoint; config or usage, for settings that cannot be used.
     pub fn open_with(
         &self,
         which: Which,

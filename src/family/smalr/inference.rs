@@ -92,6 +92,9 @@ pub struct Evaluated<'a> {
 }
 
 /// Retrieval in every language that has captions in the split.
+///
+/// # Errors
+/// Data: distractors of another width, no captions that ask; as [`retrieval_in_folds`].
 pub fn evaluate(
     model: &Model,
     parameters: Parameters,

@@ -39,6 +39,7 @@ pub struct SmalrLearner<'a> {
 }
 
 impl<'a> SmalrLearner<'a> {
+    /// Trains `model` on the corpus, whose captions are given as slots, by language: of the training split, and of validation.
     pub fn new(
         config: &'a Config,
         corpus: &'a Corpus,

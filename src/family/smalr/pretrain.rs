@@ -75,6 +75,9 @@ const KMEANS_ITERATIONS: usize = 10;
 
 /// Aligns the languages, then pretrains the latent vocabulary, if the model has one. `cache` keeps either by what it follows
 /// from.
+///
+/// # Errors
+/// Run, where a loss is not finite or the cache cannot be written; data, where a kept result is not as it was written.
 pub fn pretrain(
     words: &Words,
     config: &EmbeddingConfig,

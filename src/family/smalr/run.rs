@@ -27,6 +27,10 @@ pub struct SmalrRun {
 impl SmalrRun {
     /// Opens the best checkpoint. `set` changes where the data are (`data.…`) or how languages are joined
     /// (`consistency.…`); the model itself stays as it was trained.
+    ///
+    /// # Errors
+    /// Usage, for other keys, or languages that are not those of the run; config, for settings that cannot be used; data, for a run that
+    /// is not whole.
     pub fn open(path: &Path, set: &[String]) -> Result<SmalrRun> {
         settable(set)?;
         let folder = RunFolder::new(path);
@@ -37,6 +41,9 @@ impl SmalrRun {
     }
 
     /// The place of a language.
+    ///
+    /// # Errors
+    /// Usage, where the model does not know the language.
     pub fn language(&self, code: &str) -> Result<usize> {
         self.encoder.lexicon.language(code)
     }
@@ -52,6 +59,9 @@ impl SmalrRun {
 
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
     /// So features and results may be larger than memory.
+    ///
+    /// # Errors
+    /// Data: features of another width, or with numbers that are too large; those of `take`.
     pub fn pictures(
         &self,
         features: &Features,
@@ -62,6 +72,9 @@ impl SmalrRun {
     }
 
     /// Refuses features of another width than those the model was trained on.
+    ///
+    /// # Errors
+    /// Data, naming their first file.
     pub fn check_width(&self, features: &Features) -> Result<()> {
         same_features(features, &self.info)
     }

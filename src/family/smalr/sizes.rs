@@ -17,6 +17,7 @@ pub struct WordSizes {
 }
 
 impl WordSizes {
+    /// Those of a lexicon; `vectors` is the width of the FastText vectors.
     pub fn of(lexicon: &Lexicon, vectors: usize) -> WordSizes {
         WordSizes {
             own: (0..lexicon.languages.len()).map(|l| lexicon.own(l)).collect(),

@@ -68,6 +68,9 @@ impl LearnerSource for Source {
 }
 
 /// Begins a run: refuses leaked test captions, prepares, and writes the folder with a checkpoint of step 0.
+///
+/// # Errors
+/// Data, for leaked test captions; as [`prepare`]; run, where the folder cannot be written.
 pub fn begin(
     config: &Config,
     corpus: &Corpus,
@@ -100,6 +103,9 @@ pub fn begin(
 }
 
 /// A run to go on with: its words, and the captions by them.
+///
+/// # Errors
+/// Data: other training data than the run was begun with, or a damaged run; run, where `config.toml` cannot be written.
 pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<Start> {
     let (folder, config, info) = earlier.with_data(&fingerprint(corpus)?)?;
     folder.keep_config(&config)?;

@@ -79,6 +79,9 @@ fn covered(corpus: &Corpus, split: SplitName, language: usize, sets: &[Together]
 impl SmalrRun {
     /// Fits the joining of languages on validation and keeps it in the run's folder. Nothing where the corpus has no queries in
     /// several languages.
+    ///
+    /// # Errors
+    /// Data, where features or queries cannot be used; run, where the file cannot be written.
     pub fn fit_consistency(&self, corpus: &Corpus) -> Result<Option<Fitted>> {
         let fitted = self.fitted(corpus)?;
         fitted.iter().try_for_each(|fitted| self.folder.write_fitted(fitted, self.state.step))?;

@@ -50,6 +50,7 @@ pub struct TowerLearner<'a> {
 }
 
 impl<'a> TowerLearner<'a> {
+    /// Trains `clip` on the training split of a corpus; its captions become token ids here.
     pub fn new(config: &'a Config, corpus: &'a Corpus, clip: Clip) -> Self {
         let rows = corpus.train.features.rows();
         let index = corpus.train.captions.iter().map(|c| CaptionIndex::new(c.iter().map(|c| c.image), rows));

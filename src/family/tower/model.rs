@@ -117,11 +117,15 @@ impl Clip {
         by_length(sentences, self.joint(), |some| data(&self.forward::<NoneTape>(some, 0)).to_vec())
     }
 
+    /// Texts of a language as token ids; longer ones lose their end.
     pub fn tokens(&self, language: &str, texts: &[&str]) -> Encoded {
         self.tokenizer.encode(language, texts)
     }
 
     /// Retrieval in every language that the split has captions of.
+    ///
+    /// # Errors
+    /// Data: features of another width than the model's; as [`RetrievalTask::of`].
     pub fn evaluate(&self, corpus: &Corpus, parameters: Parameters, scope: Scope) -> Result<Evaluation> {
         let features = self.features;
         let mut pictures = embed_features(&self.image, &corpus.split(scope.split).features, features)?;
@@ -175,6 +179,9 @@ fn training_texts(corpus: &Corpus) -> Result<Vec<Cow<'_, str>>> {
 }
 
 /// Learns a vocabulary of a corpus' training captions, and gives the sizes of the tower that reads it.
+///
+/// # Errors
+/// Data, where there are no captions; run, where no tokenizer can be learnt.
 pub fn vocabulary(config: &Config, corpus: &Corpus) -> Result<(HuggingFace, TowerConfig)> {
     let texts = training_texts(corpus)?;
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();

@@ -33,6 +33,9 @@ const PICTURES: &str = "pictures";
 
 impl TowerRun {
     /// Begins a run: learns the tokenizer, and writes the folder with it and a checkpoint of step 0.
+    ///
+    /// # Errors
+    /// Data: leaked test captions, no training captions, or features that cannot be read; run, where the folder cannot be written.
     pub fn begin(config: &Config, corpus: &Corpus, place: ReservedFolder) -> Result<TowerRun> {
         refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
         let data = fingerprint(corpus)?;
@@ -62,6 +65,9 @@ impl TowerRun {
     }
 
     /// A run to go on with.
+    ///
+    /// # Errors
+    /// Data: other training data than the run was begun with, or a damaged run; run, where `config.toml` cannot be written.
     pub fn go_on(earlier: Earlier, corpus: &Corpus) -> Result<TowerRun> {
         let (folder, config, info) = earlier.with_data(&fingerprint(corpus)?)?;
         folder.keep_config(&config)?;
@@ -69,6 +75,9 @@ impl TowerRun {
     }
 
     /// Opens the best checkpoint.
+    ///
+    /// # Errors
+    /// Data, for a run that is not whole; usage, for languages set over those of the run; config, for settings that cannot be used.
     pub fn open(path: &Path, set: &[String]) -> Result<TowerRun> {
         let folder = RunFolder::new(path);
         let (config, info) = (folder.config_with(set)?, folder.info()?);
@@ -103,6 +112,9 @@ impl TowerRun {
 
     /// Completes the checkpoint for `acquire.tower` with its tensors, and writes the vectors of all pictures for
     /// `data.features`. Gives the checkpoint's folder.
+    ///
+    /// # Errors
+    /// Data, where features are of another width than the model's; run, where a file cannot be written.
     pub fn hand_over(&mut self, corpus: &Corpus) -> Result<PathBuf> {
         let (tower, pictures) = (self.folder.path.join(TOWER), self.folder.path.join(PICTURES));
         fs::create_dir_all(&pictures).map_err(|e| Error::writing(&pictures, e))?;

@@ -17,6 +17,7 @@ use crate::ops::sequences::Sequences;
 use crate::ops::simd::{Loop, dot, exp, fma, vectorise};
 use crate::ops::tape::{data, matrix, on_host, record};
 
+/// The two layers of [`attend`], and how tokens see one another between them.
 #[derive(Clone)]
 pub struct AttentionWeights {
     /// Normalises what goes into `input`; x itself is added as it is.

@@ -14,6 +14,7 @@ use crate::ops::on_gpu;
 use crate::ops::scratch::Scratch;
 use crate::ops::tape::{data, matrix, on_host, record};
 
+/// The two layers of [`feed_forward`], and the function between them.
 #[derive(Clone)]
 pub struct FeedForwardWeights {
     /// Normalises what goes into `inner`; x itself is added as it is.

@@ -47,6 +47,7 @@ impl Deref for Pack<'_> {
 }
 
 impl Projection {
+    /// A layer whose weights get gradients.
     pub fn trained(weights: LinearWeights) -> Self {
         Projection { weights, kept: None }
     }
@@ -56,14 +57,17 @@ impl Projection {
         Projection { weights, kept: Some(Arc::default()) }
     }
 
+    /// Whether its weights get gradients.
     pub fn is_trained(&self) -> bool {
         self.kept.is_none()
     }
 
+    /// Width of what goes in.
     pub fn inputs(&self) -> usize {
         self.weights.weight.shape().1
     }
 
+    /// Width of what comes out.
     pub fn outputs(&self) -> usize {
         self.weights.weight.shape().0
     }

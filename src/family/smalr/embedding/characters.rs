@@ -50,6 +50,7 @@ impl Spellings {
         Self::new(counts.into_keys().collect(), length)
     }
 
+    /// The characters that have codes of their own, in the order of these.
     pub fn alphabet(&self) -> &[char] {
         &self.alphabet
     }
@@ -94,6 +95,7 @@ pub struct CharacterWords {
     pub layers: Vec<CharacterLayer>,
 }
 
+/// A layer: weight normalisation (Salimans & Kingma 2016), batch normalisation (Ioffe & Szegedy 2015), leaky ReLU of slope 0.1.
 pub struct CharacterLayer {
     /// (outputs, inputs)
     pub directions: Matrix,
@@ -146,6 +148,7 @@ impl CharacterLayer {
 }
 
 impl CharacterWords {
+    /// As it starts: character vectors of unit variance, and layers of `characters.hidden` and last `width` outputs.
     pub fn new(config: &EmbeddingConfig, spellings: Arc<Spellings>, init: &mut Init) -> Self {
         let (count, width) = (spellings.characters(), config.characters.width);
         // Of unit variance, as PyTorch's embeddings are.
@@ -167,6 +170,7 @@ impl CharacterWords {
         self.layers.iter().fold(spelled, |x, layer| layer.forward(x, precision))
     }
 
+    /// Every trainable parameter by name.
     pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         f("embedding.characters.table", Parameter::Matrix(&mut self.characters));
         for (n, layer) in self.layers.iter_mut().enumerate() {

@@ -26,6 +26,7 @@ pub struct HybridEmbedding {
     pub characters: Option<CharacterWords>,
 }
 
+/// The own words of a language (own words, word width), and the layer into the universal space (width, word width).
 #[derive(Clone)]
 pub struct OwnWords {
     pub words: Table,

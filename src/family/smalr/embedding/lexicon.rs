@@ -80,6 +80,9 @@ impl Lexicon {
     }
 
     /// The index of a language code.
+    ///
+    /// # Errors
+    /// Usage, where the model does not know the language.
     pub fn language(&self, code: &str) -> Result<usize> {
         self.languages.iter().position(|l| crate::config::same_code(l, code)).ok_or_else(|| {
             Error::usage(format!("the model does not know the language `{code}`"))
@@ -98,10 +101,12 @@ pub struct TokenRows {
 }
 
 impl TokenRows {
+    /// How many distinct rows there are, `[MASK]` included.
     pub fn len(&self) -> usize {
         self.latents.len() + self.own.iter().map(Vec::len).sum::<usize>() + self.mask as usize
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -122,6 +127,7 @@ pub struct Collector {
 const NONE: u32 = u32::MAX;
 
 impl Collector {
+    /// For the tables of a lexicon.
     pub fn new(lexicon: &Lexicon) -> Self {
         let own: Vec<usize> = (0..lexicon.languages.len()).map(|l| lexicon.own(l)).collect();
         Self::with_sizes(lexicon.latents, &own)

@@ -30,6 +30,9 @@ pub struct NewWords<'a> {
 }
 
 /// Learns the layer, (universal width, FastText width).
+///
+/// # Errors
+/// Those of [`procrustes`], for the start; run, where the loss is not finite.
 #[allow(clippy::too_many_arguments)]
 pub fn align(
     lessons: &Lessons,

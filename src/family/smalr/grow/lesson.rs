@@ -83,6 +83,9 @@ type Texts<'t> = Vec<Vec<Vec<&'t str>>>;
 impl Lesson {
     /// From the captions of pictures. Where the pictures are those of the base run, its captions of them are known too;
     /// otherwise the captions of the picture that the frozen model finds most like each stand in for the alignment alone.
+    ///
+    /// # Errors
+    /// Data, where the features of the new pictures, or of the run's, are of another width than the model's; as [`Segmenter::new`].
     pub fn of_pictures(
         run: &mut SmalrRun,
         base: &[usize],
@@ -141,6 +144,9 @@ impl Lesson {
     }
 
     /// From pairs (known sentence, the same in the new language) in base language number `n`.
+    ///
+    /// # Errors
+    /// As [`Segmenter::new`].
     pub fn of_translations(
         run: &mut SmalrRun,
         base: &[usize],

@@ -1,6 +1,6 @@
 //! A new language on a trained model, which stays as it is.
 //!
-//! The language gets a map from its FastText space into the scorer's ([`align`]), by which its rare words become latent
+//! The language gets a map from its FastText space into the scorer's ([`mod@align`]), by which its rare words become latent
 //! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
 //! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen
 //! encoder ([`train`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
@@ -92,6 +92,7 @@ impl Lessons {
 }
 
 impl Schedule {
+    /// Steps of a pass over all lessons.
     pub fn steps_per_epoch(&self) -> usize {
         self.order.len()
     }
@@ -186,6 +187,10 @@ pub struct Growing<'a> {
 
 impl<'a> Growing<'a> {
     /// Reads or trains the word vectors and asks the frozen model.
+    ///
+    /// # Errors
+    /// Data, where word vectors, further text or features cannot be used, or no word has both a sentence and a vector; run, where
+    /// FastText diverges; as [`Lesson::of_pictures`] and [`Lesson::of_translations`].
     pub fn new(
         run: &mut SmalrRun,
         trained_on: &Corpus,
@@ -229,6 +234,10 @@ impl<'a> Growing<'a> {
     }
 
     /// Adds the language to `run`, taught by `sentences` of its sentences, or all.
+    ///
+    /// # Errors
+    /// Those of the alignment and of [`own_words`]; data, where the validation pictures are of another width; run, where a loss is not
+    /// finite; stopped, where that was asked for.
     pub fn teach(&self, run: &mut SmalrRun, sentences: Option<usize>, progress: Progress) -> Result<Growth> {
         let (given, mut work, mut clock) =
             (self.material.given, self.work, Clock::after(self.seconds.clone()));

@@ -91,6 +91,9 @@ impl KnownTokens {
 
 /// Words mapped by the new scorer's layer (words, universal width), at unit length, as own words of a width: the best
 /// factors of the vectors they start at.
+///
+/// # Errors
+/// As [`Pca::fit`].
 pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Cost) -> Result<OwnWords> {
     let width = tokens.width;
     let count = mapped.len() / width;

@@ -58,6 +58,9 @@ struct Prepared {
 impl LanguageTrainer<'_> {
     /// Trains; after each epoch `score` says what the language is worth, if it can, and the best epoch is kept. Returns
     /// that epoch, counted from 1 (0 is the start), and its score.
+    ///
+    /// # Errors
+    /// Run, where the loss is not finite; stopped, where [`Self::stop`] was raised; those of `score`.
     pub fn train(
         &mut self,
         score: &mut dyn FnMut(&Model) -> Result<Option<f64>>,

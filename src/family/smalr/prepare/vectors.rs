@@ -57,6 +57,10 @@ pub struct VectorSource<'a> {
 
 impl VectorSource<'_> {
     /// Reads the vectors of a language, or trains them on `tokens` and the further text.
+    ///
+    /// # Errors
+    /// Data, where vectors or further text cannot be used; config, for settings that FastText cannot have; run, where it diverges, or the
+    /// cache cannot be written.
     pub fn vectors(&self, code: &str, segmenter: &Segmenter, tokens: &[Vec<String>]) -> Result<WordVectors> {
         Ok(self.take(code, segmenter, tokens, true)?.expect("vectors after waiting"))
     }

@@ -25,6 +25,7 @@ pub struct Adapter {
 pub type Spoken<'a> = &'a [(usize, Range<usize>)];
 
 impl Adapter {
+    /// `down` (rank, inputs) starts as layers do, `up` (joint, rank) at zero.
     pub fn new(inputs: usize, joint: usize, rank: usize, init: &mut Init) -> Self {
         let up = LinearWeights {
             weight: matrix(vec![0.0; joint * rank], joint, rank),
@@ -47,6 +48,7 @@ impl Adapter {
         linear(linear(x, &self.down, precision), &self.up, precision)
     }
 
+    /// Every parameter by name, which begins with `name`.
     pub fn visit(&mut self, name: &str, f: &mut dyn FnMut(&str, Parameter)) {
         visit_linear(&format!("{name}.down"), &mut self.down, f);
         visit_linear(&format!("{name}.up"), &mut self.up, f);

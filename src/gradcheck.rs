@@ -31,7 +31,8 @@ pub fn probe<T: Tape<f32, Dev> + 'static>(m: Matrix<T>) -> Scalar<T> {
     })
 }
 
-/// Compares `grad` with central differences of `f` at every element of `at`; reports the worst place.
+/// Compares `grad` with central differences of `f` at every element of `at`; both are equally long. Panics at the first that differs by
+/// more than `tolerance` of the largest gradient (or of 1e-3, where that is more).
 pub fn differences(
     name: &str,
     at: &[f32],

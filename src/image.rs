@@ -52,7 +52,8 @@ impl ImageBranch {
         }
     }
 
-    /// Learns mean and deviation of each column from the training pictures' rows, if the configuration asks for it.
+    /// Learns mean and deviation of each column from the features (rows, width) of the training pictures, if the configuration asks for
+    /// it; `row` writes one of them.
     pub fn fit_input(&mut self, rows: usize, width: usize, mut row: impl FnMut(usize, &mut [f32])) {
         if self.config.input != ImageInput::Standard {
             return;
@@ -80,6 +81,7 @@ impl ImageBranch {
         unit_rows(linear(h, &self.output, self.precision))
     }
 
+    /// Features (pictures, width) as the first layer takes them, of the same shape.
     fn input(&self, features: Matrix) -> Matrix {
         match self.config.input {
             ImageInput::Raw => features,
@@ -109,7 +111,7 @@ impl ImageBranch {
 /// Pictures turned into vectors at a time.
 const PICTURES: usize = 256;
 
-/// Picture features as unit vectors (pictures, joint).
+/// Picture features (rows, width), of which `row` writes one, as unit vectors (rows, joint).
 pub fn embed_images(
     branch: &ImageBranch,
     rows: usize,
@@ -127,7 +129,7 @@ pub fn embed_images(
     out
 }
 
-/// All pictures of some features as unit vectors.
+/// All pictures of some features (pictures, width) as unit vectors (pictures, joint).
 ///
 /// # Errors
 /// Data, where the features are not `expected` wide.

@@ -198,7 +198,7 @@ impl Gpu {
         self.scaled(x, tape, value, grad)
     }
 
-    /// The mean distance between the rows of two matrices.
+    /// The mean distance between the rows of two matrices (rows, width).
     pub fn mean_distance<T: Tape<f32, Dev> + 'static>(
         &'static self,
         a: Matrix<T>,
@@ -216,7 +216,7 @@ impl Gpu {
         })
     }
 
-    /// ½ Σ (a − b)², the gradient for a.
+    /// [`crate::loss::half_square`]
     pub fn half_square<T: Tape<f32, Dev> + 'static>(&'static self, a: Matrix<T>, b: Matrix) -> Scalar<T> {
         let (a, tape) = a.split_tape();
         let (rows, width) = *a.shape();

@@ -6,7 +6,7 @@ use super::{Pairs, Value, transposed};
 
 /// For every matching pair −log softmax of its similarity / `temperature` among itself and the row's (column's)
 /// non-matching items; mean over pairs, half of each direction. `smoothing` spreads that share of the target evenly over
-/// the candidates.
+/// the candidates. The gradient is (rows, columns), row by row.
 pub fn info_nce(pairs: Pairs, temperature: f32, smoothing: f32) -> Value {
     let (rows, columns) = (pairs.rows.len(), pairs.columns.len());
     let (value, mut grad) = one_direction(pairs, temperature, smoothing);

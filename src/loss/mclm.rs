@@ -35,7 +35,7 @@ pub fn masked_pair<T: Tape<f32, Dev> + 'static>(
     combined(vec![(of_a, 1.0), (of_b, 1.0)], 1.0)
 }
 
-/// The mean over rows of ‖a − b‖; where a = b the gradient is zero.
+/// The mean over rows of ‖a − b‖, both (rows, width); where a = b the gradient is zero.
 fn mean_distance<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Scalar<T> {
     on_gpu!(|gpu| gpu.mean_distance(a, b));
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());

@@ -95,7 +95,7 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
     })
 }
 
-/// ½ Σ (a − b)², with the gradient for a
+/// ½ Σ (a − b)² of two matrices (rows, width), with the gradient for a alone.
 pub fn half_square<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix) -> Scalar<T> {
     on_gpu!(|gpu| gpu.half_square(a, b));
     on_tape(a, |a| {
@@ -104,7 +104,7 @@ pub fn half_square<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix) -> Scal
     })
 }
 
-/// Σ factor · part / divisor
+/// Σ factor · part / `divisor`.
 pub fn combined<T: Tape<f32, Dev> + 'static>(parts: Vec<(Scalar<T>, f32)>, divisor: f32) -> Scalar<T> {
     let (mut tape, mut inputs) = (T::default(), Vec::new());
     for (part, factor) in parts {
@@ -121,13 +121,13 @@ pub fn combined<T: Tape<f32, Dev> + 'static>(parts: Vec<(Scalar<T>, f32)>, divis
     })
 }
 
-/// Losses by value; on a GPU all of them are waited for at once.
+/// Losses by value, in their order; on a GPU all of them are waited for at once.
 pub fn values(losses: Vec<&Scalar>) -> Vec<f32> {
     on_gpu!(|gpu| gpu.values(&losses));
     losses.iter().map(|loss| loss.array()).collect()
 }
 
-/// Puts a pure loss on the tape. It is computed on the host.
+/// Puts a pure loss of x (rows, columns) on the tape. It is computed on the host, and gets the numbers row by row.
 pub fn on_tape<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, loss: impl FnOnce(&[f32]) -> Value) -> Scalar<T> {
     let (x, tape) = x.split_tape();
     let Value { value, grad } = loss(&data(&x));
@@ -137,7 +137,7 @@ pub fn on_tape<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, loss: impl FnOnce(&[f3
     })
 }
 
-/// The transpose of a row-major matrix.
+/// The transpose (columns, rows) of x (rows, columns), both row by row.
 fn transposed(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     for i in 0..rows {

@@ -8,24 +8,25 @@ use crate::config::MOST_SCALE;
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::ops::tape::{data, data1, data1_mut, on_host, record, scalar, vector};
 
-/// The parameter for a temperature: log 1/τ (1).
+/// The parameter (1) for a temperature τ: log 1/τ.
 pub fn log_scale(temperature: f32) -> Vector {
     vector(vec![-temperature.ln()])
 }
 
-/// 1/τ.
+/// 1/τ of a parameter (1).
 pub fn scale(log_scale: &Vector) -> f32 {
     data1(log_scale)[0].exp()
 }
 
-/// Takes a scale that a step has made larger than [`MOST_SCALE`] back to it; before a step reads it.
+/// Takes a parameter (1) whose scale a step has made larger than [`MOST_SCALE`] back to it; before a step reads it.
 pub fn clip(log_scale: &mut Vector) {
     if data1(log_scale)[0] > MOST_SCALE.ln() {
         data1_mut(log_scale)[0] = MOST_SCALE.ln();
     }
 }
 
-/// As [`super::contrast`] by InfoNCE. The gradient of the logarithm of the scale is Σ similarity · gradient of similarity.
+/// As [`super::contrast`] by InfoNCE: `similarity` (rows, columns), the pictures of each, and `log_scale` (1). The gradient of the
+/// logarithm of the scale is Σ similarity · gradient of similarity.
 pub fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
     similarity: Matrix<T>,
     log_scale: &Vector,

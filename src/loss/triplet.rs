@@ -36,7 +36,7 @@ struct Violation {
 /// sentences) plus columns as anchors (weight `sentence_anchor`; sentences against wrong pictures). Each side is the mean
 /// over matching pairs × N, zeros included; N is at most the number of items that an anchor is compared with.
 ///
-/// `similarity` holds cosines of unit vectors.
+/// `similarity` holds cosines of unit vectors (rows, columns); so does the gradient.
 pub fn bidirectional(pairs: Pairs, config: &TripletConfig) -> Value {
     both_sided(pairs, Rule::new(config, Mined::Worst(config.top_n)), config.sentence_anchor)
 }

@@ -33,7 +33,7 @@ pub fn keeps(seed: u64, index: usize, p: f32) -> bool {
     (x >> 40) as f32 / (1u64 << 24) as f32 >= p
 }
 
-/// x (rows, width) normalised over rows (Ioffe & Szegedy 2015), ReLU, dropout `p`.
+/// x (rows, width) → (rows, width): normalised over rows (Ioffe & Szegedy 2015), ReLU, dropout `p`.
 ///
 /// In training the running statistics move and dropout draws from `seed`; without a tape the running statistics are used
 /// and nothing is dropped.
@@ -46,7 +46,8 @@ pub fn batch_norm_relu_dropout<T: Tape<f32, Dev> + 'static>(
     normalise(x, weights, 0.0, p, seed)
 }
 
-/// As [`batch_norm_relu_dropout`] without dropout, and with `slope` times what is below 0 in place of 0 (Maas et al. 2013).
+/// As [`batch_norm_relu_dropout`], x (rows, width) → (rows, width), without dropout, and with `slope` times what is below 0 in place
+/// of 0 (Maas et al. 2013).
 pub fn batch_norm_leaky<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     weights: &mut BatchNormWeights,
@@ -55,6 +56,7 @@ pub fn batch_norm_leaky<T: Tape<f32, Dev> + 'static>(
     normalise(x, weights, slope, 0.0, 0)
 }
 
+/// x (rows, width) → (rows, width); `slope` counts below 0.
 fn normalise<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     weights: &mut BatchNormWeights,
@@ -166,7 +168,7 @@ impl Loop for Drop<'_> {
     }
 }
 
-/// Mean and biased variance of each column, summed in f64.
+/// Mean and biased variance (width) of each column of x (rows, width), summed in f64.
 fn statistics(x: &[f32], rows: usize, width: usize) -> (Vec<f32>, Vec<f32>) {
     let (mut sum, mut square) = (vec![0f64; width], vec![0f64; width]);
     for row in x.chunks(width) {
@@ -180,7 +182,8 @@ fn statistics(x: &[f32], rows: usize, width: usize) -> (Vec<f32>, Vec<f32>) {
     (sum.iter().map(|s| (s / n) as f32).collect(), variance)
 }
 
-/// Each element set to 0 with probability `p`, the others divided by 1 − p; without a tape nothing is dropped.
+/// x (rows, width), each element set to 0 with probability `p` and the others divided by 1 − p (Srivastava et al. 2014); without a
+/// tape nothing is dropped.
 pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> Matrix<T> {
     if !T::OWNS_TAPE || p == 0.0 {
         return x;

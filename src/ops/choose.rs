@@ -105,7 +105,7 @@ fn summed<'a>(all: impl Iterator<Item = (u32, f32, &'a [f32])>, width: usize) ->
     (rows, sums.into())
 }
 
-/// Rows of `width` numbers, each followed by a 1, which takes the bias of [`Keys::Layer`].
+/// Rows (n, width), each followed by a 1, which takes the bias of [`Keys::Layer`] → (n, width + 1).
 pub fn with_one(rows: &[f32], width: usize) -> Vec<f32> {
     rows.chunks(width).flat_map(|row| row.iter().copied().chain([1.0])).collect()
 }
@@ -119,7 +119,7 @@ fn picks(words: usize, choice: Choice) -> Vec<u32> {
     (0..words).map(of).collect()
 }
 
-/// The gradient with respect to each of the top scores.
+/// The gradient with respect to each of the `top` scores; `g` (width) is that of the vector chosen, `latents` are (latents, width).
 fn slopes(g: &[f32], top: &[(u32, f32)], pick: usize, latents: &[f32], choice: Choice) -> Vec<f32> {
     let width = g.len();
     let weights: Vec<f32> = top.iter().map(|t| ((t.1 - top[0].1) / choice.temperature).exp()).collect();
@@ -147,7 +147,7 @@ fn slopes(g: &[f32], top: &[(u32, f32)], pick: usize, latents: &[f32], choice: C
     }
 }
 
-/// The table's rows at unit length.
+/// The table's rows at unit length: (latents, width).
 pub fn unit_keys(latents: &Table) -> Vec<f32> {
     let mut keys = latents.data().to_vec();
     keys.par_chunks_mut(latents.width).for_each(|row| {
@@ -157,7 +157,9 @@ pub fn unit_keys(latents: &Table) -> Vec<f32> {
     keys
 }
 
-/// For each query the `top` keys with the highest scalar product, best first; the first of equals wins.
+/// For each query the `top` keys with the highest scalar product, as row and product, best first; the first of equals wins.
+///
+/// `queries` (n, width), `keys` (k, width).
 pub fn nearest_few(queries: &[f32], keys: &[f32], width: usize, top: usize) -> Vec<Vec<(u32, f32)>> {
     const TILE: usize = 48;
     let (n, k) = (queries.len() / width, keys.len() / width);

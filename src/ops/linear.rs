@@ -20,7 +20,7 @@ pub struct LinearWeights {
     pub bias: Vector,
 }
 
-/// x (rows, inputs) → (rows, outputs).
+/// x (rows, inputs) → x Wᵀ + b (rows, outputs). Sums are f32, whatever the inputs are rounded to.
 pub fn linear<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     layer: &LinearWeights,
@@ -30,7 +30,7 @@ pub fn linear<T: Tape<f32, Dev> + 'static>(
     layer_of(x, tape, layer, precision, Wanted { input: true, layer: true })
 }
 
-/// As [`linear`], for a layer that stays as it is: only the input's gradient is computed.
+/// As [`linear`], x (rows, inputs) → (rows, outputs), for a layer that stays as it is: only the input's gradient is computed.
 pub fn linear_through<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     layer: &LinearWeights,
@@ -40,7 +40,7 @@ pub fn linear_through<T: Tape<f32, Dev> + 'static>(
     layer_of(x, tape, layer, precision, Wanted { input: true, layer: false })
 }
 
-/// As [`linear`], for an input that nothing trains: its gradient is not computed.
+/// As [`linear`], x (rows, inputs) → (rows, outputs), for an input that nothing trains: its gradient is not computed.
 pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(
     x: Matrix,
     layer: &LinearWeights,
@@ -56,6 +56,7 @@ pub struct Wanted {
     pub layer: bool,
 }
 
+/// x (rows, inputs) → (rows, outputs), with the gradients that are wanted.
 fn layer_of<T: Tape<f32, Dev> + 'static>(
     x: Matrix,
     tape: T,
@@ -123,7 +124,7 @@ pub fn similarity<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Ma
     })
 }
 
-/// One row at unit length; zeros stay.
+/// x (width) at unit length, in place; zeros stay.
 pub fn unit_row(x: &mut [f32]) {
     let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
     if length > 0.0 {
@@ -131,7 +132,7 @@ pub fn unit_row(x: &mut [f32]) {
     }
 }
 
-/// Each row divided by its length (Euclidean norm); a row shorter than 1e-12 is divided by that.
+/// x (rows, width), each row divided by its length (Euclidean norm); a row shorter than 1e-12 is divided by that.
 pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
     on_gpu!(|gpu| gpu.unit_rows(x));
     let (x, tape) = x.split_tape();
@@ -155,7 +156,7 @@ pub fn unit_rows<T: Tape<f32, Dev> + 'static>(x: Matrix<T>) -> Matrix<T> {
     })
 }
 
-/// p · a + q · b
+/// p · a + q · b, of two matrices (rows, width).
 pub fn blend<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, p: f32, b: Matrix<T>, q: f32) -> Matrix<T> {
     assert_eq!(a.shape(), b.shape(), "blend: shapes differ");
     on_gpu!(|gpu| gpu.blend(a, p, b, q));
@@ -170,7 +171,7 @@ pub fn blend<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, p: f32, b: Matrix<T>, q:
     })
 }
 
-/// The same value with the gradient multiplied by −`factor` (Ganin & Lempitsky 2015).
+/// x (rows, width) as it is, with the gradient multiplied by −`factor` (Ganin & Lempitsky 2015).
 pub fn reverse_gradient<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, factor: f32) -> Matrix<T> {
     on_gpu!(|gpu| gpu.scale_gradient(x, -factor));
     let (x, tape) = x.split_tape();

@@ -89,7 +89,7 @@ pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matri
     })
 }
 
-/// Matrices of one width below each other.
+/// Matrices of one width below each other: each (rowsᵢ, width) → (Σ rowsᵢ, width).
 pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
     let width = parts[0].shape().1;
     let mut tape = T::default();
@@ -114,7 +114,7 @@ pub fn stack<T: Tape<f32, Dev> + 'static>(parts: Vec<Matrix<T>>) -> Matrix<T> {
     })
 }
 
-/// Two matrices of as many rows beside each other.
+/// Two matrices of as many rows beside each other: a (rows, m), b (rows, n) → (rows, m + n).
 pub fn hconcat<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
     assert_eq!(a.shape().0, b.shape().0, "beside: numbers of rows differ");
     on_gpu!(|gpu| gpu.hconcat(a, b));
@@ -137,7 +137,7 @@ pub fn hconcat<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matri
     })
 }
 
-/// `count` columns of a matrix from the `first` one on.
+/// `count` columns of x (rows, width) from the `first` one on → (rows, count).
 pub fn columns<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, first: usize, count: usize) -> Matrix<T> {
     on_gpu!(|gpu| gpu.columns(x, first, count));
     let (x, tape) = x.split_tape();
@@ -151,12 +151,12 @@ pub fn columns<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, first: usize, count: u
     })
 }
 
-/// The given rows of a matrix, which may repeat → (rows, width).
+/// The given rows of x (any, width), which may repeat → (rows, width).
 pub fn select<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32]) -> Matrix<T> {
     gather_concat(x, rows, 1)
 }
 
-/// The given rows of a matrix, which may repeat, `length` of them beside each other → (rows / length, length · width).
+/// The given rows of x (any, width), which may repeat, `length` of them beside each other → (rows / length, length · width).
 pub fn gather_concat<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, rows: &[u32], length: usize) -> Matrix<T> {
     on_gpu!(|gpu| gpu.gather_concat(x, rows, length));
     let (x, tape) = x.split_tape();
@@ -201,14 +201,14 @@ pub fn mean<T: Tape<f32, Dev> + 'static>(tokens: Matrix<T>, sentences: &Arc<Sequ
     })
 }
 
-/// sign(x) · √|x| of every element.
+/// sign(x) · √|x| of every element of x (rows, width).
 pub fn signed_root(x: Matrix) -> Matrix {
     on_gpu!(|gpu| gpu.signed_root(&x));
     let (rows, width) = *x.shape();
     matrix(data(&x).iter().map(|x| x.abs().sqrt().copysign(*x)).collect(), rows, width)
 }
 
-/// (x − centre) · inverse, by column.
+/// (x − centre) · inverse, by column: x (rows, width), `centre` and `inverse` (width).
 pub fn standardise(x: Matrix, centre: &Vector, inverse: &Vector) -> Matrix {
     on_gpu!(|gpu| gpu.standardise(&x, centre, inverse));
     let (rows, width) = *x.shape();
@@ -217,7 +217,7 @@ pub fn standardise(x: Matrix, centre: &Vector, inverse: &Vector) -> Matrix {
     matrix(data(&x).iter().enumerate().map(scaled).collect(), rows, width)
 }
 
-/// Adds to each element of `out` the column of `rows` below it, from the first row to the last.
+/// Adds to each element of `out` (width) its column of `rows`, each (width), from the first row to the last.
 pub fn add_columns(out: &mut [f32], rows: &[&[f32]]) {
     const COLUMNS: usize = 128;
     out.par_chunks_mut(COLUMNS).enumerate().for_each(|(c, out)| {

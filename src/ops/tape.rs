@@ -10,7 +10,7 @@ use dfdx::prelude::*;
 
 use crate::device::{Buffer, Dev, Matrix, Scalar, Vector, device};
 
-/// The floats of a dense matrix, row by row.
+/// The floats of a dense matrix (rows, columns), row by row: rows · columns of them.
 pub fn data<T>(m: &Matrix<T>) -> Cow<'_, [f32]> {
     #[cfg(feature = "cuda")]
     return Cow::Owned(if m.shape().0 * m.shape().1 == 0 { Vec::new() } else { m.as_vec() });
@@ -151,7 +151,7 @@ impl DerefMut for Changing<'_> {
     }
 }
 
-/// A matrix that takes over `data`, which must hold rows × cols floats.
+/// A matrix (rows, cols) that takes over `data`, which must hold rows · cols floats, row by row.
 pub fn matrix(data: Vec<f32>, rows: usize, cols: usize) -> Matrix {
     assert_eq!(data.len(), rows * cols, "matrix of {rows} × {cols}");
     if data.is_empty() {
@@ -160,7 +160,7 @@ pub fn matrix(data: Vec<f32>, rows: usize, cols: usize) -> Matrix {
     device().tensor_from_vec(data, (rows, cols))
 }
 
-/// A vector that takes over `data`.
+/// A vector (n) that takes over the n floats of `data`.
 pub fn vector(data: Vec<f32>) -> Vector {
     let n = data.len();
     device().tensor_from_vec(data, (n,))

@@ -76,7 +76,7 @@ impl Adam {
         }
     }
 
-    /// Brings the given distinct rows of a table up to the present step. Call it before a step reads them.
+    /// Brings the given distinct rows of a table (rows, width) up to the present step. Call it before a step reads them.
     pub fn catch_up(&mut self, name: &str, table: &mut Table, rows: &[u32]) {
         let step = self.step;
         let Some(mut state) = self.state.remove(name) else { return };
@@ -110,7 +110,7 @@ impl Adam {
         self.state.insert(name.to_string(), state);
     }
 
-    /// The table as it would be if every row were brought up to the present step; the state stays as it is.
+    /// The table (rows, width) as it would be if every row were brought up to the present step; the state stays as it is.
     pub fn settled(&self, name: &str, table: &Table) -> HostDeviceBuffer {
         let Some(state) = self.state.get(name) else { return table.values().clone() };
         let steps = |last: u32| if last == 0 { 0 } else { self.step - last as usize };

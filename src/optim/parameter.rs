@@ -89,7 +89,7 @@ impl Parameter<'_> {
 /// Sees a parameter by name.
 pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
 
-/// The parameters of a recurrent network, by name.
+/// The parameters of a recurrent network, by name: `NAME.weight_ih` and so on, with the shapes of [`RecurrentWeights`].
 pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&str, Parameter)) {
     f(&format!("{name}.weight_ih"), Parameter::Matrix(&mut w.weight_ih));
     f(&format!("{name}.weight_hh"), Parameter::Matrix(&mut w.weight_hh));
@@ -97,7 +97,7 @@ pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&
     f(&format!("{name}.bias_hh"), Parameter::Vector(&mut w.bias_hh));
 }
 
-/// The parameters of a layer, by name.
+/// The parameters of a layer, by name: `NAME.weight` (outputs, inputs) and `NAME.bias` (outputs).
 pub fn visit_linear(name: &str, w: &mut LinearWeights, f: &mut dyn FnMut(&str, Parameter)) {
     f(&format!("{name}.weight"), Parameter::Matrix(&mut w.weight));
     f(&format!("{name}.bias"), Parameter::Vector(&mut w.bias));

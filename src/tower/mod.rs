@@ -94,7 +94,7 @@ impl Tower {
         }
     }
 
-    /// As [`Self::embed`], with gradients for the embeddings of a new tower.
+    /// As [`Self::embed`], (tokens, width), with gradients for the embeddings of a new tower; without the norm behind them.
     pub fn embed_trained<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
         let distinct = distinct(&sentences.rows);
         let place = |id: &u32| distinct.binary_search(id).expect("an id of the sentences") as u32;
@@ -131,7 +131,7 @@ impl Tower {
         self.some_blocks(0..self.blocks.len(), x, sentences, pass, between)
     }
 
-    /// As [`Self::blocks`], through some of them.
+    /// As [`Self::blocks`], x (tokens, width) → (tokens, width), through some of them.
     pub fn some_blocks<T: Tape<f32, Dev> + 'static>(
         &self,
         some: Range<usize>,

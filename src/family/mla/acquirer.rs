@@ -87,6 +87,7 @@ impl Adapter {
         Adapter::Product(Box::new([inner, outer]))
     }
 
+    /// x (tokens, width) → (tokens, width).
     fn forward<T: Tape<f32, Dev> + 'static>(&self, x: Matrix<T>, pass: Pass) -> Matrix<T> {
         match self {
             Adapter::Mlp(weights) => feed_forward(x, weights, pass),

@@ -301,7 +301,7 @@ pub fn check_width(mla: &Mla, features: &Features) -> Result<()> {
         .hint("give the pictures' vectors of the CLIP that the tower is from (its `image_embeds`)"))
 }
 
-/// Every row to unit length; a row shorter than 1e-12 is divided by that.
+/// x (rows, width), every row to unit length, in place; a row shorter than 1e-12 is divided by that.
 pub fn unit(x: &mut [f32], width: usize) {
     let rows = x.len() / width.max(1);
     let unit = unit_rows(matrix(x.to_vec(), rows, width));

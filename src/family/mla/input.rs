@@ -35,7 +35,7 @@ pub struct LowRank {
 }
 
 impl InputEmbedding {
-    /// A table and a fresh layer from it to `width`.
+    /// A table (vocabulary, its width) and a fresh layer from it to `width`.
     pub fn new(
         tokenizer: TowerTokenizer,
         table: Table,

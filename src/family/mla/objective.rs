@@ -117,6 +117,7 @@ impl Part {
         Part { first, sentences: Arc::new(sentences), tokens }
     }
 
+    /// Its sentences as vectors (sentences, joint), not of unit length.
     fn forward<T: Tape<f32, Dev> + 'static>(
         &self,
         mla: &Mla,
@@ -145,7 +146,7 @@ fn add(total: &mut Grads, grads: &mut Grads, parameter: Parameter) {
     }
 }
 
-/// A scalar whose gradient with respect to `y` is `pull`.
+/// A scalar whose gradient with respect to y (n, joint) is `pull`, of the same shape.
 fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
     on_tape(y, |_| Value { value: 0.0, grad: pull })
 }
@@ -171,7 +172,7 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> 
     }
 }
 
-/// The mean of (x − target)² over all elements.
+/// The mean of (x − target)² over all elements of two matrices of one shape.
 fn mean_square(x: &[f32], targets: &[f32]) -> Value {
     let n = x.len().max(1) as f32;
     let differences: Vec<f32> = x.iter().zip(targets).map(|(x, t)| x - t).collect();

@@ -45,7 +45,7 @@ pub fn embed_sentences(
     out
 }
 
-/// Writes rows to the places of their sentences.
+/// Writes `vectors` (sentences, width) to the places of their sentences in `out` (all, width).
 fn place(out: &mut Vec<f32>, width: &mut usize, vectors: &[f32], places: &[usize], all: usize) {
     *width = vectors.len() / places.len();
     out.resize(all * *width, 0.0);

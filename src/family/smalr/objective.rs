@@ -78,13 +78,13 @@ impl BatchOutputs<'_> {
         total
     }
 
-    /// Sentences of a language; `shift` selects a masked version.
+    /// Vectors of the sentences of a language (sentences, joint); `shift` selects a masked version.
     fn sentences(&self, group: &Range<usize>, shift: usize) -> Matrix<Taped> {
         let rows: Vec<u32> = group.clone().map(|r| (r + shift) as u32).collect();
         select(self.text.leaky_trace(), &rows)
     }
 
-    /// The mean token vector of every unmasked sentence.
+    /// The mean token vector of every unmasked sentence (sentences, width).
     fn word_means(&self) -> Matrix<Taped> {
         mean(self.tokens.leaky_trace(), &Arc::new(self.batch.whole()))
     }

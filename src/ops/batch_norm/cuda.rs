@@ -136,7 +136,7 @@ impl Gpu {
         })
     }
 
-    /// sign(x) · √|x| of every element.
+    /// [`crate::ops::rows::signed_root`]
     pub fn signed_root(&self, x: &Matrix) -> Matrix {
         let (rows, width) = *x.shape();
         let (n, out) = (rows * width, matrix(rows, width));
@@ -145,7 +145,7 @@ impl Gpu {
         out
     }
 
-    /// (x − centre) · inverse, by column.
+    /// [`crate::ops::rows::standardise`]
     pub fn standardise(&self, x: &Matrix, centre: &Vector, inverse: &Vector) -> Matrix {
         let (rows, width) = *x.shape();
         let out = matrix(rows, width);

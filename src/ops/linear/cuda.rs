@@ -86,7 +86,7 @@ impl Gpu {
         })
     }
 
-    /// The same value with the gradient times a factor.
+    /// x (rows, width) as it is, with the gradient times `factor`.
     pub fn scale_gradient<T: Tape<f32, Dev> + 'static>(
         &'static self,
         x: Matrix<T>,

@@ -74,7 +74,8 @@ pub fn bf16(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0 } else { rounded }
 }
 
-/// As `x86::pairs_along`, for what only a kernel of pairs calls.
+/// The numbers of `from`, two by two, as bf16 in one word each, as `x86::pairs_along` makes them: `out` (half as many, rounded up).
+/// Only for what a kernel of pairs multiplies.
 pub fn pairs_along(out: &mut [f32], from: &[f32]) {
     assert!(out.len() == from.len().div_ceil(2));
     #[cfg(target_arch = "x86_64")]
@@ -84,7 +85,8 @@ pub fn pairs_along(out: &mut [f32], from: &[f32]) {
     }
 }
 
-/// As `x86::pairs_across`, for what only a kernel of pairs calls.
+/// The numbers of `low` and `high`, one of each in a word, as bf16, as `x86::pairs_across` makes them: all three are equally long. Only
+/// for what a kernel of pairs multiplies.
 pub fn pairs_across(out: &mut [f32], low: &[f32], high: &[f32]) {
     assert!(out.len() == low.len() && low.len() == high.len());
     #[cfg(target_arch = "x86_64")]

@@ -36,12 +36,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A dense row-major matrix.
+    /// A dense row-major matrix (rows, cols).
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
-    /// A row-major matrix whose rows start `stride` elements apart.
+    /// A row-major matrix (rows, cols) whose rows start `stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(
             stride >= cols && (rows == 0 || (rows - 1) * stride + cols <= data.len()),
@@ -90,7 +90,7 @@ fn panel(k: usize, precision: Precision, kernel: &Kernel) -> usize {
 }
 
 impl Packed {
-    /// Packs `b` (k × n).
+    /// Packs b (k, n).
     pub fn new(b: View, precision: Precision) -> Self {
         Self::with(b, precision, kernel())
     }
@@ -125,7 +125,8 @@ impl Packed {
         Packed { panels, k: b.rows, n: b.cols, kernel, pairs, rounded }
     }
 
-    /// `c (rows × n, row stride ldc) (+)= a · self`, on the calling thread.
+    /// c = a · self, added to what c holds with `add`, on the calling thread: a (rows, k), self (k, n), c (rows, n) with rows that
+    /// start `ldc` elements apart.
     pub fn multiply(&self, a: View, c: &mut [f32], ldc: usize, add: bool) {
         assert_eq!(a.cols, self.k, "inner dimensions differ");
         if a.rows == 0 {
@@ -210,13 +211,13 @@ impl Packed {
     }
 }
 
-/// `c (a.rows × b.cols, dense) (+)= a · b` on all threads.
+/// c = a · b, added to what c holds with `add`, on all threads: a (rows, k), b (k, n), c (rows, n).
 pub fn matmul(a: View, b: View, c: &mut [f32], add: bool, precision: Precision) {
     let n = b.cols;
     Packed::new(b, precision).par_multiply(a, c, n, add);
 }
 
-/// `c += Σ aᵢ · bᵢ`, in this order, on all threads; every pair has the outer dimensions of `c`.
+/// c += Σ aᵢ · bᵢ, in this order, on all threads: each aᵢ (rows, kᵢ), bᵢ (kᵢ, n), c (rows, n).
 pub fn add_products(pairs: &[(View, View)], c: &mut [f32], precision: Precision) {
     let packed: Vec<Packed> = pairs.par_iter().map(|(_, b)| Packed::new(*b, precision)).collect();
     let Some((a, b)) = pairs.first() else { return };

@@ -11,7 +11,7 @@ use crate::ops::linear::blend;
 use crate::ops::sequences::Sequences;
 
 /// The mean of two GRUs, one of which reads each sentence from its end (Schuster & Paliwal 1997; the mean is LIWE's); otherwise as
-/// [`gru`].
+/// [`gru`]: `tokens` (distinct tokens, inputs) → (sentences, hidden), both of one shape.
 ///
 /// `Pooling::Last` takes both states at the last word, where the second GRU has read that word alone. `Pooling::Max` is not
 /// defined for a mean of two.

@@ -61,6 +61,7 @@ pub struct Saved {
     reading: Reading,
 }
 
+/// x (distinct, inputs) → (sentences, hidden), and with `save` what [`backward`] needs.
 pub fn forward<C: Cell>(
     x: &[f32],
     distinct: usize,

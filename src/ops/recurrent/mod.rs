@@ -64,7 +64,8 @@ pub fn gru<T: Tape<f32, Dev> + 'static>(
     recurrent::<GruCell, T>(tokens, weights, sentences, reading)
 }
 
-/// LSTM (Hochreiter & Schmidhuber 1997) with zero initial state; otherwise as [`gru`].
+/// LSTM (Hochreiter & Schmidhuber 1997) with zero initial state; otherwise as [`gru`]: `tokens` (distinct tokens, inputs) →
+/// (sentences, hidden).
 pub fn lstm<T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,
@@ -74,6 +75,7 @@ pub fn lstm<T: Tape<f32, Dev> + 'static>(
     recurrent::<LstmCell, T>(tokens, weights, sentences, reading)
 }
 
+/// `tokens` (distinct tokens, inputs) → (sentences, hidden).
 fn recurrent<C: Cell, T: Tape<f32, Dev> + 'static>(
     tokens: Matrix<T>,
     weights: &RecurrentWeights,

@@ -52,7 +52,7 @@ impl Gpu {
         })
     }
 
-    /// [`crate::ops::rows::beside`]
+    /// [`crate::ops::rows::hconcat`]
     pub fn hconcat<T: Tape<f32, Dev> + 'static>(&'static self, a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
         let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
         let ((rows, m), n) = (*a.shape(), b.shape().1);
@@ -65,7 +65,7 @@ impl Gpu {
         })
     }
 
-    /// Some columns of a matrix.
+    /// [`crate::ops::rows::columns`]
     pub fn columns<T: Tape<f32, Dev> + 'static>(
         &'static self,
         x: Matrix<T>,
@@ -94,7 +94,7 @@ impl Gpu {
         self.each("copy_columns", rows * width, args);
     }
 
-    /// [`crate::ops::rows::spell`]
+    /// [`crate::ops::rows::gather_concat`]
     pub fn gather_concat<T: Tape<f32, Dev> + 'static>(
         &'static self,
         x: Matrix<T>,

@@ -26,14 +26,14 @@ impl Activation {
         vectorise(Apply { activation: self, x });
     }
 
-    /// Multiplies every gradient by f′(x).
+    /// Multiplies every gradient by f′(x): `x` and `g` are equally long.
     pub fn pull(self, x: &[f32], g: &mut [f32]) {
         assert_eq!(x.len(), g.len(), "a gradient for every value");
         vectorise(Pull { activation: self, x, g });
     }
 }
 
-/// f(x) of every element.
+/// f(x) of every element of x (rows, width).
 pub fn activate<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, activation: Activation) -> Matrix<T> {
     on_gpu!(|gpu| gpu.activate(x, activation));
     let (x, tape) = x.split_tape();

@@ -135,6 +135,7 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     /// Queries, keys and values (tokens, 3 · width).
+    /// x (tokens, width), normalised, as queries, keys and values (tokens, 3 · width).
     fn projected(&self, x: &[f32], input: &Packed) -> Scratch {
         let (width, rows) = (self.width, x.len() / self.width);
         let mut normed = Scratch::dirty(0);
@@ -144,6 +145,7 @@ impl Shared<'_> {
         qkv
     }
 
+    /// What the heads gather (tokens, width) from queries, keys and values (tokens, 3 · width), sentence by sentence.
     fn contexts(&self, qkv: &[f32], sentences: &[Range<usize>], context: &mut [f32]) {
         let (width, heads, causal) = (self.width, self.heads, self.causal);
         for sentence in sentences {
@@ -166,7 +168,7 @@ impl AttentionWeights {
         }
     }
 
-    /// Adds the layer's result to `out`; `kept` (tokens, `keep`) receives queries, keys and values.
+    /// Adds the layer's result for x (tokens, width) to `out` (tokens, width); `kept` (tokens, `keep`) receives queries, keys and values.
     fn forward(
         &self,
         x: &[f32],
@@ -192,7 +194,7 @@ impl AttentionWeights {
         });
     }
 
-    /// Adds the gradient of x to `to`, and fills the parts of trained weights.
+    /// Adds the gradient of x to `to`, given that of the result, `g`, all of them (tokens, width); fills the parts of trained weights.
     #[allow(clippy::too_many_arguments)]
     fn backward(
         &self,

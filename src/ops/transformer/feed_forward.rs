@@ -114,7 +114,7 @@ impl FeedForwardWeights {
         }
     }
 
-    /// Adds the layer's result to `out`; `kept` (rows, `keep`) receives what goes into the activation.
+    /// Adds the layer's result for x (rows, width) to `out` (rows, width); `kept` (rows, `keep`) receives what goes into the activation.
     fn forward(&self, x: &[f32], out: &mut [f32], kept: &mut [f32], keep: usize, precision: Precision) {
         let (width, hidden, shared) = (self.inner.inputs(), self.inner.outputs(), self.shared());
         let groups = row_groups(x.len() / width.max(1));
@@ -132,7 +132,7 @@ impl FeedForwardWeights {
         });
     }
 
-    /// Adds the gradient of x to `to`, and fills the parts of trained weights.
+    /// Adds the gradient of x to `to`, given that of the result, `g`, all of them (rows, width); fills the parts of trained weights.
     fn backward(
         &self,
         x: &[f32],

@@ -46,7 +46,7 @@ fn row_groups(rows: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(ROWS).map(|first| first..rows.min(first + ROWS)).collect()
 }
 
-/// Cuts a matrix into the rows of each range; the ranges follow one another from row 0.
+/// Cuts x (rows, width) into the rows of each range; the ranges follow one another from row 0.
 fn cut<'a>(mut x: &'a mut [f32], width: usize, parts: &[Range<usize>]) -> Vec<&'a mut [f32]> {
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
@@ -62,7 +62,7 @@ fn floats(rows: &Range<usize>, width: usize) -> Range<usize> {
     rows.start * width..rows.end * width
 }
 
-/// Adds the sum of rows as wide as `to` to it.
+/// Adds the sum of `rows` (n, width) to `to` (width).
 fn sum_rows(rows: &[f32], to: &mut [f32]) {
     let rows: Vec<&[f32]> = rows.chunks(to.len().max(1)).collect();
     add_columns(to, &rows);

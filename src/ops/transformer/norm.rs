@@ -56,17 +56,17 @@ pub(super) struct NormOnHost<'a> {
 }
 
 impl NormOnHost<'_> {
-    /// Writes the normalised rows of x to `out`.
+    /// Writes the normalised rows of x (rows, width) to `out`, of the same shape.
     pub(super) fn normalise(&self, x: &[f32], out: &mut [f32]) {
         vectorise(Normalise { x, out, scale: &self.scale, shift: &self.shift, epsilon: self.epsilon });
     }
 
-    /// Adds the gradient with respect to x to `to`; `g` is the one with respect to the normalised rows.
+    /// Adds the gradient with respect to x to `to`; `g` is the one with respect to the normalised rows; all are (rows, width).
     pub(super) fn pull(&self, x: &[f32], g: &[f32], to: &mut [f32]) {
         vectorise(Pull { x, g, to, scale: &self.scale, epsilon: self.epsilon });
     }
 
-    /// x, normalised into `normed` where there is a norm.
+    /// x (rows, width), normalised into `normed` where there is a norm.
     pub(super) fn of<'a>(norm: &Option<Self>, x: &'a [f32], normed: &'a mut Scratch) -> &'a [f32] {
         match norm {
             Some(norm) => {

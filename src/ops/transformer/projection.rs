@@ -47,12 +47,12 @@ impl Deref for Pack<'_> {
 }
 
 impl Projection {
-    /// A layer whose weights get gradients.
+    /// A layer whose weights (outputs, inputs) get gradients.
     pub fn trained(weights: LinearWeights) -> Self {
         Projection { weights, kept: None }
     }
 
-    /// The weights must not change any more.
+    /// A layer whose weights (outputs, inputs) get no gradients; they must not change any more.
     pub fn frozen(weights: LinearWeights) -> Self {
         Projection { weights, kept: Some(Arc::default()) }
     }

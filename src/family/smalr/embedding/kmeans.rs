@@ -49,7 +49,8 @@ pub fn spherical(points: &[f32], width: usize, k: usize, iterations: usize, seed
     centres
 }
 
-/// For every point the centre with the highest scalar product (the first of equals), and that product.
+/// For every one of `points` (n, width) the row of `centres` (k, width) with the highest scalar product (the first of equals), and that
+/// product.
 pub fn nearest(points: &[f32], centres: &[f32], width: usize) -> (Vec<u32>, Vec<f32>) {
     let (n, k) = (points.len() / width, centres.len() / width);
     let packed = Packed::new(View::new(centres, k, width).t(), Precision::F32);

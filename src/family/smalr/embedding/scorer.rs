@@ -27,7 +27,7 @@ impl Scorer {
         data(&linear(x, layer, Precision::F32)).to_vec()
     }
 
-    /// As [`Self::map`], at unit length.
+    /// As [`Self::map`], (words, FastText width) → (words, width), at unit length.
     pub fn project(&self, language: usize, vectors: &[f32]) -> Vec<f32> {
         let layer = &self.layers[language];
         let mut y = self.map(language, vectors);
@@ -43,7 +43,7 @@ impl Scorer {
         }
     }
 
-    /// The latent token of each word.
+    /// The latent token of each word, from `vectors` (words, FastText width).
     pub fn assign(&self, language: usize, vectors: &[f32]) -> Vec<u32> {
         let width = self.layers[language].weight.shape().0;
         let words = match self.score {

@@ -75,7 +75,7 @@ pub fn align(
     Ok(layer)
 }
 
-/// The orthogonal map from the mean of a sentence's words to the mean of the known languages' means.
+/// The orthogonal map (width, FastText width) from the mean of a sentence's words to the mean of the known languages' means.
 fn start(lessons: &Lessons, words: &NewWords, width: usize) -> Result<LinearWeights> {
     let (mut x, mut y) = (Vec::new(), Vec::new());
     for (lesson, ids) in lessons.all.iter().zip(&lessons.ids) {
@@ -127,7 +127,8 @@ impl Batch {
     }
 }
 
-/// Triplet loss between the new sentences' means and those of each known language; nothing where none is known.
+/// Triplet loss between the new sentences' `means` (sentences, width) and those of each known language (groups, width); nothing where
+/// none is known.
 fn near(
     means: Matrix<Taped>,
     lesson: &Lesson,

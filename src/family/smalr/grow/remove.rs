@@ -57,7 +57,7 @@ pub fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolde
     })
 }
 
-/// The language classifier without the row of one language.
+/// The language classifier (languages, width) without the row of one language.
 fn drop_class(adversary: &mut Option<LinearWeights>, row: usize) {
     let Some(layer) = adversary else { return };
     let (rows, width) = *layer.weight.shape();

@@ -67,6 +67,7 @@ impl KnownTokens {
         words.chunks(TILE * width).flat_map(tile).collect()
     }
 
+    /// The mean (width) of the nearest tokens of a word, by its scores (tokens).
     fn mean(&self, scores: &[f32]) -> Vec<f32> {
         let mut order: Vec<u32> = (0..scores.len() as u32).collect();
         let closer = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));

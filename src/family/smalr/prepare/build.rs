@@ -114,7 +114,7 @@ fn latent_counts(vocabularies: &[Vocabulary], slots: &[Vec<Slot>], latents: usiz
     counts
 }
 
-/// Scales all rows by one factor, so that their mean length, weighted by counts, is `norm`.
+/// Scales all rows (as many as counts, width) by one factor, so that their mean length, weighted by counts, is `norm`.
 fn scale_rows(rows: &mut [f32], counts: &[u64], norm: f32) {
     if counts.is_empty() {
         return;
@@ -123,6 +123,7 @@ fn scale_rows(rows: &mut [f32], counts: &[u64], norm: f32) {
     rows.iter_mut().for_each(|x| *x *= factor);
 }
 
+/// The mean length of rows (as many as counts, width), weighted by counts.
 fn mean_length(rows: &[f32], width: usize, counts: &[u64]) -> f32 {
     let total: u64 = counts.iter().sum();
     let lengths = rows.chunks(width).map(|r| r.iter().map(|x| (x * x) as f64).sum::<f64>().sqrt());

@@ -44,6 +44,7 @@ impl Adapter {
         [&self.down, &self.up].iter().map(|layer| layer.weight.shape().0 * layer.weight.shape().1).sum()
     }
 
+    /// x (sentences, inputs) → what is added (sentences, joint).
     fn forward<T: Tape<f32, Dev> + 'static>(&self, x: Matrix<T>, precision: Precision) -> Matrix<T> {
         linear(linear(x, &self.down, precision), &self.up, precision)
     }

@@ -19,8 +19,11 @@ pub struct Cache {
 pub struct Entry<'a, T> {
     /// Name of the file: what the result is, and a [`Content`] of all it follows from.
     pub name: String,
+    /// Computes the result.
     pub make: &'a dyn Fn() -> Result<T>,
+    /// Writes the result to a file.
     pub save: &'a dyn Fn(&T, &Path) -> Result<()>,
+    /// Reads the result from its file.
     pub open: &'a dyn Fn(&Path) -> Result<T>,
 }
 

@@ -16,8 +16,11 @@ use crate::{Error, Result};
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
 #[derive(Clone)]
 pub struct ImageBranch {
+    /// (hidden, width of the features)
     pub hidden: LinearWeights,
+    /// (hidden)
     pub norm: BatchNormWeights,
+    /// (joint, hidden)
     pub output: LinearWeights,
     /// Subtracted from and multiplied with each feature column when `input = "standard"`.
     pub centre: Vector,

@@ -63,7 +63,9 @@ pub struct Sampler {
 /// One batch: pictures, and per language (caption, place of its picture in the batch).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
+    /// Rows of the pictures.
     pub images: Vec<u32>,
+    /// By language.
     pub captions: Vec<Vec<(u32, u32)>>,
 }
 

@@ -46,6 +46,7 @@ pub enum End {
 /// A part of a training.
 pub struct Stage {
     pub name: &'static str,
+    /// In all its passes.
     pub steps: usize,
     /// Steps of a pass over its data; each ends with a validation.
     pub per_epoch: usize,
@@ -57,6 +58,7 @@ pub struct Stage {
 /// Where a training stands.
 #[derive(Clone, Copy)]
 pub struct StepIndex {
+    /// The place of the stage.
     pub stage: usize,
     /// Step of the stage, counted from 0.
     pub within: usize,
@@ -67,6 +69,7 @@ pub struct StepIndex {
 /// What a step finds.
 pub struct StepOutput {
     pub terms: Terms,
+    /// Of all that is trained, but for tables, which keep theirs.
     pub grads: Grads,
     /// Tokens of its sentences.
     pub tokens: usize,

@@ -22,6 +22,7 @@ pub enum MetricsLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
+    /// Steps of the training up to this one, of all stages.
     pub step: u64,
     /// Passes over the training pictures so far.
     pub epoch: f64,
@@ -37,6 +38,7 @@ pub struct Step {
     /// 1/τ of a contrast whose temperature is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
+    /// Tokens of sentences a second, since the line before or the end of an epoch.
     pub tokens_per_s: f64,
     /// Since the start of the run, in all its parts.
     pub seconds: f64,
@@ -56,6 +58,7 @@ pub struct Term {
 pub struct Validation {
     pub step: u64,
     pub epoch: f64,
+    /// By language.
     #[serde(rename = "mR", with = "ordered")]
     pub mr: Vec<(String, f64)>,
     /// The mean over the languages.

@@ -46,7 +46,9 @@ pub(crate) const MIXED: &str = "the run's `config.toml` was changed, or files of
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
+    /// The last one saved, with the state of the optimiser, to go on from.
     Latest,
+    /// The parameters that were best on validation, to be used.
     Best,
 }
 
@@ -55,7 +57,9 @@ pub enum Which {
 #[serde(deny_unknown_fields)]
 pub struct RunInfo {
     pub version: u32,
+    /// Version of the program that wrote it.
     pub tinyglot: String,
+    /// Name of the device it was trained on.
     pub device: String,
     pub seed: u64,
     pub languages: Vec<String>,
@@ -69,6 +73,7 @@ pub struct RunInfo {
     pub latents: [usize; 2],
     /// Trainable parameters by part.
     pub parameters: Vec<(String, usize)>,
+    /// All trainable parameters.
     pub parameters_train: usize,
     /// With every word's universal vector precomputed.
     pub parameters_test: usize,
@@ -90,13 +95,17 @@ pub struct RunInfo {
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
     pub version: u32,
+    /// Steps taken, of all stages.
     pub step: usize,
+    /// Largest mean of the mean recalls on validation so far, in percent; −1 before the first.
     pub best: f64,
+    /// Steps taken when it was measured.
     pub best_step: usize,
     /// Epochs since the best one.
     pub stale: usize,
     /// Updates of the average of the weights.
     pub averaged: usize,
+    /// Time of the training, in all its parts.
     pub seconds: f64,
     /// CRC-32 of the files that the checkpoint is of: tensors beside it, and those of the run that say what a token is. Set
     /// where it is written.

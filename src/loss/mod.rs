@@ -32,7 +32,9 @@ pub struct Value {
 pub struct Pairs<'a> {
     /// (rows, columns), row by row
     pub similarity: &'a [f32],
+    /// The picture of each row.
     pub rows: &'a [u32],
+    /// The picture of each column.
     pub columns: &'a [u32],
 }
 

@@ -21,9 +21,13 @@ use crate::device::{Dev, Matrix};
 pub struct Choice {
     /// Probability of a random one of the best `top`.
     pub exploration: f32,
+    /// How many of the best a random choice and the estimator take into account.
     pub top: usize,
+    /// Of the softmax over their scores.
     pub temperature: f32,
+    /// What gradient the scores get.
     pub estimator: Estimator,
+    /// Of the random choices.
     pub seed: u64,
 }
 

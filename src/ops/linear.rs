@@ -16,7 +16,9 @@ use crate::device::{Dev, Matrix, Vector};
 /// A fully connected layer in PyTorch's layout: weight (outputs, inputs), bias (outputs).
 #[derive(Clone)]
 pub struct LinearWeights {
+    /// (outputs, inputs)
     pub weight: Matrix,
+    /// (outputs)
     pub bias: Vector,
 }
 

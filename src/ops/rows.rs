@@ -21,6 +21,7 @@ pub type RowGradients = (Vec<u32>, HostDeviceBuffer);
 /// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
 #[derive(Clone)]
 pub struct Table {
+    /// Numbers of a row.
     pub width: usize,
     /// (rows, width)
     values: HostDeviceBuffer,

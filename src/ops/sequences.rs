@@ -3,6 +3,7 @@
 /// For each sentence the rows of its tokens, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sequences {
+    /// The rows of all tokens, sentence after sentence.
     pub rows: Vec<u32>,
     /// Sentence s holds `rows[starts[s]..starts[s + 1]]`.
     pub starts: Vec<u32>,

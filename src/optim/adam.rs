@@ -28,7 +28,9 @@ use crate::optim::adam::cuda::{Norms, TensorPtr};
 /// The moments of one parameter.
 #[derive(Clone, Default)]
 pub struct AdamState {
+    /// Running mean of the gradient, row by row.
     pub m: HostDeviceBuffer,
+    /// Running mean of its square.
     pub v: HostDeviceBuffer,
     /// For tables: the last step each row has seen.
     pub last: Vec<u32>,

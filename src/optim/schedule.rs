@@ -5,8 +5,11 @@ use crate::config::{Schedule, TrainConfig};
 /// How the learning rate goes over the steps of a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LearningRate {
+    /// The rate at the end of the warm-up.
     pub peak: f32,
+    /// Steps of the warm-up.
     pub warmup: usize,
+    /// Steps in all, those of the warm-up included.
     pub total: usize,
     pub schedule: Schedule,
     /// Of [`Schedule::Steps`]

@@ -332,12 +332,17 @@ pub struct FastTextConfig {
     pub model: FastTextModel,
     /// Width of the vectors.
     pub width: usize,
+    /// Passes over the text.
     pub epochs: usize,
+    /// At the beginning; it falls to 0 along a line.
     pub learning_rate: f64,
+    /// Words on either side that are looked at, at most.
     pub window: usize,
+    /// Random words that each right one is told from.
     pub negatives: usize,
     /// Words that make up more than this share of the text are left out at random, the more frequent the more often; 1 keeps all.
     pub subsample: f64,
+    /// Words that occur less often are left out.
     pub min_count: u64,
     /// Shortest and longest character n-grams.
     pub min_ngram: usize,

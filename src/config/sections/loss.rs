@@ -36,6 +36,7 @@ pub enum DriftCentre {
 #[serde(deny_unknown_fields, default)]
 pub struct TripletConfig {
     pub weight: f32,
+    /// How much nearer the right one must be than a wrong one, by `distance`.
     pub margin: f32,
     /// Which negatives count in training. The alignment and pretraining of words, CLC-C and the adding of languages always take `top_n`.
     pub mining: Mining,

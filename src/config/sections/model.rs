@@ -68,7 +68,9 @@ pub enum Pooling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageConfig {
+    /// Width between the two layers.
     pub hidden: usize,
+    /// Dropout on what the second layer takes.
     pub dropout: f32,
     /// What is done to a feature row before the first layer.
     pub input: ImageInput,

@@ -22,6 +22,7 @@ use crate::{Error, Result};
 /// Sentences of one language, each with the row of the vector that it should be near.
 pub struct Pairs {
     pub sentences: Sequences,
+    /// By sentence.
     pub rows: Vec<u32>,
     /// Places of the sentences by row.
     by_row: Vec<u32>,
@@ -62,7 +63,9 @@ impl Pairs {
 
 /// One stage's sentences by acquired language, and the vectors (rows, joint) they are compared with.
 pub struct StageData {
+    /// By acquired language.
     pub languages: Vec<Pairs>,
+    /// (rows, joint)
     pub vectors: Vec<f32>,
     /// Sentences longer than the context, whose end was cut.
     pub truncated: usize,
@@ -82,6 +85,7 @@ pub struct Draw {
 pub struct Source {
     /// The way of the known sentences, whose vectors are to be met.
     pub teacher: Way,
+    /// The known sentences.
     pub known: PathBuf,
     /// In the language that is acquired.
     pub new: PathBuf,

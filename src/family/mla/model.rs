@@ -56,6 +56,7 @@ pub struct Mla {
 /// Dropout on the vectors that enter the tower, for training.
 #[derive(Clone, Copy)]
 pub struct Drop<'a> {
+    /// Probability that an element is dropped.
     pub p: f32,
     pub seed: u64,
     /// The number of each token in the whole batch: what is dropped does not depend on how the batch is cut.

@@ -26,12 +26,15 @@ pub struct Aim {
     pub objective: Objective,
     /// Whether `Mse` compares vectors at unit length, or as they are.
     pub unit: bool,
+    /// Of `Nce`.
     pub temperature: f32,
     /// Whether the scale that the model trains, if it trains one, stands for the temperature.
     pub scaled: bool,
+    /// Of the term in the sum.
     pub weight: f32,
     /// Sentences of a micro-batch; 0 takes all.
     pub micro_batch: usize,
+    /// Probability with which elements that enter the encoder are dropped.
     pub dropout: f32,
     pub pass: Pass,
 }
@@ -40,6 +43,7 @@ pub struct Aim {
 pub struct Task<'a> {
     /// Of the term.
     pub name: &'static str,
+    /// What the batch is drawn from.
     pub data: &'a StageData,
     pub draw: Draw,
     pub aim: Aim,

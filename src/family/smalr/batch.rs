@@ -18,6 +18,7 @@ pub struct Captions {
     pub index: CaptionIndex,
     /// The picture of each caption.
     pub image_of: Vec<u32>,
+    /// By caption: where the vectors of its words are.
     pub slots: Vec<Vec<Slot>>,
 }
 
@@ -25,7 +26,9 @@ pub struct Captions {
 pub struct Batch {
     /// Picture features (pictures, width).
     pub images: Matrix,
+    /// The distinct rows of tables that it reads.
     pub tokens: TokenRows,
+    /// In terms of those rows, by their order.
     pub sentences: Arc<Sequences>,
     /// By unmasked sentence: the row of its picture.
     pub image_of: Vec<u32>,

@@ -43,7 +43,9 @@ pub struct Model {
 /// The heads of the masked cross-language model, used in training only.
 #[derive(Default)]
 pub struct Mclm {
+    /// Of the variant that averages token vectors; none, where its weight is 0.
     pub average: Option<MaskedHeads>,
+    /// Of the variant with `[MASK]` in place of words; none, where its weight is 0.
     pub lstm: Option<MaskedHeads>,
     /// LSTM over token vectors and the layer after it, unless the sentence branch reads masked sentences.
     pub encoder: Option<(RecurrentWeights, LinearWeights)>,
@@ -53,7 +55,9 @@ pub struct Mclm {
 
 /// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
 pub struct MaskedHeads {
+    /// (2 · width, 2 · width)
     pub words: Option<LinearWeights>,
+    /// (2 · joint, 2 · joint)
     pub sentences: Option<LinearWeights>,
 }
 

@@ -23,6 +23,7 @@ pub struct BatchOutputs<'a> {
     pub batch: &'a Batch,
     /// All sentences, masked versions included (sentences, joint).
     pub text: Matrix,
+    /// The pictures (pictures, joint).
     pub image: Matrix,
     /// Token vectors (distinct, width).
     pub tokens: Matrix,

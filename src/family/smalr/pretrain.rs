@@ -42,7 +42,9 @@ pub struct Words<'a> {
     pub vectors: &'a [Vec<f32>],
     /// By language and caption: word ids.
     pub captions: &'a [Vec<Vec<u32>>],
+    /// By language: its captions by picture.
     pub index: &'a [CaptionIndex],
+    /// That of the FastText vectors.
     pub width: usize,
 }
 

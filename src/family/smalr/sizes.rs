@@ -9,6 +9,7 @@ use crate::family::smalr::text::TextEncoder;
 pub struct WordSizes {
     /// Words with vectors of their own, by language.
     pub own: Vec<usize>,
+    /// How many latent tokens there are.
     pub latents: usize,
     /// Width of the FastText vectors.
     pub vectors: usize,

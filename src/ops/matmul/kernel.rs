@@ -24,7 +24,9 @@ pub struct Rows {
 /// A family of kernels and its tile size.
 #[derive(Clone, Copy)]
 pub struct Kernel {
+    /// Rows of a tile, at most.
     pub mr: usize,
+    /// Columns of a tile and of a panel.
     pub nr: usize,
     /// By the number of rows less one.
     pub f32: &'static [Tile],

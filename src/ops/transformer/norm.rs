@@ -15,7 +15,9 @@ use crate::ops::tape::{data, data1, matrix, on_host, record};
 /// Scale and shift, both (width).
 #[derive(Clone)]
 pub struct NormWeights {
+    /// (width)
     pub scale: Vector,
+    /// (width)
     pub shift: Vector,
     /// Added to the variance.
     pub epsilon: f32,

@@ -101,6 +101,7 @@ pub struct CharacterLayer {
     pub directions: Matrix,
     /// (outputs)
     pub gains: Vector,
+    /// (outputs)
     pub bias: Vector,
     /// Its running statistics move while the model is only read.
     norm: Mutex<BatchNormWeights>,

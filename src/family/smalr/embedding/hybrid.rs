@@ -29,7 +29,9 @@ pub struct HybridEmbedding {
 /// The own words of a language (own words, word width), and the layer into the universal space (width, word width).
 #[derive(Clone)]
 pub struct OwnWords {
+    /// (own words, word width)
     pub words: Table,
+    /// (width, word width)
     pub layer: LinearWeights,
 }
 

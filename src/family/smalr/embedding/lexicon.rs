@@ -25,6 +25,7 @@ pub struct Lexicon {
     pub vocabularies: Vec<Vocabulary>,
     /// Per language, by word id.
     pub slots: Vec<Vec<Slot>>,
+    /// How many latent tokens there are.
     pub latents: usize,
     /// Rare words that are read as words of another language.
     pub translations: Option<Translations>,
@@ -97,6 +98,7 @@ impl Lexicon {
 pub struct TokenRows {
     pub latents: Vec<u32>,
     pub own: Vec<Vec<u32>>,
+    /// Whether `[MASK]` is among them.
     pub mask: bool,
 }
 

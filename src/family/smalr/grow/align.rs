@@ -26,6 +26,7 @@ use crate::{Error, Result};
 pub struct NewWords<'a> {
     /// (vocabulary, FastText width)
     pub table: &'a [f32],
+    /// That of the FastText vectors.
     pub width: usize,
 }
 

@@ -29,6 +29,7 @@ pub struct Lesson {
 
 /// The frozen side of a lesson.
 pub struct Known {
+    /// How many there are.
     pub groups: usize,
     /// Vectors of the groups' pictures (groups, joint); none for translations.
     pub images: Option<Vec<f32>>,

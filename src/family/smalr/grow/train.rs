@@ -41,6 +41,7 @@ pub struct LanguageTrainer<'a> {
     pub model: &'a mut Model,
     /// The base languages, and the new one.
     pub base: &'a [usize],
+    /// The place of the new language.
     pub language: usize,
     pub lessons: &'a Lessons,
     /// By lesson: the new sentences.

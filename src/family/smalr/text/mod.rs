@@ -20,6 +20,7 @@ use crate::optim::{Parameter, visit_linear, visit_recurrent};
 
 /// GRU (one or both ways, or an average) → linear → unit length; shared by all languages.
 pub struct TextEncoder {
+    /// (3 · hidden, width) and (3 · hidden, hidden); none, where the words are averaged.
     pub gru: Option<RecurrentWeights>,
     /// The GRU that reads from the end.
     pub backward: Option<RecurrentWeights>,

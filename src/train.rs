@@ -177,7 +177,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
     ///
     /// # Errors
-    /// Data, where there is no latest checkpoint, or it cannot be used; run, where the metrics cannot be written.
+    /// Data, where there is no latest checkpoint, or it or the metrics cannot be used; run, where the metrics cannot be written.
     pub fn resume(&mut self) -> Result<()> {
         if !self.folder.has(Which::Latest) {
             return Err(Error::data("there is no checkpoint to go on from")

@@ -58,7 +58,7 @@ pub fn name() -> String {
 /// Runs a command. What only a GPU can do wrong (there is none, its memory is full) ends it as an error with advice.
 ///
 /// # Errors
-/// Those of the command, and these.
+/// Those of the command; run, where the GPU cannot be used or fails.
 pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
     #[cfg(not(feature = "cuda"))]
     return command();

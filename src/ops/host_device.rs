@@ -26,6 +26,7 @@ impl HostDeviceBuffer {
         HostDeviceBuffer { host: floats.into(), device: OnceLock::new() }
     }
 
+    /// Floats of the device.
     #[cfg(feature = "cuda")]
     pub fn on_device(device: crate::device::Buffer) -> Self {
         HostDeviceBuffer { host: OnceLock::new(), device: device.into() }
@@ -51,11 +52,13 @@ impl HostDeviceBuffer {
         }
     }
 
+    /// The floats on the device, sent there if need be.
     #[cfg(feature = "cuda")]
     pub fn device(&self) -> &crate::device::Buffer {
         self.device.get_or_init(|| crate::device::cuda::uploaded(self.host()))
     }
 
+    /// The floats, for the device to change: the host's copy goes.
     #[cfg(feature = "cuda")]
     pub fn device_mut(&mut self) -> &mut crate::device::Buffer {
         self.device();

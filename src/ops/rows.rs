@@ -57,6 +57,7 @@ impl Table {
         &self.values
     }
 
+    /// (rows, width), to be changed on the GPU.
     #[cfg(feature = "cuda")]
     pub fn values_mut(&mut self) -> &mut HostDeviceBuffer {
         &mut self.values

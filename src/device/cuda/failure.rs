@@ -51,6 +51,9 @@ impl Failure {
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// [`crate::device::guarded`]
+///
+/// # Errors
+/// Those of the command; run, where the GPU cannot be used or fails.
 pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
     let usual = std::panic::take_hook();
     FAILED.store(false, Ordering::Relaxed);

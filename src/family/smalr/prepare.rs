@@ -48,8 +48,9 @@ pub struct Prepared {
 /// `cache` keeps FastText vectors, alignment and latent vocabulary by content.
 ///
 /// # Errors
-/// Config, where a segmenter cannot be had; data, where dictionaries, vectors or further text cannot be used, or no word of a language
-/// has both a caption and a vector; run, where FastText or pretraining diverges, or the cache cannot be written.
+/// Config, for a segmenter or settings of FastText that there cannot be; data, where dictionaries, vectors or further text cannot be
+/// used, or no word of a language has both a caption and a vector; run, where FastText or pretraining diverges, or the cache cannot be
+/// written.
 pub fn prepare(
     config: &Config,
     corpus: &Corpus,

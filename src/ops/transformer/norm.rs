@@ -24,7 +24,7 @@ pub struct NormWeights {
     pub trained: bool,
 }
 
-/// x (rows, width) → (rows, width).
+/// x (rows, width) → (rows, width): each row to mean 0 and variance 1, then times scale and plus shift (Ba et al. 2016).
 pub fn layer_norm<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, weights: &NormWeights) -> Matrix<T> {
     on_gpu!(|gpu| gpu.layer_norm(x, weights));
     let (x, tape) = x.split_tape();

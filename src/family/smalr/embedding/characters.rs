@@ -149,7 +149,8 @@ impl CharacterLayer {
 }
 
 impl CharacterWords {
-    /// As it starts: character vectors of unit variance, and layers of `characters.hidden` and last `width` outputs.
+    /// As it starts: character vectors (characters, character width) of unit variance, and layers whose outputs are `characters.hidden` and,
+    /// last, the universal `width`.
     pub fn new(config: &EmbeddingConfig, spellings: Arc<Spellings>, init: &mut Init) -> Self {
         let (count, width) = (spellings.characters(), config.characters.width);
         // Of unit variance, as PyTorch's embeddings are.

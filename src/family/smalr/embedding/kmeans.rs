@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use crate::config::Precision;
 use crate::ops::matmul::{Packed, View};
 
-/// Centres (k, width) of unit length for points (n, width) of unit length, by Lloyd's iterations from random points.
+/// Centres (k, width) of unit length for points (n, width) of unit length, by Lloyd's iterations from random points
+/// (Dhillon & Modha 2001).
 /// A centre that loses all its points moves to the point that is farthest from its own centre. With k ≥ n the points
 /// themselves come first and the rest are random directions.
 pub fn spherical(points: &[f32], width: usize, k: usize, iterations: usize, seed: u64) -> Vec<f32> {

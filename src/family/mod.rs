@@ -8,7 +8,6 @@ pub mod tower;
 mod towers;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use crate::Result;
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
@@ -122,11 +121,6 @@ pub trait LearnerSource {
     /// The learner. Once only: it takes the model along.
     ///
     /// # Errors
-    /// Data that cannot be used; stopped, where `stop` was raised.
-    fn learner<'a>(
-        &'a mut self,
-        config: &'a Config,
-        corpus: &'a Corpus,
-        stop: &AtomicBool,
-    ) -> Result<Box<dyn Learner + 'a>>;
+    /// Data that cannot be used.
+    fn learner<'a>(&'a mut self, config: &'a Config, corpus: &'a Corpus) -> Result<Box<dyn Learner + 'a>>;
 }

@@ -120,7 +120,7 @@ pub fn train_with(
         "{} parameters, {} at test time",
         info.parameters_train, info.parameters_test
     )))?;
-    let learner = source.learner(&config, &corpus, options.stop)?;
+    let learner = source.learner(&config, &corpus)?;
     if let (cut @ 1.., bound) = learner.truncated() {
         let line = format!("{cut} training sentences are longer than {bound} and lose their end");
         tell(Told::Warning(&line))?;

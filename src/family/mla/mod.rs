@@ -21,7 +21,6 @@ pub mod sizes;
 pub mod words;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use super::{Begun, Family, LearnerSource};
 use crate::Result;
@@ -50,12 +49,7 @@ pub struct MlaFamily;
 struct Source(Option<Mla>);
 
 impl LearnerSource for Source {
-    fn learner<'a>(
-        &'a mut self,
-        config: &'a Config,
-        corpus: &'a Corpus,
-        _stop: &AtomicBool,
-    ) -> Result<Box<dyn Learner + 'a>> {
+    fn learner<'a>(&'a mut self, config: &'a Config, corpus: &'a Corpus) -> Result<Box<dyn Learner + 'a>> {
         let mla = self.0.take().expect("one learner of a run");
         Ok(Box::new(MlaLearner::new(config, corpus, mla)?))
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use super::batch::Captions;
 use super::embedding::encoder::Encoder;
@@ -53,12 +52,7 @@ struct Source {
 }
 
 impl LearnerSource for Source {
-    fn learner<'a>(
-        &'a mut self,
-        config: &'a Config,
-        corpus: &'a Corpus,
-        _stop: &AtomicBool,
-    ) -> Result<Box<dyn Learner + 'a>> {
+    fn learner<'a>(&'a mut self, config: &'a Config, corpus: &'a Corpus) -> Result<Box<dyn Learner + 'a>> {
         let (validation, model) = self.ahead.take().expect("one learner of a run");
         let lexicon = &self.encoder.lexicon;
         let mut learner = SmalrLearner::new(config, corpus, lexicon, &self.train, validation, model);

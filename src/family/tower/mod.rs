@@ -6,7 +6,6 @@ mod model;
 pub mod run;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use super::{Begun, Family, LearnerSource};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
@@ -33,12 +32,7 @@ pub struct TowerFamily;
 struct Source(Option<Clip>);
 
 impl LearnerSource for Source {
-    fn learner<'a>(
-        &'a mut self,
-        config: &'a Config,
-        corpus: &'a Corpus,
-        _stop: &AtomicBool,
-    ) -> Result<Box<dyn Learner + 'a>> {
+    fn learner<'a>(&'a mut self, config: &'a Config, corpus: &'a Corpus) -> Result<Box<dyn Learner + 'a>> {
         let clip = self.0.take().expect("one learner of a run");
         Ok(Box::new(TowerLearner::new(config, corpus, clip)))
     }

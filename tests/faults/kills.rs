@@ -45,7 +45,8 @@ impl Scenario {
             let killed =
                 run_with(&words(&self.arguments(place.path(), false)), place.path(), Some((n, Fault::Kill)));
             let what = format!("killed at operation {n} of {}, `{}`", operations.len(), operations[n]);
-            assert!(killed.killed() || killed.output.status.success(), "{what}: {}", killed.stderr());
+            let well = killed.killed() || killed.output.status.success();
+            assert!(well, "{what}: {}\n{}", killed.stderr(), said_by_trials(&out));
             let arguments = self.arguments(place.path(), out.exists());
             let mut again = run(&words(&arguments));
             if again.stderr.contains("there is a run already") {
@@ -58,6 +59,12 @@ impl Scenario {
         eprintln!("{} kills at {} operations", chosen.len(), operations.len());
         chosen.len()
     }
+}
+
+/// What the trials of a sweep have said, for a failure that only their logs explain.
+fn said_by_trials(sweep: &Path) -> String {
+    let trials = std::fs::read_dir(sweep.join("trials")).into_iter().flatten().flatten();
+    trials.filter_map(|trial| std::fs::read_to_string(trial.path().join("log.txt")).ok()).collect()
 }
 
 fn words(arguments: &[String]) -> Vec<&str> {

@@ -45,9 +45,14 @@ impl FamilyName {
             FamilyName::Tower => &[
                 "acquire",
                 "added",
+                "consistency",
                 "data.dictionary",
                 "embedding",
+                "loss.adversary",
                 "loss.mclm",
+                "loss.neighbourhood",
+                "loss.word_drift",
+                "loss.word_drift_centre",
                 "text.bag",
                 "text.bidirectional",
                 "text.encoder",
@@ -57,6 +62,7 @@ impl FamilyName {
                 "words",
             ],
             FamilyName::Mla => &[
+                "consistency",
                 "data.dictionary",
                 "embedding",
                 "image",

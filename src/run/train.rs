@@ -54,7 +54,7 @@ pub enum Told<'a> {
     Evaluated(&'a Evaluation),
 }
 
-/// Takes what a training tells; an error ends the training.
+/// Takes what a training tells. After an error it is told nothing more of the stage under way, whose end gives the error; its checkpoints stay.
 pub type Tell<'a> = &'a mut (dyn FnMut(Told) -> Result<()> + Send);
 
 /// Trains a model from the beginning to its end, evaluates its best checkpoint on validation, and opens it.

@@ -62,7 +62,7 @@ impl Gpu {
             }
             Contrast::InfoNce { temperature, smoothing } => {
                 for side in [along, across] {
-                    self.info_nce(at(&s), &side, temperature, smoothing, matches, to);
+                    self.info_nce(at(&s), &side, temperature.value(), smoothing, matches, to);
                 }
             }
         }

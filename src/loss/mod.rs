@@ -4,7 +4,9 @@
 //! Two items of one picture match; they are never negatives of each other.
 
 pub mod adversary;
+pub mod cached;
 pub mod info_nce;
+pub mod list;
 pub mod mclm;
 pub mod scale;
 pub mod terms;
@@ -16,7 +18,7 @@ pub(crate) mod cuda;
 use dfdx::prelude::*;
 
 use crate::config::{Mining, TripletConfig};
-use crate::device::{Dev, Matrix, Scalar};
+use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::ops::on_gpu;
 use crate::ops::tape::{data, on_host, record, scalar};
 
@@ -48,7 +50,25 @@ pub enum Contrast<'a> {
     /// [`triplet::summed`]
     Summed { config: &'a TripletConfig, hardest: f32, columns: f32 },
     /// [`info_nce::info_nce`]
-    InfoNce { temperature: f32, smoothing: f32 },
+    InfoNce { temperature: Temperature<'a>, smoothing: f32 },
+}
+
+/// τ of a softmax.
+#[derive(Clone, Copy)]
+pub enum Temperature<'a> {
+    Fixed(f32),
+    /// log 1/τ, (1): [`scale::scaled_info_nce`].
+    Trained(&'a Vector),
+}
+
+impl Temperature<'_> {
+    /// τ as it is now.
+    pub fn value(self) -> f32 {
+        match self {
+            Temperature::Fixed(temperature) => temperature,
+            Temperature::Trained(log_scale) => 1.0 / scale::scale(log_scale),
+        }
+    }
 }
 
 impl<'a> Contrast<'a> {
@@ -82,6 +102,9 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
     columns: &[u32],
     by: Contrast,
 ) -> Scalar<T> {
+    if let Contrast::InfoNce { temperature: Temperature::Trained(log_scale), smoothing } = by {
+        return scale::scaled_info_nce(similarity, log_scale, rows, columns, smoothing);
+    }
     #[cfg(feature = "cuda")]
     if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
         return gpu.contrast(similarity, rows, columns, by);
@@ -92,7 +115,9 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
             Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
             Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
             Contrast::Summed { config, hardest, columns } => triplet::summed(pairs, config, hardest, columns),
-            Contrast::InfoNce { temperature, smoothing } => info_nce::info_nce(pairs, temperature, smoothing),
+            Contrast::InfoNce { temperature, smoothing } => {
+                info_nce::info_nce(pairs, temperature.value(), smoothing)
+            }
         }
     })
 }

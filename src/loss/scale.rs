@@ -27,7 +27,7 @@ pub fn clip(log_scale: &mut Vector) {
 
 /// As [`super::contrast`] by InfoNCE: `similarity` (rows, columns), the pictures of each, and `log_scale` (1). The gradient of the
 /// logarithm of the scale is Σ similarity · gradient of similarity.
-pub fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
+pub(super) fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
     similarity: Matrix<T>,
     log_scale: &Vector,
     rows: &[u32],
@@ -51,7 +51,7 @@ pub fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
 mod tests {
     use super::*;
     use crate::gradcheck::{matrix_gradient, noise, vector_gradient};
-    use crate::loss::{Contrast, contrast};
+    use crate::loss::{Contrast, Temperature, contrast};
     use crate::ops::tape::matrix;
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
             let loss =
                 |s: &Matrix, l: &Vector| scaled_info_nce(s.leaky_trace(), l, &rows, &columns, smoothing);
             let l = log_scale(0.2);
-            let by = Contrast::InfoNce { temperature: 0.2, smoothing };
+            let by = Contrast::InfoNce { temperature: Temperature::Fixed(0.2), smoothing };
             let fixed = contrast(s.clone(), &rows, &columns, by).array();
             assert!((loss(&s, &l).array() - fixed).abs() < 1e-6);
             let grads = loss(&s, &l).backward();

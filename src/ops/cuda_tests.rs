@@ -12,7 +12,7 @@ use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::gradcheck::{noise, probe};
 use crate::loss::adversary::classification;
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Contrast, combined, contrast, half_square, values};
+use crate::loss::{Contrast, Temperature, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::choose::{Choice, Keys, choose};
 use crate::ops::linear::{
@@ -275,7 +275,7 @@ fn losses() {
         }
     }
     for smoothing in [0.0, 0.2] {
-        let by = Contrast::InfoNce { temperature: 0.2, smoothing };
+        let by = Contrast::InfoNce { temperature: Temperature::Fixed(0.2), smoothing };
         twins("info_nce", 2e-5, || contrasted(&s, &rows, &columns, by));
         let nobody = vec![1000; 150];
         twins("nobody matches", 1e-6, || contrasted(&s, &rows, &nobody, by));
@@ -326,7 +326,7 @@ fn a_similarity_that_is_no_number_reaches_the_trainer() {
     for by in [
         Contrast::Triplet(&config),
         Contrast::Summed { config: &config, hardest: 0.5, columns: 1.0 },
-        Contrast::InfoNce { temperature: 0.1, smoothing: 0.0 },
+        Contrast::InfoNce { temperature: Temperature::Fixed(0.1), smoothing: 0.0 },
     ] {
         assert!(values(vec![&contrast(s.clone(), &ids, &ids, by)])[0].is_nan());
     }

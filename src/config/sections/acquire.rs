@@ -25,6 +25,9 @@ pub struct NewTowerConfig {
     pub vocabulary: usize,
     /// Dropout on the vectors that enter the tower.
     pub dropout: f32,
+    /// Sentences whose gradient is computed at a time; the loss still compares all of a batch (gradient caching, Gao et
+    /// al. 2021). 0 takes the whole batch. Each part draws its own dropout.
+    pub micro_batch: usize,
     /// Whether the temperature of `loss.info_nce` is trained from there, at least to 0.01. CLIP's begins at 0.07.
     pub learn_temperature: bool,
 }
@@ -39,6 +42,7 @@ impl Default for NewTowerConfig {
             context: 64,
             vocabulary: 6000,
             dropout: 0.0,
+            micro_batch: 0,
             learn_temperature: false,
         }
     }

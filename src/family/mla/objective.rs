@@ -7,18 +7,14 @@ use dfdx::prelude::*;
 use super::data::{Draw, StageData};
 use super::{Drop, Mla};
 use crate::config::Objective;
-use crate::device::{Dev, Matrix, Scalar, Vector};
-use crate::loss::info_nce::info_nce;
-use crate::loss::scale::scaled_info_nce;
-use crate::loss::terms::Terms;
-use crate::loss::{Pairs, Value, combined, on_tape};
+use crate::device::{Matrix, Scalar, Vector};
+use crate::loss::cached::{Parts, cached};
+use crate::loss::terms::{Taped, Terms};
+use crate::loss::{Contrast, Temperature, Value, combined, contrast, on_tape};
 use crate::ops::linear::{similarity, unit_rows};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{Grads, data, matrix, on_host};
+use crate::ops::tape::{Grads, data, matrix};
 use crate::ops::transformer::Pass;
-use crate::optim::Parameter;
-
-type Taped = OwnedTape<f32, Dev>;
 
 /// What sentences are compared with their vectors by.
 #[derive(Clone, Copy)]
@@ -53,60 +49,60 @@ pub struct Task<'a> {
 
 /// The terms of a step's loss and the gradients of all that is trained.
 pub fn gradients(mla: &mut Mla, tasks: &[Task]) -> (Terms, Grads) {
-    let mut total = Grads::leaky();
-    let terms = tasks.iter().map(|task| (task.name, pull(mla, task, &mut total), task.aim.weight)).collect();
-    (Terms::of(terms), total)
+    let (mut total, mut terms) = (None, Vec::new());
+    for task in tasks {
+        let (value, grads) = pull(mla, task, total.take());
+        terms.push((task.name, value, task.aim.weight));
+        total = Some(grads);
+    }
+    (Terms::of(terms), total.unwrap_or_else(Grads::leaky))
 }
 
-/// The loss of a batch; adds its gradients by its weight.
-///
-/// With micro-batches the vectors are computed first, without a tape; the loss compares them all and gives each its
-/// gradient; then every micro-batch is computed again, with a tape, and pulled by its vectors' gradients (Gao et al.
-/// 2021). That is the gradient of the whole batch.
-fn pull(mla: &mut Mla, task: &Task, total: &mut Grads) -> Scalar {
+/// The loss of a batch, and its gradients by its weight beside those that there are.
+fn pull(mla: &mut Mla, task: &Task, before: Option<Grads>) -> (Scalar, Grads) {
     let Task { data: stage, draw, aim, seed, .. } = task;
-    let (aim, seed) = (*aim, *seed);
     let pairs = &stage.languages[draw.language];
     let batch = stage.sentences(draw);
-    let rows: Vec<u32> = draw.sentences.iter().map(|&s| pairs.rows[s as usize]).collect();
-    let micro = if aim.micro_batch == 0 { batch.len() } else { aim.micro_batch };
-    let parts: Vec<Part> =
-        (0..batch.len()).step_by(micro).map(|first| Part::new(&batch, first, micro)).collect();
     let joint = mla.joint();
-    let whole = parts.len() == 1;
-    // With one part its tape serves at once.
-    let mut taped: Option<Matrix<Taped>> = whole.then(|| parts[0].forward(mla, draw.language, aim, seed));
-    let vectors = match &taped {
-        Some(vectors) => data(vectors).to_vec(),
-        None => {
-            parts.iter().flat_map(|p| p.forward::<NoneTape>(mla, draw.language, aim, seed).as_vec()).collect()
-        }
-    };
-    let vectors = matrix(vectors, batch.len(), joint);
-    let targets = rows.iter().flat_map(|&r| &stage.vectors[r as usize * joint..][..joint]).copied().collect();
-    let loss = loss(vectors.leaky_trace(), matrix(targets, batch.len(), joint), mla.scale.as_ref(), aim);
-    let (value, tape) = loss.split_tape();
-    let mut grads = combined(vec![(value.clone().put_tape(tape), aim.weight)], 1.0).backward();
-    if let Some(scale) = &mla.scale {
-        add(total, &mut grads, Parameter::Vector(&mut scale.clone()));
+    let rows = draw.sentences.iter().map(|&s| pairs.rows[s as usize]);
+    let targets = rows.flat_map(|r| &stage.vectors[r as usize * joint..][..joint]).copied().collect();
+    let targets = matrix(targets, batch.len(), joint);
+    let size = if aim.micro_batch == 0 { batch.len() } else { aim.micro_batch };
+    let parts = (0..batch.len()).step_by(size).map(|first| Part::new(&batch, first, size)).collect();
+    let batch = MicroBatches { parts, language: draw.language, aim: *aim, seed: *seed };
+    let mut value = None;
+    let grads = cached(mla, &batch, before, |mla, vectors| {
+        let loss = loss(vectors.leaky_trace(), targets, mla.scale.as_ref(), *aim);
+        let (raw, tape) = loss.split_tape();
+        value = Some(raw.clone());
+        combined(vec![(raw.put_tape(tape), aim.weight)], 1.0)
+    });
+    (value.expect("the loss was computed"), grads)
+}
+
+/// A batch by micro-batches.
+struct MicroBatches {
+    parts: Vec<Part>,
+    language: usize,
+    aim: Aim,
+    seed: u64,
+}
+
+impl Parts<Mla> for MicroBatches {
+    fn count(&self) -> usize {
+        self.parts.len()
     }
-    let pull = grads.get(&vectors);
-    for part in &parts {
-        let y = taped.take().unwrap_or_else(|| part.forward(mla, draw.language, aim, seed));
-        let pull = &data(&pull)[part.first * joint..][..data(&y).len()];
-        let mut grads = pulled(y, pull.to_vec()).backward();
-        mla.visit(&mut |name, parameter| {
-            if name != "scale" {
-                add(total, &mut grads, parameter);
-            }
-        });
+
+    /// Sentences as vectors (sentences, joint), not of unit length.
+    fn forward(&self, mla: &Mla, part: usize) -> Matrix<Taped> {
+        let Part { sentences, tokens } = &self.parts[part];
+        let drop = Drop { p: self.aim.dropout, seed: self.seed, tokens };
+        mla.forward(&mla.acquirers[self.language], sentences, Some(drop), self.aim.pass)
     }
-    value
 }
 
 /// Some sentences of a batch.
 struct Part {
-    first: usize,
     sentences: Arc<Sequences>,
     /// Numbers of their tokens in the batch.
     tokens: Vec<u32>,
@@ -118,41 +114,8 @@ impl Part {
         let mut sentences = Sequences::new();
         (first..end).for_each(|s| sentences.push(batch.get(s).iter().copied()));
         let tokens = (batch.starts[first]..batch.starts[end]).collect();
-        Part { first, sentences: Arc::new(sentences), tokens }
+        Part { sentences: Arc::new(sentences), tokens }
     }
-
-    /// Its sentences as vectors (sentences, joint), not of unit length.
-    fn forward<T: Tape<f32, Dev> + 'static>(
-        &self,
-        mla: &Mla,
-        language: usize,
-        aim: Aim,
-        seed: u64,
-    ) -> Matrix<T> {
-        let drop = Drop { p: aim.dropout, seed, tokens: &self.tokens };
-        mla.forward(&mla.acquirers[language], &self.sentences, Some(drop), aim.pass)
-    }
-}
-
-/// Adds the gradient of a parameter. Those of tables are kept outside.
-fn add(total: &mut Grads, grads: &mut Grads, parameter: Parameter) {
-    let sum = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(t, g)| *t += g);
-    match parameter {
-        Parameter::Matrix(p) => sum(
-            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
-            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
-        ),
-        Parameter::Vector(p) => sum(
-            &mut on_host(total.get_or_alloc_mut(p).expect("memory for a gradient")),
-            &on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient")),
-        ),
-        Parameter::Table(_) => {}
-    }
-}
-
-/// A scalar whose gradient with respect to y (n, joint) is `pull`, of the same shape.
-fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
-    on_tape(y, |_| Value { value: 0.0, grad: pull })
 }
 
 /// y (n, joint) against targets (n, joint), row by row.
@@ -166,12 +129,9 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> 
             let n = targets.shape().0 as u32;
             let s = similarity(unit_rows(targets).put_tape(Taped::default()), unit_rows(y));
             let places: Vec<u32> = (0..n).collect();
-            match scale.filter(|_| aim.scaled) {
-                Some(scale) => scaled_info_nce(s, scale, &places, &places, 0.0),
-                None => on_tape(s, |s| {
-                    info_nce(Pairs { similarity: s, rows: &places, columns: &places }, aim.temperature, 0.0)
-                }),
-            }
+            let temperature = scale.filter(|_| aim.scaled);
+            let temperature = temperature.map_or(Temperature::Fixed(aim.temperature), Temperature::Trained);
+            contrast(s, &places, &places, Contrast::InfoNce { temperature, smoothing: 0.0 })
         }
     }
 }

@@ -11,8 +11,9 @@ use crate::device::{Matrix, Scalar};
 use crate::family::smalr::batch::Batch;
 use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
 use crate::loss::adversary::{classification, reversal_ramp};
+use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Contrast, contrast};
+use crate::loss::{Contrast, Temperature};
 use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
@@ -69,12 +70,79 @@ pub fn objective(
     total.finish()
 }
 
+/// What a batch is compared by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stream {
+    Pictures,
+    /// All sentences, by language.
+    Sentences,
+    /// For each language, its own sentences.
+    Siblings,
+    /// Their masked versions that the encoder reads, by version and language.
+    Masked,
+    /// The mean of each sentence's token vectors, by language.
+    Words,
+}
+
+/// The pairwise losses of a configuration in a step, counted from 0: between pictures and sentences (equation 3), and between sentences of
+/// one picture (section 3.3).
+fn losses(config: &LossConfig, step: usize) -> Vec<PairLoss<'_, Stream>> {
+    use Stream::{Masked, Pictures, Sentences, Siblings, Words};
+    let (triplet, nce, near) = (&config.triplet, &config.info_nce, &config.neighbourhood);
+    let [image_text, text] = [Contrast::image_text(triplet, step), Contrast::near(triplet, step)];
+    let softmax = |temperature, smoothing| {
+        let temperature = Temperature::Fixed(temperature);
+        Contrast::InfoNce { temperature, smoothing }
+    };
+    let [by_image, by_text] =
+        [softmax(nce.temperature, nce.label_smoothing), softmax(nce.text_temperature, 0.0)];
+    let pair = |name, between, by, weight| PairLoss { name, between, by, weight };
+    vec![
+        pair("triplet", [Pictures, Sentences], image_text, triplet.weight),
+        pair("info_nce", [Pictures, Sentences], by_image, nce.weight),
+        pair("masked_triplet", [Pictures, Masked], image_text, config.mclm.masked_triplet),
+        pair("neighbourhood_sentences", [Sentences, Sentences], text, near.sentences),
+        pair("neighbourhood_words", [Words, Words], text, near.words),
+        pair("neighbourhood_within", [Sentences, Siblings], text, near.within),
+        pair("info_nce_text", [Sentences, Sentences], by_text, nce.text_weight),
+    ]
+}
+
+impl Streams for BatchOutputs<'_> {
+    type Stream = Stream;
+
+    /// Pictures are compared with each language, languages two by two, of which one learns.
+    fn similarities(&self, between: [Stream; 2]) -> Vec<Similarities> {
+        let of = |group: &Range<usize>| self.batch.image_of[group.clone()].to_vec();
+        let with_pictures = |shift: usize, group: &Range<usize>| Similarities {
+            matrix: similarity(self.image.leaky_trace(), self.sentences(group, shift)),
+            rows: (0..self.image.shape().0 as u32).collect(),
+            columns: of(group),
+        };
+        let languages = |vectors: &dyn Fn(&Range<usize>) -> Matrix<Taped>, [a, b]: [&Range<usize>; 2]| {
+            Similarities { matrix: similarity(vectors(a), vectors(b)), rows: of(a), columns: of(b) }
+        };
+        let sentences = |group: &Range<usize>| self.sentences(group, 0);
+        match between {
+            [Stream::Pictures, Stream::Masked] => {
+                let versions = self.batch.deleted.iter().chain(&self.batch.replaced);
+                versions.flat_map(|shift| self.groups().map(move |g| with_pictures(*shift, g))).collect()
+            }
+            [Stream::Pictures, _] => self.groups().map(|group| with_pictures(0, group)).collect(),
+            [_, Stream::Siblings] => self.groups().map(|g| languages(&sentences, [g, g])).collect(),
+            [Stream::Words, _] => {
+                self.pairs().into_iter().map(|pair| languages(&|g| self.words_of(g), pair)).collect()
+            }
+            _ => self.pairs().into_iter().map(|pair| languages(&sentences, pair)).collect(),
+        }
+    }
+}
+
 impl BatchOutputs<'_> {
     /// Every loss but the adversary's, in a step counted from 0.
     pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, step: usize) -> Total {
         let mut total = Total::default();
-        self.image_text(config, step, &mut total);
-        self.neighbourhoods(config, step, &mut total);
+        total.compare(self, &losses(config, step));
         self.masked(mclm, config, precision, &mut total);
         total
     }
@@ -90,6 +158,13 @@ impl BatchOutputs<'_> {
         mean(self.tokens.leaky_trace(), &Arc::new(self.batch.whole()))
     }
 
+    /// That of a language's sentences, at unit length (sentences, width).
+    fn words_of(&self, group: &Range<usize>) -> Matrix<Taped> {
+        let mut some = Sequences::new();
+        group.clone().for_each(|s| some.push(self.batch.sentences.get(s).iter().copied()));
+        unit_rows(mean(self.tokens.leaky_trace(), &Arc::new(some)))
+    }
+
     /// The sentences of each language that learns.
     fn groups(&self) -> impl Iterator<Item = &Range<usize>> {
         self.batch.groups[self.frozen..].iter().filter(|g| !g.is_empty())
@@ -103,66 +178,6 @@ impl BatchOutputs<'_> {
             pairs.extend(groups[n + 1..].iter().filter(|(l, _)| *l >= self.frozen).map(|(_, b)| [*a, *b]));
         }
         pairs
-    }
-
-    fn image_text(&self, config: &LossConfig, step: usize, total: &mut Total) {
-        let images: Vec<u32> = (0..self.image.shape().0 as u32).collect();
-        let mut by_language = |name, weight: f32, shifts: &[usize], by: Contrast| {
-            if weight > 0.0 {
-                let mut parts = Vec::new();
-                for (&shift, group) in shifts.iter().flat_map(|s| self.groups().map(move |g| (s, g))) {
-                    let s = similarity(self.image.leaky_trace(), self.sentences(group, shift));
-                    let columns = &self.batch.image_of[group.clone()];
-                    parts.push(contrast(s, &images, columns, by));
-                }
-                total.add(name, weight, parts);
-            }
-        };
-        let triplet = Contrast::image_text(&config.triplet, step);
-        by_language("triplet", config.triplet.weight, &[0], triplet);
-        let nce = &config.info_nce;
-        let nce_by = Contrast::InfoNce { temperature: nce.temperature, smoothing: nce.label_smoothing };
-        by_language("info_nce", nce.weight, &[0], nce_by);
-        let shifts: Vec<usize> = self.batch.deleted.iter().chain(&self.batch.replaced).copied().collect();
-        by_language("masked_triplet", config.mclm.masked_triplet, &shifts, triplet);
-    }
-
-    fn neighbourhoods(&self, config: &LossConfig, step: usize, total: &mut Total) {
-        let between = |rows: &dyn Fn(&Range<usize>) -> Matrix<Taped>, by: Contrast| {
-            let between = |[a, b]: [&Range<usize>; 2]| {
-                let s = similarity(rows(a), rows(b));
-                let (rows, columns) = (&self.batch.image_of[a.clone()], &self.batch.image_of[b.clone()]);
-                contrast(s, rows, columns, by)
-            };
-            self.pairs().into_iter().map(between).collect::<Vec<_>>()
-        };
-        let near = Contrast::near(&config.triplet, step);
-        let sentence = |g: &Range<usize>| self.sentences(g, 0);
-        let n = &config.neighbourhood;
-        if n.sentences > 0.0 {
-            total.add("neighbourhood_sentences", n.sentences, between(&sentence, near));
-        }
-        if n.words > 0.0 {
-            let means = |g: &Range<usize>| {
-                let mut some = Sequences::new();
-                g.clone().for_each(|s| some.push(self.batch.sentences.get(s).iter().copied()));
-                unit_rows(mean(self.tokens.leaky_trace(), &Arc::new(some)))
-            };
-            total.add("neighbourhood_words", n.words, between(&means, near));
-        }
-        if n.within > 0.0 {
-            let parts = self.groups().map(|g| {
-                let s = similarity(self.sentences(g, 0), self.sentences(g, 0));
-                let of = &self.batch.image_of[g.clone()];
-                contrast(s, of, of, near)
-            });
-            total.add("neighbourhood_within", n.within, parts.collect());
-        }
-        let nce = &config.info_nce;
-        if nce.text_weight > 0.0 {
-            let by = Contrast::InfoNce { temperature: nce.text_temperature, smoothing: 0.0 };
-            total.add("info_nce_text", nce.text_weight, between(&sentence, by));
-        }
     }
 
     /// MCLM on averaged or LSTM-encoded token vectors and on final sentence vectors, over all pairs of languages.

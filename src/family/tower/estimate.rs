@@ -55,7 +55,12 @@ impl NewTower {
         let captions = config.data().languages.iter();
         let captions: usize = captions.map(|l| train.captions.get(l).copied().unwrap_or(1)).sum();
         let stage = &self.counts.stages[0];
-        let tokens = (train.images * captions) as f64 * stage.length;
+        let batch = train.images * captions;
+        let sentences = match config.tower().micro_batch {
+            0 => batch,
+            size => batch.min(size),
+        };
+        let tokens = sentences as f64 * stage.length;
         // Vectors on their way into the tower, and gradients; the parts of which weights' gradients are made.
         let mut kept = block(tower, false).times(tower.layers);
         kept.tape += 6 * width;

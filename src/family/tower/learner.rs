@@ -7,15 +7,16 @@ use dfdx::prelude::*;
 use crate::Result;
 use crate::config::{Config, LossConfig};
 use crate::corpus::Corpus;
-use crate::device::Matrix;
+use crate::device::{Matrix, Vector};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
 use crate::family::tower::Clip;
+use crate::loss::cached::{Parts, cached};
+use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::scale;
-use crate::loss::scale::scaled_info_nce;
 use crate::loss::terms::Taped;
 use crate::loss::terms::{Terms, Total};
-use crate::loss::{Contrast, contrast};
+use crate::loss::{Contrast, Temperature};
 use crate::ops::batch_norm::keeps;
 use crate::ops::linear::similarity;
 use crate::ops::sequences::Sequences;
@@ -106,7 +107,8 @@ impl Learner for TowerLearner<'_> {
         self.clip.tower.catch_up(adam, &batch.sentences);
         self.clip.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
-        let (grads, terms) = gradients(&mut self.clip, &batch, self.config.loss(), at.step, seed);
+        let (loss, chunk) = (self.config.loss(), self.config.tower().micro_batch);
+        let (grads, terms) = gradients(&mut self.clip, &batch, loss, chunk, at.step, seed);
         Ok(StepOutput { terms, grads, tokens: batch.sentences.rows.len() })
     }
 
@@ -131,29 +133,103 @@ fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
     (0..ids.len()).filter(stays).map(|n| ids[n]).collect()
 }
 
-/// The loss of a batch, its terms, and the gradient.
-fn gradients(clip: &mut Clip, batch: &Batch, config: &LossConfig, step: usize, seed: u64) -> (Grads, Terms) {
-    let text = clip.forward::<Taped>(&batch.sentences, seed);
-    let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
-    let rows: Vec<u32> = (0..batch.images.shape().0 as u32).collect();
-    let (similar, tape) = similarity(image, text).split_tape();
+/// Streams of a batch.
+#[derive(Clone, Copy)]
+enum Stream {
+    Pictures,
+    /// Of all languages together.
+    Sentences,
+}
+
+/// The cosines of a batch's pictures with its sentences: all losses compare these.
+struct Compared<'a> {
+    /// (pictures, sentences)
+    similar: Matrix,
+    batch: &'a Batch,
+}
+
+impl Streams for Compared<'_> {
+    type Stream = Stream;
+
+    fn similarities(&self, _: [Stream; 2]) -> Vec<Similarities> {
+        let rows = (0..self.similar.shape().0 as u32).collect();
+        let columns = self.batch.image_of.clone();
+        vec![Similarities { matrix: self.similar.leaky_trace(), rows, columns }]
+    }
+}
+
+/// The losses of a configuration in a step, counted from 0; `scale` is that of the softmax, where it is trained.
+fn losses<'a>(config: &'a LossConfig, scale: Option<&'a Vector>, step: usize) -> [PairLoss<'a, Stream>; 2] {
     let (triplet, nce) = (&config.triplet, &config.info_nce);
-    let by = |by: Contrast| contrast(similar.leaky_trace(), &rows, &batch.image_of, by);
-    let mut total = Total::default();
-    total.keep_tape(tape);
-    if triplet.weight > 0.0 {
-        total.add("triplet", triplet.weight, vec![by(Contrast::image_text(triplet, step))]);
-    }
-    if nce.weight > 0.0 {
-        let smoothing = nce.label_smoothing;
-        let loss = match &clip.scale {
-            Some(scale) => scaled_info_nce(similar.leaky_trace(), scale, &rows, &batch.image_of, smoothing),
-            None => by(Contrast::InfoNce { temperature: nce.temperature, smoothing }),
+    let temperature = scale.map_or(Temperature::Fixed(nce.temperature), Temperature::Trained);
+    let softmax = Contrast::InfoNce { temperature, smoothing: nce.label_smoothing };
+    let between = [Stream::Pictures, Stream::Sentences];
+    [
+        PairLoss {
+            name: "triplet",
+            between,
+            by: Contrast::image_text(triplet, step),
+            weight: triplet.weight,
+        },
+        PairLoss { name: "info_nce", between, by: softmax, weight: nce.weight },
+    ]
+}
+
+/// The sentences of a batch, so many at a time.
+struct Chunks {
+    sentences: Vec<Arc<Sequences>>,
+    seed: u64,
+}
+
+impl Chunks {
+    /// `size` 0 takes all at once.
+    fn new(all: &Arc<Sequences>, size: usize, seed: u64) -> Chunks {
+        if size == 0 || size >= all.len() {
+            return Chunks { sentences: vec![all.clone()], seed };
+        }
+        let some = |first: usize| {
+            let mut some = Sequences::new();
+            (first..all.len().min(first + size)).for_each(|s| some.push(all.get(s).iter().copied()));
+            Arc::new(some)
         };
-        total.add("info_nce", nce.weight, vec![loss]);
+        Chunks { sentences: (0..all.len()).step_by(size).map(some).collect(), seed }
     }
-    let (sum, terms) = total.finish();
-    (sum.expect("a loss with weight: the rules see to it").backward(), terms)
+}
+
+impl Parts<Clip> for Chunks {
+    fn count(&self) -> usize {
+        self.sentences.len()
+    }
+
+    fn forward(&self, clip: &Clip, part: usize) -> Matrix<Taped> {
+        // Each part has its own draw of dropout.
+        let seed = if part == 0 { self.seed } else { derive(self.seed, "part", part as u64) };
+        clip.forward(&self.sentences[part], seed)
+    }
+}
+
+/// The loss of a batch, its terms, and the gradient; the text tower reads `chunk` sentences at a time, or all.
+fn gradients(
+    clip: &mut Clip,
+    batch: &Batch,
+    config: &LossConfig,
+    chunk: usize,
+    step: usize,
+    seed: u64,
+) -> (Grads, Terms) {
+    let mut terms = Terms::default();
+    let chunks = Chunks::new(&batch.sentences, chunk, seed);
+    let grads = cached(clip, &chunks, None, |clip, text| {
+        let image = clip.image.forward::<Taped>(batch.images.clone(), seed ^ 2);
+        let (similar, tape) = similarity(image, text.leaky_trace()).split_tape();
+        let mut total = Total::default();
+        total.keep_tape(tape);
+        total.compare(&Compared { similar, batch }, &losses(config, clip.scale.as_ref(), step));
+        let sum;
+        (sum, terms) = total.finish();
+        sum.expect("a loss with weight: the rules see to it")
+    });
+    (grads, terms)
 }
 
 #[cfg(test)]
@@ -171,6 +247,10 @@ mod tests {
     const TEXTS: [&str; 5] = ["a red dog", "a dog runs", "two men", "blue", "a man and a red house"];
 
     fn config(learn_temperature: bool) -> Config {
+        with(learn_temperature, |_| ())
+    }
+
+    fn with(learn_temperature: bool, change: impl Fn(&mut RawConfig)) -> Config {
         let mut raw = RawConfig::default();
         raw.data.languages = vec!["en".into()];
         raw.data.captions = vec![crate::config::CaptionSource {
@@ -183,6 +263,7 @@ mod tests {
         (raw.text.joint, raw.text.dropout, raw.image.hidden, raw.image.dropout) = (6, 0.1, 10, 0.2);
         (raw.loss.info_nce.weight, raw.loss.triplet.margin) = (0.5, 0.6);
         raw.tower.learn_temperature = learn_temperature;
+        change(&mut raw);
         raw.check("/base".into()).expect("a good configuration")
     }
 
@@ -236,9 +317,38 @@ mod tests {
         slopes(&config(true));
     }
 
+    #[test]
+    fn so_are_those_of_a_batch_that_is_read_in_parts() {
+        slopes(&with(true, |raw| raw.tower.micro_batch = 2));
+    }
+
+    #[test]
+    fn reading_in_parts_changes_nothing_but_the_last_bits() {
+        let of = |micro_batch| {
+            // Every part draws its own dropout.
+            let config = with(true, |raw| {
+                (raw.tower.micro_batch, raw.tower.dropout, raw.text.dropout) = (micro_batch, 0.0, 0.0);
+            });
+            let (mut clip, batch) = made(&config);
+            let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), micro_batch, 0, 3);
+            (by_name(&mut grads, &mut |f| clip.visit(f)), terms.read().0)
+        };
+        let (whole, loss) = of(0);
+        for size in [1, 2, 4, 5, 9] {
+            let (parts, same) = of(size);
+            assert!((loss - same).abs() < 1e-6, "{loss} {same}");
+            for ((name, a), (_, b)) in whole.iter().zip(&parts) {
+                let scale = a.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+                let far = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+                assert!(far <= 1e-5 * scale, "{name}, {size} at a time: {far} of {scale}");
+            }
+        }
+    }
+
     fn slopes(config: &Config) {
         let (mut clip, batch) = made(config);
-        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), 0, 3);
+        let chunk = config.tower().micro_batch;
+        let (mut grads, terms) = gradients(&mut clip, &batch, config.loss(), chunk, 0, 3);
         assert_eq!(terms.read().1.len(), 2);
         let all = by_name(&mut grads, &mut |f| clip.visit(f));
         assert_eq!(all.iter().any(|(name, _)| name == "scale"), config.tower().learn_temperature);
@@ -251,7 +361,7 @@ mod tests {
             for &i in order.iter().take(3) {
                 let mut value = |by: f32| {
                     shift(&mut clip, name, i, by);
-                    let loss = gradients(&mut clip, &batch, config.loss(), 0, 3).1.read().0;
+                    let loss = gradients(&mut clip, &batch, config.loss(), chunk, 0, 3).1.read().0;
                     shift(&mut clip, name, i, -by);
                     loss
                 };

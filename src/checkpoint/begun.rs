@@ -89,6 +89,7 @@ pub(crate) fn description(
         parameters_train: parameters.train as usize,
         parameters_test: parameters.test as usize,
         shared: None,
+        packed: None,
         trained_with: None,
         files: BTreeMap::new(),
     }
@@ -108,6 +109,7 @@ impl Earlier {
     /// Config, naming the keys that differ elsewhere; data, for a folder that is no whole run.
     pub fn open(path: &Path, given: &Config) -> Result<Earlier> {
         let folder = RunFolder::to_go_on(path)?;
+        folder.refuse_packed()?;
         let (kept, info) = (folder.config()?, folder.info()?);
         let given = &of_its_rules(given, &kept)?;
         let family = kept.family();

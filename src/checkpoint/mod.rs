@@ -8,6 +8,7 @@ mod joining;
 pub(crate) mod json;
 mod kept;
 pub mod metrics;
+mod packed;
 mod snapshot;
 mod tensors;
 mod training;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use begun::description;
 pub use begun::{Earlier, ReservedFolder};
+pub use packed::{Numbers, Packing};
 pub(crate) use tensors::write_tensors;
 pub use tensors::{Stored, TensorFile, write_tensors_with};
 pub use writer::LEARNING;
@@ -81,6 +83,9 @@ pub struct RunInfo {
     /// must leave as it is. Runs to which nothing was added have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
+    /// How it was packed, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Packing>,
     /// The configuration that it was trained with, defaults included, but for its data and what may change; runs of earlier
     /// programs have none. Set where the description is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,10 +283,22 @@ impl RunFolder {
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
     ) -> Result<()> {
+        self.save_as(which, model, training, state, Numbers::F32)
+    }
+
+    /// As [`Self::save`], the model in such numbers.
+    fn save_as(
+        &self,
+        which: Which,
+        model: &mut dyn Trained,
+        training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
+        state: &TrainState,
+        numbers: Numbers,
+    ) -> Result<()> {
         let checkpoints = self.path.join("checkpoints");
         let [now, old, new] = which.folders(&checkpoints);
         remove(&new).and_then(|()| fs::create_dir_all(&new)).map_err(|e| Error::writing(&new, e))?;
-        let written = self.write_checkpoint(&new, model, training, state);
+        let written = self.write_checkpoint(&new, model, training, state, numbers);
         if written.is_err() {
             // Nothing half-written stays; the error that matters is the first one.
             let _ = remove(&new);

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use half::f16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde_json::{Map, Value, json};
 
-use super::{DAMAGED, VERSION};
+use super::{DAMAGED, Numbers, VERSION};
 use crate::write::write_whole;
 use crate::{Error, Result, checksum, finite};
 
@@ -27,6 +28,18 @@ impl<'a> Stored<'a> {
             Cow::Owned(x) => Cow::Owned(bytemuck::cast_slice(&x).to_vec()),
         };
         Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
+    }
+
+    /// As [`Self::floats`], in such numbers.
+    pub fn of(numbers: Numbers, name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Self {
+        match numbers {
+            Numbers::F32 => Self::floats(name, shape, x),
+            Numbers::F16 => {
+                let halves: Vec<f16> = x.into().iter().map(|&x| f16::from_f32(x)).collect();
+                let bytes = Cow::Owned(bytemuck::cast_slice(&halves).to_vec());
+                Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F16, bytes }
+            }
+        }
     }
 
     /// A vector of whole numbers: shape (n), type `u32`.
@@ -185,27 +198,35 @@ impl TensorFile {
         Ok(self.parse()?.iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum())
     }
 
-    fn read<T: bytemuck::Pod>(&self, name: &str, dtype: Dtype) -> Result<(Vec<T>, Vec<usize>)> {
-        let tensors = self.parse()?;
-        let t = tensors.tensor(name).map_err(|_| {
+    fn tensor<'t>(&self, all: &'t SafeTensors<'t>, name: &str, types: &[Dtype]) -> Result<TensorView<'t>> {
+        let tensor = all.tensor(name).map_err(|_| {
             Error::data(format!("the tensor `{name}` is missing"))
                 .at(&self.path)
                 .hint("the run is damaged, or its `config.toml` was changed")
         })?;
-        if t.dtype() != dtype {
-            return Err(Error::data(format!("`{name}` is {:?}, not {dtype:?}", t.dtype()))
+        if !types.contains(&tensor.dtype()) {
+            return Err(Error::data(format!("`{name}` is {:?}, not {:?}", tensor.dtype(), types[0]))
                 .at(&self.path)
                 .hint(DAMAGED));
         }
-        Ok((bytemuck::pod_collect_to_vec(t.data()), t.shape().to_vec()))
+        Ok(tensor)
     }
 
-    /// The numbers of a tensor and its shape.
+    /// The numbers of a tensor and its shape; those in f16 become f32.
     ///
     /// # Errors
     /// Data: missing, of another type, or with a number that is not finite.
     pub fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-        let (numbers, shape) = self.read(name, Dtype::F32)?;
+        let all = self.parse()?;
+        let tensor = self.tensor(&all, name, &[Dtype::F32, Dtype::F16])?;
+        let numbers: Vec<f32> = match tensor.dtype() {
+            Dtype::F16 => {
+                let halves = tensor.data().as_chunks().0.iter();
+                halves.map(|half| f16::from_le_bytes(*half).to_f32()).collect()
+            }
+            _ => bytemuck::pod_collect_to_vec(tensor.data()),
+        };
+        let shape = tensor.shape().to_vec();
         finite::check(&self.path, name, &shape, &numbers)?;
         Ok((numbers, shape))
     }
@@ -215,7 +236,7 @@ impl TensorFile {
     /// # Errors
     /// Data: missing, or of another type.
     pub fn words(&self, name: &str) -> Result<Vec<u32>> {
-        Ok(self.read(name, Dtype::U32)?.0)
+        Ok(bytemuck::pod_collect_to_vec(self.tensor(&self.parse()?, name, &[Dtype::U32])?.data()))
     }
 }
 
@@ -242,6 +263,10 @@ mod tests {
         assert_eq!(read.about("tinyglot"), Some(VERSION.to_string()));
         assert_eq!(read.floats("b").expect("floats"), (vec![1.5, -2.0], vec![2, 1]));
         assert_eq!(read.words("a").expect("words"), [7, 8, 9]);
+        write_tensors(&file, vec![Stored::of(Numbers::F16, "h", &[3], vec![1.5, -0.1, 65504.0])])
+            .expect("written");
+        let (halves, shape) = TensorFile::open(&file).expect("read").floats("h").expect("floats");
+        assert_eq!((&halves[..], &shape[..]), (&[1.5, -0.099_975_586, 65504.0][..], &[3][..]));
         let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
         assert_eq!(header % 8, 0, "what follows the header is aligned");
         write(&[]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
+use super::{DAMAGED, MIXED, Numbers, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Trained;
 use crate::optim::{Adam, AdamState, Parameter};
@@ -26,10 +26,11 @@ impl RunFolder {
         model: &mut dyn Trained,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
+        numbers: Numbers,
     ) -> Result<()> {
         let mut tensors = Vec::new();
         model.visit_stored(&mut |name, x| {
-            tensors.push(Stored::floats(name, &x.shape(), x.floats().into_owned()));
+            tensors.push(Stored::of(numbers, name, &x.shape(), x.floats().into_owned()));
         });
         write_tensors(&folder.join(MODEL), tensors)?;
         if let Some((adam, average)) = training {

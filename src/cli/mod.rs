@@ -13,6 +13,7 @@ mod demo;
 mod embed;
 mod evaluate;
 mod man;
+mod pack;
 mod remove_language;
 mod report;
 mod search;
@@ -74,6 +75,7 @@ enum Command {
     Acquirer(acquirer::Args),
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
+    Pack(pack::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -108,6 +110,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Report(args) => of_run(args.run.clone(), report::run(args, &terminal)),
         Command::AddLanguage(args) => of_run(args.run.clone(), add_language::run(args, &terminal)),
         Command::RemoveLanguage(args) => of_run(args.run.clone(), remove_language::run(args, &terminal)),
+        Command::Pack(args) => of_run(args.run.clone(), pack::run(args, &terminal)),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),

@@ -9,8 +9,7 @@ mod towers;
 
 use std::path::Path;
 
-use crate::Result;
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{Config, FamilyName};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -19,6 +18,7 @@ use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
+use crate::{Error, Result};
 
 /// The code of the family that a configuration names.
 pub fn of(config: &Config) -> &'static dyn Family {
@@ -100,11 +100,35 @@ pub trait Family: Sync {
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth>;
 
+    /// Makes a run for use alone, in `place`; see [`crate::run::pack`].
+    ///
+    /// # Errors
+    /// As [`crate::run::pack`].
+    fn pack(&self, run: &Path, _packing: Packing, _place: ReservedFolder) -> Result<Packed> {
+        Err(Error::usage("a run of this family cannot be packed").at(run).hint("ship its folder as it is"))
+    }
+
     /// Makes a new run without a language, in `place`.
     ///
     /// # Errors
     /// As [`crate::run::remove_language`].
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder>;
+}
+
+/// A run that was packed.
+pub struct Packed {
+    pub folder: RunFolder,
+    pub unseen: Vec<UnseenWords>,
+}
+
+/// What packing costs words that training has not seen, of a language.
+pub struct UnseenWords {
+    pub language: String,
+    /// Words that FastText has seen and the model has not; all that FastText has seen, where there are few.
+    pub words: usize,
+    /// The share of them that keeps its latent token, and the mean cosine of their vectors before and after in the space of all languages.
+    pub same: f64,
+    pub cosine: f64,
 }
 
 /// A run in its folder, ready to be trained.

@@ -3,6 +3,7 @@
 mod compared;
 mod hits;
 mod languages;
+mod pack;
 mod report;
 mod train;
 
@@ -13,6 +14,7 @@ use crate::retrieve::{Retriever, settable};
 use crate::{Result, family};
 
 pub use languages::{add_language, remove_language};
+pub use pack::pack;
 pub use report::{name, report};
 pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with};
 

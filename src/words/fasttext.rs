@@ -15,6 +15,7 @@ use fasttext::fasttext::{FASTTEXT_FILEFORMAT_MAGIC_INT32 as MAGIC, FASTTEXT_VERS
 use fasttext::matrix::Matrix;
 use rayon::prelude::*;
 
+use super::ngrams::{Hashing, Ngrams};
 use crate::config::{FastTextConfig, FastTextModel};
 use crate::map::Map;
 use crate::write::{temporary, write_whole_with};
@@ -145,13 +146,32 @@ impl Subwords {
         out.fill(0.0);
         let scale = 1.0 / rows.len() as f32;
         for &row in &rows {
-            let start = self.matrix + row as usize * self.width * 4;
-            let numbers = self.bytes.get()[start..start + self.width * 4].chunks_exact(4);
-            for (out, number) in out.iter_mut().zip(numbers) {
-                *out += scale * f32::from_le_bytes(number.try_into().expect("4 bytes"));
-            }
+            self.read_row(row as usize, |i, x| out[i] += scale * x);
         }
         !rows.is_empty()
+    }
+
+    /// The words of the training.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &str> {
+        let words = self.dictionary.nwords() as usize;
+        self.dictionary.words()[..words].iter().map(|entry| entry.word.as_str())
+    }
+
+    /// The n-grams that weigh most in the words of the training, so many at most.
+    pub(super) fn pruned(&self, rows: usize) -> Ngrams {
+        let (args, words) = (self.dictionary.args(), self.dictionary.nwords() as usize);
+        let lengths = [args.minn, args.maxn].map(|n| n.max(0) as u32);
+        let hashing = Hashing { lengths, buckets: args.bucket.max(0) as u32 };
+        Ngrams::choose(hashing, self.width, rows, self.seen(), &|bucket, out| {
+            self.read_row(words + bucket as usize, |i, x| out[i] = x)
+        })
+    }
+
+    /// Gives the numbers of a row with their places.
+    fn read_row(&self, row: usize, mut take: impl FnMut(usize, f32)) {
+        let start = self.matrix + row * self.width * 4;
+        let numbers = self.bytes.get()[start..start + self.width * 4].as_chunks().0;
+        numbers.iter().enumerate().for_each(|(i, number)| take(i, f32::from_le_bytes(*number)));
     }
 
     fn rows(&self) -> usize {

@@ -7,6 +7,7 @@ mod clip;
 mod dictionary;
 mod fasttext;
 mod language;
+mod ngrams;
 mod normalise;
 mod pca;
 mod procrustes;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::fasttext::{Subwords, is_binary};
+use super::ngrams::Ngrams;
 use super::vec::Table;
 use crate::config::FastTextConfig;
 use crate::{Error, Result};
@@ -17,7 +18,11 @@ pub struct WordVectors(Arc<Kind>);
 enum Kind {
     Subwords(Subwords),
     Table(Table),
+    Ngrams(Ngrams),
 }
+
+/// What a file of n-grams is called by.
+const NGRAMS: &str = "ngrams";
 
 impl WordVectors {
     /// Trains FastText on tokenised sentences.
@@ -34,11 +39,14 @@ impl WordVectors {
         Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::train(sentences, config, seed)?))))
     }
 
-    /// Opens a `.bin`, which has vectors for unseen words too, or a `.vec`, of which only the words are kept for which `needed` says true.
+    /// Opens a `.bin`, which has vectors for unseen words too, the `.ngrams` that is left of one ([`Self::pruned`]), or a `.vec`, of which only the words are kept for which `needed` says true.
     ///
     /// # Errors
     /// Data, with file, line and remedy: truncated, not in the format, numbers missing or left over or not finite.
     pub fn open(path: &Path, needed: &dyn Fn(&str) -> bool) -> Result<WordVectors> {
+        if path.extension().is_some_and(|e| e == NGRAMS) {
+            return Ok(WordVectors(Arc::new(Kind::Ngrams(Ngrams::open(path)?))));
+        }
         let mut start = Vec::new();
         let file = File::open(path).map_err(|e| Error::reading(path, e))?;
         file.take(4).read_to_end(&mut start).map_err(|e| Error::reading(path, e))?;
@@ -49,13 +57,18 @@ impl WordVectors {
         Ok(WordVectors(Arc::new(Kind::Table(Table::open(path, needed)?))))
     }
 
-    /// As [`Self::open`], for a `.bin` that [`Self::save`] wrote after training and that nobody changes, as in a cache: saved
-    /// again on the same disk, it is not copied but given a further name.
+    /// As [`Self::open`], with all words, for a file that [`Self::save`] wrote and that nobody changes, as in a cache or in a run: a `.bin`
+    /// that is saved again on the same disk is not copied but given a further name.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_kept(path: &Path) -> Result<WordVectors> {
-        Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open_kept(path)?))))
+        match path.extension() {
+            Some(ending) if ending == "bin" => {
+                Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open_kept(path)?))))
+            }
+            _ => Self::open(path, &|_| true),
+        }
     }
 
     /// Writes a file from which [`Self::open`] gives the same vectors, those of unseen words included: a `.bin` after
@@ -68,14 +81,31 @@ impl WordVectors {
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.save(path),
             Kind::Table(table) => table.save(path),
+            Kind::Ngrams(ngrams) => ngrams.save(path),
         }
     }
 
-    /// `bin` or `vec`: what [`Self::save`] writes.
+    /// What is enough for words that were not seen: the `rows` n-grams at most that weigh most in the words that FastText has seen, in
+    /// eight bits each. Nothing for vectors without n-grams, or those that were pruned already.
+    pub fn pruned(&self, rows: usize) -> Option<WordVectors> {
+        let Kind::Subwords(subwords) = &*self.0 else { return None };
+        Some(WordVectors(Arc::new(Kind::Ngrams(subwords.pruned(rows)))))
+    }
+
+    /// The words that FastText has seen in training; none, where that is not known.
+    pub fn seen(&self) -> Vec<&str> {
+        match &*self.0 {
+            Kind::Subwords(subwords) => subwords.seen().collect(),
+            Kind::Table(_) | Kind::Ngrams(_) => Vec::new(),
+        }
+    }
+
+    /// `bin`, `ngrams` or `vec`: what [`Self::save`] writes.
     pub fn extension(&self) -> &'static str {
         match *self.0 {
             Kind::Subwords(_) => "bin",
             Kind::Table(_) => "vec",
+            Kind::Ngrams(_) => NGRAMS,
         }
     }
 
@@ -84,6 +114,7 @@ impl WordVectors {
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.width(),
             Kind::Table(table) => table.width(),
+            Kind::Ngrams(ngrams) => ngrams.width(),
         }
     }
 
@@ -93,6 +124,7 @@ impl WordVectors {
         assert_eq!(out.len(), self.width(), "width of the vector");
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.vector(word, out),
+            Kind::Ngrams(ngrams) => ngrams.vector(word, out),
             Kind::Table(table) => match table.get(word) {
                 Some(vector) => {
                     out.copy_from_slice(vector);
@@ -111,6 +143,7 @@ impl WordVectors {
         match &*self.0 {
             Kind::Subwords(subwords) => subwords.contains(word),
             Kind::Table(table) => table.get(word).is_some(),
+            Kind::Ngrams(_) => false,
         }
     }
 }

@@ -19,6 +19,7 @@ mod inputs_captions;
 mod inputs_features;
 mod inputs_text;
 mod interrupt;
+mod pack;
 mod pages;
 mod paper;
 mod paths;

@@ -162,6 +162,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         parameters_train,
         parameters_test,
         shared: None,
+        packed: None,
         trained_with: None,
         files: BTreeMap::new(),
     })?;

@@ -12,9 +12,11 @@ use super::embedding::characters::{CharacterWords, Spellings};
 use super::embedding::hybrid::OwnWords;
 use super::model::Model;
 use super::sizes::{self, WordSizes};
-use crate::checkpoint::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors};
+use crate::checkpoint::{
+    DAMAGED, MIXED, Numbers, RunFolder, Stored, TensorFile, VERSION, json, write_tensors,
+};
 use crate::checkpoint::{RunInfo, TrainState, Which};
-use crate::config::{Config, EmbeddingKind};
+use crate::config::{Config, EmbeddingKind, Unseen};
 use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Translations;
 use crate::family::smalr::embedding::{Lexicon, Scorer, Slot};
@@ -32,6 +34,14 @@ impl RunFolder {
     /// # Errors
     /// Data, where a language is no code; run, where a file cannot be written.
     pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
+        self.write_words_as(encoder, Numbers::F32)
+    }
+
+    /// As [`Self::write_words`], the scorer in such numbers.
+    ///
+    /// # Errors
+    /// As [`Self::write_words`].
+    pub fn write_words_as(&self, encoder: &Encoder, numbers: Numbers) -> Result<()> {
         let folder = self.path.join("words");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let lexicon = &encoder.lexicon;
@@ -67,15 +77,14 @@ impl RunFolder {
         let mut tensors = Vec::new();
         for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
             let (rows, columns) = dims(layer);
-            tensors.push(Stored::floats(
-                &format!("{language}.weight"),
-                &[rows, columns],
-                data(&layer.weight),
-            ));
-            tensors.push(Stored::floats(&format!("{language}.bias"), &[rows], data1(&layer.bias)));
+            let mut push = |part: &str, shape: &[usize], x| {
+                tensors.push(Stored::of(numbers, &format!("{language}.{part}"), shape, x));
+            };
+            push("weight", &[rows, columns], data(&layer.weight));
+            push("bias", &[rows], data1(&layer.bias));
         }
         let keys = &encoder.scorer.keys;
-        tensors.push(Stored::floats("keys", &[keys.len()], keys));
+        tensors.push(Stored::of(numbers, "keys", &[keys.len()], keys));
         write_tensors(&folder.join("scorer.safetensors"), tensors)
     }
 
@@ -111,9 +120,15 @@ impl RunFolder {
             if spellings.is_some() {
                 continue;
             }
-            let binary = names::file(&folder, language, "bin")?;
-            let file = if binary.exists() { binary } else { binary.with_extension("vec") };
-            vectors.push(WordVectors::open(&file, &|_| true)?);
+            let place = |ending| names::file(&folder, language, ending);
+            let [binary, ngrams, text] = [place("bin")?, place("ngrams")?, place("vec")?];
+            let file = [&binary, &ngrams].into_iter().find(|file| file.exists()).unwrap_or(&text);
+            if !file.exists() && config.embedding().unseen == Unseen::Drop {
+                // A packed run that leaves unseen words out.
+                continue;
+            }
+            // Nothing in a run's folder is written over in place: what is made of the run shares the file.
+            vectors.push(WordVectors::open_kept(file)?);
             let (weight, shape) = stored.floats(&format!("{language}.weight"))?;
             let (bias, _) = stored.floats(&format!("{language}.bias"))?;
             let (rows, columns) = (config.embedding().width, vectors[vectors.len() - 1].width());
@@ -126,7 +141,8 @@ impl RunFolder {
         let (keys, _) = stored.floats("keys")?;
         let score = config.embedding().pretrain.score;
         let key_width = Scorer::key_width(score, config.embedding().width);
-        if file.latents.checked_mul(key_width) != Some(keys.len()) {
+        let left_out = keys.is_empty() && vectors.is_empty() && config.embedding().unseen == Unseen::Drop;
+        if !left_out && file.latents.checked_mul(key_width) != Some(keys.len()) {
             let what = format!("`keys` has {} numbers for {} latent tokens", keys.len(), file.latents);
             return Err(Error::data(what).at(&scorer_path).hint(MIXED));
         }

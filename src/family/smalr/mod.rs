@@ -12,6 +12,7 @@ pub mod inference;
 pub mod learner;
 pub mod model;
 pub mod objective;
+mod pack;
 pub mod prepare;
 pub mod pretrain;
 pub mod run;
@@ -22,9 +23,9 @@ pub mod together;
 
 use std::path::Path;
 
-use super::{Begun, Family};
+use super::{Begun, Family, Packed};
 use crate::Result;
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -100,6 +101,10 @@ impl Family for SmalrFamily {
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth> {
         grow::add::add(addition, progress, tell)
+    }
+
+    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
+        pack::pack(run, packing, place)
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

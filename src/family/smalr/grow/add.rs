@@ -124,6 +124,7 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
             .at(addition.run)
             .hint("`tinyglot remove-language` takes it out"));
     }
+    run.folder.refuse_packed()?;
     refuse_kind(&run, addition.run)?;
     let before = shared_hash(&mut run);
     if run.info.shared.as_ref().is_some_and(|shared| *shared != before) {

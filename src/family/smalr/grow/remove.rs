@@ -20,6 +20,7 @@ use crate::{Error, Result};
 /// Usage, for a language that the run does not know, or its last one.
 pub fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
     let mut run = SmalrRun::open(path, &[])?;
+    run.folder.refuse_packed()?;
     let language = run.language(code)?;
     // As the run writes it.
     let code = &run.info.languages[language].clone();

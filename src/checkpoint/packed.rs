@@ -1,0 +1,61 @@
+//! A run as it is shipped: what use needs, and nothing that only training needs.
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunFolder, TrainState, Which};
+use crate::optim::Trained;
+use crate::{Error, Result};
+
+/// How a run is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packing {
+    /// N-grams that are kept of each language's FastText vectors, at most, for words that training has not seen; 0 keeps none, and leaves
+    /// such words out.
+    pub ngrams: usize,
+    /// In what numbers the weights are kept; they are computed with in f32.
+    pub weights: Numbers,
+}
+
+/// Numbers in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Numbers {
+    F16,
+    F32,
+}
+
+impl RunFolder {
+    /// Writes the best checkpoint alone, in such numbers.
+    ///
+    /// # Errors
+    /// Data, where a weight is too large for them; as [`RunFolder::save`].
+    pub fn save_packed(&self, model: &mut dyn Trained, numbers: Numbers, state: &TrainState) -> Result<()> {
+        let mut wrong = None;
+        if numbers == Numbers::F16 {
+            model.visit_stored(&mut |name, x| {
+                let largest = x.floats().iter().fold(0f32, |m, x| m.max(x.abs()));
+                if largest > half::f16::MAX.to_f32() {
+                    wrong.get_or_insert(format!("`{name}` has the number {largest}, too large for f16"));
+                }
+            });
+        }
+        match wrong {
+            Some(what) => Err(Error::data(what).at(&self.path).hint("pack with `--weights f32`")),
+            None => self.save_as(Which::Best, model, None, state, numbers),
+        }
+    }
+
+    /// Refuses to train or to change a packed run.
+    ///
+    /// # Errors
+    /// Usage, where the run is packed.
+    pub fn refuse_packed(&self) -> Result<()> {
+        match self.info()?.packed {
+            None => Ok(()),
+            Some(_) => Err(Error::usage("the run was packed for use: what training needs is not there")
+                .at(&self.path)
+                .hint("give the run that it was packed from")),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `tinyglot pack`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::stdout;
+use super::terminal::Terminal;
+use crate::checkpoint::{Numbers, Packing, ReservedFolder};
+use crate::family::Packed;
+use crate::{Error, Result, run};
+
+/// Make a run small enough to ship: what search, embed and evaluate need, and nothing that only training needs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The new folder is used as a run is. It cannot be trained on, and no language can be added to it: keep the run for that.
+
+Words that training has not seen are guessed from their character n-grams, whose FastText vectors are most of a run. Of these the ones
+that weigh most are kept, in eight bits each. What that costs is told: how many of the words that FastText has seen and the
+model has not keep their latent token. `--ngrams 0` leaves unseen words out.
+
+Examples:
+  tinyglot pack runs/multi30k --out model
+  tinyglot pack runs/multi30k --out model --ngrams 0
+  tinyglot search model --language de \"ein Hund im Schnee\" --images gallery.npy")]
+pub struct Args {
+    /// Folder of the run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Folder to make
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// N-grams to keep of each language, at most
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub ngrams: usize,
+    /// Numbers that weights are kept in; they are computed with in f32
+    #[arg(long, value_enum, default_value_t = Weights::F16)]
+    pub weights: Weights,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Weights {
+    F16,
+    F32,
+}
+
+impl From<Weights> for Numbers {
+    fn from(weights: Weights) -> Numbers {
+        match weights {
+            Weights::F16 => Numbers::F16,
+            Weights::F32 => Numbers::F32,
+        }
+    }
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    let place = ReservedFolder::new(&args.out)?;
+    let packing = Packing { ngrams: args.ngrams, weights: args.weights.into() };
+    let Packed { folder, unseen } = run::pack(&args.run, packing, place)?;
+    for language in &unseen {
+        terminal.say(&format!(
+            "`{}`: of {} words that FastText has seen and the model has not, {:.1} % keep their latent token (mean cosine {:.3})",
+            language.language,
+            language.words,
+            100.0 * language.same,
+            language.cosine
+        ));
+    }
+    let (before, after) = (size(&args.run)?, size(&folder.path)?);
+    terminal.say(&format!("{} → {}", megabytes(before), megabytes(after)));
+    for (part, what) in [("checkpoints", "weights"), ("words", "words")] {
+        let path = folder.path.join(part);
+        if path.exists() {
+            terminal.say(&format!("  {what}: {}", megabytes(size(&path)?)));
+        }
+    }
+    stdout::print(&format!("{}\n", folder.path.display()))
+}
+
+/// Bytes of all files of a folder.
+fn size(folder: &Path) -> Result<u64> {
+    let failed = |e| Error::reading(folder, e);
+    let mut sum = 0;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let about = entry.metadata().map_err(failed)?;
+        sum += if about.is_dir() { size(&entry.path())? } else { about.len() };
+    }
+    Ok(sum)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

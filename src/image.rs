@@ -1,9 +1,11 @@
 //! The image branch: features → joint space.
 
+use std::ops::Range;
+
 use dfdx::prelude::*;
 
 use crate::config::{ImageConfig, ImageInput, Precision};
-use crate::corpus::Features;
+use crate::corpus::PictureSource;
 use crate::device::{Dev, Matrix, Vector};
 use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
@@ -114,34 +116,33 @@ impl ImageBranch {
 /// Pictures turned into vectors at a time.
 const PICTURES: usize = 256;
 
-/// Picture features (rows, width), of which `row` writes one, as unit vectors (rows, joint).
-pub fn embed_images(
-    branch: &ImageBranch,
-    rows: usize,
-    width: usize,
-    row: impl Fn(usize, &mut [f32]),
-) -> Vec<f32> {
+/// Some pictures of a source, by their rows, as unit vectors (pictures, joint).
+pub fn embed_images(branch: &ImageBranch, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
     // Statistics move in training only; the tensors of a copy are shared.
-    let (mut branch, mut out) = (branch.clone(), Vec::new());
-    for first in (0..rows).step_by(PICTURES) {
-        let count = PICTURES.min(rows - first);
+    let (mut branch, mut out, width) = (branch.clone(), Vec::new(), pictures.width());
+    for first in rows.clone().step_by(PICTURES) {
+        let count = PICTURES.min(rows.end - first);
         let mut x = vec![0.0; count * width];
-        x.chunks_mut(width).enumerate().for_each(|(i, x)| row(first + i, x));
+        pictures.copy_rows(first, &mut x);
         out.extend_from_slice(&data(&branch.forward::<NoneTape>(matrix(x, count, width), 0)));
     }
     out
 }
 
-/// All pictures of some features (pictures, width) as unit vectors (pictures, joint).
+/// All pictures of a source as unit vectors (pictures, joint).
 ///
 /// # Errors
-/// Data, where the features are not `expected` wide.
-pub fn embed_features(branch: &ImageBranch, features: &Features, expected: usize) -> Result<Vec<f32>> {
-    if features.width() != expected {
-        let what = format!("features of width {}; the model was trained on {expected}", features.width());
+/// Data, where the pictures are not `expected` wide.
+pub fn embed_features(
+    branch: &ImageBranch,
+    pictures: &dyn PictureSource,
+    expected: usize,
+) -> Result<Vec<f32>> {
+    if pictures.width() != expected {
+        let what = format!("features of width {}; the model was trained on {expected}", pictures.width());
         return Err(Error::data(what)
-            .at(features.place(0).0)
+            .at(pictures.place(0).0)
             .hint("compute the features as those of the training pictures"));
     }
-    Ok(embed_images(branch, features.rows(), features.width(), |i, x| features.copy_row(i, x)))
+    Ok(embed_images(branch, pictures, 0..pictures.rows()))
 }

@@ -323,6 +323,21 @@ impl<'a, L: Learner> Trainer<'a, L> {
         self.state.averaged += 1;
     }
 
+    /// The value that checkpoints are compared by. A training that adds a language measures no other one, and goes by what it measures.
+    fn chosen_by(&self, result: &Evaluation) -> f64 {
+        result.metric(&self.config.train().best).unwrap_or(result.a)
+    }
+
+    /// Takes the model as it is for the best so far, before the first step.
+    ///
+    /// # Errors
+    /// As [`Learner::evaluate`].
+    pub fn begin_with_best(&mut self) -> Result<()> {
+        let result = self.learner.evaluate()?;
+        self.state.best = result.map_or(self.state.best, |result| self.chosen_by(&result));
+        Ok(())
+    }
+
     /// Validates; keeps the best.
     fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<()> {
         // Settled for validation only: what training goes on with must not depend on when it was looked at.
@@ -332,9 +347,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
         };
         swap(self.learner.model(), &mut values);
         let result = self.learner.evaluate().and_then(|result| {
-            let better = result.as_ref().is_none_or(|result| result.a > self.state.best);
+            let value = result.as_ref().map(|result| self.chosen_by(result));
+            let better = value.is_none_or(|value| value > self.state.best);
             if better {
-                self.state.best = result.as_ref().map_or(self.state.best, |result| result.a);
+                self.state.best = value.unwrap_or(self.state.best);
                 self.state.best_step = self.state.step;
                 self.folder.save(Which::Best, self.learner.model(), None, &self.state)?;
             }

@@ -9,6 +9,7 @@ pub(crate) mod json;
 mod kept;
 pub mod metrics;
 mod packed;
+mod results;
 mod snapshot;
 mod tensors;
 mod training;
@@ -30,13 +31,12 @@ pub use writer::LEARNING;
 
 use crate::building::remove;
 use crate::config::Config;
-use crate::eval::classification::Classification;
-use crate::eval::{Evaluation, Growth};
+use crate::eval::Growth;
 use crate::lock::Lock;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Adam;
 use crate::optim::Trained;
-use crate::write::{clear_partial, sync_folder, write_whole};
+use crate::write::{sync_folder, write_whole};
 use crate::{Error, Result, names};
 
 /// Version of the run folder; another one is refused.
@@ -102,7 +102,7 @@ pub struct TrainState {
     pub version: u32,
     /// Steps taken, of all stages.
     pub step: usize,
-    /// Largest mean of the mean recalls on validation so far, in percent; −1 before the first.
+    /// Largest value on validation so far of the metric that `train.best` names, in percent; −1 before the first.
     pub best: f64,
     /// Steps taken when it was measured.
     pub best_step: usize,
@@ -184,54 +184,6 @@ impl RunFolder {
         Config::load_run(&file, set)
     }
 
-    /// Keeps an evaluation in `evaluation/`, by its name, in place of an earlier one.
-    ///
-    /// # Errors
-    /// Data, where the name cannot be that of a file; run, where the folder cannot be written.
-    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
-        let folder = self.path.join("evaluation");
-        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        clear_partial(&folder)?;
-        self.clear_left_lock();
-        let text = serde_json::to_string_pretty(evaluation).expect("plain data") + "\n";
-        write_whole(&names::file(&folder, &evaluation.name(), "json")?, text.as_bytes())
-    }
-
-    /// The evaluations kept: test, then val, then train, then others by name.
-    ///
-    /// # Errors
-    /// Data, where the folder cannot be read, or a file in it is no evaluation.
-    pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
-        let folder = self.path.join("evaluation");
-        if !folder.exists() {
-            return Ok(Vec::new());
-        }
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|e| Error::reading(&folder, e))? {
-            let name = entry.map_err(|e| Error::reading(&folder, e))?.file_name();
-            names.extend(name.to_str().and_then(|n| n.strip_suffix(".json")).map(String::from));
-        }
-        let first = |name: &String| ["test", "val", "train"].iter().position(|n| n == name).unwrap_or(3);
-        names.sort_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.cmp(b)));
-        let mut kept = Vec::new();
-        for name in names {
-            kept.extend(self.evaluation(&name)?);
-        }
-        Ok(kept)
-    }
-
-    /// The evaluation kept by a name.
-    ///
-    /// # Errors
-    /// Data, where the file is no evaluation.
-    pub fn evaluation(&self, name: &str) -> Result<Option<Evaluation>> {
-        let file = self.path.join(format!("evaluation/{name}.json"));
-        if !file.exists() {
-            return Ok(None);
-        }
-        json::read(&file, "an evaluation", "make it again with `tinyglot evaluate`").map(Some)
-    }
-
     /// Keeps the record of an added language in `growth/`.
     ///
     /// # Errors
@@ -241,18 +193,6 @@ impl RunFolder {
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let text = serde_json::to_string_pretty(growth).expect("plain data") + "\n";
         write_whole(&names::file(&folder, &growth.language, "json")?, text.as_bytes())
-    }
-
-    /// Keeps a zero-shot classification in `classification/`, by its name, in place of an earlier one.
-    ///
-    /// # Errors
-    /// Data, where the name cannot be that of a file; run, where the folder cannot be written.
-    pub fn write_classification(&self, result: &Classification) -> Result<()> {
-        let folder = self.path.join("classification");
-        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        clear_partial(&folder)?;
-        let text = serde_json::to_string_pretty(result).expect("plain data") + "\n";
-        write_whole(&names::file(&folder, &result.name, "json")?, text.as_bytes())
     }
 
     /// The records of the given languages, of those that were added, in their order.

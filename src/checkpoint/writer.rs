@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{RunFolder, Which};
 use crate::building::{BEGINNING, BEGUN, remove};
+use crate::eval::TASKS;
 use crate::lock::Lock;
 use crate::write::clear_partial;
 use crate::{Error, Result, building};
@@ -101,9 +102,10 @@ impl RunFolder {
             // What was learnt there is in the run.
             remove(&self.path.join(LEARNING))?;
         }
-        ["", "words", "tower", "embedding", "pictures", "acquirers", "evaluation", "growth"]
+        ["", "words", "tower", "embedding", "pictures", "acquirers", "growth"]
             .iter()
-            .try_for_each(|part| clear_partial(&self.path.join(part)))
+            .try_for_each(|part| clear_partial(&self.path.join(part)))?;
+        TASKS.iter().try_for_each(|task| clear_partial(&self.results_of(task.name())))
     }
 
     /// Takes back that the folder was to become a run: the lock, and the folder itself where it was `made` for that.

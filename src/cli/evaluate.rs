@@ -4,7 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use serde_json::{Map, Value, json};
 
+use super::classify::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::checkpoint::RunFolder;
@@ -12,11 +15,12 @@ use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
-use crate::eval::{Evaluation, Scope};
+use crate::eval::task::{Reads, consistency, recall};
+use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
 use crate::{Error, Result, eval, run};
 
-/// Measure the retrieval of a run
+/// Measure what a run is worth, by named tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Recalls are in percent. mR is the mean of the six recalls of a language, A the mean over languages, HA over those with
@@ -24,13 +28,16 @@ captions by people. A language that both people and machines wrote captions in i
 captions that have translations (`data.translations`) ask together with them too (CLC), and so do parallel captions
 (`data.parallel`); CLC-C is fitted on validation, and on the run's own data kept in RUN/consistency.json. Only what is asked about is read.
 
-The result is kept in RUN/evaluation, by the name of the split or the one that `--name` gives, with `-machine`,
-`-distractors` or `-folds5` where it was made so. One on other captions or pictures is not overwritten. Where it cannot be
-kept, it is printed all the same, and the exit status is 1.
+The results are kept by the name of the split or the one that `--name` gives, with `-machine`, `-distractors` or `-folds5` where
+they were made so: that of `recall` as RUN/evaluation/NAME.json, that of any other task as RUN/evaluation/TASK/NAME.json. One on
+other captions or pictures is not overwritten. Where a result cannot be kept, it is printed all the same, and the exit status is 1.
+With --task and --json each result stands by its task's name, with its protocol and metrics.
 
 Examples:
   tinyglot evaluate runs/demo/run
   tinyglot evaluate runs/demo/run --split val --json > val.json
+  tinyglot evaluate RUN --task recall,consistency --json
+  tinyglot evaluate RUN --task all --language de --classes classes.txt --images test.npy --labels labels.txt
   tinyglot evaluate RUN --captions machine
   tinyglot evaluate RUN --split test_2017_flickr
   tinyglot evaluate RUN --data xtd10.toml
@@ -49,6 +56,11 @@ pub struct Args {
     /// Keep the result by this name
     #[arg(long, value_name = "NAME", value_parser = plain)]
     pub name: Option<String>,
+    /// What to measure: tasks by name, or all that the data allow [default: recall, and consistency where the data have translations]
+    #[arg(long, value_name = "TASK", value_delimiter = ',', value_parser = named())]
+    pub task: Vec<String>,
+    #[command(flatten, next_help_heading = "Pictures with classes, for the task `classification`")]
+    pub labelled: Option<LabelledArgs>,
     /// Whose captions ask: `human` are those by people, and in a language without any those by machines; `machine` compares
     /// them with those by machines, of languages that have both. The result is kept beside the other
     #[arg(long, value_enum, default_value_t = Captions::Human)]
@@ -65,6 +77,17 @@ pub struct Args {
     /// Set a key of `data` or `consistency` over the configuration, e.g. data.root=DIR
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// All tasks that the data allow.
+const ALL: &str = "all";
+
+/// The names of the tasks.
+fn named() -> Vec<PossibleValue> {
+    let tasks = TASKS.iter().map(|task| PossibleValue::new(task.name()).help(task.about()));
+    tasks
+        .chain([PossibleValue::new(ALL).help("those that the data at hand allow; says what it leaves out")])
+        .collect()
 }
 
 /// A split, or another set of pictures, which stands in the place of `test`.
@@ -112,6 +135,19 @@ impl From<Captions> for Source {
     }
 }
 
+/// The tasks that were asked for, and whether to leave out those that the data do not allow.
+fn tasks(args: &Args) -> (Vec<&'static dyn Task>, bool) {
+    if args.task.iter().any(|name| name == ALL) {
+        return (TASKS.to_vec(), true);
+    }
+    let usual = [recall::NAME, consistency::NAME].map(String::from);
+    let names = if args.task.is_empty() { &usual[..] } else { &args.task };
+    (
+        TASKS.into_iter().filter(|task| names.iter().any(|name| name == task.name())).collect(),
+        args.task.is_empty(),
+    )
+}
+
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let (of_data, of_run): (Vec<String>, Vec<String>) = args
         .set
@@ -119,43 +155,110 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         .cloned()
         .partition(|set| args.data.is_some() && set.trim_start().starts_with("data."));
     let run = run::open(&args.run, &of_run)?;
-    let (data, base) = data(&*run, args.data.as_deref(), of_data, terminal)?;
-    let Set { split, other } = args.split.clone();
-    let wanted = Wanted::only(split, other, args.distractors);
-    let mut corpus = Corpus::load_part(&data, &base, wanted)
-        .map_err(moved)
-        .in_file_if(Kind::Config, args.data.as_deref().unwrap_or(&args.run.join("config.toml")))?;
-    corpus.notes.iter().for_each(|note| terminal.detail(note));
-    let (by, folds) = (args.captions.into(), args.folds.get());
+    let (mut tasks, lenient) = tasks(&args);
+    let labelled = args.labelled.as_ref().map(|given| given.read(args.name.as_deref(), &*run)).transpose()?;
+    let reads_captions = tasks.iter().any(|task| task.reads() == Reads::Captions);
+    let mut corpus = match reads_captions {
+        true => Some(load(&args, &*run, of_data, terminal)?),
+        false => None,
+    };
     let keep = args.data.is_none() && own_data(&run.folder().config()?, run.config());
+    let (by, folds, split) = (args.captions.into(), args.folds.get(), args.split.split);
     let scope = Scope { distractors: args.distractors, by, folds, keep, ..Scope::whole(split) };
-    let (set, identity) = (name(&args), fingerprint_of(&corpus, split, by)?);
+    let fingerprint = corpus.as_ref().map(|corpus| fingerprint_of(corpus, split, by)).transpose()?;
+    let set = name(&args);
+    let data = Setting {
+        set: &set,
+        config: run.config(),
+        parameters: run.parameters(),
+        corpus: corpus.as_ref().map(|corpus| (corpus, scope)),
+        fingerprint: fingerprint.clone(),
+        labelled: labelled.as_ref(),
+        fitted: &|fitted| run.keep(fitted, scope),
+    };
+    let mut left_out = Vec::new();
+    for task in tasks.clone() {
+        let Some(why) = task.lacks(&data) else { continue };
+        if !lenient {
+            return Err(Error::usage(format!("the task `{}` cannot be run: {why}", task.name())));
+        }
+        left_out.push((task.name(), why));
+    }
+    tasks.retain(|task| left_out.iter().all(|(name, _)| *name != task.name()));
     // Of its own splits a run has one, whatever program measured it.
     let own = keep && args.name.is_none() && args.split.other.is_none();
-    refuse_other(run.folder(), &eval::name(&set, by, args.distractors, folds), &identity, own)?;
-    let evaluation = run.evaluate(&corpus, scope).in_file(&args.run)?;
-    let evaluation = Evaluation { split: set, data: Some(identity), ..evaluation };
-    let trained_on = compare(&mut corpus, run.config(), split, &evaluation.split, terminal);
-    let kept = run.folder().write_evaluation(&evaluation);
-    print(&evaluation, &trained_on, args.json)?;
-    kept.map_err(|e| {
+    let name = eval::name(&set, by, args.distractors, folds);
+    for task in tasks.iter().filter(|task| task.reads() == Reads::Captions) {
+        refuse_other(run.folder(), task.name(), &name, fingerprint.as_deref(), own)?;
+    }
+    let encoder = run.encoder();
+    let results = tasks.iter().map(|task| task.run(&*encoder, &data));
+    let results = results.collect::<Result<Vec<TaskResult>>>().in_file(&args.run)?;
+    let trained_on = match &mut corpus {
+        Some(corpus) => compare(corpus, run.config(), split, &set, terminal),
+        None => String::new(),
+    };
+    results.iter().flat_map(|result| &result.warnings).for_each(|warning| terminal.warn(warning));
+    if !args.task.is_empty() {
+        left_out.iter().for_each(|(name, why)| terminal.say(&format!("`{name}` is left out: {why}")));
+    }
+    // Printed first: a run that cannot be written to is no reason to lose it.
+    print(&args, &tasks, &results, &left_out, &trained_on)?;
+    write(run.folder(), &results)
+}
+
+/// Keeps results that were printed.
+pub(super) fn write(folder: &RunFolder, results: &[TaskResult]) -> Result<()> {
+    results.iter().try_for_each(|result| folder.write_result(result)).map_err(|e| {
         e.hint("the result is whole as printed, but was not kept; `--json > FILE` puts it elsewhere")
     })
 }
 
-fn print(evaluation: &Evaluation, trained_on: &str, json: bool) -> Result<()> {
-    if json {
-        let json = serde_json::to_string_pretty(evaluation).expect("plain data");
-        return stdout::print(&(json + "\n"));
+/// Reads the captions and pictures that are asked about.
+fn load(args: &Args, run: &dyn Retriever, set: Vec<String>, terminal: &Terminal) -> Result<Corpus> {
+    let (data, base) = data(run, args.data.as_deref(), set, terminal)?;
+    let Set { split, other } = args.split.clone();
+    let corpus = Corpus::load_part(&data, &base, Wanted::only(split, other, args.distractors))
+        .map_err(moved)
+        .in_file_if(Kind::Config, args.data.as_deref().unwrap_or(&args.run.join("config.toml")))?;
+    corpus.notes.iter().for_each(|note| terminal.detail(note));
+    Ok(corpus)
+}
+
+fn print(
+    args: &Args,
+    tasks: &[&dyn Task],
+    results: &[TaskResult],
+    left_out: &[(&str, String)],
+    trained_on: &str,
+) -> Result<()> {
+    if args.json {
+        let document = match args.task.is_empty() {
+            true => as_one(results),
+            false => {
+                let mut all: Map<String, Value> =
+                    results.iter().map(|result| (result.task.clone(), json!(result))).collect();
+                if !left_out.is_empty() {
+                    let why = left_out.iter().map(|(name, why)| (name.to_string(), json!(why)));
+                    all.insert("left_out".into(), Value::Object(why.collect()));
+                }
+                Value::Object(all)
+            }
+        };
+        return stdout::print(&(serde_json::to_string_pretty(&document).expect("plain data") + "\n"));
     }
-    stdout::print(&format!("{evaluation}\n{trained_on}"))?;
-    if let Some(by_language) = &evaluation.by_language {
-        stdout::print(&format!("\n{by_language}\n"))?;
+    for (n, (task, result)) in tasks.iter().zip(results).enumerate() {
+        let (gap, table) = (if n > 0 { "\n" } else { "" }, task.table(result));
+        let trained_on = if n == 0 { trained_on } else { "" };
+        stdout::print(&format!("{gap}{table}\n{trained_on}"))?;
     }
-    match &evaluation.consistency {
-        Some(consistency) => stdout::print(&format!("\n{consistency}\n")),
-        None => Ok(()),
-    }
+    Ok(())
+}
+
+/// What `recall` has found and, in the same object, what the other tasks have.
+fn as_one(results: &[TaskResult]) -> Value {
+    let fields = results.iter().filter_map(|result| result.details.as_object());
+    Value::Object(fields.flat_map(|fields| fields.clone()).collect())
 }
 
 /// What the result is kept by, less how it was asked.
@@ -211,20 +314,17 @@ fn own_data(made: &Config, given: &Config) -> bool {
     DataConfig { root, parallel, translations, ..given } == *made
 }
 
-/// Refuses to overwrite the result on other data. `own`: one that does not say which data it is of is of these.
-fn refuse_other(folder: &RunFolder, name: &str, identity: &str, own: bool) -> Result<()> {
-    let Some(kept) = folder.evaluation(name)? else { return Ok(()) };
-    let other = match kept.data {
-        Some(other) => (other != identity).then_some("holds the result on other captions or pictures"),
+/// Refuses to overwrite a task's result on other data. `own`: one that does not say which data it is of is of these.
+fn refuse_other(folder: &RunFolder, task: &str, name: &str, data: Option<&str>, own: bool) -> Result<()> {
+    let Some(kept) = folder.result(task, name)? else { return Ok(()) };
+    let other = match kept.data.as_deref() {
+        Some(other) => (Some(other) != data).then_some("holds the result on other captions or pictures"),
         None => (!own).then_some("holds a result that does not say which captions and pictures it is of"),
     };
     match other {
-        Some(what) => {
-            let file = folder.path.join(format!("evaluation/{name}.json"));
-            Err(Error::usage(what)
-                .at(file)
-                .hint("`--name NAME` keeps this one beside it; or remove the file"))
-        }
+        Some(what) => Err(Error::usage(what)
+            .at(folder.result_file(task, name)?)
+            .hint("`--name NAME` keeps this one beside it; or remove the file")),
         None => Ok(()),
     }
 }

@@ -48,36 +48,11 @@ pub fn embedded(
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     let sentences = run.sentences(language, &all);
     let code = &run.languages()[language];
-    for &n in sentences.unknown.iter().take(SHOWN) {
-        terminal.warn(&format!(
-            "the model knows no word of `{}` in `{code}`: its vector says nothing",
-            start(&texts[n])
-        ));
-    }
-    if sentences.unknown.len() > SHOWN {
-        terminal.warn(&format!("so it is with {} sentences in all", sentences.unknown.len()));
-    }
-    if let Some(&first) = sentences.truncated.first() {
-        let (count, text) = (sentences.truncated.len(), start(&texts[first]));
-        terminal.warn(&format!(
-            "{count} sentences are longer than the model reads and lose their end, as `{text}`"
-        ));
-    }
+    sentences.warnings(&all, code).iter().for_each(|warning| terminal.warn(warning));
     let what = format!("the model's vectors: `{code}`");
     check_finite(&sentences.vectors, run.joint(), &what).map_err(|e| e.at(&run.folder().path))?;
     Ok(sentences.vectors)
 }
-
-/// A text for a message.
-fn start(text: &str) -> String {
-    match text.char_indices().nth(100) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_string(),
-    }
-}
-
-/// Warnings of one kind.
-const SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {

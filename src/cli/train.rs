@@ -9,7 +9,7 @@ use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
 use super::{interrupt, report};
 use crate::Result;
-use crate::config::Config;
+use crate::config::{BEST, Config};
 use crate::eval::Evaluation;
 use crate::retrieve::Retriever;
 use crate::run::{Options, Told, train_with};
@@ -88,6 +88,7 @@ fn followed(
         stages: Some(Stages::new(terminal)),
         bar: None,
         latest: String::new(),
+        by: config.train().best.clone(),
     };
     let run = train_with(config, out, options, &mut |told| view.show(told))?;
     if run.is_some() {
@@ -106,6 +107,8 @@ struct View<'a> {
     bar: Option<Progress>,
     /// Of the last validation.
     latest: String,
+    /// `train.best`.
+    by: String,
 }
 
 impl View<'_> {
@@ -141,7 +144,7 @@ impl View<'_> {
             Told::Event(Event::Validation { epoch, evaluation, best }) => {
                 self.latest = format!(", val mR {:.1}", evaluation.a);
                 let best = if *best { ", the best" } else { "" };
-                self.log.say(&format!("epoch {epoch}: {}{best}", recalls(evaluation)))
+                self.log.say(&format!("epoch {epoch}: {}{best}", recalls(evaluation, &self.by)))
             }
             Told::Trained => {
                 if let Some(bar) = self.bar.take() {
@@ -165,7 +168,10 @@ fn name(stage: &str) -> &str {
     }
 }
 
-fn recalls(evaluation: &Evaluation) -> String {
+/// Recalls on validation, and the one that `by` names, which the best checkpoint is chosen by.
+fn recalls(evaluation: &Evaluation, by: &str) -> String {
     let each = evaluation.languages.iter().map(|(l, r)| format!("{l} {:.1}", r.mr)).collect::<Vec<_>>();
-    format!("val mR {:.1} ({})", evaluation.a, each.join(", "))
+    let chosen = evaluation.metric(by).filter(|_| by != BEST[0]);
+    let chosen = chosen.map_or(String::new(), |value| format!(", {by} {value:.1}"));
+    format!("val mR {:.1} ({}){chosen}", evaluation.a, each.join(", "))
 }

@@ -1,6 +1,6 @@
 //! Language codes, as configurations and files write them.
 
-use super::sections::{CaptionSource, DataConfig, RawConfig};
+use super::sections::{BEST, CaptionSource, DataConfig, RawConfig, best_in};
 pub(super) use crate::names::is_code;
 
 /// Whether two codes are one, in whatever case and with `-` or `_`: `pt-BR`, `pt_BR` and `pt-br`.
@@ -38,6 +38,13 @@ pub(super) fn settle(raw: &mut RawConfig) {
             *code = ours;
         }
     }
+    let best = &mut raw.train.best;
+    // `recall.HA` is no slip of `recall.ha`, Hausa.
+    if !BEST.contains(&best.as_str())
+        && let Some(ours) = best.strip_prefix("recall.").and_then(ours)
+    {
+        *best = best_in(&ours);
+    }
     let counts = &mut raw.train.captions;
     for code in counts.keys().cloned().collect::<Vec<_>>() {
         if let Some(ours) = ours(&code)
@@ -64,6 +71,14 @@ mod tests {
         assert_eq!(raw.data.captions[0].read_as.as_deref(), Some("pt-BR"));
         assert_eq!((raw.words.translate_into.as_str(), raw.train.captions["pt-BR"]), ("en", 2));
         assert_eq!(raw.train.captions.len(), 2);
+        let best = |written: &str| {
+            raw.train.best = written.into();
+            raw.data.languages = vec!["ha".into(), "pt-BR".into()];
+            settle(&mut raw);
+            raw.train.best.clone()
+        };
+        let written = ["recall.PT_br", "recall.HA", "recall.ha", "recall.fr"];
+        assert_eq!(written.map(best), ["recall.pt-BR", "recall.HA", "recall.ha", "recall.fr"]);
     }
 
     #[test]

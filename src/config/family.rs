@@ -45,7 +45,6 @@ impl FamilyName {
             FamilyName::Tower => &[
                 "acquire",
                 "added",
-                "consistency",
                 "data.dictionary",
                 "embedding",
                 "loss.adversary",
@@ -62,7 +61,6 @@ impl FamilyName {
                 "words",
             ],
             FamilyName::Mla => &[
-                "consistency",
                 "data.dictionary",
                 "embedding",
                 "image",

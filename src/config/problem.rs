@@ -179,6 +179,8 @@ pub enum Fault {
         "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`; nothing would join text and images"
     )]
     NoImageTextLoss,
+    #[error("is `{value}`; it must be one of `{}`", choices.join("`, `"))]
+    UnknownMetric { value: String, choices: Vec<String> },
     #[error("is not set; `acquire.tower` needs it")]
     AcquireMissing,
     #[error("is \"{}\", but the sections that are filled make it \"{}\"; {}", named.as_str(), inferred.as_str(), named.needs())]

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
+use super::fingerprint::add_ends;
 use super::layout::Layout;
 pub use super::npy::{write_npy, write_npy_f16};
-use super::{npy, tensors};
+use super::{PictureSource, npy, tensors};
 use crate::map::Map;
 use crate::{Error, Result};
 
@@ -264,6 +266,31 @@ impl Features {
                 .at(file)
                 .hint("compute the features of this picture again, or leave it and its captions out")
         })
+    }
+}
+
+impl PictureSource for Features {
+    fn rows(&self) -> usize {
+        Features::rows(self)
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn copy_rows(&self, first: usize, out: &mut [f32]) {
+        out.chunks_mut(self.width).zip(first..).for_each(|(out, row)| self.copy_row(row, out));
+    }
+
+    fn place(&self, row: usize) -> (&Path, usize) {
+        Features::place(self, row)
+    }
+
+    /// The number of rows, and of every file its size and its first and last MiB: to read features that are larger than memory would take
+    /// longer than it is worth.
+    fn hash_content(&self, hash: &mut Sha256) -> Result<()> {
+        hash.update((self.rows() as u64).to_le_bytes());
+        self.files().try_for_each(|file| add_ends(file, hash))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{Caption, Corpus, Features, SplitName};
+use super::{Caption, Corpus, PictureSource, SplitName};
 use crate::checksum::sha256;
 use crate::config::Source;
 use crate::{Error, Result};
@@ -26,7 +26,7 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
         hash.update(language);
         add_captions(captions, &mut hash);
     }
-    add_features(&corpus.train.features, &mut hash)?;
+    corpus.train.features.hash_content(&mut hash)?;
     Ok(sha256(hash))
 }
 
@@ -49,7 +49,7 @@ pub fn fingerprint_of(corpus: &Corpus, split: SplitName, by: Source) -> Result<S
         hash.update(&translated.language);
         add_captions(translated.captions(split).unwrap_or_default(), &mut hash);
     }
-    add_features(&asked.features, &mut hash)?;
+    asked.features.hash_content(&mut hash)?;
     Ok(sha256(hash))
 }
 
@@ -62,12 +62,12 @@ fn add_captions(captions: &[Caption], hash: &mut Sha256) {
     }
 }
 
-fn add_features(features: &Features, hash: &mut Sha256) -> Result<()> {
-    hash.update((features.rows() as u64).to_le_bytes());
-    features.files().try_for_each(|file| add_ends(file, hash).map_err(|e| Error::reading(file, e)))
+/// Adds the size of a file and its first and last MiB.
+pub(super) fn add_ends(path: &Path, hash: &mut Sha256) -> Result<()> {
+    read_ends(path, hash).map_err(|e| Error::reading(path, e))
 }
 
-fn add_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
+fn read_ends(path: &Path, hash: &mut Sha256) -> std::io::Result<()> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     hash.update(size.to_le_bytes());

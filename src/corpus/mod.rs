@@ -19,6 +19,7 @@ mod npy;
 mod parallel;
 mod paths;
 mod pictures;
+mod source;
 mod tensors;
 mod translations;
 mod wanted;
@@ -39,6 +40,7 @@ pub use fingerprint::{fingerprint, fingerprint_of};
 pub use npy::NpyWriter;
 pub use parallel::Parallel;
 pub use pictures::read_ids;
+pub use source::PictureSource;
 pub use translations::{Asked, Translations};
 pub use wanted::Wanted;
 

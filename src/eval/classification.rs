@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::corpus::PictureSource;
 use crate::{Error, Result};
 
 /// The share of pictures whose class is the nearest, or among the five nearest, in percent.
@@ -58,18 +59,16 @@ impl std::fmt::Display for Accuracy {
     }
 }
 
-/// A zero-shot classification as a run keeps it: its protocol and what it measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Classification {
+/// Pictures with their classes, and the classes by name in a language.
+pub struct Labelled {
+    /// What the result is kept by.
     pub name: String,
-    /// The language of the classes' names.
+    /// The code of the language of the classes' names.
     pub language: String,
-    /// Prompts of each class, whose mean is its vector.
-    pub templates: usize,
-    /// SHA-256 of classes, templates and labels.
-    pub data: String,
-    pub accuracy: Accuracy,
+    pub classes: Classes,
+    pub pictures: Box<dyn PictureSource>,
+    /// The class of each picture.
+    pub labels: Vec<u32>,
 }
 
 /// Classes by name, and the prompts that they are looked for by.

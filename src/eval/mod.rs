@@ -2,12 +2,14 @@
 
 pub mod classification;
 pub mod consistency;
+pub mod encoder;
 mod front;
 pub mod growth;
 pub mod ordered;
 pub mod recall;
 mod scope;
 pub mod similarity;
+pub mod task;
 
 use std::fmt;
 
@@ -16,10 +18,12 @@ use serde::{Deserialize, Serialize};
 use crate::config::Source;
 
 pub use consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, clc_a, joined};
+pub use encoder::{DualEncoder, Sentences};
 pub use front::front;
 pub use growth::Growth;
 pub use recall::{Recall, Retrieval, TIE_RULE, retrieval, retrieval_in_folds};
-pub use scope::{RetrievalTask, Scope, Vectors};
+pub use scope::Scope;
+pub use task::{Metric, Setting, TASKS, Task, TaskResult};
 
 /// Retrieval on a split in every language; as JSON it is what `evaluate --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -92,6 +92,11 @@ impl Recall {
         }
     }
 
+    /// The mean of the three recalls.
+    pub(super) fn mean_of_three(&self) -> f64 {
+        (self.r1 + self.r5 + self.r10) / 3.0
+    }
+
     /// Means over several galleries; ties are added.
     fn mean(recalls: &[&Recall]) -> Recall {
         let mean =

@@ -1,11 +1,12 @@
-//! What an evaluation is about, and retrieval by a model that takes texts as they are.
+//! What an evaluation is about: whose captions ask, for which pictures.
 
-use super::{Evaluation, Parameters, retrieval_in_folds};
+use std::borrow::Cow;
+
+use crate::Error;
 use crate::config::Source;
-use crate::corpus::{Corpus, SplitName};
-use crate::{Error, Result};
+use crate::corpus::{Caption, Corpus, Queries, SplitName};
 
-/// What an evaluation of a model that takes texts as they are is about.
+/// What an evaluation on the pictures and captions of a corpus is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
     pub split: SplitName,
@@ -47,50 +48,31 @@ impl Scope {
     }
 }
 
-/// Texts of a language as unit vectors (texts, joint); nothing, where the language is not known.
-pub type Vectors<'a> = &'a dyn Fn(&str, &[&str]) -> Option<Vec<f32>>;
-
-/// An evaluation once the pictures have their vectors.
-pub struct RetrievalTask<'a> {
-    pub scope: Scope,
-    /// Pictures of the split and those after them (pictures, joint), unit length.
-    pub pictures: &'a [f32],
-    pub joint: usize,
-    pub parameters: Parameters,
+/// The captions of a language that ask for their pictures.
+pub(crate) struct Asked<'a> {
+    pub language: &'a str,
+    /// The language that they are in: another one, where the model does not know their own.
+    pub reader: &'a str,
+    pub captions: Cow<'a, [Caption]>,
+    /// Whether people wrote them.
+    pub human: bool,
 }
 
-impl RetrievalTask<'_> {
-    /// Retrieval in every language that the split has captions of and `vectors` knows, and in those that are read as one.
-    ///
-    /// # Errors
-    /// Data, where there is no such language.
-    pub fn of(self, corpus: &Corpus, vectors: Vectors) -> Result<Evaluation> {
-        let Scope { split: name, translated, folds, by, .. } = self.scope;
+impl Scope {
+    /// What asks, by language, in the order of the tables: the languages of the corpus, then those that are read as one of them.
+    pub(crate) fn asked<'a>(&self, corpus: &'a Corpus) -> Vec<Asked<'a>> {
+        let Scope { split: name, translated, by, .. } = *self;
         let split = corpus.split(name);
-        let rows = split.features.rows();
         let own = corpus.languages.iter().enumerate().map(|(l, language)| {
-            let queries = split.queries(l, by);
-            (language, language, queries.captions, queries.human)
+            let Queries { captions, human } = split.queries(l, by);
+            Asked { language, reader: language, captions, human }
         });
-        let further =
-            corpus.translated.iter().filter(|_| translated && by == Source::Human).filter_map(|t| {
-                let captions = t.captions(name)?.into();
-                Some((&t.language, &corpus.languages[t.reader], captions, t.human(name)))
-            });
-        let mut languages = Vec::new();
-        for (language, reader, captions, human) in own.chain(further) {
-            let (texts, image_of): (Vec<&str>, Vec<u32>) =
-                captions.iter().map(|c| (&c.text[..], c.image)).unzip();
-            let sentences = if texts.is_empty() { None } else { vectors(reader, &texts) };
-            let Some(sentences) = sentences else { continue };
-            let result = retrieval_in_folds(&sentences, &image_of, self.pictures, rows, self.joint, folds)?;
-            languages.push((language.clone(), result, human));
-        }
-        if languages.is_empty() {
-            return Err(self.scope.nobody_asks());
-        }
-        let more = self.pictures.len() / self.joint - rows;
-        let evaluation = Evaluation::new(name.to_string(), rows, more, folds, languages, self.parameters);
-        Ok(Evaluation { by, ..evaluation })
+        // A comparison of who wrote the captions is about the model's own languages.
+        let further = corpus.translated.iter().filter(|_| translated && by == Source::Human);
+        let further = further.filter_map(|t| {
+            let (captions, human) = (t.captions(name)?.into(), t.human(name));
+            Some(Asked { language: &t.language, reader: &corpus.languages[t.reader], captions, human })
+        });
+        own.chain(further).filter(|asked| !asked.captions.is_empty()).collect()
     }
 }

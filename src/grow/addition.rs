@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{LEARNING, RunFolder};
-use crate::config::{AddedConfig, CaptionSource, Config, RawConfig, changes, same_code};
+use crate::config::{AddedConfig, BEST, CaptionSource, Config, RawConfig, best_in, changes, same_code};
 use crate::corpus::SplitName;
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
@@ -206,6 +206,9 @@ pub(crate) fn forget(raw: &mut RawConfig, code: &str) {
     raw.data.codes.retain(|ours, _| !same_code(ours, code));
     raw.added.remove(code);
     raw.train.captions.remove(code);
+    if raw.train.best == best_in(code) {
+        raw.train.best = BEST[0].into();
+    }
     raw.data.captions.retain_mut(|source| {
         let named = !source.languages.is_empty();
         source.languages.retain(|l| !data.same_language(l, code));

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::Retriever;
 use crate::Result;
-use crate::corpus::Features;
+use crate::corpus::PictureSource;
+use crate::eval::encoder::add_pictures;
 use crate::eval::similarity::Kernel;
 
 /// A picture found.
@@ -34,17 +35,14 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// The pictures of some features as a model sees them. All of them are in memory: (pictures, joint) numbers of 4 bytes.
+    /// The pictures of a source as a model sees them. All of them are in memory: (pictures, joint) numbers of 4 bytes.
     ///
     /// # Errors
-    /// Data: features of another width than those that the model was trained on, or with numbers that are too large.
-    pub fn new(model: &dyn Retriever, features: &Features) -> Result<Gallery> {
-        let mut vectors = Vec::with_capacity(features.rows() * model.joint());
-        model.pictures(features, &mut |_, some| {
-            vectors.extend_from_slice(some);
-            Ok(())
-        })?;
-        Ok(Gallery { vectors, joint: model.joint() })
+    /// Data: pictures of another width than those that the model was trained on, or with numbers that are too large.
+    pub fn new(model: &dyn Retriever, pictures: &dyn PictureSource) -> Result<Gallery> {
+        let (mut vectors, encoder) = (Vec::new(), model.encoder());
+        add_pictures(&*encoder, pictures, &mut vectors)?;
+        Ok(Gallery { vectors, joint: encoder.joint() })
     }
 
     /// How many pictures there are.
@@ -87,11 +85,11 @@ fn alone(scores: &[&[f32]]) -> Vec<f32> {
 /// Data: as [`Gallery::new`]; queries that are not finite.
 pub fn search(
     model: &dyn Retriever,
-    features: &Features,
+    pictures: &dyn PictureSource,
     queries: &[f32],
     k: usize,
 ) -> Result<Vec<Vec<Hit>>> {
-    search_joined(model, features, &[queries], &alone, k)
+    search_joined(model, pictures, &[queries], &alone, k)
 }
 
 /// As [`search`], for queries in several languages whose scores are joined.
@@ -102,7 +100,7 @@ pub fn search(
 /// As [`search`].
 pub fn search_joined(
     model: &dyn Retriever,
-    features: &Features,
+    pictures: &dyn PictureSource,
     queries: &[&[f32]],
     join: Join,
     k: usize,
@@ -110,8 +108,8 @@ pub fn search_joined(
     queries.iter().try_for_each(|of| model.check_queries(of))?;
     let joint = model.joint();
     let mut best = Best::of_each(queries[0].len() / joint, k);
-    model.pictures(features, &mut |first, pictures| {
-        offer(&mut best, (first, pictures), queries, join, joint);
+    model.pictures(pictures, &mut |first, some| {
+        offer(&mut best, (first, some), queries, join, joint);
         Ok(())
     })?;
     Ok(best.into_iter().map(Best::into_sorted).collect())

@@ -1,33 +1,20 @@
 //! A trained model in use: sentences and pictures as vectors of one space, and what follows from them.
 
-mod classify;
 mod gallery;
 
 use crate::checkpoint::{RunFolder, RunInfo};
-use crate::config::{Config, same_code};
-use crate::corpus::{Corpus, Features};
+use crate::config::Config;
+use crate::corpus::{Corpus, PictureSource};
 use crate::device::Shareable;
 use crate::error::InFile;
+use crate::eval::encoder::place;
 use crate::eval::similarity::check_finite;
-use crate::eval::{Evaluation, Fitted, Scope};
-use crate::image::{ImageBranch, embed_images};
-use crate::{Error, Result, finite};
+use crate::eval::task::{consistency, recall};
+use crate::eval::{DualEncoder, Evaluation, Fitted, Parameters, Scope};
+use crate::{Error, Result};
 
-pub use classify::classify;
+pub use crate::eval::Sentences;
 pub use gallery::{Gallery, Hit, Join, search, search_joined};
-
-/// Pictures turned into vectors at a time.
-pub(crate) const TILE: usize = 1024;
-
-/// Sentences as vectors.
-pub struct Sentences {
-    /// (sentences, joint), unit length.
-    pub vectors: Vec<f32>,
-    /// Places of the sentences of which no word is known; all of them have the vector of an empty sentence.
-    pub unknown: Vec<usize>,
-    /// Places of the sentences that were longer than the model reads (`words.max_tokens`, or a tower's context) and lost their end.
-    pub truncated: Vec<usize>,
-}
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
 pub trait Retriever: Shareable {
@@ -35,36 +22,79 @@ pub trait Retriever: Shareable {
     fn folder(&self) -> &RunFolder;
     /// The configuration that it was opened with.
     fn config(&self) -> &Config;
+    /// The step of the checkpoint that was read.
+    fn step(&self) -> usize;
+    /// Numbers of parameters.
+    fn parameters(&self) -> Parameters;
+    /// What gives the vectors.
+    fn encoder(&self) -> Box<dyn DualEncoder + '_>;
+
     /// Width of the vectors.
-    fn joint(&self) -> usize;
+    fn joint(&self) -> usize {
+        self.encoder().joint()
+    }
+
     /// The codes of its languages, in the order of their places.
-    fn languages(&self) -> Vec<String>;
+    fn languages(&self) -> Vec<String> {
+        self.encoder().languages()
+    }
+
     /// Sentences of a language as vectors.
-    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences;
-    /// Refuses features of another width than those the model was trained on.
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        self.encoder().sentences(language, texts)
+    }
+
+    /// Refuses pictures of another width than those the model was trained on.
     ///
     /// # Errors
     /// Data, naming their first file.
-    fn check_width(&self, features: &Features) -> Result<()>;
-    /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
-    /// So features and results may be larger than memory.
-    ///
-    /// # Errors
-    /// Data: features of another width, or with numbers that are too large; those of `take`.
-    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()>;
-    /// Retrieval on a split.
-    ///
-    /// # Errors
-    /// Data: no distractors where they are asked for, features of another width, no captions that ask, or vectors that are not finite.
-    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation>;
+    fn check_width(&self, pictures: &dyn PictureSource) -> Result<()> {
+        self.encoder().check_width(pictures)
+    }
 
-    /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the run can and the
-    /// corpus has such queries.
+    /// Gives pictures as vectors, some at a time: as [`DualEncoder::pictures`].
     ///
     /// # Errors
-    /// Data, where features or queries cannot be used; run, where the file cannot be written.
-    fn fit_joining(&self, _corpus: &Corpus) -> Result<()> {
-        Ok(())
+    /// Data: pictures of another width, or with numbers that are too large; those of `take`.
+    fn pictures(
+        &self,
+        pictures: &dyn PictureSource,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.encoder().pictures(pictures, take)
+    }
+
+    /// Retrieval on a split; on test, where captions have translations or are parallel, also how well they do together.
+    ///
+    /// # Errors
+    /// Data: no distractors where they are asked for, pictures of another width, no captions that ask, or vectors that are not finite.
+    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
+        let encoder = self.encoder();
+        let evaluation = recall::evaluate(&*encoder, corpus, scope, self.parameters())?;
+        if consistency::lacks(corpus, scope).is_some() {
+            return Ok(evaluation);
+        }
+        let keep = |fitted: &Fitted| self.keep(fitted, scope);
+        let joint = consistency::evaluate(&*encoder, corpus, scope, self.config(), &keep)?;
+        Ok(evaluation.with_joint(Some(joint)))
+    }
+
+    /// Keeps what was fitted on the run's own data. Where it cannot be kept, neither can results, which are printed before that is told.
+    fn keep(&self, fitted: &Fitted, scope: Scope) {
+        if scope.keep {
+            let _ = self.folder().write_fitted(fitted, self.step());
+        }
+    }
+
+    /// Fits how queries in several languages are joined, on validation, and keeps it in the run's folder: where the corpus has such queries.
+    ///
+    /// # Errors
+    /// Data, where pictures or queries cannot be used; run, where the file cannot be written.
+    fn fit_joining(&self, corpus: &Corpus) -> Result<()> {
+        match consistency::fit(&*self.encoder(), corpus, self.config())? {
+            Some(fitted) => self.folder().write_fitted(&fitted, self.step()),
+            None => Ok(()),
+        }
     }
 
     /// What was fitted for the open checkpoint of how queries in several languages are joined; nothing where nothing was.
@@ -72,7 +102,7 @@ pub trait Retriever: Shareable {
     /// # Errors
     /// Data, where the file is damaged, or of another checkpoint.
     fn fitted(&self) -> Result<Option<Fitted>> {
-        Ok(None)
+        self.folder().fitted(self.step())
     }
 
     /// Refuses queries that are no vectors of this model: (queries, joint), unit length.
@@ -88,11 +118,7 @@ pub trait Retriever: Shareable {
     /// # Errors
     /// Usage, where the model does not know the language.
     fn language(&self, code: &str) -> Result<usize> {
-        let languages = self.languages();
-        languages.iter().position(|l| same_code(l, code)).ok_or_else(|| {
-            Error::usage(format!("the model does not know the language `{code}`"))
-                .hint(format!("it knows {}", languages.join(", ")))
-        })
+        place(&self.languages(), code)
     }
 }
 
@@ -116,55 +142,13 @@ pub(crate) fn same_languages(folder: &RunFolder, config: &Config, info: &RunInfo
     Err(Error::usage(what).at(&folder.path).hint("leave `data.languages` as it is"))
 }
 
-/// Refuses a gallery with further pictures where the corpus has none.
-pub(crate) fn asked_pictures_there(corpus: &Corpus, scope: Scope, config: &Config) -> Result<()> {
-    match corpus.distractors {
-        _ if !scope.distractors => Ok(()),
-        Some(_) => Ok(()),
-        None => Err(Error::data("the corpus has no distractors")
-            .at(&config.data().root)
-            .hint("they are the split `distractors` of `data.features`")),
-    }
-}
-
-/// Refuses features of another width than those that a run was trained on.
-pub(crate) fn same_features(features: &Features, info: &RunInfo) -> Result<()> {
-    if features.width() == info.features {
+/// Refuses pictures of another width than those that a run was trained on.
+pub(crate) fn same_width(pictures: &dyn PictureSource, expected: usize) -> Result<()> {
+    let width = pictures.width();
+    if width == expected {
         return Ok(());
     }
-    let (width, expected) = (features.width(), info.features);
     Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
-        .at(features.place(0).0)
+        .at(pictures.place(0).0)
         .hint("compute the features as those of the training pictures"))
-}
-
-/// Gives pictures of some features as vectors, some at a time.
-pub(crate) fn pictures(
-    branch: &ImageBranch,
-    features: &Features,
-    mut take: impl FnMut(usize, &[f32]) -> Result<()>,
-) -> Result<()> {
-    let width = features.width();
-    for first in (0..features.rows()).step_by(TILE) {
-        let count = TILE.min(features.rows() - first);
-        let row = |i: usize, x: &mut [f32]| features.copy_row(first + i, x);
-        let vectors = embed_images(branch, count, width, row);
-        refuse_overflow(features, first, count, &vectors)?;
-        take(first, &vectors)?;
-    }
-    Ok(())
-}
-
-/// Refuses pictures, the first of them at `first`, whose vectors are not finite: what follows from them is no score.
-pub(crate) fn refuse_overflow(
-    features: &Features,
-    first: usize,
-    count: usize,
-    vectors: &[f32],
-) -> Result<()> {
-    let Some(at) = finite::first_fault(vectors) else { return Ok(()) };
-    let (file, row) = features.place(first + at / (vectors.len() / count));
-    Err(Error::data(format!("row {row} (from 0) has a vector that is not finite: its numbers are too large"))
-        .at(file)
-        .hint("compute the features of this picture again, as those of the training pictures"))
 }

@@ -5,8 +5,9 @@ use crate::Result;
 use crate::config::DataConfig;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Fitted;
+use crate::eval::consistency::together::{Together, together};
+use crate::eval::encoder::add_pictures;
 use crate::eval::similarity::Kernel;
-use crate::family::smalr::together::{Together, together};
 use crate::report::{Compared, Said};
 use crate::retrieve::{Hit, Retriever};
 
@@ -30,10 +31,7 @@ pub(super) fn compared(
         }
     };
     let mut pictures = Vec::new();
-    run.pictures(&corpus.test.features, &mut |_, some| {
-        pictures.extend_from_slice(some);
-        Ok(())
-    })?;
+    add_pictures(&*run.encoder(), &corpus.test.features, &mut pictures)?;
     let mut all = Vec::new();
     for set in together(corpus, SplitName::Test) {
         if set.languages.iter().map(|&l| &corpus.languages[l]).ne(&fitted.languages) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder};
-use crate::config::{Config, Source};
+use crate::config::{BEST, Config, Source, best_in};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::estimate::{gigabytes, machine, total};
@@ -103,6 +103,7 @@ pub fn train_with(
     } else {
         let place = ReservedFolder::new(out)?;
         let corpus = load(config, tell)?;
+        config.names(refuse_unmeasured(config, &corpus))?;
         refuse_training(config, &corpus, options.memory)?;
         let mut told = Ok(());
         let mut progress = |stage: &str, done, total, loss| {
@@ -194,6 +195,24 @@ fn load(config: &Config, tell: Tell) -> Result<Corpus> {
         tell(if corpus.has_ids { Told::Detail(&line) } else { Told::Line(&line) })?;
     }
     Ok(corpus)
+}
+
+/// Refuses a training whose validation does not measure what `train.best` names.
+///
+/// # Errors
+/// Config, naming what it measures.
+fn refuse_unmeasured(config: &Config, corpus: &Corpus) -> Result<()> {
+    let asked = Scope::VALIDATION.asked(corpus);
+    let by = &config.train().best;
+    let human = asked.iter().any(|asked| asked.human);
+    let general = BEST.iter().filter(|name| human || **name != "recall.HA").map(ToString::to_string);
+    let measured: Vec<String> = general.chain(asked.iter().map(|asked| best_in(asked.language))).collect();
+    // Without captions of validation the last weights count as the best.
+    if asked.is_empty() || measured.contains(by) {
+        return Ok(());
+    }
+    let what = format!("`train.best` is `{by}`, which the captions of `val` do not measure");
+    Err(Error::config(what).hint(format!("they measure `{}`", measured.join("`, `"))))
 }
 
 /// Refuses a training that needs more memory than is free, before it takes any; `limit` in GB stands for what is free, 0 for no

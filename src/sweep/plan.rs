@@ -213,6 +213,7 @@ impl Reader<'_> {
         }
         self.refuse_equal(&trials)?;
         self.refuse_late_rungs(written, &trials)?;
+        self.refuse_mixed_metrics(written, &trials)?;
         Ok(Plan { trials, halving: written.halving.clone() })
     }
 
@@ -239,6 +240,21 @@ impl Reader<'_> {
                 Err(Error::config(format!("{what}, with a rung after {last}"))
                     .at(self.document.path())
                     .hint("`halving.rungs` must lie before `train.epochs`"))
+            }
+        }
+    }
+
+    /// A rung compares all trials by one metric.
+    fn refuse_mixed_metrics(&self, written: &Written, trials: &[Trial]) -> Result<()> {
+        let by = |trial: &Trial| trial.config.train().best.clone();
+        let first = trials.first().filter(|_| written.halving.is_some()).map(by);
+        match trials.iter().find(|trial| first.as_ref().is_some_and(|first| by(trial) != *first)) {
+            None => Ok(()),
+            Some(trial) => {
+                let what = format!("`{}` chooses by `{}`", trial.title(), by(trial));
+                Err(Error::config(format!("{what}, others by `{}`", first.unwrap_or_default()))
+                    .at(self.document.path())
+                    .hint("with a halving `train.best` must be the same in all trials"))
             }
         }
     }

@@ -39,7 +39,7 @@ pub struct Row {
     pub seconds: f64,
     /// Wall time of the training steps and validations alone.
     pub train_seconds: Option<f64>,
-    /// Best validation mR at each rung of the halving.
+    /// Best validation by `train.best` at each rung of the halving.
     pub rungs: Vec<f64>,
     /// The checkpoint that was best on validation, on either split.
     pub val: Option<Evaluation>,

@@ -48,7 +48,7 @@ pub struct TrialState {
     pub seconds: f64,
     /// Largest resident memory of any attempt, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
-    /// Best validation mR at each rung of the halving that it has reached.
+    /// Best validation by `train.best` at each rung of the halving that it has reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<f64>,
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tinyglot::corpus::{Corpus, SplitName};
 use tinyglot::eval::Scope;
 use tinyglot::family::smalr::SmalrRun;
+use tinyglot::retrieve::Retriever;
 
 use crate::corpus::{MADE, copy, refused};
 use crate::whole::{fed, rows};

@@ -290,6 +290,9 @@ fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {
         rules.need(known.contains(&language), &key, Fault::UnknownLanguage { language: language.clone() });
         rules.times(&key, captions, 1);
     }
+    let choices = BEST.map(String::from).into_iter().chain(data.languages.iter().map(|l| best_in(l)));
+    let (choices, value) = (choices.collect::<Vec<_>>(), train.best.clone());
+    rules.need(choices.contains(&value), "train.best", Fault::UnknownMetric { value, choices });
     rules.not_negative("train.language_temperature", train.language_temperature);
     rules.positive("train.learning_rate", train.learning_rate);
     rules.at_least("train.decay_every", train.decay_every, 1);

@@ -36,7 +36,11 @@ pub struct TrainConfig {
     /// Adam's first and second decay rate.
     pub beta1: f32,
     pub beta2: f32,
-    /// Stop after so many epochs without a better validation mR; 0 never.
+    /// What validation chooses the best checkpoint by: `recall.A`, the mean mR of all languages; `recall.HA`, that of the languages with
+    /// captions by people; `recall.t2i` or `recall.i2t`, the mean recall of one direction; or `recall.` and a language, e.g. `recall.de`, for
+    /// its mR.
+    pub best: String,
+    /// Stop after so many epochs without a better validation by `train.best`; 0 never.
     pub patience: usize,
     /// Steps between checkpoints; 0 saves once an epoch.
     pub checkpoint_every: usize,
@@ -65,6 +69,7 @@ impl Default for TrainConfig {
             weight_decay: 0.0,
             beta1: 0.9,
             beta2: 0.999,
+            best: BEST[0].into(),
             patience: 0,
             checkpoint_every: 0,
             average: 0.0,
@@ -72,6 +77,14 @@ impl Default for TrainConfig {
             gpu_features: 2048,
         }
     }
+}
+
+/// What `train.best` can be, beside `recall.` and a language.
+pub const BEST: [&str; 4] = ["recall.A", "recall.HA", "recall.t2i", "recall.i2t"];
+
+/// What `train.best` is for one language.
+pub fn best_in(language: &str) -> String {
+    format!("recall.{language}")
 }
 
 /// What one pass over the training data is. A last, smaller batch is left out.

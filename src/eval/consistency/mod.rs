@@ -12,6 +12,7 @@ mod by_language;
 mod fitted;
 pub mod network;
 mod parallel;
+pub(crate) mod together;
 pub mod triplet;
 pub mod weighted;
 

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Mla, Way};
 use crate::config::{Config, Precision};
 use crate::corpus::text::text;
-use crate::corpus::{Corpus, Features};
+use crate::corpus::{Corpus, Features, PictureSource};
 use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, matrix};
@@ -294,7 +294,7 @@ pub fn pictures(mla: &Mla, features: &Features, at_unit_length: bool) -> Result<
 ///
 /// # Errors
 /// Data, where the features are not as wide as the joint space.
-pub fn check_width(mla: &Mla, features: &Features) -> Result<()> {
+pub fn check_width(mla: &Mla, features: &dyn PictureSource) -> Result<()> {
     if features.width() == mla.joint() {
         return Ok(());
     }

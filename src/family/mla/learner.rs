@@ -5,6 +5,7 @@ use crate::config::{Config, TrainConfig};
 use crate::corpus::Corpus;
 use crate::eval::Evaluation;
 use crate::eval::Scope;
+use crate::eval::task::recall;
 use crate::family::mla::Mla;
 use crate::family::mla::data::{Source, StageData, Translations};
 use crate::family::mla::objective::{Aim, Task, gradients};
@@ -222,6 +223,7 @@ impl Learner for MlaLearner<'_> {
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let Some(corpus) = self.corpus else { return Ok(None) };
         let parameters = self.mla.parameters();
-        self.mla.evaluate(corpus, parameters, Scope::VALIDATION, self.config.train().precision).map(Some)
+        let model = self.mla.encoder(self.config.train().precision);
+        recall::evaluate(&model, corpus, Scope::VALIDATION, parameters).map(Some)
     }
 }

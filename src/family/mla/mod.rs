@@ -8,8 +8,8 @@
 pub mod acquirer;
 pub mod bert;
 pub mod data;
+mod encoder;
 mod estimate;
-mod evaluate;
 pub mod grow;
 mod input;
 pub mod learner;

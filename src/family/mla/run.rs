@@ -9,17 +9,16 @@ use sha2::{Digest, Sha256};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::{AcquireEncoder, Config, same_code};
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, Features, fingerprint};
+use crate::corpus::{Corpus, fingerprint};
 use crate::error::Kind;
-use crate::eval::{Evaluation, Parameters, Scope};
-use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations, unit};
+use crate::eval::{DualEncoder, Parameters};
+use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations};
 use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Form, InputEmbedding, Mla, sizes};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
-use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter, Trained, parameters_by_part};
-use crate::retrieve::{Retriever, Sentences, same_languages};
+use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
 use crate::tower::{Tensors, Tower, TowerTokenizer};
 use crate::write::{clear_partial_of, write_whole};
@@ -399,44 +398,16 @@ impl Retriever for MlaRun {
         &self.config
     }
 
-    fn joint(&self) -> usize {
-        self.mla.joint()
+    fn step(&self) -> usize {
+        self.state.step
     }
 
-    fn languages(&self) -> Vec<String> {
-        self.mla.languages().into_iter().map(String::from).collect()
+    fn parameters(&self) -> Parameters {
+        self.parameters
     }
 
-    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
-        let way = self.mla.way(self.mla.languages()[language]).expect("a language of the model");
-        let encoded = self.mla.tokens(way, texts);
-        let pass = Pass { precision: self.config.train().precision, recompute: false };
-        let mut vectors = self.mla.encode(way, &encoded.ids, pass);
-        unit(&mut vectors, self.mla.joint());
-        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
-    }
-
-    fn check_width(&self, features: &Features) -> Result<()> {
-        check_width(&self.mla, features)
-    }
-
-    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        self.check_width(features)?;
-        let width = features.width();
-        for first in (0..features.rows()).step_by(crate::retrieve::TILE) {
-            let count = crate::retrieve::TILE.min(features.rows() - first);
-            let mut x = vec![0.0; count * width];
-            x.chunks_mut(width).enumerate().for_each(|(i, x)| features.copy_row(first + i, x));
-            unit(&mut x, width);
-            crate::retrieve::refuse_overflow(features, first, count, &x)?;
-            take(first, &x)?;
-        }
-        Ok(())
-    }
-
-    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
-        crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
-        self.mla.evaluate(corpus, self.parameters, scope, self.config.train().precision)
+    fn encoder(&self) -> Box<dyn DualEncoder + '_> {
+        Box::new(self.mla.encoder(self.config.train().precision))
     }
 }
 

@@ -322,7 +322,7 @@ fn english_goes_through_m_bert_where_it_was_acquired_and_the_tower_teaches_it() 
     assert_eq!([mla.way("en"), mla.way("de")], [Some(Way::Acquired(1)), Some(Way::Acquired(0))]);
     assert_eq!(["en", "de", "fr"].map(|l| mla.teacher(l)), [Some(Way::Tower), Some(Way::Acquired(0)), None]);
     let texts = ["a dog runs", "two men"];
-    let unit = |mla: &Mla| mla.unit_vectors(mla.way("en").expect("English"), &texts, Precision::F32);
+    let unit = |mla: &Mla| mla.unit_vectors(mla.way("en").expect("English"), &texts, Precision::F32).0;
     let ids = mla.tokens(Way::Acquired(1), &texts).ids;
     assert_eq!(ids.rows, mla.encoder.tokenizer().encode("en", &texts).ids.rows);
     let mut through_bert = mla.encode(Way::Acquired(1), &ids, PASS);

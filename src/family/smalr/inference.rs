@@ -1,17 +1,12 @@
-//! A trained model at work: sentences and pictures as vectors, and the evaluation of a split.
+//! A model at work: sentences and pictures as vectors.
 
-use crate::eval::Scope;
-use crate::image::{embed_features, embed_images};
 use std::sync::Arc;
 
 use dfdx::prelude::{NoneTape, OwnedTape};
 
-use crate::Result;
-use crate::config::{Config, Precision};
-use crate::corpus::{Features, Split};
+use crate::config::Precision;
+use crate::corpus::Features;
 use crate::device::Dev;
-use crate::eval::{Evaluation, Parameters, retrieval_in_folds};
-use crate::family::smalr::batch::Captions;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::embedding::{Lexicon, Slot};
 use crate::family::smalr::model::Model;
@@ -70,65 +65,6 @@ pub fn embed_features_with_noise(model: &Model, features: &Features, batch: usiz
     out
 }
 
-/// Queries in a language that the model does not know, translated into one that it does.
-pub struct Queries {
-    pub language: String,
-    /// The language that they are read as.
-    pub reader: usize,
-    pub human: bool,
-    pub captions: Captions,
-}
-
-/// What an evaluation is about.
-pub struct Evaluated<'a> {
-    pub scope: Scope,
-    pub split: &'a Split,
-    /// By language.
-    pub captions: &'a [Captions],
-    pub human: &'a [bool],
-    /// Queries in further languages.
-    pub translated: &'a [Queries],
-    pub distractors: Option<&'a Features>,
-}
-
-/// Retrieval in every language that has captions in the split.
-///
-/// # Errors
-/// Data: distractors of another width, no captions that ask; as [`retrieval_in_folds`].
-pub fn evaluate(
-    model: &Model,
-    parameters: Parameters,
-    lexicon: &Lexicon,
-    config: &Config,
-    what: &Evaluated,
-) -> Result<Evaluation> {
-    let features = &what.split.features;
-    let mut images =
-        embed_images(&model.image, features.rows(), features.width(), |i, x| features.copy_row(i, x));
-    let mut more = 0;
-    if let Some(distractors) = what.distractors {
-        images.extend(embed_features(&model.image, distractors, features.width())?);
-        more = distractors.rows();
-    }
-    let joint = config.text().joint;
-    let Scope { split: name, folds, by, .. } = what.scope;
-    let own =
-        what.captions.iter().enumerate().map(|(l, c)| (model.languages[l].clone(), l, c, what.human[l]));
-    let further = what.translated.iter().map(|q| (q.language.clone(), q.reader, &q.captions, q.human));
-    let mut languages = Vec::new();
-    for (language, reader, captions, human) in own.chain(further).filter(|(_, _, c, _)| !c.slots.is_empty()) {
-        let sentences = embed_sentences(model, lexicon, reader, &captions.slots, config.train().precision);
-        let result =
-            retrieval_in_folds(&sentences, &captions.image_of, &images, features.rows(), joint, folds)?;
-        languages.push((language, result, human));
-    }
-    if languages.is_empty() {
-        return Err(what.scope.nobody_asks());
-    }
-    let evaluation = Evaluation::new(name.to_string(), features.rows(), more, folds, languages, parameters);
-    Ok(Evaluation { by, ..evaluation })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +72,7 @@ mod tests {
     use crate::corpus::write_npy;
     use crate::family::smalr::embedding::HybridEmbedding;
     use crate::gradcheck::noise;
+    use crate::image::embed_features;
     use crate::ops::rows::Table;
 
     #[test]

@@ -7,12 +7,14 @@ use crate::corpus::Corpus;
 use crate::eval::Evaluation;
 use crate::eval::Parameters;
 use crate::eval::Scope;
+use crate::eval::task::recall::of_vectors;
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
 use crate::family::smalr::embedding::Lexicon;
 use crate::family::smalr::embedding::lexicon::Collector;
-use crate::family::smalr::inference::{Evaluated, evaluate};
+use crate::family::smalr::inference::embed_sentences;
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::{When, objective};
+use crate::image::embed_features;
 use crate::optim::Adam;
 use crate::optim::Trained;
 use crate::sampler::{Pictures, Sampler};
@@ -139,14 +141,15 @@ impl Learner for SmalrLearner<'_> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
-        let what = Evaluated {
-            scope: Scope::VALIDATION,
-            split: &self.corpus.val,
-            captions: &self.validation,
-            human: &self.corpus.val.human(),
-            translated: &[],
-            distractors: None,
+        let (config, features) = (self.config, &self.corpus.val.features);
+        let pictures = embed_features(&self.model.image, features, self.corpus.train.features.width())?;
+        // The captions were read when the training began.
+        let vectors = |language: &str, _: &[&str]| {
+            let l = self.model.languages.iter().position(|l| l == language)?;
+            let slots = &self.validation[l].slots;
+            Some(embed_sentences(&self.model, self.lexicon, l, slots, config.train().precision))
         };
-        evaluate(&self.model, self.parameters, self.lexicon, self.config, &what).map(Some)
+        let joint = config.text().joint;
+        of_vectors(self.corpus, Scope::VALIDATION, self.parameters, &pictures, joint, &vectors).map(Some)
     }
 }

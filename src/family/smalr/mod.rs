@@ -5,7 +5,6 @@ pub mod batch;
 pub mod cost;
 pub mod embedding;
 mod estimate;
-mod evaluate;
 mod folder;
 pub mod grow;
 pub mod inference;
@@ -19,7 +18,6 @@ pub mod run;
 pub mod sizes;
 pub mod start;
 pub mod text;
-pub mod together;
 
 use std::path::Path;
 

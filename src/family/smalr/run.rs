@@ -8,9 +8,11 @@ use super::model::Model;
 use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
-use crate::corpus::{Corpus, Features};
-use crate::eval::{Evaluation, Fitted, Parameters, Scope};
-use crate::retrieve::{Retriever, Sentences, pictures, same_features, same_languages, settable};
+use crate::corpus::PictureSource;
+use crate::eval::encoder::in_tiles;
+use crate::eval::{DualEncoder, Parameters, Sentences};
+use crate::image::embed_images;
+use crate::retrieve::{Retriever, same_languages, same_width, settable};
 
 /// A trained model, its best checkpoint, and what it needs to read.
 pub struct SmalrRun {
@@ -57,38 +59,16 @@ impl SmalrRun {
         Sentences { vectors, unknown, truncated }
     }
 
-    /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
-    /// So features and results may be larger than memory.
-    ///
-    /// # Errors
-    /// Data: features of another width, or with numbers that are too large; those of `take`.
-    pub fn pictures(
-        &self,
-        features: &Features,
-        mut take: impl FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_width(features)?;
-        pictures(&self.model.image, features, &mut take)
-    }
-
-    /// Refuses features of another width than those the model was trained on.
+    /// Refuses pictures of another width than those the model was trained on.
     ///
     /// # Errors
     /// Data, naming their first file.
-    pub fn check_width(&self, features: &Features) -> Result<()> {
-        same_features(features, &self.info)
+    pub fn check_width(&self, pictures: &dyn PictureSource) -> Result<()> {
+        same_width(pictures, self.info.features)
     }
 }
 
-impl Retriever for SmalrRun {
-    fn folder(&self) -> &RunFolder {
-        &self.folder
-    }
-
-    fn config(&self) -> &Config {
-        &self.config
-    }
-
+impl DualEncoder for &SmalrRun {
     fn joint(&self) -> usize {
         self.config.text().joint
     }
@@ -101,23 +81,38 @@ impl Retriever for SmalrRun {
         SmalrRun::sentences(self, language, texts)
     }
 
-    fn check_width(&self, features: &Features) -> Result<()> {
-        SmalrRun::check_width(self, features)
+    fn check_width(&self, pictures: &dyn PictureSource) -> Result<()> {
+        SmalrRun::check_width(self, pictures)
     }
 
-    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        SmalrRun::pictures(self, features, take)
+    fn pictures(
+        &self,
+        pictures: &dyn PictureSource,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(pictures)?;
+        in_tiles(pictures, |rows| embed_images(&self.model.image, pictures, rows), take)
+    }
+}
+
+impl Retriever for SmalrRun {
+    fn folder(&self) -> &RunFolder {
+        &self.folder
     }
 
-    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
-        SmalrRun::evaluate(self, corpus, scope)
+    fn config(&self) -> &Config {
+        &self.config
     }
 
-    fn fit_joining(&self, corpus: &Corpus) -> Result<()> {
-        self.fit_consistency(corpus).map(|_| ())
+    fn step(&self) -> usize {
+        self.state.step
     }
 
-    fn fitted(&self) -> Result<Option<Fitted>> {
-        self.folder.fitted(self.state.step)
+    fn parameters(&self) -> Parameters {
+        self.parameters
+    }
+
+    fn encoder(&self) -> Box<dyn DualEncoder + '_> {
+        Box::new(self)
     }
 }

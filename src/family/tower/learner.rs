@@ -10,7 +10,9 @@ use crate::corpus::Corpus;
 use crate::device::{Matrix, Vector};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
+use crate::eval::task::recall;
 use crate::family::tower::Clip;
+use crate::family::tower::model::ClipEncoder;
 use crate::loss::cached::{Parts, cached};
 use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::scale;
@@ -122,7 +124,8 @@ impl Learner for TowerLearner<'_> {
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let parameters = self.clip.parameters();
-        self.clip.evaluate(self.corpus, parameters, Scope::VALIDATION).map(Some)
+        let model = ClipEncoder { clip: &self.clip, languages: &self.corpus.languages };
+        recall::evaluate(&model, self.corpus, Scope::VALIDATION, parameters).map(Some)
     }
 }
 

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::config::{Config, Precision};
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, PictureSource};
 use crate::device::{Dev, Matrix, Vector};
-use crate::eval::{Evaluation, Parameters};
-use crate::eval::{RetrievalTask, Scope};
-use crate::image::ImageBranch;
-use crate::image::embed_features;
+use crate::eval::encoder::in_tiles;
+use crate::eval::{DualEncoder, Parameters, Sentences};
+use crate::image::{ImageBranch, embed_images};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
 use crate::ops::batch_norm::dropout;
@@ -24,6 +23,7 @@ use crate::ops::tape::data;
 use crate::ops::transformer::{Activation, Pass};
 use crate::optim::Parameter;
 use crate::optim::Trained;
+use crate::retrieve::same_width;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
 use crate::words::{HuggingFace, with_dotless};
 use crate::{Error, Result};
@@ -122,21 +122,6 @@ impl Clip {
         self.tokenizer.encode(language, texts)
     }
 
-    /// Retrieval in every language that the split has captions of.
-    ///
-    /// # Errors
-    /// Data: features of another width than the model's; as [`RetrievalTask::of`].
-    pub fn evaluate(&self, corpus: &Corpus, parameters: Parameters, scope: Scope) -> Result<Evaluation> {
-        let features = self.features;
-        let mut pictures = embed_features(&self.image, &corpus.split(scope.split).features, features)?;
-        if let Some(more) = corpus.distractors.as_ref().filter(|_| scope.distractors) {
-            pictures.extend(embed_features(&self.image, more, features)?);
-        }
-        let joint = self.joint();
-        let retrieval = RetrievalTask { scope, pictures: &pictures, joint, parameters };
-        retrieval.of(corpus, &|language, texts| Some(self.encode(&self.tokens(language, texts).ids)))
-    }
-
     /// Trained ones, and those that remain once the tokens' vectors are looked up.
     pub fn parameters(&mut self) -> Parameters {
         let (mut train, mut test) = (0, 0);
@@ -146,6 +131,41 @@ impl Clip {
             test += if ["tower.tokens", "scale"].contains(&name) { 0 } else { n };
         });
         Parameters { train, test }
+    }
+}
+
+/// Both branches, trained or in training, as evaluations use them.
+pub(super) struct ClipEncoder<'a> {
+    pub clip: &'a Clip,
+    pub languages: &'a [String],
+}
+
+impl DualEncoder for ClipEncoder<'_> {
+    fn joint(&self) -> usize {
+        self.clip.joint()
+    }
+
+    fn languages(&self) -> Vec<String> {
+        self.languages.to_vec()
+    }
+
+    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
+        let encoded = self.clip.tokens(&self.languages[language], texts);
+        let vectors = self.clip.encode(&encoded.ids);
+        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
+    }
+
+    fn check_width(&self, pictures: &dyn PictureSource) -> Result<()> {
+        same_width(pictures, self.clip.features)
+    }
+
+    fn pictures(
+        &self,
+        pictures: &dyn PictureSource,
+        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_width(pictures)?;
+        in_tiles(pictures, |rows| embed_images(&self.clip.image, pictures, rows), take)
     }
 }
 

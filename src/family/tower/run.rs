@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, Features, SplitName, fingerprint, write_npy};
-use crate::eval::{Evaluation, Parameters, Scope};
+use crate::corpus::{Corpus, SplitName, fingerprint, write_npy};
+use crate::eval::{DualEncoder, Parameters};
+use crate::family::tower::model::ClipEncoder;
 use crate::family::tower::{Clip, ENDS, parameters};
 use crate::image::embed_features;
 use crate::optim::Adam;
-use crate::retrieve::{Retriever, Sentences, same_features, same_languages};
+use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
 use crate::tower::{Pooled, TowerConfig, TowerTokenizer};
 use crate::write::write_whole;
@@ -25,6 +26,8 @@ pub struct TowerRun {
     pub info: RunInfo,
     pub clip: Clip,
     pub parameters: Parameters,
+    /// Where training stood at the checkpoint that was read.
+    pub state: TrainState,
 }
 
 /// Where the checkpoint in Hugging Face's layout is, and the pictures' vectors.
@@ -61,7 +64,7 @@ impl TowerRun {
         })?;
         let config = folder.config()?;
         let parameters = clip.parameters();
-        Ok(TowerRun { folder, config, info, clip, parameters })
+        Ok(TowerRun { folder, config, info, clip, parameters, state: TrainState::start() })
     }
 
     /// A run to go on with.
@@ -103,11 +106,11 @@ impl TowerRun {
         let tokenizer = TowerTokenizer::open(&tower.join("tokenizer.json"), &sizes)?;
         folder.check_count(which, parameters(&config, &sizes, info.features))?;
         let mut clip = Clip::new(&config, sizes, tokenizer, info.features, 0);
-        folder.read_model(which, &mut clip)?;
+        let state = folder.read_model(which, &mut clip)?;
         folder.check_config()?;
         folder.check_files(TOWER)?;
         let parameters = clip.parameters();
-        Ok(TowerRun { folder, config, info, clip, parameters })
+        Ok(TowerRun { folder, config, info, clip, parameters, state })
     }
 
     /// Completes the checkpoint for `acquire.tower` with its tensors, and writes the vectors of all pictures for
@@ -139,31 +142,15 @@ impl Retriever for TowerRun {
         &self.config
     }
 
-    fn joint(&self) -> usize {
-        self.clip.joint()
+    fn step(&self) -> usize {
+        self.state.step
     }
 
-    fn languages(&self) -> Vec<String> {
-        self.info.languages.clone()
+    fn parameters(&self) -> Parameters {
+        self.parameters
     }
 
-    fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
-        let encoded = self.clip.tokens(&self.info.languages[language], texts);
-        let vectors = self.clip.encode(&encoded.ids);
-        Sentences { vectors, unknown: Vec::new(), truncated: encoded.truncated }
-    }
-
-    fn check_width(&self, features: &Features) -> Result<()> {
-        same_features(features, &self.info)
-    }
-
-    fn pictures(&self, features: &Features, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        self.check_width(features)?;
-        crate::retrieve::pictures(&self.clip.image, features, take)
-    }
-
-    fn evaluate(&self, corpus: &Corpus, scope: Scope) -> Result<Evaluation> {
-        crate::retrieve::asked_pictures_there(corpus, scope, &self.config)?;
-        self.clip.evaluate(corpus, self.parameters, scope)
+    fn encoder(&self) -> Box<dyn DualEncoder + '_> {
+        Box::new(ClipEncoder { clip: &self.clip, languages: &self.info.languages })
     }
 }

@@ -21,6 +21,7 @@ use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName, fingerprint};
 use crate::eval::Scope;
 use crate::eval::growth::{Pieces, Point};
+use crate::eval::task::recall;
 use crate::eval::{Growth, Retrieval};
 use crate::family::mla::Way;
 use crate::family::mla::data::{Source, StageData, Translations, check_width, lines};
@@ -31,6 +32,7 @@ use crate::grow::addition::{
     Addition, Interrupted, REPORTED, Results, code, refuse_other_keys, refuse_points,
 };
 use crate::grow::same_pictures;
+use crate::retrieve::Retriever;
 use crate::train::Event;
 use crate::{Error, Result};
 
@@ -225,7 +227,7 @@ fn results(run: &mut MlaRun, corpus: &Corpus) -> Result<Results> {
             return Ok(Vec::new());
         }
         let scope = Scope { translated: false, ..Scope::whole(split) };
-        Ok(run.mla.evaluate(corpus, run.parameters, scope, run.config.train().precision)?.languages)
+        Ok(recall::evaluate(&*run.encoder(), corpus, scope, run.parameters)?.languages)
     };
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
 }

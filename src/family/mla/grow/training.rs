@@ -8,6 +8,7 @@ use crate::config::{AddedConfig, Config, Problems, changes};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Growth;
 use crate::eval::Scope;
+use crate::eval::task::recall;
 use crate::family::mla::data::{Source, StageData, Translations};
 use crate::family::mla::learner::MlaLearner;
 use crate::family::mla::run::MlaRun;
@@ -151,7 +152,7 @@ impl<'a> AcquirerTraining<'a> {
             };
             let scope = Scope { translated: false, ..Scope::whole(split) };
             let parameters = mla.parameters();
-            let all = mla.evaluate(corpus, parameters, scope, precision)?.languages;
+            let all = recall::evaluate(&mla.encoder(precision), corpus, scope, parameters)?.languages;
             Ok(all.iter().find(|(language, _)| language == self.code).map(|(_, r)| r.mr))
         };
         Ok([on(REPORTED[0])?, on(REPORTED[1])?])

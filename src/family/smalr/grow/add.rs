@@ -10,15 +10,14 @@ use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Scope;
 use crate::eval::growth::{Change, Point};
+use crate::eval::task::recall;
 use crate::eval::{Growth, Retrieval};
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::cost::{Cost, Spoken};
 use crate::family::smalr::grow::lesson::read_translations;
 use crate::family::smalr::grow::shared::shared_hash;
 use crate::family::smalr::grow::{Growing, Material, Translated, base_languages};
-use crate::family::smalr::inference::{Evaluated, embed_sentences, evaluate};
 use crate::family::smalr::learner::SmalrLearner;
-use crate::family::smalr::prepare::encode_captions;
 use crate::family::smalr::start::every_language;
 use crate::grow::LEAST;
 use crate::grow::addition::{
@@ -26,7 +25,6 @@ use crate::grow::addition::{
     old_ones_changed, refuse_other_keys, refuse_points, stopped,
 };
 use crate::grow::same_pictures;
-use crate::image::embed_features;
 use crate::train::Progress;
 use crate::train::{End, Event, Trainer};
 use crate::words::Segmenter;
@@ -62,12 +60,12 @@ pub fn add(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event))
     let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
     let material = Material { code, given, corpus, translations, stop };
     let growing = Growing::new(&mut run, &trained_on, material, addition.cache, progress)?;
-    let old = results(&mut run, &trained_on)?;
+    let old = results(&run, &trained_on)?;
     let mut curve = Vec::new();
     for &sentences in addition.curve {
         let language = languages.len();
         growing.teach(&mut run, Some(sentences), progress)?;
-        curve.push(Point { sentences, mr: recalls(&mut run, new.as_ref(), language)?.map(mr) });
+        curve.push(Point { sentences, mr: recalls(&run, new.as_ref())?.map(mr) });
         run.drop_language(language);
     }
     let mut growth = growing.teach(&mut run, None, progress)?;
@@ -215,53 +213,22 @@ pub(crate) fn write(folder: &RunFolder, run: &mut SmalrRun, state: &TrainState) 
 }
 
 /// Retrieval of every language on the reported splits.
-fn results(run: &mut SmalrRun, corpus: &Corpus) -> Result<Results> {
+fn results(run: &SmalrRun, corpus: &Corpus) -> Result<Results> {
     let on = |split: SplitName| {
-        let pictures = corpus.split(split);
-        let captions = every_language_of(run, corpus, split);
-        if captions.iter().all(|c| c.slots.is_empty()) {
+        if corpus.split(split).captions.iter().all(Vec::is_empty) {
             return Ok(Vec::new());
         }
-        let human = vec![true; captions.len()];
-        let what = Evaluated {
-            scope: Scope { translated: false, ..Scope::whole(split) },
-            split: pictures,
-            captions: &captions,
-            human: &human,
-            translated: &[],
-            distractors: None,
-        };
-        Ok(evaluate(&run.model, run.parameters, &run.encoder.lexicon, &run.config, &what)?.languages)
+        let scope = Scope { translated: false, ..Scope::whole(split) };
+        Ok(recall::evaluate(&run, corpus, scope, run.parameters)?.languages)
     };
     Ok([on(REPORTED[0])?, on(REPORTED[1])?])
-}
-
-/// The captions of a corpus, whose languages the run begins with.
-fn every_language_of(
-    run: &SmalrRun,
-    corpus: &Corpus,
-    split: SplitName,
-) -> Vec<crate::family::smalr::batch::Captions> {
-    (0..corpus.languages.len())
-        .map(|l| crate::family::smalr::prepare::encode(&run.encoder, corpus.split(split), l))
-        .collect()
 }
 
 /// Retrieval of the new language on its own pictures.
-fn recalls(run: &mut SmalrRun, new: Option<&Corpus>, language: usize) -> Result<[Option<Retrieval>; 2]> {
-    let on = |split: SplitName| -> Result<Option<Retrieval>> {
-        let Some(split) = new.map(|c| c.split(split)).filter(|s| !s.captions[0].is_empty()) else {
-            return Ok(None);
-        };
-        let captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
-        let images = embed_features(&run.model.image, &split.features, run.info.features)?;
-        let (joint, precision) = (run.config.text().joint, run.config.train().precision);
-        let sentences =
-            embed_sentences(&run.model, &run.encoder.lexicon, language, &captions.slots, precision);
-        crate::eval::retrieval(&sentences, &captions.image_of, &images, split.features.rows(), joint)
-            .map(Some)
-    };
-    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+fn recalls(run: &SmalrRun, new: Option<&Corpus>) -> Result<[Option<Retrieval>; 2]> {
+    let [val, test] = new.map_or(Ok(Default::default()), |corpus| results(run, corpus))?;
+    let first = |all: Vec<(String, Retrieval)>| all.into_iter().next().map(|(_, retrieval)| retrieval);
+    Ok([first(val), first(test)])
 }
 
 /// Every language before and after. The old ones are evaluated again, by the run as it was written.
@@ -273,8 +240,7 @@ fn compared(
     code: &str,
 ) -> Result<Vec<Change>> {
     let now = results(grown, trained_on)?;
-    let language = grown.language(code)?;
-    let after = recalls(grown, new, language)?.map(mr);
+    let after = recalls(grown, new)?.map(mr);
     Ok(changed(&trained_on.languages, old, &now, code, after))
 }
 
@@ -321,8 +287,7 @@ fn unfreeze(
     let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
     let mut trainer = Trainer::new(&config, folder, learner);
     // The run as it was written stays where no epoch is better.
-    let mean: Vec<f64> = growth.results.iter().filter_map(|r| r.after[0]).collect();
-    trainer.state.best = mean.iter().sum::<f64>() / mean.len().max(1) as f64;
+    trainer.begin_with_best()?;
     let clock = std::time::Instant::now();
     if trainer.run(addition.stop, tell)? == End::Interrupted {
         return Err(stopped());
@@ -331,7 +296,7 @@ fn unfreeze(
     let steps = trainer.state.step;
     drop(trainer);
     let mut run = SmalrRun::open(&folder.path, &[])?;
-    let now = results(&mut run, &corpus)?;
+    let now = results(&run, &corpus)?;
     for change in &mut growth.results {
         let of =
             |all: &Results| [0, 1].map(|i| all[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));

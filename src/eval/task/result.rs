@@ -1,0 +1,63 @@
+//! What a task has found, in one form for all of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The result of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskResult {
+    /// The name of the task.
+    pub task: String,
+    /// What it is kept by, among the results of the task: the set of pictures or sentences, and how it was asked.
+    pub name: String,
+    /// SHA-256 of what it was measured on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// How the figures were made, in a sentence.
+    pub protocol: String,
+    pub metrics: Vec<Metric>,
+    /// All that the task has found, as it writes it.
+    pub details: Value,
+    /// What the user should know of the data, e.g. words that the model does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    pub name: String,
+    /// The language that it is of; nothing where it is of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    pub value: f64,
+    /// `percent` or `rank`.
+    pub unit: String,
+    pub higher_is_better: bool,
+}
+
+impl Metric {
+    /// Percent, of which more is better.
+    pub fn percent(name: impl Into<String>, language: Option<&str>, value: f64) -> Metric {
+        let (unit, language) = ("percent".into(), language.map(String::from));
+        Metric { name: name.into(), language, value, unit, higher_is_better: true }
+    }
+
+    /// A rank, counted from 1.
+    pub fn rank(name: impl Into<String>, language: Option<&str>, value: f64) -> Metric {
+        Metric { unit: "rank".into(), higher_is_better: false, ..Metric::percent(name, language, value) }
+    }
+}
+
+impl fmt::Display for TaskResult {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for Metric { name, language, value, .. } in &self.metrics {
+            writeln!(f, "{:8} {name:16} {value:6.1}", language.as_deref().unwrap_or("all"))?;
+        }
+        write!(f, "`{}`: {}", self.name, self.protocol)
+    }
+}

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use super::evaluate::write;
+use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::corpus::Features;
 use crate::error::InFile;
-use crate::eval::classification::{Classes, Labelled, read_labels};
 use crate::eval::task::classification::Classifying;
 use crate::eval::{Setting, Task};
-use crate::retrieve::Retriever;
 use crate::{Result, run};
 
 /// Name pictures by the nearest class, and say how often it is the right one
 #[derive(Debug, clap::Args)]
+#[command(mut_group("labelled", |group| group.required(true)))]
 #[command(after_help = "\
 Each class is the mean of its prompts: every template with the class's name in place of {}. Nothing is trained. It is what
 `evaluate --task classification` measures, and its result is kept in RUN/evaluation/classification/.
@@ -33,40 +32,6 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Pictures with classes.
-#[derive(Debug, Clone, clap::Args)]
-pub struct LabelledArgs {
-    /// Language of the classes' names, e.g. de
-    #[arg(long, value_name = "CODE")]
-    pub language: String,
-    /// Names of the classes, one a line
-    #[arg(long, value_name = "FILE")]
-    pub classes: PathBuf,
-    /// Prompts, one a line, each with {} for the name [default: the name alone]
-    #[arg(long, value_name = "FILE")]
-    pub templates: Option<PathBuf>,
-    /// Features of the pictures that have classes, .npy or .safetensors
-    #[arg(long, value_name = "FILE")]
-    pub images: PathBuf,
-    /// The class of each picture: its number from 0, in the order of the classes, one a line
-    #[arg(long, value_name = "FILE")]
-    pub labels: PathBuf,
-}
-
-impl LabelledArgs {
-    /// Reads them, for a run, which names the language.
-    pub fn read(&self, name: Option<&str>, run: &dyn Retriever) -> Result<Labelled> {
-        let language = run.languages().swap_remove(run.language(&self.language)?);
-        let classes = Classes::read(&self.classes, self.templates.as_deref())?;
-        let pictures = Features::open(std::slice::from_ref(&self.images))?;
-        run.check_width(&pictures)?;
-        let labels = read_labels(&self.labels, pictures.rows(), classes.names.len())?;
-        let file = self.images.file_stem().unwrap_or_default().to_string_lossy();
-        let name = name.map_or_else(|| format!("{file}-{language}"), String::from);
-        Ok(Labelled { name, language, classes, pictures: Box::new(pictures), labels })
-    }
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {

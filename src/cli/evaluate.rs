@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde_json::{Map, Value, json};
 
-use super::classify::LabelledArgs;
+use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::checkpoint::RunFolder;

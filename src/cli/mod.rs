@@ -22,6 +22,7 @@ mod sweep;
 mod train;
 
 pub mod interrupt;
+mod labelled;
 pub mod log;
 pub mod progress;
 pub mod stdout;

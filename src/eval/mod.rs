@@ -268,6 +268,7 @@ impl fmt::Display for Evaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{BEST, best_in};
 
     fn example() -> Evaluation {
         let side = |r1| Recall { r1, r5: 33.5, r10: 45.0, median_rank: 14.0, mean_rank: 60.25, ties: 1 };
@@ -304,6 +305,25 @@ mod tests {
         assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), machine);
         assert_eq!(Evaluation { folds: 5, ..machine }.name(), "test-machine-folds5");
         assert_eq!(example().name(), "test-distractors");
+    }
+
+    #[test]
+    fn every_metric_that_can_choose_a_checkpoint_is_measured() {
+        let e = example();
+        let [a, ha, t2i, i2t] = BEST.map(|name| e.metric(name).expect("measured"));
+        assert_eq!((a, ha), (30.0, 35.0));
+        let near = |x: f64, expected: f64| (x - expected).abs() < 1e-9;
+        // (12.5 + 1 + 2) / 3 in the mean first, then 33.5 and 45.
+        assert!(near(t2i, (15.5 / 3.0 + 78.5) / 3.0) && near(i2t, (8.0 + 78.5) / 3.0), "{t2i} {i2t}");
+        assert_eq!(e.metric(&best_in("de")), Some(30.0));
+        assert_eq!([e.metric("recall.xx"), e.metric("A"), e.metric("recallA")], [None; 3]);
+        let metrics = e.metrics();
+        let of = |name: &str, language| {
+            metrics.iter().find(|m| m.name == name && m.language.as_deref() == language)
+        };
+        assert_eq!(of("t2i", None).map(|m| m.value), Some(t2i));
+        assert_eq!(of("mR", Some("af")).map(|m| m.value), Some(20.0));
+        assert!(of("t2i.median_rank", Some("ja")).is_some_and(|m| !m.higher_is_better && m.unit == "rank"));
     }
 
     #[test]

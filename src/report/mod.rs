@@ -9,9 +9,10 @@ mod page;
 mod picture;
 pub mod plot;
 mod sweep;
+mod tasks;
 mod together;
 
-use crate::eval::{Consistency, Evaluation, Growth};
+use crate::eval::{Consistency, Evaluation, Growth, TaskResult};
 
 pub use crate::checkpoint::metrics::{MetricsLine, Step, Term, Validation};
 pub use page::html;
@@ -28,6 +29,8 @@ pub struct RunReport {
     /// The splits that were evaluated, the most important first.
     pub evaluations: Vec<Evaluation>,
     pub consistency: Option<Consistency>,
+    /// Results of further tasks.
+    pub results: Vec<TaskResult>,
     /// Queries before and after CLC-C.
     pub compared: Vec<Compared>,
     /// Languages that were added.

@@ -24,6 +24,7 @@ pub fn html(report: &RunReport) -> String {
                     (header(report))
                     @for evaluation in &report.evaluations { (evaluation_table(evaluation)) }
                     (super::together::section(report.evaluations.first(), report.consistency.as_ref(), &report.compared))
+                    @for result in &report.results { (super::tasks::section(result)) }
                     @for growth in &report.growths { (super::growth::section(growth)) }
                     (examples(&report.examples))
                     (curves(&report.metrics))

@@ -3,7 +3,7 @@ use crate::config::{ConsistencyConfig, TripletConfig};
 use crate::eval::Consistency;
 use crate::eval::Retrieval;
 use crate::eval::growth::{Change, Point};
-use crate::eval::{Evaluation, Fitted, Growth, ParallelScores, Parameters, Recall};
+use crate::eval::{Evaluation, Fitted, Growth, Metric, ParallelScores, Parameters, Recall, TaskResult};
 use crate::report::{Compared, Part, Picture, Said, Term};
 
 const HOSTILE: &str = r#"<script>alert("1")</script> & 'x' </pre></style>"#;
@@ -73,6 +73,15 @@ fn report(name: &str) -> RunReport {
         facts: vec![(name.into(), name.into())],
         evaluations: vec![evaluation(&["en", "ar", name])],
         consistency: Some(consistency()),
+        results: vec![TaskResult {
+            task: "classification".into(),
+            name: name.into(),
+            data: None,
+            protocol: name.into(),
+            metrics: vec![Metric::percent("top-1", Some(name), 33.25), Metric::rank(name, None, 2.0)],
+            details: serde_json::Value::Null,
+            warnings: Vec::new(),
+        }],
         compared: vec![Compared {
             language: name.into(),
             query: name.into(),

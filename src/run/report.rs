@@ -8,6 +8,8 @@ use super::open;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
+use crate::eval::TaskResult;
+use crate::eval::task::consistency::NAME;
 use crate::report::{Compared, Example, Part, RunReport};
 use crate::retrieve::{Gallery, Hit, Retriever};
 use crate::{Result, family};
@@ -42,7 +44,10 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
         ..RunReport::default()
     };
     let consistency = report.evaluations.iter().find_map(|e| e.consistency.clone());
-    Ok((RunReport { consistency, ..report }, notes))
+    // What queries find in several languages is shown with the recall of the same name.
+    let shown = |r: &TaskResult| r.task == NAME && report.evaluations.iter().any(|e| e.name() == r.name);
+    let results = folder.results()?.into_iter().filter(|result| !shown(result)).collect();
+    Ok((RunReport { consistency, results, ..report }, notes))
 }
 
 /// The folder's name and that of the one it is in, as `run` or `2` alone say little.

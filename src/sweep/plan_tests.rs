@@ -300,6 +300,19 @@ fn a_halving_has_rising_rungs_and_a_share() {
     assert!(said.contains("`halving.rungs` must be one or more epochs, from 1 on and rising"), "{said}");
     assert!(said.contains("`halving.keep` is 1; it must be greater than 0 and less than 1"), "{said}");
     assert!(error(&halving("rungs = [1]")).contains("missing field `keep`"));
+    let mixed = "rungs = [1]\nkeep = 0.5\n[axes]\n'train.best' = ['recall.A', 'recall.t2i']";
+    let said = error(&halving(mixed));
+    assert!(said.contains("chooses by `recall.t2i`, others by `recall.A`"), "{said}");
+    assert_eq!(
+        load(
+            &halving(mixed)
+                .replace("'recall.t2i'", "'recall.A'")
+                .replace("['recall.A', 'recall.A']", "['recall.i2t']")
+        )
+        .trials
+        .len(),
+        1
+    );
     let said = error(&halving("rungs = [3]\nkeep = 0.5"));
     assert!(said.contains("`sweep, seed 0` ends after 3 epochs, with a rung after 3"), "{said}");
 }

@@ -157,14 +157,17 @@ fn pictures_are_classified_by_prompts() {
     assert!(
         printed(&[&arguments[..], &[text(&labels)]].concat()).starts_with("24 pictures, 6 classes: top-1 ")
     );
-    let kept = std::fs::read_to_string(made.join("classification/test-de.json")).expect("a kept result");
+    let kept =
+        fs::read_to_string(made.join("evaluation/classification/test-de.json")).expect("a kept result");
     let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    let found = &kept["details"];
     assert_eq!(
-        (&kept["language"], &kept["templates"]),
+        (&found["language"], &found["templates"]),
         (&"de".into(), &1.into()),
         "the last one of that name"
     );
-    assert_eq!(kept["accuracy"]["images"], 24);
+    assert_eq!(found["accuracy"]["images"], 24);
+    assert_eq!(kept["metrics"][0]["value"], found["accuracy"]["top-1"]);
     let bare = file("bare.txt", "rot\n");
     let more = [text(&labels), "--templates", text(&bare)];
     refused(&[&arguments[..], &more].concat(), 4, &["bare.txt`:1: `rot` has no {}"]);

@@ -30,6 +30,7 @@ mod resume;
 mod rivals;
 mod sweep;
 mod sweep_machines;
+mod tasks;
 mod together;
 mod tower_texts;
 mod whole;

@@ -172,8 +172,11 @@ impl Joint {
         for (way, mr) in self.by_language.ha.iter().flat_map(|ha| WAYS.into_iter().zip(ha.values())) {
             metrics.push(Metric::percent(format!("HA.{way}"), None, mr));
         }
-        for (way, r) in self.consistency.iter().flat_map(Consistency::rows) {
-            metrics.push(Metric::percent(format!("parallel.{way}"), None, r.mr));
+        for (row, r) in self.consistency.iter().flat_map(Consistency::rows) {
+            metrics.push(match WAYS.contains(&row) {
+                true => Metric::percent(format!("parallel.{row}"), None, r.mr),
+                false => Metric::percent("parallel.alone", Some(row), r.mr),
+            });
         }
         let note = self.by_language.note();
         TaskResult {

@@ -1,6 +1,9 @@
-//! The loop: gradient, clip, step, log, validate, save; in stages, each with an optimiser of its own.
+//! The loop: gradient, clip, step, log, validate, save; in stages, each with an optimiser of its own. A training stands in a folder, or is
+//! a preparation without one ([`prepare`]).
 
-use std::collections::BTreeMap;
+mod average;
+mod steps;
+
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +15,16 @@ use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
 use crate::loss::terms::{Term, Terms};
-use crate::ops::host_device::HostDeviceBuffer;
-use crate::ops::on_gpu;
 use crate::ops::tape::Grads;
-use crate::optim::Trained;
-#[cfg(feature = "cuda")]
-use crate::optim::adam::cuda::TensorPtr;
-use crate::optim::{Adam, Parameter, parameter_norm};
+use crate::optim::{Adam, Trained, parameter_norm};
 use crate::stop::Saves;
 use crate::{Error, Result};
+
+use average::{Weights, follow, swap, tables, trained};
+use steps::{Stepped, Steps};
+
+pub use average::Averaging;
+pub use steps::prepare;
 
 /// Told of long preparations: what is done, how much of it, of how much, and a loss.
 pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
@@ -48,11 +52,42 @@ pub struct Stage {
     pub name: &'static str,
     /// In all its passes.
     pub steps: usize,
-    /// Steps of a pass over its data; each ends with a validation.
+    /// Steps of a pass over its data; after each the training is saved.
     pub per_epoch: usize,
     pub optimiser: TrainConfig,
     /// The key of its learning rate, for advice.
     pub rate: String,
+    pub averaging: Averaging,
+    pub validated: Validated,
+}
+
+/// When the model is validated in a stage, and kept where it is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validated {
+    Never,
+    /// After each pass.
+    Passes,
+    /// Before its first step, too.
+    StartAndPasses,
+}
+
+impl Stage {
+    /// A stage that is validated after each pass, with an average if `train.average` is on.
+    pub fn new(
+        name: &'static str,
+        steps: usize,
+        per_epoch: usize,
+        optimiser: TrainConfig,
+        rate: String,
+    ) -> Stage {
+        let (averaging, validated) = (Averaging::Tenth, Validated::Passes);
+        Stage { name, steps, per_epoch, optimiser, rate, averaging, validated }
+    }
+
+    /// A stage whose end alone counts.
+    pub fn unwatched(self) -> Stage {
+        Stage { averaging: Averaging::Off, validated: Validated::Never, ..self }
+    }
 }
 
 /// Where a training stands.
@@ -81,12 +116,20 @@ pub trait Learner {
     fn model(&mut self) -> &mut dyn Trained;
     /// At least one.
     fn stages(&self) -> Vec<Stage>;
+    /// A stage begins (`at.within` is 0), or a training goes on in one after so many of its steps: the model is then as it was after them.
+    ///
+    /// # Errors
+    /// What the stage needs cannot be computed.
+    fn enter(&mut self, _at: StepIndex) -> Result<()> {
+        Ok(())
+    }
     /// The loss and its gradient in a step: a pure function of the parameters and the step. Rows of tables are brought up to
-    /// date through `adam` before they are read.
+    /// date through `adam` before they are read. Nothing, where the step's data have nothing to compare and that is no error: then the
+    /// step changes nothing.
     ///
     /// # Errors
     /// The step's data hold nothing to learn from.
-    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput>;
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>>;
     /// Training sentences that were longer than the model reads and lost their end, where that is to be told; and what bounds them.
     fn truncated(&self) -> (usize, &'static str) {
         (0, "")
@@ -113,7 +156,11 @@ impl<L: Learner + ?Sized> Learner for Box<L> {
         (**self).stages()
     }
 
-    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
+    fn enter(&mut self, at: StepIndex) -> Result<()> {
+        (**self).enter(at)
+    }
+
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         (**self).gradients(at, adam)
     }
 
@@ -134,44 +181,30 @@ impl<L: Learner + ?Sized> Learner for Box<L> {
     }
 }
 
-/// Everything one training needs; its state is in `learner`, `adam`, `average` and `state`.
+/// Everything one training in a folder needs; its state is in `learner`, the optimiser of its `steps`, `average` and `state`.
 pub struct Trainer<'a, L: Learner> {
     config: &'a Config,
     folder: &'a RunFolder,
-    stages: Vec<Stage>,
+    steps: Steps,
     pub learner: L,
-    adam: Adam,
-    /// Average of all stored values, if `train.average` is on.
-    average: BTreeMap<String, HostDeviceBuffer>,
+    /// Of the weights, as the stages say.
+    average: Weights,
     pub state: TrainState,
 }
 
-/// Steps between updates of the average, and between lines of `metrics.jsonl`.
-const AVERAGE_EVERY: usize = 10;
+/// Steps between lines of `metrics.jsonl`.
 const LOG_EVERY: usize = 10;
 
 impl<'a, L: Learner> Trainer<'a, L> {
     /// A training at its beginning, with the model as the learner has it.
     pub fn new(config: &'a Config, folder: &'a RunFolder, learner: L) -> Self {
-        let stages = learner.stages();
-        let adam = Adam::new(&stages[0].optimiser, stages[0].steps);
-        let (average, state) = (BTreeMap::new(), TrainState::start());
-        Trainer { config, folder, stages, learner, adam, average, state }
+        let steps = Steps::new(learner.stages());
+        Trainer { config, folder, steps, learner, average: Weights::new(), state: TrainState::start() }
     }
 
     /// Steps of the whole training.
     pub fn steps(&self) -> usize {
-        self.stages.iter().map(|s| s.steps).sum()
-    }
-
-    /// Where step `step`, counted from 0, belongs.
-    fn at(&self, step: usize) -> StepIndex {
-        let (mut stage, mut within) = (0, step);
-        while stage + 1 < self.stages.len() && within >= self.stages[stage].steps {
-            within -= self.stages[stage].steps;
-            stage += 1;
-        }
-        StepIndex { stage, within, step }
+        self.steps.count()
     }
 
     /// Goes on from the latest checkpoint; later lines of the metrics are dropped.
@@ -194,11 +227,12 @@ impl<'a, L: Learner> Trainer<'a, L> {
                 .hint("the run is damaged, or `train.epochs` was lowered: set it back"));
         }
         // A stage's last step leaves its optimiser; the next one begins with its own.
-        let at = self.at(self.state.step.saturating_sub(1));
-        let stage = &self.stages[at.stage];
-        self.adam = Adam::new(&stage.optimiser, stage.steps);
-        self.adam.step = if self.state.step == 0 { 0 } else { at.within + 1 };
-        self.average = self.folder.read_optimizer(&mut self.adam, self.learner.model(), &self.state)?;
+        let last = self.steps.at(self.state.step.saturating_sub(1));
+        let within = if self.state.step == 0 { 0 } else { last.within + 1 };
+        self.steps.adam_after(last.stage, within.saturating_sub(self.state.skipped));
+        self.learner.enter(StepIndex { within, step: self.state.step, ..last })?;
+        let adam = &mut self.steps.adam;
+        self.average = self.folder.read_optimizer(adam, self.learner.model(), &self.state)?;
         metrics::keep_until(&self.folder.metrics(), self.state.step as u64)
     }
 
@@ -234,20 +268,29 @@ impl<'a, L: Learner> Trainer<'a, L> {
             if self.out_of_patience() {
                 return Ok(End::Patience);
             }
-            let at = self.at(self.state.step);
+            let at = self.steps.at(self.state.step);
+            if at.within == 0 {
+                self.begin(at, tell)?;
+            }
             let found = self.step(at)?;
-            tokens += found.tokens;
             self.state.seconds = before + start.elapsed().as_secs_f64();
             let step = self.state.step;
-            tell(Event::Step { step, steps, loss: found.loss });
-            if step.is_multiple_of(LOG_EVERY) || step == steps {
-                let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
-                (clock, tokens) = (Instant::now(), 0);
-                self.log_step(&mut log, &path, found, rate)?;
+            if let Some(found) = found {
+                tokens += found.tokens;
+                tell(Event::Step { step, steps, loss: found.loss });
+                if step.is_multiple_of(LOG_EVERY) || step == steps {
+                    let rate = tokens as f64 / clock.elapsed().as_secs_f64().max(1e-9);
+                    (clock, tokens) = (Instant::now(), 0);
+                    self.log_step(&mut log, &path, found, rate)?;
+                }
             }
             let every = self.config.train().checkpoint_every;
-            if (at.within + 1).is_multiple_of(self.stages[at.stage].per_epoch) {
-                self.validate(&mut log, &path, tell)?;
+            let Stage { per_epoch, validated, .. } = self.steps.stages[at.stage];
+            let pass_ends = (at.within + 1).is_multiple_of(per_epoch);
+            if pass_ends {
+                if validated != Validated::Never {
+                    self.validate(Some((&mut log, &path)), tell)?;
+                }
                 self.save()?;
                 (clock, tokens) = (Instant::now(), 0);
             } else if every > 0 && step.is_multiple_of(every) {
@@ -255,7 +298,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             }
             if stop.load(Ordering::Relaxed) && step < steps {
                 // At the end of an epoch it was saved just now.
-                if !(at.within + 1).is_multiple_of(self.stages[at.stage].per_epoch) {
+                if !pass_ends {
                     self.save()?;
                 }
                 return Ok(End::Interrupted);
@@ -266,61 +309,47 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     /// Whether the last stage has had no better validation for long.
     fn out_of_patience(&self) -> bool {
-        let (patience, at) = (self.config.train().patience, self.at(self.state.step));
-        let last = at.stage + 1 == self.stages.len() && at.within > 0;
+        let (patience, at) = (self.config.train().patience, self.steps.at(self.state.step));
+        let last = at.stage + 1 == self.steps.stages.len() && at.within > 0;
         patience > 0 && last && self.state.stale >= patience
     }
 
-    fn step(&mut self, at: StepIndex) -> Result<Stepped> {
-        let Stage { steps, optimiser, rate, .. } = &self.stages[at.stage];
-        if at.within == 0 && at.step > 0 {
-            // Every row of a table makes up for the steps it has missed under the stage before.
-            let mut settled = tables(self.learner.model(), &self.adam);
-            swap(self.learner.model(), &mut settled);
-            self.adam = Adam::new(optimiser, *steps);
-            self.state.stale = 0;
+    /// Begins the stage whose first step is `at`. What is found before its first step is told, but stands in no file: it is found again.
+    fn begin(&mut self, at: StepIndex, tell: &mut dyn FnMut(Event)) -> Result<()> {
+        self.steps.begin(&mut self.learner, at)?;
+        (self.state.stale, self.state.skipped) = (0, 0);
+        let Stage { averaging, validated, .. } = self.steps.stages[at.stage];
+        if averaging == Averaging::Each {
+            self.average = trained(self.learner.model());
         }
-        let remedy = format!(
-            "lower `{rate}` or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it"
-        );
-        let StepOutput { terms, mut grads, tokens } = self.learner.gradients(at, &mut self.adam)?;
-        let model = self.learner.model();
-        let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
-        if cfg!(feature = "cuda") && at.step + 1 < self.steps() {
-            self.learner.look_ahead(at.step + 1);
+        match validated {
+            Validated::StartAndPasses => self.validate(None, tell),
+            Validated::Never | Validated::Passes => Ok(()),
         }
-        // Looked at when all of the step is under way: on a GPU the values have to be waited for.
-        let (loss, terms) = terms.read();
-        if let Some(term) = terms.iter().find(|t| !t.raw.is_finite()) {
-            let what = format!("the loss `{}` is {} in step {}", term.name, term.raw, at.step + 1);
-            return Err(Error::run(what).hint(remedy));
-        }
-        let norm = norm.read();
-        if !norm.is_finite() {
-            let what = format!("the norm of the gradient is {norm} in step {}", at.step + 1);
-            return Err(Error::run(what).hint(remedy));
-        }
-        self.state.step += 1;
-        if self.config.train().average > 0.0 && self.state.step.is_multiple_of(AVERAGE_EVERY) {
-            self.average_weights();
-        }
-        Ok(Stepped { loss, terms, norm, tokens })
     }
 
-    /// Moves the average towards the present weights; at first faster, so that it forgets the start.
-    fn average_weights(&mut self) {
-        let n = self.state.averaged as f32;
-        let decay = self.config.train().average.powi(AVERAGE_EVERY as i32).min((1.0 + n) / (10.0 + n));
-        let tables = tables(self.learner.model(), &self.adam);
-        let average = &mut self.average;
-        self.learner.model().visit_stored(&mut |name, now| match average.get_mut(name) {
-            Some(average) => move_towards(average, tables.get(name), &now, 1.0 - decay),
-            None => {
-                let first = tables.get(name).cloned();
-                average.insert(name.to_string(), first.unwrap_or_else(|| now.copied()));
+    /// Takes a step, and lets the average follow; nothing, where there was nothing to compare.
+    fn step(&mut self, at: StepIndex) -> Result<Option<Stepped>> {
+        let remedy = "or set `train.clip`; the last checkpoint is whole, `--resume` goes on from it";
+        let found = self.steps.take(&mut self.learner, at, remedy)?;
+        self.state.step += 1;
+        let (averaging, decay) = (self.steps.stages[at.stage].averaging, self.config.train().average);
+        let due = match averaging {
+            Averaging::Off => false,
+            Averaging::Tenth => decay > 0.0 && self.state.step.is_multiple_of(averaging.every()),
+            Averaging::Each => true,
+        };
+        self.state.skipped += found.is_none() as usize;
+        if due {
+            if found.is_some() {
+                // At first faster, so that it forgets the start.
+                let n = self.state.averaged as f32;
+                let decay = decay.powi(averaging.every() as i32).min((1.0 + n) / (10.0 + n));
+                follow(&mut self.average, self.learner.model(), &self.steps.adam, averaging, decay);
             }
-        });
-        self.state.averaged += 1;
+            self.state.averaged += 1;
+        }
+        Ok(found)
     }
 
     /// The value that checkpoints are compared by. A training that adds a language measures no other one, and goes by what it measures.
@@ -339,10 +368,10 @@ impl<'a, L: Learner> Trainer<'a, L> {
     }
 
     /// Validates; keeps the best.
-    fn validate(&mut self, log: &mut File, path: &Path, tell: &mut dyn FnMut(Event)) -> Result<()> {
+    fn validate(&mut self, log: Option<(&mut File, &Path)>, tell: &mut dyn FnMut(Event)) -> Result<()> {
         // Settled for validation only: what training goes on with must not depend on when it was looked at.
         let mut values = match self.average.is_empty() {
-            true => tables(self.learner.model(), &self.adam),
+            true => tables(self.learner.model(), &self.steps.adam),
             false => self.average.clone(),
         };
         swap(self.learner.model(), &mut values);
@@ -360,13 +389,15 @@ impl<'a, L: Learner> Trainer<'a, L> {
         let (result, better): (Option<Evaluation>, bool) = result?;
         self.state.stale = if better { 0 } else { self.state.stale + 1 };
         let Some(result) = result else { return Ok(()) };
-        let line = Validation {
-            step: self.state.step as u64,
-            epoch: self.epoch(),
-            mr: result.languages.iter().map(|(l, r)| (l.clone(), r.mr)).collect(),
-            a: result.a,
-        };
-        metrics::append(log, path, &MetricsLine::Validation(line))?;
+        if let Some((log, path)) = log {
+            let line = Validation {
+                step: self.state.step as u64,
+                epoch: self.epoch(),
+                mr: result.languages.iter().map(|(l, r)| (l.clone(), r.mr)).collect(),
+                a: result.a,
+            };
+            metrics::append(log, path, &MetricsLine::Validation(line))?;
+        }
         tell(Event::Validation { epoch: self.epochs(), evaluation: &result, best: better });
         Ok(())
     }
@@ -389,7 +420,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
             left -= done;
             done as f64 / s.per_epoch as f64
         };
-        self.stages.iter().map(passes).sum()
+        self.steps.stages.iter().map(passes).sum()
     }
 
     /// The norm of all that is trained; an error where a number is not finite.
@@ -408,7 +439,7 @@ impl<'a, L: Learner> Trainer<'a, L> {
 
     fn save(&mut self) -> Result<()> {
         self.parameter_norm()?;
-        let training = Some((&self.adam, &self.average));
+        let training = Some((&self.steps.adam, &self.average));
         self.folder.save(Which::Latest, self.learner.model(), training, &self.state)
     }
 
@@ -424,62 +455,11 @@ impl<'a, L: Learner> Trainer<'a, L> {
             terms: found.terms.iter().map(term).collect(),
             grad_norm: found.norm as f64,
             param_norm: self.parameter_norm()? as f64,
-            learning_rate: self.adam.rate.at(self.adam.step) as f64,
+            learning_rate: self.steps.adam.rate.at(self.steps.adam.step) as f64,
             scale: self.learner.scale().map(f64::from),
             tokens_per_s,
             seconds: self.state.seconds,
         };
         metrics::append(log, path, &MetricsLine::Step(line))
     }
-}
-
-/// What a step has done.
-struct Stepped {
-    loss: f32,
-    terms: Vec<Term>,
-    /// Of the gradient.
-    norm: f32,
-    tokens: usize,
-}
-
-/// The tables of a model with all rows brought up to date.
-fn tables(model: &mut dyn Trained, adam: &Adam) -> BTreeMap<String, HostDeviceBuffer> {
-    let mut tables = BTreeMap::new();
-    model.visit(&mut |name, parameter| {
-        if let Parameter::Table(table) = parameter {
-            tables.insert(name.to_string(), adam.settled(name, table));
-        }
-    });
-    tables
-}
-
-/// average += rate · (now − average); `settled` stands for `now` where it is given.
-fn move_towards(
-    average: &mut HostDeviceBuffer,
-    settled: Option<&HostDeviceBuffer>,
-    now: &Parameter,
-    rate: f32,
-) {
-    on_gpu!(|gpu| {
-        let now_at = settled.map_or_else(|| now.place(), |settled| TensorPtr::of(settled.device()));
-        gpu.average(TensorPtr::of(average.device_mut()), now_at, rate, now.count())
-    });
-    let floats;
-    let now = match settled {
-        Some(settled) => settled.host(),
-        None => {
-            floats = now.floats();
-            &floats
-        }
-    };
-    average.host_mut().iter_mut().zip(now).for_each(|(a, x)| *a += rate * (x - *a));
-}
-
-/// Puts values into a model and takes those it had.
-fn swap(model: &mut dyn Trained, values: &mut BTreeMap<String, HostDeviceBuffer>) {
-    model.visit_stored(&mut |name, mut x| {
-        if let Some(other) = values.get_mut(name) {
-            x.swap(other);
-        }
-    });
 }

@@ -108,14 +108,21 @@ pub struct TrainState {
     pub best_step: usize,
     /// Epochs since the best one.
     pub stale: usize,
-    /// Updates of the average of the weights.
+    /// Updates of the average of the weights, of steps that changed nothing, too.
     pub averaged: usize,
+    /// Steps of the present stage that had nothing to compare.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
     /// Time of the training, in all its parts.
     pub seconds: f64,
     /// CRC-32 of the files that the checkpoint is of: tensors beside it, and those of the run that say what a token is. Set
     /// where it is written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl TrainState {

@@ -188,8 +188,8 @@ impl RunFolder {
         }
         adam.state.retain(|_, s| !s.m.is_empty());
         let (step, averaged) = (state.step, state.averaged);
-        if adam.state.is_empty() != (step == 0) {
-            let moments = if step == 0 { "moments" } else { "no moments" };
+        if adam.state.is_empty() != (adam.step == 0) {
+            let moments = if adam.step == 0 { "moments" } else { "no moments" };
             return refuse(format!("has {moments}, but `state.json` says step {step}"));
         }
         if average.is_empty() != (averaged == 0) {
@@ -211,12 +211,13 @@ impl RunFolder {
 /// Data: missing, of another version, not as it was written, or numbers that no training can have come to.
 pub(super) fn read_state(path: &Path) -> Result<TrainState> {
     let state: TrainState = json::read_versioned(path, "a training state")?;
-    let TrainState { step, best, best_step, stale, averaged, seconds, .. } = state;
+    let TrainState { step, best, best_step, stale, averaged, skipped, seconds, .. } = state;
     let wrong = [
         (step > LAST, format!("`step` is {step}")),
         (best_step > step, format!("`best_step` is {best_step} in step {step}")),
         (stale > step, format!("`stale` is {stale} in step {step}")),
         (averaged > step, format!("`averaged` is {averaged} in step {step}")),
+        (skipped > step, format!("`skipped` is {skipped} in step {step}")),
         (!(-1.0..=100.0).contains(&best), format!("`best` is {best}, which is no mean recall")),
         (!(seconds >= 0.0 && seconds.is_finite()), format!("`seconds` is {seconds}")),
     ];
@@ -237,7 +238,7 @@ fn misfit(
     let mut wrong = None;
     model.visit_stored(&mut |name, x| {
         left_average.remove(name);
-        if !average.is_empty() && average.get(name).is_none_or(|a| a.len() != x.count()) {
+        if average.get(name).is_some_and(|a| a.len() != x.count()) {
             wrong.get_or_insert(name.to_string());
         }
     });
@@ -245,6 +246,9 @@ fn misfit(
         let rows = if let Parameter::Table(table) = &parameter { table.rows() } else { 0 };
         let size = parameter.count();
         left.remove(name);
+        if !average.is_empty() && !average.contains_key(name) {
+            wrong.get_or_insert(name.to_string());
+        }
         let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
         // Before the first step nothing has moments.
         if !adam.state.is_empty() && sizes != [size, size, rows] {

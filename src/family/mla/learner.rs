@@ -194,12 +194,12 @@ impl Learner for MlaLearner<'_> {
                 ..self.config.train().clone()
             };
             let rate = format!("acquire.{}.learning_rate", lesson.name);
-            Stage { name: lesson.name, steps, per_epoch, optimiser, rate }
+            Stage::new(lesson.name, steps, per_epoch, optimiser, rate)
         };
         self.lessons.iter().map(stage).collect()
     }
 
-    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let tasks = self.lessons[at.stage].tasks(&self.data, at, self.seed);
         let mut tokens = 0;
         for task in &tasks {
@@ -209,7 +209,7 @@ impl Learner for MlaLearner<'_> {
         }
         self.mla.scale.iter_mut().for_each(scale::clip);
         let (terms, grads) = gradients(&mut self.mla, &tasks);
-        Ok(StepOutput { terms, grads, tokens })
+        Ok(Some(StepOutput { terms, grads, tokens }))
     }
 
     fn truncated(&self) -> (usize, &'static str) {

@@ -101,10 +101,10 @@ impl Learner for SmalrLearner<'_> {
         let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
         let steps = train.epochs * per_epoch;
         let rate = "train.learning_rate".to_string();
-        vec![Stage { name: "smalr", steps, per_epoch, optimiser: train.clone(), rate }]
+        vec![Stage::new("smalr", steps, per_epoch, train.clone(), rate)]
     }
 
-    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
         let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
         let first = at.step.is_multiple_of(self.sampler.steps_per_epoch());
@@ -129,7 +129,7 @@ impl Learner for SmalrLearner<'_> {
                     "give more captions per picture, or all languages with `train.language_temperature = 0`",
                 ));
         };
-        Ok(StepOutput { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() })
+        Ok(Some(StepOutput { terms, grads: sum.backward(), tokens: batch.sentences.rows.len() }))
     }
 
     fn truncated(&self) -> (usize, &'static str) {

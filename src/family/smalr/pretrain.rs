@@ -5,35 +5,34 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use crate::train::Progress;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
 use dfdx::prelude::*;
 
+use crate::Result;
 use crate::cache::{Cache, Content, Entry};
 use crate::config::{
     AlignConfig, CaptionPairs, EmbeddingConfig, LatentInit, LossConfig, Precision, PretrainConfig, Schedule,
     Score, TrainConfig, TripletConfig,
 };
-use crate::device::{Dev, Matrix, Scalar};
+use crate::device::Matrix;
+use crate::eval::Evaluation;
 use crate::family::smalr::embedding::Scorer;
 use crate::family::smalr::embedding::kmeans::spherical;
 use crate::init::Init;
-use crate::loss::{Contrast, combined, contrast};
+use crate::loss::terms::{Taped, Total};
+use crate::loss::{Contrast, contrast};
 use crate::ops::choose::{Choice, Keys, choose, unit_keys};
 use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
-use crate::optim::visit_linear;
-use crate::optim::{Adam, Parameter};
+use crate::optim::{Adam, Parameter, Trained, visit_linear};
 use crate::sampler::{CaptionIndex, Draw, Sampler};
 use crate::seed::derive;
-use crate::{Error, Result};
-
-type Taped = OwnedTape<f32, Dev>;
+use crate::train::{Learner, Progress, Stage, StepIndex, StepOutput, prepare};
 
 /// The training captions as word ids, and each word's FastText vector.
 pub struct Words<'a> {
@@ -79,7 +78,7 @@ const KMEANS_ITERATIONS: usize = 10;
 /// from.
 ///
 /// # Errors
-/// Run, where a loss is not finite or the cache cannot be written; data, where a kept result is not as it was written.
+/// Run, where a loss or its gradient is not finite or the cache cannot be written; data, where a kept result is not as it was written.
 pub fn pretrain(
     words: &Words,
     config: &EmbeddingConfig,
@@ -112,8 +111,11 @@ pub fn pretrain(
     let (align_config, width) = (&config.align, config.width);
     let given = format!("{VERSION} {seed} {train:?} {triplet:?} {align_config:?} {width}");
     let content = cache.map(|_| words.content(&given));
-    let make =
-        || align(words, align_config, width, &train, &triplet, seed, &mut |a, b, c, d| tell(a, b, c, d));
+    let make = || {
+        let mut learner = align(words, align_config, width, &train, &triplet, seed);
+        prepare(&mut learner, &mut |a, b, c, d| tell(a, b, c, d))?;
+        Ok(learner.trained.layers)
+    };
     let layers = match (cache, &content) {
         (Some(cache), Some(content)) => cache.get(&Entry {
             name: format!("{content}.alignment"),
@@ -131,12 +133,13 @@ pub fn pretrain(
     }
     let (latents, settings) = (config.latents, &config.pretrain);
     let make = || {
-        let mut layers = layers.clone();
         let start = first_latents(words, &layers, width, latents, settings.init, seed);
-        let tell = &mut |a: &str, b, c, d| tell(a, b, c, d);
-        let (latents, keys) =
-            latent_vocabulary(words, &mut layers, start, settings, &train, &triplet, seed, tell)?;
-        Ok((layers, latents.data().to_vec(), keys.map(|keys| keys.data().to_vec()).unwrap_or_default()))
+        let latents = Table::new(width, start);
+        let mut learner = vocabulary(words, layers.clone(), latents, settings, &train, &triplet, seed);
+        prepare(&mut learner, &mut |a, b, c, d| tell(a, b, c, d))?;
+        let Scorers { layers, latents, keys, .. } = learner.trained;
+        let values = |table: Option<Table>| table.map(|t| t.data().to_vec()).unwrap_or_default();
+        Ok((layers, values(latents), values(keys)))
     };
     let (layers, latents, keys) = match (cache, content) {
         (Some(cache), Some(content)) => cache.get(&Entry {
@@ -157,34 +160,151 @@ pub fn pretrain(
     Ok(Pretrained { scorer: Scorer { layers, keys, score }, latents })
 }
 
+/// What is trained before the main training.
+struct Scorers<'a> {
+    languages: &'a [String],
+    /// By language, (width, FastText width).
+    layers: Vec<LinearWeights>,
+    /// The vocabulary (latents, width), once there is one; and the layer that scores it (latents, width + 1), if there is one.
+    latents: Option<Table>,
+    keys: Option<Table>,
+}
+
+impl Trained for Scorers<'_> {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        for (name, table) in [("latents", &mut self.latents), ("keys", &mut self.keys)] {
+            if let Some(table) = table {
+                f(name, Parameter::Table(table));
+            }
+        }
+        for (layer, language) in self.layers.iter_mut().zip(self.languages) {
+            visit_linear(&format!("scorer.{language}"), layer, f);
+        }
+    }
+
+    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.visit(f);
+    }
+}
+
+/// Learns from captions as averages of their words that those of one picture are near each other.
+struct WordsLearner<'a> {
+    words: &'a Words<'a>,
+    vectors: Vectors<'a>,
+    sampler: Sampler,
+    triplet: TripletConfig,
+    pairs: CaptionPairs,
+    trained: Scorers<'a>,
+    /// How words choose their latent token.
+    choice: Choice,
+    seed: u64,
+    name: &'static str,
+    epochs: usize,
+    learning_rate: f32,
+}
+
+impl Learner for WordsLearner<'_> {
+    fn model(&mut self) -> &mut dyn Trained {
+        &mut self.trained
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let per_epoch = self.sampler.steps_per_epoch();
+        let rate = format!("embedding.{}.learning_rate", self.name);
+        let optimiser = TrainConfig {
+            learning_rate: self.learning_rate,
+            schedule: Schedule::Constant,
+            ..TrainConfig::default()
+        };
+        vec![Stage::new(self.name, self.epochs * per_epoch, per_epoch, optimiser, rate).unwatched()]
+    }
+
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
+        // Every latent vector is read: the scores are cosines with all of them.
+        let Scorers { layers, latents, keys, .. } = &mut self.trained;
+        for (name, table) in [("latents", &mut *latents), ("keys", &mut *keys)] {
+            if let Some(table) = table {
+                let every: Vec<u32> = (0..table.rows() as u32).collect();
+                adam.catch_up(name, table, &every);
+            }
+        }
+        let batch = WordBatch::new(self.words, &self.sampler.draw(at.within));
+        let mut tokens = batch.project(&mut self.vectors, layers);
+        if let Some(latents) = latents {
+            let choice = Choice { seed: derive(self.seed, "exploration", at.within as u64), ..self.choice };
+            let by = keys.as_ref().map_or(Keys::Latents, Keys::Layer);
+            tokens = choose(unit_rows(tokens), by, latents, choice);
+        }
+        let (sum, terms) = batch.near(tokens, &self.triplet, self.pairs, self.name).finish();
+        let tokens = batch.sentences.rows.len();
+        Ok(sum.map(|sum| StepOutput { terms, grads: sum.backward(), tokens }))
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        Ok(None)
+    }
+}
+
 /// One layer per language, trained so that captions of one picture have near averages in all languages
 /// (MULE's `univ_pretrain`).
-fn align(
-    words: &Words,
+fn align<'a>(
+    words: &'a Words,
     config: &AlignConfig,
     width: usize,
     train: &TrainConfig,
     triplet: &TripletConfig,
     seed: u64,
-    progress: Progress,
-) -> Result<Vec<LinearWeights>> {
-    let triplet = TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() };
+) -> WordsLearner<'a> {
     let mut init = Init::new(derive(seed, "align", 0));
-    let mut layers: Vec<LinearWeights> =
-        words.languages.iter().map(|_| init.linear(words.width, width)).collect();
-    let sampler = sampler(words, train, derive(seed, "align", 1));
-    let steps = config.epochs * sampler.steps_per_epoch();
-    let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
-    let mut vectors = Vectors::new(words);
-    for step in 0..steps {
-        let batch = WordBatch::new(words, &sampler.draw(step));
-        let tokens = batch.project(&mut vectors, &layers);
-        let Some(sum) = batch.near(tokens, &triplet, CaptionPairs::Between) else { break };
-        progress("align", step + 1, steps, finite(sum.array(), "align", step)?);
-        let mut grads = sum.backward();
-        adam.update(&mut grads, &mut |f| visit(&mut layers, words, f));
+    let layers = words.languages.iter().map(|_| init.linear(words.width, width)).collect();
+    WordsLearner {
+        words,
+        vectors: Vectors::new(words),
+        sampler: sampler(words, train, derive(seed, "align", 1)),
+        triplet: TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() },
+        pairs: CaptionPairs::Between,
+        trained: Scorers { languages: words.languages, layers, latents: None, keys: None },
+        choice: choice(&PretrainConfig::default()),
+        seed,
+        name: "align",
+        epochs: config.epochs,
+        learning_rate: config.learning_rate,
     }
-    Ok(layers)
+}
+
+/// Latent vectors, which start at `latents`, and what scores them, trained on averaged sentences.
+fn vocabulary<'a>(
+    words: &'a Words,
+    layers: Vec<LinearWeights>,
+    latents: Table,
+    config: &PretrainConfig,
+    train: &TrainConfig,
+    triplet: &TripletConfig,
+    seed: u64,
+) -> WordsLearner<'a> {
+    let width = latents.width;
+    let keys = (config.score == Score::Layer).then(|| {
+        let rows = latents.data().chunks(width).flat_map(|row| row.iter().copied().chain([0.0]));
+        Table::new(width + 1, rows.collect())
+    });
+    WordsLearner {
+        words,
+        vectors: Vectors::new(words),
+        sampler: sampler(words, train, derive(seed, "pretrain", 1)),
+        triplet: TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() },
+        pairs: config.pairs,
+        trained: Scorers { languages: words.languages, layers, latents: Some(latents), keys },
+        choice: choice(config),
+        seed,
+        name: "pretrain",
+        epochs: config.epochs,
+        learning_rate: config.learning_rate,
+    }
+}
+
+fn choice(config: &PretrainConfig) -> Choice {
+    let PretrainConfig { exploration, top_m, temperature, estimator, .. } = *config;
+    Choice { exploration, top: top_m, temperature, estimator, seed: 0 }
 }
 
 /// Where the latent vectors start, at unit length.
@@ -209,86 +329,9 @@ fn first_latents(
     spherical(&points, width, count, iterations, seed)
 }
 
-/// Trains latent vectors and scorer on averaged sentences: (latents, width), and the layer that scores them (latents, width + 1), if there is
-/// one.
-#[allow(clippy::too_many_arguments)]
-fn latent_vocabulary(
-    words: &Words,
-    layers: &mut [LinearWeights],
-    start: Vec<f32>,
-    config: &PretrainConfig,
-    train: &TrainConfig,
-    triplet: &TripletConfig,
-    seed: u64,
-    progress: Progress,
-) -> Result<(Table, Option<Table>)> {
-    let triplet = TripletConfig { sentence_anchor: config.second_anchor, ..triplet.clone() };
-    let width = layers[0].weight.shape().0;
-    let mut latents = Table::new(width, start);
-    let every: Vec<u32> = (0..latents.rows() as u32).collect();
-    let mut keys = (config.score == Score::Layer).then(|| {
-        let rows = latents.data().chunks(width).flat_map(|row| row.iter().copied().chain([0.0]));
-        Table::new(width + 1, rows.collect())
-    });
-    let sampler = sampler(words, train, derive(seed, "pretrain", 1));
-    let steps = config.epochs * sampler.steps_per_epoch();
-    let mut adam = Adam::new(&optimiser(config.learning_rate), steps);
-    let mut vectors = Vectors::new(words);
-    for step in 0..steps {
-        // Every latent vector is read: the scores are cosines with all of them.
-        adam.catch_up("latents", &mut latents, &every);
-        if let Some(keys) = &mut keys {
-            adam.catch_up("keys", keys, &every);
-        }
-        let batch = WordBatch::new(words, &sampler.draw(step));
-        let choice = Choice {
-            exploration: config.exploration,
-            top: config.top_m,
-            temperature: config.temperature,
-            estimator: config.estimator,
-            seed: derive(seed, "exploration", step as u64),
-        };
-        let by = keys.as_ref().map_or(Keys::Latents, Keys::Layer);
-        let tokens = choose(unit_rows(batch.project(&mut vectors, layers)), by, &latents, choice);
-        let Some(sum) = batch.near(tokens, &triplet, config.pairs) else { break };
-        progress("pretrain", step + 1, steps, finite(sum.array(), "pretrain", step)?);
-        let mut grads = sum.backward();
-        adam.update(&mut grads, &mut |f| {
-            f("latents", Parameter::Table(&mut latents));
-            if let Some(keys) = &mut keys {
-                f("keys", Parameter::Table(keys));
-            }
-            visit(layers, words, f);
-        });
-    }
-    adam.catch_up("latents", &mut latents, &every);
-    if let Some(keys) = &mut keys {
-        adam.catch_up("keys", keys, &every);
-    }
-    Ok((latents, keys))
-}
-
-fn finite(loss: f32, stage: &str, step: usize) -> Result<f32> {
-    if loss.is_finite() {
-        return Ok(loss);
-    }
-    Err(Error::run(format!("the loss of `{stage}` is {loss} in step {}", step + 1))
-        .hint("lower the learning rate of this stage, or check the word vectors"))
-}
-
-fn visit(layers: &mut [LinearWeights], words: &Words, f: &mut dyn FnMut(&str, Parameter)) {
-    for (layer, language) in layers.iter_mut().zip(words.languages) {
-        visit_linear(&format!("scorer.{language}"), layer, f);
-    }
-}
-
 fn sampler(words: &Words, train: &TrainConfig, seed: u64) -> Sampler {
     let all = TrainConfig { language_temperature: 0.0, ..train.clone() };
     Sampler::new(seed, &all, words.languages, words.index.to_vec())
-}
-
-fn optimiser(learning_rate: f32) -> TrainConfig {
-    TrainConfig { learning_rate, schedule: Schedule::Constant, ..TrainConfig::default() }
 }
 
 /// The words' FastText vectors. On a GPU they stay there, up to the default of `train.gpu_features`.
@@ -371,20 +414,21 @@ impl WordBatch {
         stack(parts.collect())
     }
 
-    /// Triplet loss between the averages of every two languages, and within each or within the one there is; nothing where no two captions
-    /// match.
+    /// Triplet loss between the averages of every two languages, and within each or within the one there is, as a term of this name; none
+    /// where no two captions match.
     fn near(
         &self,
         tokens: Matrix<Taped>,
         triplet: &TripletConfig,
         pairs: CaptionPairs,
-    ) -> Option<Scalar<Taped>> {
+        name: &'static str,
+    ) -> Total {
         let (means, tape) = unit_rows(mean(tokens, &self.sentences)).split_tape();
         let mut terms = Vec::new();
         let compare = |a: &[u32], b: &[u32]| {
             let of = |some: &[u32]| some.iter().map(|&s| self.image_of[s as usize]).collect::<Vec<_>>();
             let s = similarity(select(means.leaky_trace(), a), select(means.leaky_trace(), b));
-            (contrast(s, &of(a), &of(b), Contrast::Triplet(triplet)), 1.0)
+            contrast(s, &of(a), &of(b), Contrast::Triplet(triplet))
         };
         let groups: Vec<Vec<u32>> = self.groups.iter().map(|g| g.clone().collect()).collect();
         for (n, a) in groups.iter().enumerate() {
@@ -403,11 +447,9 @@ impl WordBatch {
         if let ([only], true) = (&groups[..], terms.is_empty()) {
             terms.push(compare(only, only));
         }
-        if terms.is_empty() {
-            return None;
-        }
-        let count = terms.len() as f32;
-        let (sum, last) = combined(terms, count).split_tape();
-        Some(sum.put_tape(last.merge(tape)))
+        let mut total = Total::default();
+        total.add(name, 1.0, terms);
+        total.keep_tape(tape);
+        total
     }
 }

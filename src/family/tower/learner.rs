@@ -101,17 +101,17 @@ impl Learner for TowerLearner<'_> {
         let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
         let steps = train.epochs * per_epoch;
         let rate = "train.learning_rate".to_string();
-        vec![Stage { name: "tower", steps, per_epoch, optimiser: train.clone(), rate }]
+        vec![Stage::new("tower", steps, per_epoch, train.clone(), rate)]
     }
 
-    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<StepOutput> {
+    fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let batch = self.batch(at.step);
         self.clip.tower.catch_up(adam, &batch.sentences);
         self.clip.scale.iter_mut().for_each(scale::clip);
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (loss, chunk) = (self.config.loss(), self.config.tower().micro_batch);
         let (grads, terms) = gradients(&mut self.clip, &batch, loss, chunk, at.step, seed);
-        Ok(StepOutput { terms, grads, tokens: batch.sentences.rows.len() })
+        Ok(Some(StepOutput { terms, grads, tokens: batch.sentences.rows.len() }))
     }
 
     fn truncated(&self) -> (usize, &'static str) {

@@ -93,7 +93,7 @@ fn near(pairs: CaptionPairs, words: &[u32], image_of: &[u32]) -> f32 {
         groups: std::iter::once(0..words.len() as u32).collect(),
     };
     let triplet = TripletConfig { sentence_anchor: 1.0, margin: 0.4, ..Default::default() };
-    batch.near(tokens.leaky_trace(), &triplet, pairs).expect("pairs").array()
+    batch.near(tokens.leaky_trace(), &triplet, pairs, "near").finish().0.expect("pairs").array()
 }
 
 #[test]

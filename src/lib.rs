@@ -37,6 +37,7 @@ pub mod gradcheck;
 // Parts that models of several families are made of.
 pub mod image;
 pub mod init;
+pub mod pixels;
 pub mod tower;
 
 // Training: what a step sees, what it leaves, and what it is worth.

@@ -1,0 +1,154 @@
+//! The bytes of a photograph as RGB, whatever its format.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Orientation, Rgb, bmp, formats, jpeg, tiff};
+use crate::{Error, Result};
+
+/// How photographs are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoding {
+    /// Whether a photograph is turned as its EXIF data say.
+    pub exif: bool,
+    /// Pixels beyond which a photograph is refused before memory is taken for it.
+    pub most_pixels: usize,
+}
+
+impl Default for Decoding {
+    fn default() -> Self {
+        // As Pillow, which warns from here on.
+        Decoding { exif: true, most_pixels: 89_478_485 }
+    }
+}
+
+impl Decoding {
+    /// Refuses a picture of no pixels or too many.
+    pub(super) fn check(&self, width: usize, height: usize) -> Result<()> {
+        if width == 0 || height == 0 {
+            return Err(Error::data(format!("is {width} × {height} pixels large")));
+        }
+        if width.saturating_mul(height) > self.most_pixels {
+            let most = self.most_pixels;
+            return Err(Error::data(format!("is {width} × {height} pixels large, more than {most} in all"))
+                .hint("make it smaller, or allow more pixels"));
+        }
+        Ok(())
+    }
+}
+
+/// A photograph as it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    pub picture: Rgb,
+    /// The way in which it was turned.
+    pub orientation: Orientation,
+    /// Whether it is an animation, of which this is the first frame.
+    pub animated: bool,
+}
+
+/// What a format's decoder gives.
+pub(super) struct Raw {
+    pub picture: Rgb,
+    /// EXIF data, as TIFF.
+    pub exif: Option<Vec<u8>>,
+    pub animated: bool,
+}
+
+/// Which format the bytes are in, by how they begin.
+fn decoder(bytes: &[u8]) -> Option<fn(&[u8], &Decoding) -> Result<Raw>> {
+    let begins = |with: &[u8]| bytes.starts_with(with);
+    Some(match () {
+        () if begins(b"\xff\xd8\xff") => jpeg::jpeg,
+        () if begins(b"\x89PNG\r\n\x1a\n") => formats::png,
+        () if begins(b"GIF8") => formats::gif,
+        () if begins(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => formats::webp,
+        () if begins(b"BM") => bmp::bmp,
+        () if begins(b"II*\0") || begins(b"MM\0*") || begins(b"II+\0") || begins(b"MM\0+") => tiff::tiff,
+        () => return None,
+    })
+}
+
+/// What bytes are that are no photograph, as far as their beginning tells.
+fn nothing_known(bytes: &[u8]) -> Error {
+    if bytes.is_empty() {
+        return Error::data("is empty");
+    }
+    let start = &bytes[..bytes.len().min(512)];
+    let text = String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_lowercase();
+    let what = match text.as_str() {
+        t if t.starts_with("<!doctype html") || t.starts_with("<html") || t.starts_with("<head") => {
+            "is a page of HTML"
+        }
+        t if t.starts_with("<svg") || t.starts_with("<?xml") => "is XML",
+        _ if bytes.get(4..8) == Some(b"ftyp") => "is AVIF, HEIF or a film",
+        _ if bytes.iter().all(|&b| b == 0) => "holds nothing but zeros",
+        _ => "is no picture that is known",
+    };
+    Error::data(what).hint("pictures are read from JPEG, PNG, WebP, GIF, BMP and TIFF")
+}
+
+/// A photograph from the bytes of its file.
+///
+/// Pixels become RGB as Pillow's `convert("RGB")` has them: transparency is dropped, grey of 16 bits ends at 255.
+///
+/// # Errors
+/// Data, without the name of a file: no picture, one that is cut short or damaged, in a form that is not read, or too large.
+pub fn decode(bytes: &[u8], decoding: &Decoding) -> Result<Decoded> {
+    let decoder = decoder(bytes).ok_or_else(|| nothing_known(bytes))?;
+    // Decoders are other people's, and bytes anything: a fault of theirs is one of the photograph.
+    let raw = catch_unwind(AssertUnwindSafe(|| decoder(bytes, decoding)))
+        .unwrap_or_else(|_| Err(Error::data("is damaged: its decoder fails on it")))?;
+    let orientation = match &raw.exif {
+        Some(exif) if decoding.exif => Orientation::of_exif(exif),
+        _ => Orientation::default(),
+    };
+    Ok(Decoded { picture: orientation.applied(raw.picture), orientation, animated: raw.animated })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        decode(bytes, &Decoding::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_picture_is_said() {
+        assert_eq!(refusal(b""), "is empty");
+        assert!(refusal(b" \n<!DOCTYPE HTML><title>404</title>").starts_with("is a page of HTML\nhint: "));
+        assert!(refusal(b"\0\0\0\x20ftypavif\0\0").starts_with("is AVIF"));
+        assert!(refusal(&[0; 900]).starts_with("holds nothing but zeros"));
+        assert!(refusal(b"hello").starts_with("is no picture that is known"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_format_alone_is_refused() {
+        let starts: [&[u8]; 8] = [
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"RIFF\x20\0\0\0WEBPVP8 ",
+            b"BM",
+            b"II*\0",
+            b"MM\0*\0\0\0\x08",
+            b"\xff\xd8\xff\xda",
+        ];
+        for start in starts {
+            let error = decode(start, &Decoding::default()).unwrap_err();
+            assert_eq!(error.exit_status(), 4, "{}", start.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() {
+        // The header of a BMP of 60,000 × 60,000 pixels, and none of them.
+        let mut bytes = b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+        bytes.extend(60_000u32.to_le_bytes());
+        bytes.extend(60_000u32.to_le_bytes());
+        bytes.extend([1, 0, 24, 0]);
+        bytes.extend([0; 24]);
+        let text = refusal(&bytes);
+        assert!(text.contains("60000 × 60000 pixels large"), "{text}");
+    }
+}

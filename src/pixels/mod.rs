@@ -1,0 +1,40 @@
+//! From the bytes of a photograph to the pixels that a picture tower sees: decoded, turned as EXIF says, brought to RGB, resized and
+//! cropped as Pillow and Hugging Face's image processors do.
+
+mod bmp;
+mod decode;
+mod formats;
+mod jpeg;
+mod orientation;
+mod preprocess;
+mod resample;
+mod tiff;
+
+pub use decode::{Decoded, Decoding, decode};
+pub use orientation::Orientation;
+pub use preprocess::{Preprocessing, Processor, Size};
+pub use resample::{Filter, resize};
+
+/// A picture of 8-bit RGB, row by row from the top left: `height · width · 3` numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb {
+    pub width: usize,
+    pub height: usize,
+    pub data: Vec<u8>,
+}
+
+impl Rgb {
+    /// A picture of these pixels.
+    ///
+    /// # Panics
+    /// Where `data` does not hold `height · width · 3` numbers.
+    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Rgb {
+        assert_eq!(data.len(), width * height * 3, "a picture of {width} × {height}");
+        Rgb { width, height, data }
+    }
+
+    /// The pixels of a row, `width · 3` numbers.
+    pub fn row(&self, y: usize) -> &[u8] {
+        &self.data[y * self.width * 3..][..self.width * 3]
+    }
+}

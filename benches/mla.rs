@@ -18,7 +18,7 @@ use tinyglot::init::Init;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::transformer::Pass;
-use tinyglot::optim::Adam;
+use tinyglot::optim::{Adam, ParameterTree};
 use tinyglot::tower::{Tower, TowerTokenizer, token_embedding};
 
 const BATCH: usize = 128;
@@ -36,12 +36,12 @@ fn model(folder: &Path) -> Mla {
     let mut init = Init::new(1);
     let table = Table::new(sizes.width, table);
     let words = words.with_context(tower.config.context);
-    let entrance = InputEmbedding::new(words, table, true, tower.config.width, &mut init);
+    let entrance = InputEmbedding::new(words, table, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
     let form = Form { shape: AcquirerShape::Mlp, hidden: 256, start: Default::default() };
     let acquirers = vec![Acquirer::new("de", &form, size, &mut init)];
     let encoder = Encoder::Tower(Box::new(entrance));
-    Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
+    Mla { tower, tokenizer, own: "en".into(), encoder, acquirers, scale: None }
 }
 
 fn main() {

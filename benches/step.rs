@@ -16,6 +16,7 @@ use tinyglot::device::{Dev, Matrix, Vector};
 use tinyglot::family::smalr::embedding::lexicon::Collector;
 use tinyglot::family::smalr::embedding::{Slot, TokenRows};
 use tinyglot::loss::{Contrast, combined, contrast};
+use tinyglot::ops::leaf::Rate;
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
 use tinyglot::ops::recurrent::prefixes::Prefixes;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru};
@@ -24,7 +25,7 @@ use tinyglot::ops::scratch;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, matrix, vector};
 use tinyglot::ops::transformer::{Activation, activate};
-use tinyglot::optim::{Adam, Parameter};
+use tinyglot::optim::{Adam, Parameter, visit_linear, visit_recurrent};
 
 type Taped = OwnedTape<f32, Dev>;
 const WORDS: usize = 10_000;
@@ -50,20 +51,16 @@ struct Model {
 
 impl Model {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        f("latent", Parameter::Table(&mut self.latent));
+        f("latent", Parameter::table(&mut self.latent));
         for (name, l) in [
             ("word", &mut self.word),
             ("sentence", &mut self.sentence),
             ("image1", &mut self.image1),
             ("image2", &mut self.image2),
         ] {
-            f(&format!("{name}.weight"), Parameter::Matrix(&mut l.weight));
-            f(&format!("{name}.bias"), Parameter::Vector(&mut l.bias));
+            visit_linear(name, l, f);
         }
-        f("gru.weight_ih", Parameter::Matrix(&mut self.gru.weight_ih));
-        f("gru.weight_hh", Parameter::Matrix(&mut self.gru.weight_hh));
-        f("gru.bias_ih", Parameter::Vector(&mut self.gru.bias_ih));
-        f("gru.bias_hh", Parameter::Vector(&mut self.gru.bias_hh));
+        visit_recurrent("gru", &mut self.gru, f);
     }
 }
 
@@ -88,10 +85,10 @@ fn load_vector(data: &SafeTensors, name: &str) -> Vector {
 }
 
 fn load_linear(data: &SafeTensors, name: &str) -> LinearWeights {
-    LinearWeights {
-        weight: load_matrix(data, &format!("{name}.weight")),
-        bias: load_vector(data, &format!("{name}.bias")),
-    }
+    LinearWeights::new(
+        load_matrix(data, &format!("{name}.weight")),
+        load_vector(data, &format!("{name}.bias")),
+    )
 }
 
 fn batches(data: &SafeTensors) -> Vec<Batch> {
@@ -140,7 +137,8 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
     for (words, rows) in model.words.iter().zip(&batch.tokens.own) {
         parts.push(linear_of_data(lookup(words, rows), &model.word, precision));
     }
-    let states = gru(stack(parts), &model.gru, &batch.sentences, Reading::new(Pooling::Last, precision));
+    let states =
+        gru(stack(parts), &model.gru, &batch.sentences, Reading { pooling: Pooling::Last, precision });
     let (text, text_tape) = unit_rows(linear(states, &model.sentence, precision)).split_tape();
     let hidden = linear_of_data::<Taped>(batch.images.clone(), &model.image1, precision);
     let hidden = activate(hidden, Activation::Relu);
@@ -182,7 +180,7 @@ fn gflop(model: &Model, batch: &Batch) -> f64 {
 fn product_rate(precision: Precision) -> f64 {
     let (m, k, n) = if cfg!(feature = "cuda") { (8192, 8192, 8192) } else { (3072, 512, 1536) };
     let x = matrix(vec![0.5; m * k], m, k);
-    let layer = LinearWeights { weight: matrix(vec![0.5; n * k], n, k), bias: vector(vec![0.0; n]) };
+    let layer = LinearWeights::new(matrix(vec![0.5; n * k], n, k), vector(vec![0.0; n]));
     let once = |_| {
         let start = Instant::now();
         let product = linear(x.clone(), &layer, precision);
@@ -245,6 +243,7 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: b
             weight_hh: load_matrix(&data, "gru.weight_hh"),
             bias_ih: load_vector(&data, "gru.bias_ih"),
             bias_hh: load_vector(&data, "gru.bias_hh"),
+            rate: Rate::TRAINED,
         },
         sentence: load_linear(&data, "sentence"),
         image1: load_linear(&data, "image1"),

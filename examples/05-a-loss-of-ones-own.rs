@@ -35,7 +35,7 @@ fn main() {
         (matrix(noise(PICTURES * 8, 2), PICTURES, 8), matrix(noise(PICTURES * 8, 3), PICTURES, 8));
     let mut layer = Init::new(0).linear(8, 8);
     let loss = |weight: &Matrix, layer: &LinearWeights| -> Scalar<OwnedTape<f32, Dev>> {
-        let layer = LinearWeights { weight: weight.clone(), bias: layer.bias.clone() };
+        let layer = LinearWeights::new(weight.clone(), layer.bias.clone());
         let projected = unit_rows(linear(pictures.leaky_trace(), &layer, Precision::F32)); // (pictures, 8)
         let sentences = unit_rows(sentences.leaky_trace());
         on_tape(similarity(projected, sentences), sigmoid_loss)

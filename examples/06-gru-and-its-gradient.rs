@@ -19,7 +19,7 @@ fn main() {
     sentences.push([0, 1, 2, 0]);
     sentences.push([2]);
 
-    let reading = Reading::new(Pooling::Last, Precision::F32);
+    let reading = Reading { pooling: Pooling::Last, precision: Precision::F32 };
     let states = gru(tokens.leaky_trace(), &weights, &Arc::new(sentences), reading);
     println!("last state of each sentence: {:?}", states.shape());
     let grads = states.square().sum::<Rank0, _>().backward();

@@ -3,7 +3,7 @@
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::loss::{Value, on_tape};
 use crate::ops::tape::{Grads, data, data1, matrix, on_host, vector};
-use crate::optim::{Parameter, Visitor};
+use crate::optim::Visitor;
 use dfdx::prelude::*;
 
 /// Repeatable noise in −0.5..0.5.
@@ -59,25 +59,25 @@ pub fn differences(
     }
 }
 
-/// Every gradient by its parameter's name; those of tables whole, zeros where no row was read.
+/// Every gradient of what is trained now, by its parameter's name; those of tables whole, zeros where no row was read.
 pub fn by_name(grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Vec<(String, Vec<f32>)> {
     let mut named = Vec::new();
     visit(&mut |name, parameter| {
-        let g = match parameter {
-            Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Table(t) => {
-                let mut whole = vec![0.0; t.data().len()];
-                for (rows, values) in t.take_grads() {
-                    for (r, g) in rows.iter().zip(values.chunks(t.width)) {
-                        let to = &mut whole[*r as usize * t.width..][..t.width];
-                        to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
-                    }
+        let of_rows = || {
+            let t = parameter.as_table().expect("what has no gradient on the tape is a table");
+            let mut whole = vec![0.0; t.data().len()];
+            for (rows, values) in t.take_grads() {
+                for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                    let to = &mut whole[*r as usize * t.width..][..t.width];
+                    to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
                 }
-                whole
             }
+            whole
         };
-        named.push((name.to_string(), g));
+        if parameter.trained() {
+            let g = parameter.gradient(grads).map_or_else(of_rows, |g| on_host(g).to_vec());
+            named.push((name.to_string(), g));
+        }
     });
     named
 }

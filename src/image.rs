@@ -12,7 +12,7 @@ use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout}
 use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::rows::{signed_root, standardise};
 use crate::ops::tape::{data, matrix, vector};
-use crate::optim::{Parameter, visit_linear};
+use crate::optim::{Parameter, ParameterTree, visit_batch_norm, visit_linear};
 use crate::{Error, Result};
 
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
@@ -43,12 +43,7 @@ impl ImageBranch {
         let h = config.hidden;
         ImageBranch {
             hidden: init.linear(width, h),
-            norm: BatchNormWeights {
-                scale: vector(vec![1.0; h]),
-                shift: vector(vec![0.0; h]),
-                mean: vector(vec![0.0; h]),
-                variance: vector(vec![1.0; h]),
-            },
+            norm: BatchNormWeights::new(h),
             output: init.linear(h, joint),
             centre: vector(vec![0.0; width]),
             inverse: vector(vec![1.0; width]),
@@ -95,21 +90,15 @@ impl ImageBranch {
             ImageInput::Standard => standardise(features, &self.centre, &self.inverse),
         }
     }
+}
 
-    /// Every trained parameter by name.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+impl ParameterTree for ImageBranch {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         visit_linear("image.hidden", &mut self.hidden, f);
-        f("image.norm.scale", Parameter::Vector(&mut self.norm.scale));
-        f("image.norm.shift", Parameter::Vector(&mut self.norm.shift));
+        visit_batch_norm("image.norm", &mut self.norm, f);
         visit_linear("image.output", &mut self.output, f);
-    }
-
-    /// What is stored with the parameters but not trained by gradients.
-    pub fn visit_buffers(&mut self, f: &mut dyn FnMut(&str, &mut Vector)) {
-        f("image.norm.mean", &mut self.norm.mean);
-        f("image.norm.variance", &mut self.norm.variance);
-        f("image.centre", &mut self.centre);
-        f("image.inverse", &mut self.inverse);
+        f("image.centre", Parameter::buffer(&mut self.centre));
+        f("image.inverse", Parameter::buffer(&mut self.inverse));
     }
 }
 

@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::tape::{matrix, vector};
@@ -24,10 +25,10 @@ impl Init {
     /// A layer: weight (outputs, inputs) and bias (outputs), in ±1/√inputs.
     pub fn linear(&mut self, inputs: usize, outputs: usize) -> LinearWeights {
         let bound = (inputs as f32).powf(-0.5);
-        LinearWeights {
-            weight: matrix(self.uniform(outputs * inputs, bound), outputs, inputs),
-            bias: vector(self.uniform(outputs, bound)),
-        }
+        LinearWeights::new(
+            matrix(self.uniform(outputs * inputs, bound), outputs, inputs),
+            vector(self.uniform(outputs, bound)),
+        )
     }
 
     /// Recurrent weights, gates below each other: (gates · hidden, inputs) and (gates · hidden, hidden), and two biases; in ±1/√hidden.
@@ -38,6 +39,7 @@ impl Init {
             weight_hh: matrix(self.uniform(n * hidden, bound), n, hidden),
             bias_ih: vector(self.uniform(n, bound)),
             bias_hh: vector(self.uniform(n, bound)),
+            rate: Rate::TRAINED,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::config::{Config, TrainConfig};
 use crate::eval::Evaluation;
 use crate::loss::terms::{Term, Terms};
 use crate::ops::tape::Grads;
-use crate::optim::{Adam, Trained, parameter_norm};
+use crate::optim::{Adam, ParameterTree, parameter_norm};
 use crate::stop::Saves;
 use crate::{Error, Result};
 
@@ -113,7 +113,7 @@ pub struct StepOutput {
 /// What is trained, on what.
 pub trait Learner {
     /// The model, as it is now.
-    fn model(&mut self) -> &mut dyn Trained;
+    fn model(&mut self) -> &mut dyn ParameterTree;
     /// At least one.
     fn stages(&self) -> Vec<Stage>;
     /// A stage begins (`at.within` is 0), or a training goes on in one after so many of its steps: the model is then as it was after them.
@@ -148,7 +148,7 @@ pub trait Learner {
 }
 
 impl<L: Learner + ?Sized> Learner for Box<L> {
-    fn model(&mut self) -> &mut dyn Trained {
+    fn model(&mut self) -> &mut dyn ParameterTree {
         (**self).model()
     }
 

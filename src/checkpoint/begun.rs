@@ -8,7 +8,7 @@ use super::{LEARNING, RunFolder, RunInfo, VERSION, Which};
 use crate::config::{Config, TextRules, changes, may_change};
 use crate::corpus::Corpus;
 use crate::eval::Parameters;
-use crate::optim::{Trained, parameters_by_part};
+use crate::optim::{ParameterTree, parameters_by_part};
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -71,7 +71,7 @@ impl Drop for ReservedFolder {
 pub(crate) fn description(
     config: &Config,
     corpus: &Corpus,
-    model: &mut dyn Trained,
+    model: &mut dyn ParameterTree,
     parameters: Parameters,
     data: String,
 ) -> RunInfo {

@@ -35,7 +35,7 @@ use crate::eval::Growth;
 use crate::lock::Lock;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Adam;
-use crate::optim::Trained;
+use crate::optim::ParameterTree;
 use crate::write::{sync_folder, write_whole};
 use crate::{Error, Result, names};
 
@@ -226,7 +226,7 @@ impl RunFolder {
     pub fn save(
         &self,
         which: Which,
-        model: &mut dyn Trained,
+        model: &mut dyn ParameterTree,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
     ) -> Result<()> {
@@ -237,7 +237,7 @@ impl RunFolder {
     fn save_as(
         &self,
         which: Which,
-        model: &mut dyn Trained,
+        model: &mut dyn ParameterTree,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
         numbers: Numbers,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{RunFolder, TrainState, Which};
-use crate::optim::Trained;
+use crate::optim::ParameterTree;
 use crate::{Error, Result};
 
 /// How a run is packed.
@@ -30,10 +30,15 @@ impl RunFolder {
     ///
     /// # Errors
     /// Data, where a weight is too large for them; as [`RunFolder::save`].
-    pub fn save_packed(&self, model: &mut dyn Trained, numbers: Numbers, state: &TrainState) -> Result<()> {
+    pub fn save_packed(
+        &self,
+        model: &mut dyn ParameterTree,
+        numbers: Numbers,
+        state: &TrainState,
+    ) -> Result<()> {
         let mut wrong = None;
         if numbers == Numbers::F16 {
-            model.visit_stored(&mut |name, x| {
+            model.visit(&mut |name, x| {
                 let largest = x.floats().iter().fold(0f32, |m, x| m.max(x.abs()));
                 if largest > half::f16::MAX.to_f32() {
                     wrong.get_or_insert(format!("`{name}` has the number {largest}, too large for f16"));

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{DAMAGED, MIXED, Numbers, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
 use crate::ops::host_device::HostDeviceBuffer;
-use crate::optim::Trained;
-use crate::optim::{Adam, AdamState, Parameter};
+use crate::ops::rows::Table;
+use crate::optim::ParameterTree;
+use crate::optim::{Adam, AdamState};
 use crate::{Error, Result, checksum};
 
 const MODEL: &str = "model.safetensors";
@@ -23,13 +24,13 @@ impl RunFolder {
     pub(super) fn write_checkpoint(
         &self,
         folder: &Path,
-        model: &mut dyn Trained,
+        model: &mut dyn ParameterTree,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
         numbers: Numbers,
     ) -> Result<()> {
         let mut tensors = Vec::new();
-        model.visit_stored(&mut |name, x| {
+        model.visit(&mut |name, x| {
             tensors.push(Stored::of(numbers, name, &x.shape(), x.floats().into_owned()));
         });
         write_tensors(&folder.join(MODEL), tensors)?;
@@ -65,12 +66,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// Data, naming the file: missing, of another version, not as it was written, of another model, or of another checkpoint.
-    pub fn read_model(&self, which: Which, model: &mut dyn Trained) -> Result<TrainState> {
+    pub fn read_model(&self, which: Which, model: &mut dyn ParameterTree) -> Result<TrainState> {
         let (state, file) = self.snapshot(which)?;
         let path = self.checkpoint(which).join(MODEL);
         let mut problem = None;
         let mut names = BTreeSet::new();
-        model.visit_stored(&mut |name, mut x| {
+        model.visit(&mut |name, mut x| {
             let shape = x.shape();
             names.insert(name.to_string());
             match file.floats(name) {
@@ -147,7 +148,7 @@ impl RunFolder {
     pub fn read_optimizer(
         &self,
         adam: &mut Adam,
-        model: &mut dyn Trained,
+        model: &mut dyn ParameterTree,
         state: &TrainState,
     ) -> Result<BTreeMap<String, HostDeviceBuffer>> {
         let path = self.checkpoint(Which::Latest).join(OPTIMIZER);
@@ -231,27 +232,25 @@ pub(super) fn read_state(path: &Path) -> Result<TrainState> {
 fn misfit(
     adam: &Adam,
     average: &BTreeMap<String, HostDeviceBuffer>,
-    model: &mut dyn Trained,
+    model: &mut dyn ParameterTree,
 ) -> Option<String> {
     let mut left: BTreeSet<String> = adam.state.keys().cloned().collect();
     let mut left_average: BTreeSet<String> = average.keys().cloned().collect();
     let mut wrong = None;
-    model.visit_stored(&mut |name, x| {
+    model.visit(&mut |name, x| {
         left_average.remove(name);
         if average.get(name).is_some_and(|a| a.len() != x.count()) {
             wrong.get_or_insert(name.to_string());
         }
-    });
-    model.visit(&mut |name, parameter| {
-        let rows = if let Parameter::Table(table) = &parameter { table.rows() } else { 0 };
-        let size = parameter.count();
-        left.remove(name);
-        if !average.is_empty() && !average.contains_key(name) {
+        if x.trained() && !average.is_empty() && !average.contains_key(name) {
             wrong.get_or_insert(name.to_string());
         }
+        let (size, rows) = (x.count(), x.as_table().map_or(0, Table::rows));
         let sizes = adam.state.get(name).map_or([0; 3], |s| [s.m.len(), s.v.len(), s.last.len()]);
-        // Before the first step nothing has moments.
-        if !adam.state.is_empty() && sizes != [size, size, rows] {
+        // Before the first step nothing has moments, and what was frozen later may have some.
+        let expected = x.trained() && !adam.state.is_empty() || left.remove(name);
+        left.remove(name);
+        if expected && sizes != [size, size, rows] {
             wrong.get_or_insert(name.to_string());
         }
     });

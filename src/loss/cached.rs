@@ -6,10 +6,10 @@ use super::terms::Taped;
 use super::{Value, on_tape};
 #[cfg(feature = "cuda")]
 use crate::device::cuda::at_buffer;
-use crate::device::{Dev, Matrix, Scalar};
+use crate::device::{Buffer, Matrix, Scalar};
 use crate::ops::on_gpu;
 use crate::ops::tape::{Grads, data, matrix, on_host};
-use crate::optim::{Parameter, Trained};
+use crate::optim::ParameterTree;
 
 /// A batch that is encoded part by part.
 pub trait Parts<M> {
@@ -26,7 +26,7 @@ pub trait Parts<M> {
 /// With several parts the vectors are computed first, and their tapes dropped; the loss compares them all and gives each its
 /// gradient; then every part is computed again and pulled by its vectors' gradients. That is the gradient of the whole batch.
 /// With one part its tape serves at once.
-pub fn cached<M: Trained, P: Parts<M>>(
+pub fn cached<M: ParameterTree, P: Parts<M>>(
     model: &mut M,
     parts: &P,
     before: Option<Grads>,
@@ -64,20 +64,20 @@ fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
     on_tape(y, |_| Value { value: 0.0, grad: pull })
 }
 
-/// The sum of two gradients of all parameters; what lies between is dropped. Those of tables are kept outside.
-fn sum(model: &mut impl Trained, mut total: Grads, mut grads: Grads) -> Grads {
-    model.visit(&mut |_, parameter| match parameter {
-        Parameter::Matrix(p) => add(&mut total, &mut grads, p, p.shape().0 * p.shape().1),
-        Parameter::Vector(p) => add(&mut total, &mut grads, p, p.shape().0),
-        Parameter::Table(_) => {}
+/// The sum of two gradients of all that is trained; what lies between is dropped. Those of tables are kept outside.
+fn sum(model: &mut impl ParameterTree, mut total: Grads, mut grads: Grads) -> Grads {
+    model.visit(&mut |_, parameter| {
+        if let (true, Some(to), Some(from)) =
+            (parameter.trained(), parameter.gradient(&mut total), parameter.gradient(&mut grads))
+        {
+            add(to, from, parameter.count());
+        }
     });
     total
 }
 
-/// Adds the gradient of one parameter, of so many numbers.
-fn add<S: Shape>(total: &mut Grads, grads: &mut Grads, p: &Tensor<S, f32, Dev>, count: usize) {
-    const MEMORY: &str = "memory for a gradient";
-    let (to, from) = (total.get_or_alloc_mut(p).expect(MEMORY), grads.get_or_alloc_mut(p).expect(MEMORY));
+/// Adds one buffer of so many numbers to another.
+fn add(to: &mut Buffer, from: &mut Buffer, count: usize) {
     on_gpu!(|gpu| gpu.add_scaled(at_buffer(to), at_buffer(from), 1.0, count));
     let (mut to, from) = (on_host(to), on_host(from));
     debug_assert_eq!(to.len(), count, "a number for each of the parameter's");

@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix, Scalar};
 use crate::loss::combined;
-use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
+use crate::ops::linear::{LinearWeights, blend, linear, unit_rows};
 use crate::ops::on_gpu;
 use crate::ops::rows::{columns, hconcat};
 use crate::ops::tape::{data, on_host, record, scalar};
@@ -14,18 +14,16 @@ use crate::ops::tape::{data, on_host, record, scalar};
 /// ‖ℓ₂(Sᵐᵢ + S′ᵢ) − ℓ₂(Sᵢ)‖ + the same for j, each the mean over rows, where (S′ᵢ, S′ⱼ) = layer(Sᵐᵢ, Sᵐⱼ).
 ///
 /// `masked` and `whole` hold the two languages' vectors, each (pairs, width), row n of both about one picture;
-/// `layer` maps 2·width to 2·width and is shared by all language pairs; a `frozen` one gets no gradient.
+/// `layer` maps 2·width to 2·width and is shared by all language pairs.
 pub fn masked_pair<T: Tape<f32, Dev> + 'static>(
     masked: [Matrix<T>; 2],
     whole: [Matrix<T>; 2],
     layer: &LinearWeights,
-    frozen: bool,
     precision: Precision,
 ) -> Scalar<T> {
     let width = masked[0].shape().1;
     let [a, b] = masked;
     let (copy_a, copy_b) = (a.with_empty_tape(), b.with_empty_tape());
-    let linear = if frozen { linear_through } else { linear };
     let lost = linear(hconcat(copy_a, copy_b), layer, precision); // (pairs, 2 · width)
     let lost_b = columns(lost.with_empty_tape(), width, width);
     let lost_a = columns(lost, 0, width);
@@ -67,13 +65,13 @@ mod tests {
     fn gradients_are_slopes_for_every_input() {
         let m = |seed| matrix(noise(3 * 4, seed), 3, 4);
         let (a, b, wa, wb) = (m(1), m(2), m(3), m(4));
-        let layer = LinearWeights { weight: matrix(noise(64, 5), 8, 8), bias: vector(noise(8, 6)) };
+        let layer = LinearWeights::new(matrix(noise(64, 5), 8, 8), vector(noise(8, 6)));
         let value = |a: &Matrix, b: &Matrix, wa: &Matrix, wb: &Matrix, l: &LinearWeights| {
-            masked_pair([a.clone(), b.clone()], [wa.clone(), wb.clone()], l, false, Precision::F32).array()
+            masked_pair([a.clone(), b.clone()], [wa.clone(), wb.clone()], l, Precision::F32).array()
         };
         let traced = |x: &Matrix| x.leaky_trace();
         let masked = [traced(&a), traced(&b)];
-        let grads = masked_pair(masked, [traced(&wa), traced(&wb)], &layer, false, Precision::F32).backward();
+        let grads = masked_pair(masked, [traced(&wa), traced(&wb)], &layer, Precision::F32).backward();
         matrix_gradient("masked i", &a, &grads, 1e-3, 1e-2, |x| value(x, &b, &wa, &wb, &layer));
         matrix_gradient("masked j", &b, &grads, 1e-3, 1e-2, |x| value(&a, x, &wa, &wb, &layer));
         matrix_gradient("whole i", &wa, &grads, 1e-3, 1e-2, |x| value(&a, &b, x, &wb, &layer));
@@ -89,8 +87,8 @@ mod tests {
     #[test]
     fn a_sentence_that_lost_nothing_costs_nothing() {
         let x = matrix(noise(8, 1), 2, 4);
-        let layer = LinearWeights { weight: matrix(vec![0.0; 64], 8, 8), bias: vector(vec![0.0; 8]) };
-        let loss = masked_pair([x.clone(), x.clone()], [x.clone(), x], &layer, false, Precision::F32);
+        let layer = LinearWeights::new(matrix(vec![0.0; 64], 8, 8), vector(vec![0.0; 8]));
+        let loss = masked_pair([x.clone(), x.clone()], [x.clone(), x], &layer, Precision::F32);
         assert!(loss.array() < 1e-6);
     }
 }

@@ -19,6 +19,7 @@ use dfdx::prelude::*;
 
 use crate::config::{Mining, TripletConfig};
 use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::ops::leaf::Leaf;
 use crate::ops::on_gpu;
 use crate::ops::tape::{data, on_host, record, scalar};
 
@@ -58,7 +59,7 @@ pub enum Contrast<'a> {
 pub enum Temperature<'a> {
     Fixed(f32),
     /// log 1/τ, (1): [`scale::scaled_info_nce`].
-    Trained(&'a Vector),
+    Trained(&'a Leaf<Vector>),
 }
 
 impl Temperature<'_> {
@@ -66,7 +67,7 @@ impl Temperature<'_> {
     pub fn value(self) -> f32 {
         match self {
             Temperature::Fixed(temperature) => temperature,
-            Temperature::Trained(log_scale) => 1.0 / scale::scale(log_scale),
+            Temperature::Trained(log_scale) => 1.0 / scale::scale(&log_scale.value),
         }
     }
 }

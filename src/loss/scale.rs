@@ -6,6 +6,7 @@ use super::info_nce::info_nce;
 use super::{Pairs, Value};
 use crate::config::MOST_SCALE;
 use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::ops::leaf::Leaf;
 use crate::ops::tape::{data, data1, data1_mut, on_host, record, scalar, vector};
 
 /// The parameter (1) for a temperature τ: log 1/τ.
@@ -29,21 +30,23 @@ pub fn clip(log_scale: &mut Vector) {
 /// logarithm of the scale is Σ similarity · gradient of similarity.
 pub(super) fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
     similarity: Matrix<T>,
-    log_scale: &Vector,
+    log_scale: &Leaf<Vector>,
     rows: &[u32],
     columns: &[u32],
     smoothing: f32,
 ) -> Scalar<T> {
     let (s, tape) = similarity.split_tape();
     let pairs = Pairs { similarity: &data(&s), rows, columns };
-    let Value { value, grad } = info_nce(pairs, 1.0 / scale(log_scale), smoothing);
+    let Value { value, grad } = info_nce(pairs, 1.0 / scale(&log_scale.value), smoothing);
     let log_scale = log_scale.clone();
     record!(tape, scalar(value), |grads, g| {
         let mut to = on_host(grads.get_or_alloc_mut(&s)?);
         to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
         drop(to);
         let along: f32 = grad.iter().zip(&data(&s)[..]).map(|(d, s)| d * s).sum();
-        on_host(grads.get_or_alloc_mut(&log_scale)?)[0] += g[0] * along;
+        if log_scale.rate.trained() {
+            on_host(grads.get_or_alloc_mut(&log_scale.value)?)[0] += g[0] * along;
+        }
     })
 }
 
@@ -59,15 +62,17 @@ mod tests {
         let s = matrix(noise(12, 1), 3, 4);
         let (rows, columns) = ([0, 1, 2], [0, 1, 1, 2]);
         for smoothing in [0.0, 0.1] {
-            let loss =
-                |s: &Matrix, l: &Vector| scaled_info_nce(s.leaky_trace(), l, &rows, &columns, smoothing);
-            let l = log_scale(0.2);
+            let loss = |s: &Matrix, l: &Leaf<Vector>| {
+                scaled_info_nce(s.leaky_trace(), l, &rows, &columns, smoothing)
+            };
+            let l = Leaf::trained(log_scale(0.2));
             let by = Contrast::InfoNce { temperature: Temperature::Fixed(0.2), smoothing };
             let fixed = contrast(s.clone(), &rows, &columns, by).array();
             assert!((loss(&s, &l).array() - fixed).abs() < 1e-6);
             let grads = loss(&s, &l).backward();
             matrix_gradient("similarity", &s, &grads, 1e-3, 1e-2, |s| loss(s, &l).array());
-            vector_gradient("scale", &l, &grads, 1e-3, 1e-2, |l| loss(&s, l).array());
+            let with = |l: &Vector| loss(&s, &Leaf::trained(l.clone())).array();
+            vector_gradient("scale", &l.value, &grads, 1e-3, 1e-2, with);
         }
     }
 

@@ -6,18 +6,29 @@ pub(crate) mod cuda;
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::leaf::Rate;
 use super::on_gpu;
 use super::simd::{Loop, vectorise};
-use super::tape::{data, data1, data1_mut, matrix, on_host, record};
+use super::tape::{data, data1, data1_mut, matrix, on_host, record, vector};
 use crate::device::{Dev, Matrix, Vector};
 
-/// Scale and shift are trained; the running mean and variance are those of inference. All (width).
+/// Scale and shift are weights; the running mean and variance are those of inference. All (width). A frozen leaf normalises by the
+/// running statistics in training, too, and these stay as they are.
 #[derive(Clone)]
 pub struct BatchNormWeights {
     pub scale: Vector,
     pub shift: Vector,
     pub mean: Vector,
     pub variance: Vector,
+    pub rate: Rate,
+}
+
+impl BatchNormWeights {
+    /// To be trained, as it starts: scale 1, shift 0, mean 0 and variance 1.
+    pub fn new(width: usize) -> Self {
+        let [scale, shift, mean, variance] = [1.0, 0.0, 0.0, 1.0].map(|x| vector(vec![x; width]));
+        BatchNormWeights { scale, shift, mean, variance, rate: Rate::TRAINED }
+    }
 }
 
 const EPSILON: f32 = 1e-5;
@@ -67,7 +78,7 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
     on_gpu!(|gpu| gpu.batch_norm(x, weights, slope, p, seed));
     let (x, tape) = x.split_tape();
     let (rows, width) = *x.shape();
-    let (mean, variance) = if T::OWNS_TAPE {
+    let (mean, variance) = if T::OWNS_TAPE && weights.rate.trained() {
         let (mean, variance) = statistics(&data(&x), rows, width);
         let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
         let move_to = |running: &mut Vector, batch: &[f32], factor: f32| {
@@ -106,7 +117,9 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
             }
         };
         let (mut d_scale, mut d_shift) = (vec![0f32; width], vec![0f32; width]);
-        for i in 0..rows {
+        // Statistics that stay take no part in the gradient of x.
+        let trained = weights.rate.trained();
+        for i in 0..if trained { rows } else { 0 } {
             for j in 0..width {
                 let d = passed(i, j);
                 d_shift[j] += d;
@@ -121,8 +134,11 @@ fn normalise<T: Tape<f32, Dev> + 'static>(
             }
         });
         drop(to);
-        on_host(grads.get_or_alloc_mut(&weights.scale)?).iter_mut().zip(&d_scale).for_each(|(t, d)| *t += d);
-        on_host(grads.get_or_alloc_mut(&weights.shift)?).iter_mut().zip(&d_shift).for_each(|(t, d)| *t += d);
+        for (leaf, d) in
+            [(&weights.scale, &d_scale), (&weights.shift, &d_shift)].into_iter().filter(|_| trained)
+        {
+            on_host(grads.get_or_alloc_mut(leaf)?).iter_mut().zip(d).for_each(|(t, d)| *t += d);
+        }
     })
 }
 
@@ -204,14 +220,12 @@ mod tests {
     use super::*;
     use crate::gradcheck::{get, get1, matrix_gradient, noise, probe, vector_gradient};
     use crate::loss::{Value, on_tape};
-    use crate::ops::tape::vector;
 
     fn weights(width: usize) -> BatchNormWeights {
         BatchNormWeights {
             scale: vector(noise(width, 1).iter().map(|x| x + 1.0).collect()),
             shift: vector(noise(width, 2)),
-            mean: vector(vec![0.0; width]),
-            variance: vector(vec![1.0; width]),
+            ..BatchNormWeights::new(width)
         }
     }
 
@@ -249,6 +263,21 @@ mod tests {
         matrix_gradient("x", &x, &grads, 1e-3, 2e-2, |x| value(x, &w));
         let scale = |v: &Vector| value(&x, &BatchNormWeights { scale: v.clone(), ..w.clone() });
         vector_gradient("scale", &w.scale, &grads, 1e-3, 1e-2, scale);
+    }
+
+    #[test]
+    fn a_frozen_norm_passes_the_slopes_of_inference_and_stays() {
+        let x = matrix(noise(24, 3), 6, 4);
+        let before = BatchNormWeights { rate: Rate::FROZEN, ..weights(4) };
+        let mut w = before.clone();
+        let value = |x: &Matrix| probe(batch_norm_leaky(x.clone(), &mut before.clone(), 0.1)).array();
+        let loss = probe(batch_norm_leaky(x.leaky_trace(), &mut w, 0.1));
+        assert_eq!(loss.array(), value(&x));
+        assert_eq!(w.mean.as_vec(), before.mean.as_vec());
+        assert_eq!(w.variance.as_vec(), before.variance.as_vec());
+        let mut grads = loss.backward();
+        matrix_gradient("x", &x, &grads, 1e-3, 1e-2, value);
+        assert!(on_host(grads.get_or_alloc_mut(&w.scale).unwrap()).iter().all(|&g| g == 0.0));
     }
 
     #[test]

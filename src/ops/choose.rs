@@ -64,13 +64,13 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(
     }
     let (asked, keys, layer) = match keys {
         Keys::Latents => (data(&q).to_vec(), unit_keys(latents), None),
-        Keys::Layer(table) => (with_one(&data(&q), width), table.data().to_vec(), Some(table.grads.clone())),
+        Keys::Layer(table) => (with_one(&data(&q), width), table.data().to_vec(), table.sink()),
     };
     let across = keys.len() / latents.rows().max(1);
     let top = nearest_few(&asked, &keys, across, choice.top);
     let chosen: Vec<u32> = picks.iter().zip(&top).map(|(&p, t)| t[p as usize].0).collect();
     let out: Vec<f32> = chosen.iter().flat_map(|&c| latents.row(c as usize)).copied().collect();
-    let (sink, values) = (latents.grads.clone(), latents.data().to_vec());
+    let (sink, values) = (latents.sink(), latents.data().to_vec());
     record!(tape, matrix(out, words, width), |grads, g| {
         let mut to = on_host(grads.get_or_alloc_mut(&q)?);
         if choice.estimator != Estimator::None {
@@ -92,8 +92,10 @@ pub fn choose<T: Tape<f32, Dev> + 'static>(
                 layer.lock().expect("gradients are taken without panicking").push(summed(all, across));
             }
         }
-        let all = chosen.iter().zip(g.chunks(width)).map(|(&row, g)| (row, 1.0, g));
-        sink.lock().expect("gradients are taken without panicking").push(summed(all, width));
+        if let Some(sink) = &sink {
+            let all = chosen.iter().zip(g.chunks(width)).map(|(&row, g)| (row, 1.0, g));
+            sink.lock().expect("gradients are taken without panicking").push(summed(all, width));
+        }
     })
 }
 

@@ -38,7 +38,7 @@ fn random(rows: usize, columns: usize, seed: u64) -> Matrix {
 }
 
 fn layer(outputs: usize, inputs: usize, seed: u64) -> LinearWeights {
-    LinearWeights { weight: random(outputs, inputs, seed), bias: vector(noise(outputs, seed + 1)) }
+    LinearWeights::new(random(outputs, inputs, seed), vector(noise(outputs, seed + 1)))
 }
 
 /// Computes the same by kernels and on the host, and compares number by number.

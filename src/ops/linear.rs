@@ -6,6 +6,7 @@ pub(crate) mod cuda;
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use super::leaf::Rate;
 use super::matmul::{View, matmul};
 use super::on_gpu;
 use super::rows::add_columns;
@@ -20,55 +21,50 @@ pub struct LinearWeights {
     pub weight: Matrix,
     /// (outputs)
     pub bias: Vector,
+    pub rate: Rate,
 }
 
-/// x (rows, inputs) → x Wᵀ + b (rows, outputs). Sums are f32, whatever the inputs are rounded to.
+impl LinearWeights {
+    /// A layer to be trained: weight (outputs, inputs), bias (outputs).
+    pub fn new(weight: Matrix, bias: Vector) -> Self {
+        LinearWeights { weight, bias, rate: Rate::TRAINED }
+    }
+}
+
+/// x (rows, inputs) → x Wᵀ + b (rows, outputs). Sums are f32, whatever the inputs are rounded to. A frozen layer gets no gradient.
 pub fn linear<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     layer: &LinearWeights,
     precision: Precision,
 ) -> Matrix<T> {
     let (x, tape) = x.split_tape();
-    layer_of(x, tape, layer, precision, Wanted { input: true, layer: true })
+    layer_of(x, tape, layer, precision, true)
 }
 
-/// As [`linear`], x (rows, inputs) → (rows, outputs), for a layer that stays as it is: only the input's gradient is computed.
-pub fn linear_through<T: Tape<f32, Dev> + 'static>(
-    x: Matrix<T>,
-    layer: &LinearWeights,
-    precision: Precision,
-) -> Matrix<T> {
-    let (x, tape) = x.split_tape();
-    layer_of(x, tape, layer, precision, Wanted { input: true, layer: false })
-}
-
-/// As [`linear`], x (rows, inputs) → (rows, outputs), for an input that nothing trains: its gradient is not computed.
+/// As [`linear`], x (rows, inputs) → (rows, outputs), for an input that nothing trained lies before: its gradient is not
+/// computed, and with a frozen layer none is.
 pub fn linear_of_data<T: Tape<f32, Dev> + 'static>(
     x: Matrix,
     layer: &LinearWeights,
     precision: Precision,
 ) -> Matrix<T> {
-    layer_of(x, T::default(), layer, precision, Wanted { input: false, layer: true })
+    match layer.rate.trained() {
+        true => layer_of(x, T::default(), layer, precision, false),
+        false => layer_of(x, NoneTape, layer, precision, false).put_tape(T::default()),
+    }
 }
 
-/// Which gradients somebody uses.
-#[derive(Clone, Copy)]
-pub struct Wanted {
-    pub input: bool,
-    pub layer: bool,
-}
-
-/// x (rows, inputs) → (rows, outputs), with the gradients that are wanted.
+/// x (rows, inputs) → (rows, outputs), with the gradient of the layer, if it is trained, and with that of `x` where `through` says so.
 fn layer_of<T: Tape<f32, Dev> + 'static>(
     x: Matrix,
     tape: T,
     layer: &LinearWeights,
     precision: Precision,
-    wanted: Wanted,
+    through: bool,
 ) -> Matrix<T> {
     let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
     assert_eq!(inputs, layer.weight.shape().1, "linear: width of the input");
-    on_gpu!(|gpu| gpu.linear(x, tape, layer, precision, wanted));
+    on_gpu!(|gpu| gpu.linear(x, tape, layer, precision, through));
     let bias = data1(&layer.bias);
     let mut out = vec![0.0; rows * outputs];
     out.par_chunks_mut(outputs).with_min_len(16).for_each(|row| row.copy_from_slice(&bias));
@@ -78,12 +74,12 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
     let layer = layer.clone();
     record!(tape, matrix(out, rows, outputs), |grads, g| {
         let g = View::new(&g, rows, outputs);
-        if wanted.input {
+        if through {
             let weight = data(&layer.weight);
             let weight = View::new(&weight, outputs, inputs);
             matmul(g, weight, &mut on_host(grads.get_or_alloc_mut(&x)?), true, precision);
         }
-        if wanted.layer {
+        if layer.rate.trained() {
             let mut weight = on_host(grads.get_or_alloc_mut(&layer.weight)?);
             matmul(g.t(), View::new(&data(&x), rows, inputs), &mut weight, true, precision);
             drop(weight);
@@ -195,7 +191,7 @@ mod tests {
 
     #[test]
     fn linear_value_and_gradient() {
-        let layer = LinearWeights { weight: random(5, 3, 1), bias: vector(noise(5, 2)) };
+        let layer = LinearWeights::new(random(5, 3, 1), vector(noise(5, 2)));
         let x = random(4, 3, 3);
         let value = |x: &Matrix, l: &LinearWeights| probe(linear(x.clone(), l, Precision::F32)).array();
         let y = linear(x.clone(), &layer, Precision::F32);
@@ -211,12 +207,14 @@ mod tests {
         let of_data =
             probe(linear_of_data::<OwnedTape<f32, Dev>>(x.clone(), &layer, Precision::F32)).backward();
         assert_eq!(of_data.get(&layer.weight).as_vec(), grads.get(&layer.weight).as_vec());
-        let mut through = probe(linear_through(x.leaky_trace(), &layer, Precision::F32)).backward();
+        let frozen = LinearWeights { rate: Rate::FROZEN, ..layer };
+        let mut through = probe(linear(x.leaky_trace(), &frozen, Precision::F32)).backward();
         assert_eq!(through.get(&x).as_vec(), grads.get(&x).as_vec());
-        assert!(
-            on_host(through.get_or_alloc_mut(&layer.weight).unwrap()).iter().all(|&g| g == 0.0),
-            "it stays as it is"
-        );
+        assert!(on_host(through.get_or_alloc_mut(&frozen.weight).unwrap()).iter().all(|&g| g == 0.0));
+        let nothing = linear_of_data::<OwnedTape<f32, Dev>>(x.clone(), &frozen, Precision::F32);
+        assert_eq!(nothing.as_vec(), y.as_vec());
+        let mut none = probe(nothing).backward();
+        assert!(on_host(none.get_or_alloc_mut(&frozen.weight).unwrap()).iter().all(|&g| g == 0.0));
     }
 
     #[test]

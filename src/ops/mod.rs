@@ -5,6 +5,7 @@ pub mod choose;
 #[cfg(all(test, feature = "cuda"))]
 mod cuda_tests;
 pub mod host_device;
+pub mod leaf;
 pub mod linear;
 pub mod matmul;
 pub mod recurrent;

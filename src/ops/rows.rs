@@ -9,6 +9,7 @@ use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::host_device::HostDeviceBuffer;
+use super::leaf::Rate;
 use super::on_gpu;
 use super::sequences::{Occurrences, Sequences};
 use super::simd::{Loop, vectorise};
@@ -18,8 +19,7 @@ use crate::device::{Dev, Matrix, Vector};
 /// Row numbers and their gradients, row by row.
 pub type RowGradients = (Vec<u32>, HostDeviceBuffer);
 
-/// A large trainable table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
-#[derive(Clone)]
+/// A large table of which a step reads few rows. Its gradients are kept by row, outside the tape's.
 pub struct Table {
     /// Numbers of a row.
     pub width: usize,
@@ -28,13 +28,27 @@ pub struct Table {
     rows: usize,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
     pub grads: Arc<Mutex<Vec<RowGradients>>>,
+    pub rate: Rate,
+}
+
+/// A clone is another table: the gradients of either are its own.
+impl Clone for Table {
+    fn clone(&self) -> Self {
+        Table { values: self.values.clone(), grads: Arc::default(), ..*self }
+    }
 }
 
 impl Table {
-    /// A table (rows, width), whose values `data` holds row by row.
+    /// A table (rows, width) to be trained, whose values `data` holds row by row.
     pub fn new(width: usize, data: Vec<f32>) -> Self {
         assert!(width > 0 && data.len().is_multiple_of(width), "a table of whole rows");
-        Table { width, rows: data.len() / width, values: data.into(), grads: Arc::default() }
+        Table {
+            width,
+            rows: data.len() / width,
+            values: data.into(),
+            grads: Arc::default(),
+            rate: Rate::TRAINED,
+        }
     }
 
     /// How many rows there are.
@@ -73,14 +87,22 @@ impl Table {
         &self.data()[row * self.width..(row + 1) * self.width]
     }
 
+    /// Where backward leaves gradients; nothing, where the table is frozen.
+    pub fn sink(&self) -> Option<Arc<Mutex<Vec<RowGradients>>>> {
+        self.rate.trained().then(|| self.grads.clone())
+    }
+
     /// The gradients since the last call, in the order of the backward steps.
     pub fn take_grads(&self) -> Vec<RowGradients> {
         std::mem::take(&mut self.grads.lock().expect("gradients are pushed without panicking"))
     }
 }
 
-/// The given distinct rows of a table → (rows, width).
+/// The given distinct rows of a table → (rows, width). A frozen one gets no gradient.
 pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matrix<T> {
+    if T::OWNS_TAPE && !table.rate.trained() {
+        return lookup::<NoneTape>(table, rows).put_tape(T::default());
+    }
     on_gpu!(|gpu| gpu.lookup(table, rows));
     let mut out = vec![0.0; rows.len() * table.width];
     let each = out.par_chunks_mut(table.width).with_min_len(16);
@@ -284,6 +306,18 @@ mod tests {
             probe(lookup::<NoneTape>(&Table::new(3, x.to_vec()), &[0, 1])).array()
         });
         assert!(table.take_grads().is_empty());
+    }
+
+    #[test]
+    fn a_clone_has_gradients_of_its_own_and_a_frozen_table_has_none() {
+        let table = Table::new(3, noise(15, 1));
+        let mut other = table.clone();
+        probe(lookup::<OwnedTape<f32, Dev>>(&other, &[4])).backward();
+        assert!(table.take_grads().is_empty());
+        assert_eq!(other.take_grads().len(), 1);
+        other.rate = Rate::FROZEN;
+        probe(lookup::<OwnedTape<f32, Dev>>(&other, &[4])).backward();
+        assert!(other.take_grads().is_empty() && !other.clone().rate.trained());
     }
 
     #[test]

@@ -57,7 +57,7 @@ mod tests {
     fn gradients_of_direction_and_gain_are_slopes() {
         let (v, g, bias) = (matrix(noise(15, 1), 5, 3), vector(noise(5, 2)), vector(noise(5, 3)));
         let x = matrix(noise(12, 4), 4, 3);
-        let layer = |w: Matrix| LinearWeights { weight: w, bias: bias.clone() };
+        let layer = |w: Matrix| LinearWeights::new(w, bias.clone());
         let value = |v: &Matrix, g: &Vector| {
             probe(linear(x.clone(), &layer(weight_norm(v.clone(), g)), Precision::F32)).array()
         };

@@ -12,11 +12,11 @@ pub(crate) mod cuda;
 
 use std::collections::BTreeMap;
 
-use dfdx::prelude::HasShape;
 use rayon::prelude::*;
 
-use super::{LearningRate, Parameter, Visitor};
+use super::{Group, LearningRate, TensorMut, Visitor};
 use crate::config::{Optimizer, TrainConfig};
+use crate::device::Buffer;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::on_gpu;
 use crate::ops::rows::{RowGradients, Table};
@@ -92,7 +92,8 @@ impl Adam {
             self.rates.extend(new);
             self.known = (step, self.missed(most));
         }
-        let missed: Vec<&Missed> = rows.iter().map(|&row| &self.known.1[steps(row)]).collect();
+        let missed: Vec<Missed> =
+            rows.iter().map(|&row| self.known.1[steps(row)].at_rate(table.rate.factor())).collect();
         let width = table.width;
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::device::cuda::gpu() {
@@ -116,7 +117,8 @@ impl Adam {
     pub fn settled(&self, name: &str, table: &Table) -> HostDeviceBuffer {
         let Some(state) = self.state.get(name) else { return table.values().clone() };
         let steps = |last: u32| if last == 0 { 0 } else { self.step - last as usize };
-        let missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
+        let mut missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
+        missed.iter_mut().for_each(|missed| *missed = missed.at_rate(table.rate.factor()));
         let width = table.width;
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::device::cuda::gpu() {
@@ -171,21 +173,18 @@ impl Adam {
         (of(self.beta1), of(self.beta2))
     }
 
-    /// One step over all parameters, which `visit` hands over by name in a fixed order. Returns the norm of the whole
-    /// gradient before clipping.
+    /// One step over all parameters that are trained now, which `visit` hands over by name in a fixed order, each at the rate of its leaf.
+    /// Returns the norm of the whole gradient before clipping.
     pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Norm {
         on_gpu!(|gpu| self.update_on(gpu, grads, visit));
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut each = Vec::new();
-        visit(&mut |name, parameter| match parameter {
-            Parameter::Matrix(p) => {
-                each.push(squares(&on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"))))
-            }
-            Parameter::Vector(p) => {
-                each.push(squares(&on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"))))
-            }
-            Parameter::Table(t) => {
-                let merged = merge(t.take_grads(), t.width);
+        visit(&mut |name, parameter| match (parameter.gradient(grads), parameter.as_table()) {
+            _ if !parameter.trained() => {}
+            (Some(gradient), _) => each.push(squares(&on_host(gradient))),
+            (None, None) => unreachable!("what is no table has a gradient"),
+            (None, Some(table)) => {
+                let merged = merge(table.take_grads(), table.width);
                 each.push(squares(&merged.1));
                 rows.insert(name.to_string(), merged);
             }
@@ -193,25 +192,26 @@ impl Adam {
         let norm = each.iter().sum::<f64>().sqrt() as f32;
         self.step += 1;
         let mut each = each.into_iter();
-        visit(&mut |name, parameter| {
+        visit(&mut |name, mut parameter| {
+            if !parameter.trained() {
+                return;
+            }
             let own = each.next().expect("both visits see the same parameters").sqrt() as f32;
             let clipped = if self.bert { own } else { norm };
             let scale = if self.clip > 0.0 && clipped > self.clip { self.clip / clipped } else { 1.0 };
-            let mut rule = self.rule(scale);
-            if !self.decays(&parameter) {
+            let mut rule = self.rule(scale, parameter.rate().factor());
+            if !self.decays(parameter.group()) {
                 rule.decay = 1.0;
             }
             let state = self.state.entry(name.to_string()).or_default();
-            match parameter {
-                Parameter::Matrix(p) => {
-                    let g = on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"));
-                    rule.dense(&mut data_mut(p), &g, state);
-                }
-                Parameter::Vector(p) => {
-                    let g = on_host(grads.get_or_alloc_mut(p).expect("memory for a gradient"));
-                    rule.dense(&mut data1_mut(p), &g, state);
-                }
-                Parameter::Table(t) => {
+            let mut dense = |p: &mut [f32], g: Option<&mut Buffer>| {
+                rule.dense(p, &on_host(g.expect("a matrix or a vector")), state);
+            };
+            let g = parameter.gradient(grads);
+            match parameter.tensor() {
+                TensorMut::Matrix(p) => dense(&mut data_mut(p), g),
+                TensorMut::Vector(p) => dense(&mut data1_mut(p), g),
+                TensorMut::Table(t) => {
                     let (rows, values) = &rows[name];
                     rule.rows(t, rows, values, state, self.step);
                 }
@@ -220,18 +220,15 @@ impl Adam {
         Norm::Known(norm)
     }
 
-    /// A single number is a scale, which no decay should take to 1 (Radford et al. 2021); BertAdam spares all biases.
-    fn decays(&self, parameter: &Parameter) -> bool {
-        match parameter {
-            Parameter::Vector(v) => !self.bert && v.shape().0 > 1,
-            _ => true,
-        }
+    fn decays(&self, group: Group) -> bool {
+        group == Group::Weights || group == Group::Biases && !self.bert
     }
 
-    fn rule(&self, scale: f32) -> Rule {
+    /// For gradients times `scale`, at `factor` times the learning rate.
+    fn rule(&self, scale: f32, factor: f32) -> Rule {
         let (one, two) = self.corrections(self.step);
         let (one, two) = (one as f32, two as f32);
-        let rate = self.rate.at(self.step);
+        let rate = self.rate.at(self.step) * factor;
         Rule {
             b1: self.beta1,
             b2: self.beta2,
@@ -262,30 +259,43 @@ impl Norm {
     }
 }
 
-/// The Euclidean norm of all parameters.
+/// The Euclidean norm of all parameters that are trained now.
 pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
     on_gpu!(|gpu| {
         let mut room = 0;
-        visit(&mut |_, _| room += 1);
+        visit(&mut |_, parameter| room += usize::from(parameter.trained()));
         let mut norms = Norms::new(gpu, room);
-        visit(&mut |_, parameter| norms.add(parameter.place(), parameter.count()));
+        visit(&mut |_, parameter| {
+            if parameter.trained() {
+                norms.add(parameter.place(), parameter.count());
+            }
+        });
         norms.clip(0.0, false).norm()
     });
     let mut square = 0f64;
     visit(&mut |_, parameter| {
-        square += squares(&parameter.floats());
+        if parameter.trained() {
+            square += squares(&parameter.floats());
+        }
     });
     square.sqrt() as f32
 }
 
 /// Steps without a gradient.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Missed {
     /// Of m / (√v + ε)
     coefficient: f32,
     m: f32,
     v: f32,
     epsilon: f32,
+}
+
+impl Missed {
+    /// At `factor` times the learning rate.
+    fn at_rate(&self, factor: f32) -> Missed {
+        Missed { coefficient: self.coefficient * factor, ..*self }
+    }
 }
 
 /// Steps without a gradient, for one row.

@@ -1,32 +1,155 @@
-//! What is trained, whatever its shape.
+//! A parameter of a model, whatever its shape.
 
 use std::borrow::Cow;
 
 use dfdx::prelude::HasShape;
 
-use crate::device::{Matrix, Vector};
+use crate::device::{Buffer, Matrix, Vector};
+use crate::ops::batch_norm::BatchNormWeights;
 use crate::ops::host_device::HostDeviceBuffer;
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::Table;
-use crate::ops::tape::{data, data_mut, data1, data1_mut};
+use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut};
+use crate::ops::transformer::projection::Packs;
+use crate::ops::transformer::{NormWeights, Projection};
 #[cfg(feature = "cuda")]
 use crate::optim::adam::cuda::TensorPtr;
 
-/// A trainable tensor, to be updated in place.
-pub enum Parameter<'a> {
+/// A tensor of any shape, to be changed in place.
+pub enum TensorMut<'a> {
     Matrix(&'a mut Matrix),
     Vector(&'a mut Vector),
     Table(&'a mut Table),
 }
 
-impl Parameter<'_> {
+/// What the optimiser does with parameters of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Matrices: they decay.
+    Weights,
+    /// Vectors: they decay, but for BertAdam.
+    Biases,
+    /// A single number is a scale, which no decay should take to 1 (Radford et al. 2021).
+    Scale,
+    /// Rows of tables: they are updated in steps that read them, and do not decay.
+    Rows,
+}
+
+/// One tensor of a leaf, as a visit of a [`ParameterTree`](super::ParameterTree) sees it.
+pub struct Parameter<'a> {
+    tensor: TensorMut<'a>,
+    /// That of its leaf; a table's own, and a buffer has none.
+    rate: Option<&'a mut Rate>,
+    packs: Option<&'a mut Packs>,
+    buffer: bool,
+}
+
+impl<'a> Parameter<'a> {
+    /// A matrix of a leaf with this rate.
+    pub fn matrix(m: &'a mut Matrix, rate: &'a mut Rate) -> Self {
+        Parameter { tensor: TensorMut::Matrix(m), rate: Some(rate), packs: None, buffer: false }
+    }
+
+    /// A vector of a leaf with this rate.
+    pub fn vector(v: &'a mut Vector, rate: &'a mut Rate) -> Self {
+        Parameter { tensor: TensorMut::Vector(v), rate: Some(rate), packs: None, buffer: false }
+    }
+
+    /// A table, which is a leaf itself.
+    pub fn table(t: &'a mut Table) -> Self {
+        Parameter { tensor: TensorMut::Table(t), rate: None, packs: None, buffer: false }
+    }
+
+    /// A vector that is stored and never trained, such as running statistics.
+    pub fn buffer(v: &'a mut Vector) -> Self {
+        Parameter { tensor: TensorMut::Vector(v), rate: None, packs: None, buffer: true }
+    }
+
+    /// A table that is stored and never trained.
+    pub fn fixed_table(t: &'a mut Table) -> Self {
+        Parameter { tensor: TensorMut::Table(t), rate: None, packs: None, buffer: true }
+    }
+
+    /// Of weights that are packed while they are frozen.
+    fn packed(self, packs: &'a mut Packs) -> Self {
+        Parameter { packs: Some(packs), ..self }
+    }
+
+    /// How fast it learns now.
+    pub fn rate(&self) -> Rate {
+        match (&self.tensor, &self.rate) {
+            _ if self.buffer => Rate::FROZEN,
+            (_, Some(rate)) => **rate,
+            (TensorMut::Table(table), None) => table.rate,
+            _ => Rate::FROZEN,
+        }
+    }
+
+    /// Whether it is trained now.
+    pub fn trained(&self) -> bool {
+        self.rate().trained()
+    }
+
+    /// Gives its leaf another rate; a buffer keeps none.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.clear_packs();
+        match (&mut self.tensor, &mut self.rate) {
+            _ if self.buffer => {}
+            (_, Some(own)) => **own = rate,
+            (TensorMut::Table(table), None) => table.rate = rate,
+            _ => {}
+        }
+    }
+
+    /// What the optimiser does with it.
+    pub fn group(&self) -> Group {
+        match &self.tensor {
+            TensorMut::Matrix(_) => Group::Weights,
+            TensorMut::Vector(v) if v.shape().0 == 1 => Group::Scale,
+            TensorMut::Vector(_) => Group::Biases,
+            TensorMut::Table(_) => Group::Rows,
+        }
+    }
+
+    /// Its table, if it is one.
+    pub fn as_table(&self) -> Option<&Table> {
+        match &self.tensor {
+            TensorMut::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The tensor, to be changed.
+    pub fn tensor(&mut self) -> TensorMut<'_> {
+        self.clear_packs();
+        match &mut self.tensor {
+            TensorMut::Matrix(m) => TensorMut::Matrix(m),
+            TensorMut::Vector(v) => TensorMut::Vector(v),
+            TensorMut::Table(t) => TensorMut::Table(t),
+        }
+    }
+
+    fn clear_packs(&mut self) {
+        self.packs.iter_mut().for_each(|packs| packs.clear());
+    }
+
+    /// The gradient that backward has left for a matrix or a vector; nothing for a table, which keeps its own.
+    pub fn gradient<'g>(&self, grads: &'g mut Grads) -> Option<&'g mut Buffer> {
+        match &self.tensor {
+            TensorMut::Matrix(p) => Some(grads.get_or_alloc_mut(&**p).expect("memory for a gradient")),
+            TensorMut::Vector(p) => Some(grads.get_or_alloc_mut(&**p).expect("memory for a gradient")),
+            TensorMut::Table(_) => None,
+        }
+    }
+
     /// (rows, columns), or (length) of a vector.
     pub fn shape(&self) -> Vec<usize> {
-        match self {
-            Parameter::Matrix(m) => vec![m.shape().0, m.shape().1],
-            Parameter::Vector(v) => vec![v.shape().0],
-            Parameter::Table(t) => vec![t.rows(), t.width],
+        match &self.tensor {
+            TensorMut::Matrix(m) => vec![m.shape().0, m.shape().1],
+            TensorMut::Vector(v) => vec![v.shape().0],
+            TensorMut::Table(t) => vec![t.rows(), t.width],
         }
     }
 
@@ -37,10 +160,10 @@ impl Parameter<'_> {
 
     /// Its numbers, row by row.
     pub fn floats(&self) -> Cow<'_, [f32]> {
-        match self {
-            Parameter::Matrix(m) => data(m),
-            Parameter::Vector(v) => data1(v),
-            Parameter::Table(t) => Cow::Borrowed(t.data()),
+        match &self.tensor {
+            TensorMut::Matrix(m) => data(m),
+            TensorMut::Vector(v) => data1(v),
+            TensorMut::Table(t) => Cow::Borrowed(t.data()),
         }
     }
 
@@ -52,19 +175,19 @@ impl Parameter<'_> {
     /// Where its numbers are on the GPU.
     #[cfg(feature = "cuda")]
     pub fn place(&self) -> TensorPtr {
-        match self {
-            Parameter::Matrix(m) => TensorPtr::of_matrix(m),
-            Parameter::Vector(v) => TensorPtr::of_vector(v),
-            Parameter::Table(t) => TensorPtr::of(t.values().device()),
+        match &self.tensor {
+            TensorMut::Matrix(m) => TensorPtr::of_matrix(m),
+            TensorMut::Vector(v) => TensorPtr::of_vector(v),
+            TensorMut::Table(t) => TensorPtr::of(t.values().device()),
         }
     }
 
     /// Takes other values, as many as it has.
     pub fn set(&mut self, values: &[f32]) {
-        match self {
-            Parameter::Matrix(m) => data_mut(m).copy_from_slice(values),
-            Parameter::Vector(v) => data1_mut(v).copy_from_slice(values),
-            Parameter::Table(t) => t.data_mut().copy_from_slice(values),
+        match self.tensor() {
+            TensorMut::Matrix(m) => data_mut(m).copy_from_slice(values),
+            TensorMut::Vector(v) => data1_mut(v).copy_from_slice(values),
+            TensorMut::Table(t) => t.data_mut().copy_from_slice(values),
         }
     }
 
@@ -72,16 +195,16 @@ impl Parameter<'_> {
     pub fn swap(&mut self, values: &mut HostDeviceBuffer) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::device::cuda::gpu() {
-            return match self {
-                Parameter::Matrix(m) => gpu.swap(m, values),
-                Parameter::Vector(v) => gpu.swap(v, values),
-                Parameter::Table(t) => t.swap(values),
+            return match self.tensor() {
+                TensorMut::Matrix(m) => gpu.swap(m, values),
+                TensorMut::Vector(v) => gpu.swap(v, values),
+                TensorMut::Table(t) => t.swap(values),
             };
         }
-        match self {
-            Parameter::Matrix(m) => data_mut(m).swap_with_slice(values.host_mut()),
-            Parameter::Vector(v) => data1_mut(v).swap_with_slice(values.host_mut()),
-            Parameter::Table(t) => t.swap(values),
+        match self.tensor() {
+            TensorMut::Matrix(m) => data_mut(m).swap_with_slice(values.host_mut()),
+            TensorMut::Vector(v) => data1_mut(v).swap_with_slice(values.host_mut()),
+            TensorMut::Table(t) => t.swap(values),
         }
     }
 }
@@ -90,17 +213,43 @@ impl Parameter<'_> {
 pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
 
 /// The parameters of a recurrent network, by name: `NAME.weight_ih` and so on, with the shapes of [`RecurrentWeights`].
-pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: &mut dyn FnMut(&str, Parameter)) {
-    f(&format!("{name}.weight_ih"), Parameter::Matrix(&mut w.weight_ih));
-    f(&format!("{name}.weight_hh"), Parameter::Matrix(&mut w.weight_hh));
-    f(&format!("{name}.bias_ih"), Parameter::Vector(&mut w.bias_ih));
-    f(&format!("{name}.bias_hh"), Parameter::Vector(&mut w.bias_hh));
+pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: Visitor) {
+    f(&format!("{name}.weight_ih"), Parameter::matrix(&mut w.weight_ih, &mut w.rate));
+    f(&format!("{name}.weight_hh"), Parameter::matrix(&mut w.weight_hh, &mut w.rate));
+    f(&format!("{name}.bias_ih"), Parameter::vector(&mut w.bias_ih, &mut w.rate));
+    f(&format!("{name}.bias_hh"), Parameter::vector(&mut w.bias_hh, &mut w.rate));
 }
 
 /// The parameters of a layer, by name: `NAME.weight` (outputs, inputs) and `NAME.bias` (outputs).
-pub fn visit_linear(name: &str, w: &mut LinearWeights, f: &mut dyn FnMut(&str, Parameter)) {
-    f(&format!("{name}.weight"), Parameter::Matrix(&mut w.weight));
-    f(&format!("{name}.bias"), Parameter::Vector(&mut w.bias));
+pub fn visit_linear(name: &str, w: &mut LinearWeights, f: Visitor) {
+    f(&format!("{name}.weight"), Parameter::matrix(&mut w.weight, &mut w.rate));
+    f(&format!("{name}.bias"), Parameter::vector(&mut w.bias, &mut w.rate));
+}
+
+/// As [`visit_linear`].
+pub fn visit_projection(name: &str, projection: &mut Projection, f: Visitor) {
+    visit_weight(name, projection, f);
+    let w = &mut projection.weights;
+    f(&format!("{name}.bias"), Parameter::vector(&mut w.bias, &mut w.rate));
+}
+
+/// As [`visit_linear`], of a layer whose bias is no parameter.
+pub fn visit_weight(name: &str, Projection { weights: w, packs }: &mut Projection, f: Visitor) {
+    f(&format!("{name}.weight"), Parameter::matrix(&mut w.weight, &mut w.rate).packed(packs));
+}
+
+/// The parameters of a layer normalisation, by name: `NAME.scale` and `NAME.shift` (width).
+pub fn visit_norm(name: &str, w: &mut NormWeights, f: Visitor) {
+    f(&format!("{name}.scale"), Parameter::vector(&mut w.scale, &mut w.rate));
+    f(&format!("{name}.shift"), Parameter::vector(&mut w.shift, &mut w.rate));
+}
+
+/// The parameters of a batch normalisation, by name: `NAME.scale` and `NAME.shift`, and the buffers `NAME.mean` and `NAME.variance` (width).
+pub fn visit_batch_norm(name: &str, w: &mut BatchNormWeights, f: Visitor) {
+    f(&format!("{name}.scale"), Parameter::vector(&mut w.scale, &mut w.rate));
+    f(&format!("{name}.shift"), Parameter::vector(&mut w.shift, &mut w.rate));
+    f(&format!("{name}.mean"), Parameter::buffer(&mut w.mean));
+    f(&format!("{name}.variance"), Parameter::buffer(&mut w.variance));
 }
 
 #[cfg(test)]
@@ -115,8 +264,10 @@ mod tests {
         let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let (mut m, mut v) = (matrix(own.to_vec(), 2, 3), vector(own.to_vec()));
         let (shared, mut t) = (m.clone(), Table::new(2, own.to_vec()));
-        for mut parameter in [Parameter::Matrix(&mut m), Parameter::Vector(&mut v), Parameter::Table(&mut t)]
-        {
+        let mut rates = [Rate::TRAINED, Rate::FROZEN, Rate::TRAINED];
+        let [a, b, c] = &mut rates;
+        let all = [Parameter::matrix(&mut m, a), Parameter::vector(&mut v, b), Parameter::table(&mut t)];
+        for mut parameter in all {
             let mut values = HostDeviceBuffer::new(other.to_vec());
             for (inside, outside) in [(other, own), (own, other)] {
                 parameter.swap(&mut values);
@@ -124,7 +275,7 @@ mod tests {
                 assert_eq!(bits(values.host()), bits(&outside));
             }
         }
-        Parameter::Matrix(&mut m).swap(&mut other.to_vec().into());
+        Parameter::matrix(&mut m, c).swap(&mut other.to_vec().into());
         assert_eq!(bits(&data(&shared)), bits(&own), "a copy is another matrix");
     }
 }

@@ -120,7 +120,10 @@ impl Header {
         };
         let nibble = |bytes: &[u8], n: usize| (bytes[n / 2] >> (4 - 4 * (n % 2))) & 15;
         while y < self.height {
-            let (count, code) = { let two = take(2)?; (usize::from(two[0]), two[1]) };
+            let (count, code) = {
+                let two = take(2)?;
+                (usize::from(two[0]), two[1])
+            };
             let mut put = |index: u8| {
                 if x < self.width && y < self.height {
                     out[y * self.width + x] = index;

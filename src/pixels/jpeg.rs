@@ -5,8 +5,8 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::decode::{Decoding, Raw};
 use super::Rgb;
+use super::decode::{Decoding, Raw};
 use crate::{Error, Result};
 
 /// Sides that the format can have.

@@ -43,7 +43,8 @@ impl Orientation {
         };
         let directory = long(4)?;
         let entries = usize::from(short(directory)?);
-        let entry = (0..entries).map(|n| directory + 2 + 12 * n).find(|&at| short(at) == Some(ORIENTATION))?;
+        let entry =
+            (0..entries).map(|n| directory + 2 + 12 * n).find(|&at| short(at) == Some(ORIENTATION))?;
         let value = match short(entry + 2)? {
             SHORT => usize::from(short(entry + 8)?),
             _ => long(entry + 8)?,

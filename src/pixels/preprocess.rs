@@ -161,7 +161,8 @@ impl Preprocessing {
             _ => (alone, false),
         };
         let text = std::fs::read_to_string(&path).map_err(|e| {
-            Error::reading(&path, e).hint("copy it from where the model is from: it says how pictures are resized and scaled")
+            Error::reading(&path, e)
+                .hint("copy it from where the model is from: it says how pictures are resized and scaled")
         })?;
         let json: Value = serde_json::from_str(&text)
             .map_err(|e| Error::data("is no configuration").at(&path).line(e.line()).because(e))?;
@@ -320,31 +321,42 @@ mod tests {
     }
 
     fn refusal(text: &str) -> String {
-        read(&format!("{{\"image_processor_type\": \"CLIPImageProcessor\", {text}}}")).unwrap_err().to_string()
+        read(&format!("{{\"image_processor_type\": \"CLIPImageProcessor\", {text}}}"))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn configurations_of_all_times_are_read() {
-        let clip = read(r#"{"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224, "resample": 3,
+        let clip = read(
+            r#"{"feature_extractor_type": "CLIPFeatureExtractor", "size": 224, "crop_size": 224, "resample": 3,
             "do_resize": true, "do_center_crop": true, "do_normalize": true, "image_mean": [0.48145466, 0.4578275, 0.40821073],
-            "image_std": [0.26862954, 0.26130258, 0.27577711]}"#);
+            "image_std": [0.26862954, 0.26130258, 0.27577711]}"#,
+        );
         assert_eq!(clip.unwrap(), Processor::Clip.defaults());
-        let siglip = read(r#"{"image_processor_type": "SiglipImageProcessorFast", "size": {"height": 384, "width": 384},
-            "do_convert_rgb": null, "do_center_crop": null, "image_mean": 0.5, "image_std": [0.5, 0.5, 0.5], "resample": 2}"#);
+        let siglip = read(
+            r#"{"image_processor_type": "SiglipImageProcessorFast", "size": {"height": 384, "width": 384},
+            "do_convert_rgb": null, "do_center_crop": null, "image_mean": 0.5, "image_std": [0.5, 0.5, 0.5], "resample": 2}"#,
+        );
         let siglip = siglip.unwrap();
         assert_eq!(siglip.resize, Some((Size::Exact { width: 384, height: 384 }, Filter::Bilinear)));
         assert_eq!((siglip.crop, siglip.output()), (None, Some((384, 384))));
-        let vit = read(r#"{"image_processor_type": "ViTImageProcessor", "size": 32, "do_rescale": false}"#).unwrap();
+        let vit = read(r#"{"image_processor_type": "ViTImageProcessor", "size": 32, "do_rescale": false}"#)
+            .unwrap();
         assert_eq!(vit.resize, Some((Size::Exact { width: 32, height: 32 }, Filter::Bilinear)));
         assert_eq!((vit.rescale, vit.levels()[0][255]), (None, 509.0));
-        let dino = read(r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256},
-            "crop_size": {"height": 224, "width": 224}}"#);
+        let dino = read(
+            r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256},
+            "crop_size": {"height": 224, "width": 224}}"#,
+        );
         assert_eq!(dino.unwrap().resize, Some((Size::ShortestEdge(256), Filter::Bicubic)));
     }
 
     #[test]
     fn what_is_not_obeyed_is_refused_by_name() {
-        assert!(refusal("\"do_pad\": true").contains("preprocessor_config.json`: `do_pad` = true is not obeyed"));
+        assert!(
+            refusal("\"do_pad\": true").contains("preprocessor_config.json`: `do_pad` = true is not obeyed")
+        );
         assert!(refusal("\"crop_pct\": 0.9").contains("`crop_pct` = 0.9"));
         assert!(refusal("\"data_format\": \"channels_last\"").contains("`data_format`"));
         assert!(refusal("\"resample\": 0").contains("`resample` is 0; expected 1 (lanczos)"));

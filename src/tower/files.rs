@@ -1,5 +1,6 @@
 //! The tensors of a checkpoint: `model.safetensors`, or shards and their index.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ pub struct Tensors {
     files: Vec<(PathBuf, Map)>,
     place: BTreeMap<String, usize>,
     folder: PathBuf,
+    /// The tensors that were read.
+    read: RefCell<BTreeSet<String>>,
 }
 
 /// `model.safetensors.index.json`.
@@ -42,7 +45,12 @@ impl Tensors {
             };
             return Err(Error::data("there is no `model.safetensors` here").at(folder).hint(hint));
         };
-        let mut tensors = Tensors { files: Vec::new(), place: BTreeMap::new(), folder: folder.to_path_buf() };
+        let mut tensors = Tensors {
+            files: Vec::new(),
+            place: BTreeMap::new(),
+            folder: folder.to_path_buf(),
+            read: RefCell::default(),
+        };
         for name in names {
             let path = folder.join(name);
             let map = Map::open(&path)?;
@@ -58,6 +66,12 @@ impl Tensors {
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.place.contains_key(name)
+    }
+
+    /// The tensors that were not read, in the order of their names.
+    pub fn unused(&self) -> Vec<String> {
+        let read = self.read.borrow();
+        self.place.keys().filter(|name| !read.contains(*name)).cloned().collect()
     }
 
     /// The numbers of a tensor, which must have this shape and be finite; f16 and bf16 become f32.
@@ -83,6 +97,7 @@ impl Tensors {
                 .hint("save it as F32, F16 or BF16")
         })?;
         finite::check(path, name, shape, &numbers)?;
+        self.read.borrow_mut().insert(name.to_string());
         Ok(numbers)
     }
 

@@ -1,4 +1,4 @@
-//! Text towers: transformers read from checkpoints in Hugging Face's layout and kept frozen, or new and trained here.
+//! Text towers: transformers read from checkpoints in Hugging Face's layout and frozen until they are thawed, or new.
 //!
 //! A folder holds `config.json`, `model.safetensors` (or shards) and `tokenizer.json`. CLIP's text tower turns English
 //! into the joint space of pictures and text; BERT's is a multilingual encoder. Sentences are packed, not padded.
@@ -19,24 +19,27 @@ use crate::device::{Dev, Matrix};
 use crate::ops::linear::blend;
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data1, matrix};
+use crate::ops::tape::data;
 use crate::ops::transformer::{
     AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, attend, feed_forward, layer_norm,
     project,
 };
+use crate::optim::{Adam, Parameter, ParameterTree, Visitor, visit_norm, visit_projection, visit_weight};
 
 pub use config::{Architecture, Pooled, TowerConfig};
 pub use files::Tensors;
 pub use read::token_embedding;
 pub use tokens::{Encoded, TowerTokenizer};
 
-/// A transformer over token ids. One from a checkpoint is frozen; a new one is trained, all of it.
+/// A transformer over token ids. One from a checkpoint is frozen until it is thawed ([`crate::optim::thaw`]); a new one is trained.
 pub struct Tower {
     pub config: TowerConfig,
     /// (vocabulary, width)
     tokens: Table,
-    /// (context, width); BERT's with the embedding of the first sentence's type added.
+    /// (context, width)
     positions: Table,
+    /// Embeddings of the types of BERT's sentences (2, width). All sentences here are of the first.
+    types: Option<Table>,
     /// BERT normalises the sum of embeddings.
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
@@ -44,6 +47,40 @@ pub struct Tower {
     final_norm: Option<NormWeights>,
     /// CLIP's layer into the joint space, without bias.
     projection: Option<Projection>,
+    /// Tensors of the checkpoint that are no part of the tower, by name.
+    pub unused: Vec<String>,
+}
+
+/// Every weight by name. The bias behind CLIP's projection is 0 and stays so.
+impl ParameterTree for Tower {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        f("tokens", Parameter::table(&mut self.tokens));
+        f("positions", Parameter::table(&mut self.positions));
+        if let Some(types) = &mut self.types {
+            f("types", Parameter::table(types));
+        }
+        let norm = |name: &str, norm: &mut Option<NormWeights>, f: Visitor| {
+            if let Some(norm) = norm {
+                visit_norm(name, norm, f);
+            }
+        };
+        norm("embedding_norm", &mut self.embedding_norm, f);
+        for (n, block) in self.blocks.iter_mut().enumerate() {
+            let name = |part: &str| format!("blocks.{n}.{part}");
+            norm(&name("attention.norm"), &mut block.attention.norm, f);
+            visit_projection(&name("attention.input"), &mut block.attention.input, f);
+            visit_projection(&name("attention.output"), &mut block.attention.output, f);
+            norm(&name("attention_norm"), &mut block.attention_norm, f);
+            norm(&name("feed_forward.norm"), &mut block.feed_forward.norm, f);
+            visit_projection(&name("feed_forward.inner"), &mut block.feed_forward.inner, f);
+            visit_projection(&name("feed_forward.outer"), &mut block.feed_forward.outer, f);
+            norm(&name("feed_forward_norm"), &mut block.feed_forward_norm, f);
+        }
+        norm("final_norm", &mut self.final_norm, f);
+        if let Some(projection) = &mut self.projection {
+            visit_weight("projection", projection, f);
+        }
+    }
 }
 
 /// Attention and feed-forward; BERT normalises behind each.
@@ -82,41 +119,52 @@ impl Tower {
     ///
     /// # Panics
     /// With an id beyond the vocabulary or a sentence longer than the context; [`TowerTokenizer`] gives neither.
-    pub fn embed(&self, sentences: &Sequences) -> Matrix {
-        let width = self.config.width;
-        let mut out = Vec::with_capacity(sentences.rows.len() * width);
-        sentences.rows.iter().for_each(|&id| out.extend_from_slice(self.tokens.row(id as usize)));
-        self.add_positions(&mut out, sentences);
-        let x = matrix(out, sentences.rows.len(), width);
+    pub fn embed<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
+        if T::OWNS_TAPE && !self.embedding_trained() {
+            return self.embed::<NoneTape>(sentences).put_tape(T::default());
+        }
+        let distinct = distinct(&sentences.rows);
+        let place = |id: &u32| distinct.binary_search(id).expect("an id of the sentences") as u32;
+        let ids: Vec<u32> = sentences.rows.iter().map(place).collect();
+        let tokens = select(lookup::<T>(&self.tokens, &distinct), &ids); // (tokens, width)
+        let x = blend(tokens, 1.0, self.embed_positions(sentences), 1.0);
         match &self.embedding_norm {
             Some(norm) => layer_norm(x, norm),
             None => x,
         }
     }
 
-    /// As [`Self::embed`], (tokens, width), with gradients for the embeddings of a new tower; without the norm behind them.
-    pub fn embed_trained<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
-        let distinct = distinct(&sentences.rows);
-        let place = |id: &u32| distinct.binary_search(id).expect("an id of the sentences") as u32;
-        let ids: Vec<u32> = sentences.rows.iter().map(place).collect();
+    /// The embedding of each token's place in its sentence (tokens, width); BERT's with that of the first sentence's type.
+    pub fn embed_positions<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
+        if T::OWNS_TAPE && !self.positions_trained() {
+            return self.embed_positions::<NoneTape>(sentences).put_tape(T::default());
+        }
         let places: Vec<u32> = (0..sentences.len()).flat_map(|s| 0..sentences.length(s) as u32).collect();
         let longest: Vec<u32> = (0..places.iter().max().map_or(0, |n| n + 1)).collect();
-        let tokens = select(lookup::<T>(&self.tokens, &distinct), &ids); // (tokens, width)
-        let positions = select(lookup::<T>(&self.positions, &longest), &places);
-        blend(tokens, 1.0, positions, 1.0)
+        assert!(longest.len() <= self.config.context, "a sentence longer than the context");
+        let mut positions = lookup::<T>(&self.positions, &longest);
+        if let Some(types) = &self.types {
+            let first = select(lookup::<T>(types, &[0]), &vec![0; longest.len()]);
+            positions = blend(positions, 1.0, first, 1.0);
+        }
+        select(positions, &places)
     }
 
-    /// Adds the embedding of each token's place in its sentence to its row of `x` (tokens, width).
-    pub fn add_positions(&self, x: &mut [f32], sentences: &Sequences) {
-        let width = self.config.width;
-        let mut rows = x.chunks_exact_mut(width);
-        for s in 0..sentences.len() {
-            let places = self.positions.data().chunks_exact(width);
-            assert!(sentences.length(s) <= self.config.context, "a sentence longer than the context");
-            for (row, place) in rows.by_ref().take(sentences.length(s)).zip(places) {
-                row.iter_mut().zip(place).for_each(|(x, p)| *x += p);
-            }
-        }
+    /// Whether anything that [`Self::embed`] reads is trained.
+    pub fn embedding_trained(&self) -> bool {
+        let norm = self.embedding_norm.as_ref().is_some_and(|norm| norm.rate.trained());
+        norm || self.tokens.rate.trained() || self.positions_trained()
+    }
+
+    fn positions_trained(&self) -> bool {
+        self.positions.rate.trained() || self.types.as_ref().is_some_and(|types| types.rate.trained())
+    }
+
+    /// Whether anything of a block is trained.
+    pub fn block_trained(&self, block: usize) -> bool {
+        let Block { attention, attention_norm, feed_forward, feed_forward_norm } = &self.blocks[block];
+        let norms = [attention_norm, feed_forward_norm];
+        norms.into_iter().flatten().any(|n| n.rate.trained()) || attention.trained() || feed_forward.trained()
     }
 
     /// Takes x (tokens, width) through all blocks. `between` gets the number of each block and what comes out of it, and
@@ -169,42 +217,31 @@ impl Tower {
         (0..sentences.len()).map(place).collect()
     }
 
-    /// Every weight by name, in a fixed order.
-    pub fn visit(&self, f: &mut dyn FnMut(&str, &[f32])) {
-        f("tokens", self.tokens.data());
-        f("positions", self.positions.data());
-        let norm = |name: &str, norm: &Option<NormWeights>, f: &mut dyn FnMut(&str, &[f32])| {
-            if let Some(norm) = norm {
-                f(&format!("{name}.scale"), &data1(&norm.scale));
-                f(&format!("{name}.shift"), &data1(&norm.shift));
-            }
-        };
-        let layer = |name: &str, layer: &Projection, f: &mut dyn FnMut(&str, &[f32])| {
-            f(&format!("{name}.weight"), &data(&layer.weights.weight));
-            f(&format!("{name}.bias"), &data1(&layer.weights.bias));
-        };
-        norm("embedding_norm", &self.embedding_norm, f);
-        for (n, block) in self.blocks.iter().enumerate() {
-            let name = |part: &str| format!("blocks.{n}.{part}");
-            norm(&name("attention.norm"), &block.attention.norm, f);
-            layer(&name("attention.input"), &block.attention.input, f);
-            layer(&name("attention.output"), &block.attention.output, f);
-            norm(&name("attention_norm"), &block.attention_norm, f);
-            norm(&name("feed_forward.norm"), &block.feed_forward.norm, f);
-            layer(&name("feed_forward.inner"), &block.feed_forward.inner, f);
-            layer(&name("feed_forward.outer"), &block.feed_forward.outer, f);
-            norm(&name("feed_forward_norm"), &block.feed_forward_norm, f);
+    /// Brings the embeddings that sentences read up to the optimiser's present step; `name` stands before the names of the tree.
+    pub fn catch_up(&mut self, name: &str, adam: &mut Adam, sentences: &Sequences) {
+        let longest = (0..sentences.len()).map(|s| sentences.length(s)).max().unwrap_or(0);
+        adam.catch_up(&format!("{name}.tokens"), &mut self.tokens, &distinct(&sentences.rows));
+        let places: Vec<u32> = (0..longest as u32).collect();
+        adam.catch_up(&format!("{name}.positions"), &mut self.positions, &places);
+        if let Some(types) = &mut self.types {
+            adam.catch_up(&format!("{name}.types"), types, &[0]);
         }
-        norm("final_norm", &self.final_norm, f);
-        if let Some(projection) = &self.projection {
-            layer("projection", projection, f);
+    }
+
+    /// The embeddings of positions (context, width) as they are read: BERT's with that of the first sentence's type.
+    pub fn position_table(&self) -> Vec<f32> {
+        let mut positions = self.positions.data().to_vec();
+        if let Some(types) = &self.types {
+            let rows = positions.chunks_exact_mut(self.config.width);
+            rows.for_each(|row| row.iter_mut().zip(types.row(0)).for_each(|(p, t)| *p += t));
         }
+        positions
     }
 
     /// Sentences of token ids as vectors (sentences, [`Self::outputs`]), not of unit length.
     pub fn encode(&self, sentences: &Arc<Sequences>, pass: Pass) -> Vec<f32> {
         let rows = self.pooled_rows(sentences);
-        let x = self.blocks(self.embed(sentences), sentences, pass, |_, x: Matrix| x);
+        let x = self.blocks(self.embed::<NoneTape>(sentences), sentences, pass, |_, x| x);
         data(&self.pool(x, &rows, pass)).to_vec()
     }
 }

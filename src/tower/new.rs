@@ -2,20 +2,15 @@
 
 use super::{Architecture, Block, Tower, TowerConfig};
 use crate::init::Init;
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
-use crate::ops::sequences::Sequences;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
-use crate::optim::visit_linear;
-use crate::optim::{Adam, Parameter};
 
 /// Standard deviations of token and position embeddings at the start (Radford et al. 2021).
 const TOKENS: f32 = 0.02;
 const POSITIONS: f32 = 0.01;
-
-/// Names of the tables, whose rows are updated only in steps that read them.
-const TABLES: [&str; 2] = ["tower.tokens", "tower.positions"];
 
 impl Tower {
     /// A tower of these sizes with random weights, as CLIP's start (Radford et al. 2021): deviations of width^−½ in the attention
@@ -34,13 +29,13 @@ impl Tower {
         let positions = Table::new(width, floats(config.context * width, POSITIONS));
         let mut layer = |outputs: usize, inputs: usize, deviation: f32| {
             let weight = matrix(floats(outputs * inputs, deviation), outputs, inputs);
-            Projection::trained(LinearWeights { weight, bias: vector(vec![0.0; outputs]) })
+            Projection::new(LinearWeights::new(weight, vector(vec![0.0; outputs])))
         };
         let norm = || NormWeights {
             scale: vector(vec![1.0; width]),
             shift: vector(vec![0.0; width]),
             epsilon: config.epsilon,
-            trained: true,
+            rate: Rate::TRAINED,
         };
         let blocks = (0..config.layers).map(|_| Block {
             attention: AttentionWeights {
@@ -64,47 +59,13 @@ impl Tower {
         Tower {
             tokens,
             positions,
+            types: None,
             embedding_norm: None,
             blocks,
             final_norm: Some(norm()),
             projection,
+            unused: Vec::new(),
             config,
-        }
-    }
-
-    /// Every weight of a new tower by name, to be trained, in a fixed order. The projection has no bias.
-    pub fn visit_trained(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        for (name, table) in TABLES.into_iter().zip([&mut self.tokens, &mut self.positions]) {
-            f(name, Parameter::Table(table));
-        }
-        let norm = |name: &str, norm: &mut Option<NormWeights>, f: &mut dyn FnMut(&str, Parameter)| {
-            if let Some(norm) = norm {
-                f(&format!("{name}.scale"), Parameter::Vector(&mut norm.scale));
-                f(&format!("{name}.shift"), Parameter::Vector(&mut norm.shift));
-            }
-        };
-        for (n, block) in self.blocks.iter_mut().enumerate() {
-            let name = |part: &str| format!("tower.blocks.{n}.{part}");
-            norm(&name("attention.norm"), &mut block.attention.norm, f);
-            visit_linear(&name("attention.input"), &mut block.attention.input.weights, f);
-            visit_linear(&name("attention.output"), &mut block.attention.output.weights, f);
-            norm(&name("feed_forward.norm"), &mut block.feed_forward.norm, f);
-            visit_linear(&name("feed_forward.inner"), &mut block.feed_forward.inner.weights, f);
-            visit_linear(&name("feed_forward.outer"), &mut block.feed_forward.outer.weights, f);
-        }
-        norm("tower.final_norm", &mut self.final_norm, f);
-        if let Some(projection) = &mut self.projection {
-            f("tower.projection.weight", Parameter::Matrix(&mut projection.weights.weight));
-        }
-    }
-
-    /// Brings the embeddings that sentences read up to the optimiser's present step.
-    pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
-        let longest = (0..sentences.len()).map(|s| sentences.length(s)).max().unwrap_or(0);
-        let rows = [super::distinct(&sentences.rows), (0..longest as u32).collect()];
-        let tables = [&mut self.tokens, &mut self.positions];
-        for ((name, table), rows) in TABLES.into_iter().zip(tables).zip(rows) {
-            adam.catch_up(name, table, &rows);
         }
     }
 }

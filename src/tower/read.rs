@@ -3,24 +3,29 @@
 use std::path::Path;
 
 use super::{Architecture, Block, Tensors, Tower, TowerConfig};
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
+use crate::optim::freeze;
 use crate::{Error, Result};
 
 impl Tower {
-    /// Reads the text tower of a checkpoint.
+    /// Reads the text tower of a checkpoint, all of it frozen.
     ///
     /// # Errors
     /// Data: another architecture; a missing tensor or one of another shape or type; files that are missing or not whole.
     pub fn open(folder: &Path) -> Result<Tower> {
         let config = TowerConfig::read(&folder.join("config.json"))?;
         let tensors = Tensors::open(folder)?;
-        match config.architecture {
+        let tower = match config.architecture {
             Architecture::Clip => clip(config, &tensors, folder),
             Architecture::Bert => bert(config, &tensors, folder),
-        }
+        };
+        let mut tower = Tower { unused: tensors.unused(), ..tower? };
+        freeze(&mut tower, |_| true);
+        Ok(tower)
     }
 }
 
@@ -70,7 +75,7 @@ impl Layers<'_> {
             bias.extend(self.tensors.floats(&format!("{name}.bias"), &[outputs])?);
         }
         let outputs = outputs * names.len();
-        Ok(Projection::frozen(LinearWeights { weight: matrix(weight, outputs, inputs), bias: vector(bias) }))
+        Ok(Projection::new(LinearWeights::new(matrix(weight, outputs, inputs), vector(bias))))
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<NormWeights> {
@@ -81,7 +86,7 @@ impl Layers<'_> {
             scale: vector(self.tensors.floats(&format!("{name}.{scale}"), &[width])?),
             shift: vector(self.tensors.floats(&format!("{name}.{shift}"), &[width])?),
             epsilon: self.epsilon,
-            trained: false,
+            rate: Rate::FROZEN,
         })
     }
 }
@@ -116,7 +121,7 @@ fn clip(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> 
         Some(joint) => {
             let weight = tensors.floats("text_projection.weight", &[joint, width])?;
             let bias = vector(vec![0.0; joint]);
-            Some(Projection::frozen(LinearWeights { weight: matrix(weight, joint, width), bias }))
+            Some(Projection::new(LinearWeights::new(matrix(weight, joint, width), bias)))
         }
         None => None,
     };
@@ -127,10 +132,12 @@ fn clip(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> 
             tensors.floats(&format!("{prefix}{CLIP_TOKENS}"), &[config.vocabulary, width])?,
         ),
         positions: Table::new(width, tensors.floats(&positions, &[config.context, width])?),
+        types: None,
         embedding_norm: None,
         blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
         final_norm: Some(layers.norm(&format!("{prefix}final_layer_norm"), width)?),
         projection,
+        unused: Vec::new(),
         config,
     })
 }
@@ -160,22 +167,18 @@ fn bert(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> 
             feed_forward_norm: Some(layers.norm(&name("output.LayerNorm"), width)?),
         })
     };
-    let mut positions = tensors
-        .floats(&format!("{prefix}embeddings.position_embeddings.weight"), &[config.context, width])?;
-    let types = tensors.floats(&format!("{prefix}embeddings.token_type_embeddings.weight"), &[2, width])?;
-    for row in positions.chunks_exact_mut(width) {
-        row.iter_mut().zip(&types[..width]).for_each(|(p, t)| *p += t);
-    }
+    let table = |name: &str, rows: usize| -> Result<Table> {
+        Ok(Table::new(width, tensors.floats(&format!("{prefix}{name}"), &[rows, width])?))
+    };
     Ok(Tower {
-        tokens: Table::new(
-            width,
-            tensors.floats(&format!("{prefix}{BERT_TOKENS}"), &[config.vocabulary, width])?,
-        ),
-        positions: Table::new(width, positions),
+        positions: table("embeddings.position_embeddings.weight", config.context)?,
+        types: Some(table("embeddings.token_type_embeddings.weight", 2)?),
+        tokens: table(BERT_TOKENS, config.vocabulary)?,
         embedding_norm: Some(layers.norm(&format!("{prefix}embeddings.LayerNorm"), width)?),
         blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
         final_norm: None,
         projection: None,
+        unused: Vec::new(),
         config,
     })
 }

@@ -6,7 +6,7 @@ use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::on_gpu;
 #[cfg(feature = "cuda")]
 use crate::optim::adam::cuda::TensorPtr;
-use crate::optim::{Adam, Parameter, Trained};
+use crate::optim::{Adam, Parameter, ParameterTree};
 
 /// How the average of the weights follows them in a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +32,12 @@ impl Averaging {
 pub(super) type Weights = BTreeMap<String, HostDeviceBuffer>;
 
 /// What is trained, as it is.
-pub(super) fn trained(model: &mut dyn Trained) -> Weights {
+pub(super) fn trained(model: &mut dyn ParameterTree) -> Weights {
     let mut weights = BTreeMap::new();
     model.visit(&mut |name, now| {
-        weights.insert(name.to_string(), now.copied());
+        if now.trained() {
+            weights.insert(name.to_string(), now.copied());
+        }
     });
     weights
 }
@@ -43,20 +45,22 @@ pub(super) fn trained(model: &mut dyn Trained) -> Weights {
 /// average ← decay · average + (1 − decay) · now, of all that `averaging` speaks of.
 pub(super) fn follow(
     average: &mut Weights,
-    model: &mut dyn Trained,
+    model: &mut dyn ParameterTree,
     adam: &Adam,
     averaging: Averaging,
     decay: f32,
 ) {
     if averaging == Averaging::Each {
         model.visit(&mut |name, now| {
-            let average = average.get_mut(name).expect("an average of all that is trained");
-            move_towards(average, None, &now, averaging, decay);
+            if now.trained() {
+                let average = average.get_mut(name).expect("an average of all that is trained");
+                move_towards(average, None, &now, averaging, decay);
+            }
         });
         return;
     }
     let tables = tables(model, adam);
-    model.visit_stored(&mut |name, now| match average.get_mut(name) {
+    model.visit(&mut |name, now| match average.get_mut(name) {
         Some(average) => move_towards(average, tables.get(name), &now, averaging, decay),
         None => {
             let first = tables.get(name).cloned();
@@ -94,10 +98,10 @@ fn move_towards(
 }
 
 /// The tables of a model with all rows brought up to date.
-pub(super) fn tables(model: &mut dyn Trained, adam: &Adam) -> Weights {
+pub(super) fn tables(model: &mut dyn ParameterTree, adam: &Adam) -> Weights {
     let mut tables = BTreeMap::new();
     model.visit(&mut |name, parameter| {
-        if let Parameter::Table(table) = parameter {
+        if let Some(table) = parameter.as_table().filter(|_| parameter.trained()) {
             tables.insert(name.to_string(), adam.settled(name, table));
         }
     });
@@ -105,14 +109,14 @@ pub(super) fn tables(model: &mut dyn Trained, adam: &Adam) -> Weights {
 }
 
 /// Brings all rows of a model's tables up to date.
-pub(super) fn settle(model: &mut dyn Trained, adam: &Adam) {
+pub(super) fn settle(model: &mut dyn ParameterTree, adam: &Adam) {
     let mut settled = tables(model, adam);
     swap(model, &mut settled);
 }
 
 /// Puts values into a model and takes those it had.
-pub(super) fn swap(model: &mut dyn Trained, values: &mut Weights) {
-    model.visit_stored(&mut |name, mut x| {
+pub(super) fn swap(model: &mut dyn ParameterTree, values: &mut Weights) {
+    model.visit(&mut |name, mut x| {
         if let Some(other) = values.get_mut(name) {
             x.swap(other);
         }
@@ -128,13 +132,9 @@ mod tests {
 
     struct Words(Table);
 
-    impl Trained for Words {
+    impl ParameterTree for Words {
         fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-            f("words", Parameter::Table(&mut self.0));
-        }
-
-        fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-            self.visit(f);
+            f("words", Parameter::table(&mut self.0));
         }
     }
 

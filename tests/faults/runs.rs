@@ -247,7 +247,7 @@ fn towers(place: &Path) -> Vec<Input> {
             all.push(with(input(&format!("{name}: {file}"), copied.join(file), open), &[text(&copied)]));
         }
     }
-    let opened = MlaRun::open(&run, &[]).expect("a run");
+    let mut opened = MlaRun::open(&run, &[]).expect("a run");
     let (size, base) = (opened.mla.size(), opened.mla.base());
     for (name, old) in [("acquirer", false), ("old acquirer", true)] {
         let kept = folder.join(name);

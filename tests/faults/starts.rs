@@ -8,7 +8,7 @@ use std::time::Duration;
 use tinyglot::checkpoint::{RunFolder, TrainState, VERSION, Which};
 use tinyglot::ops::rows::Table;
 use tinyglot::optim::Parameter;
-use tinyglot::optim::Trained;
+use tinyglot::optim::ParameterTree;
 
 use crate::places::{self, assert_same, content, copy};
 use crate::{Ran, ended, run, sample, text, tinyglot};
@@ -113,13 +113,9 @@ fn readers_find_a_run_whole_while_it_is_trained() {
 /// A model of one vector.
 struct One(Table);
 
-impl Trained for One {
+impl ParameterTree for One {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        f("one", Parameter::Table(&mut self.0));
-    }
-
-    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.visit(f);
+        f("one", Parameter::table(&mut self.0));
     }
 }
 

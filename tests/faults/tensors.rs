@@ -107,7 +107,7 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
     each_tensor(&run.join("checkpoints/best/model.safetensors"), &|| {
         tinyglot::family::tower::run::TowerRun::open(&run, &[]).map(drop)
     });
-    let opened = MlaRun::open(&path("acquisition/run"), &[]).expect("a run");
+    let mut opened = MlaRun::open(&path("acquisition/run"), &[]).expect("a run");
     let (size, base) = (opened.mla.size(), opened.mla.base());
     let file = path("acquisition/old acquirer/de.safetensors");
     each_tensor(&file, &|| Acquirer::read(&file, size, &base).map(drop));

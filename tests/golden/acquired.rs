@@ -8,11 +8,13 @@ use tinyglot::config::{AcquirerShape, Objective};
 use tinyglot::family::mla::data::{Draw, Pairs, StageData};
 use tinyglot::family::mla::objective::{Aim, Task, gradients};
 use tinyglot::family::mla::{Acquirer, Adapter, Bert, Encoder, InputEmbedding, Mla, Way};
+use tinyglot::gradcheck::by_name;
+use tinyglot::ops::leaf::Leaf;
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::sequences::Sequences;
-use tinyglot::ops::tape::{matrix, on_host, vector};
-use tinyglot::optim::Parameter;
+use tinyglot::ops::tape::{matrix, vector};
+use tinyglot::optim::ParameterTree;
 use tinyglot::tower::{Tower, TowerTokenizer, token_embedding};
 
 use crate::towers::{PASS, folder, texts};
@@ -33,7 +35,7 @@ impl Of<'_> {
     fn layer(&self, name: &str, outputs: usize, inputs: usize) -> LinearWeights {
         let weight = self.floats(&format!("weight.{name}.weight"));
         let bias = vector(self.floats(&format!("weight.{name}.bias")));
-        LinearWeights { weight: matrix(weight, outputs, inputs), bias }
+        LinearWeights::new(matrix(weight, outputs, inputs), bias)
     }
 
     fn model(&self, cross_modal: bool, shape: AcquirerShape) -> Mla {
@@ -53,14 +55,13 @@ impl Of<'_> {
             Encoder::Tower(Box::new(InputEmbedding {
                 tokenizer: words,
                 table: Table::new(config.width, table),
-                train_table: true,
                 low_rank: None,
                 layer: self.layer("linear", 16, 16),
             }))
         };
         let acquirers = vec![self.acquirer("xx", shape)];
-        let scale = Some(vector(self.floats("weight.scale")));
-        Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale }
+        let scale = Some(Leaf::trained(vector(self.floats("weight.scale"))));
+        Mla { tower, tokenizer, own: "en".into(), encoder, acquirers, scale }
     }
 
     fn acquirer(&self, language: &str, shape: AcquirerShape) -> Acquirer {
@@ -111,29 +112,16 @@ fn compare(of: &Of, stage: &str, mla: &mut Mla, tasks: &[Task]) {
     let mine = format!("acquirer.{language}.");
     let scaled = tasks.iter().any(|task| task.aim.scaled);
     let mut seen = 0;
-    mla.visit(&mut |ours, parameter| {
-        let got = match parameter {
-            Parameter::Matrix(m) => on_host(grads.get_or_alloc_mut(m).expect("memory")).to_vec(),
-            Parameter::Vector(v) => on_host(grads.get_or_alloc_mut(v).expect("memory")).to_vec(),
-            Parameter::Table(t) => {
-                let mut whole = vec![0.0; t.data().len()];
-                for (rows, values) in t.take_grads() {
-                    for (r, g) in rows.iter().zip(values.chunks(t.width)) {
-                        let to = &mut whole[*r as usize * t.width..][..t.width];
-                        to.iter_mut().zip(g).for_each(|(to, g)| *to += g);
-                    }
-                }
-                whole
-            }
-        };
+    for (ours, got) in by_name(&mut grads, &mut |f| mla.visit(f)) {
+        let ours = &ours[..];
         if ours == "scale" && !scaled || ours.starts_with("acquirer.") && !ours.starts_with(&mine) {
             assert!(got.iter().all(|&g| g == 0.0), "{ours} takes no part");
-            return;
+            continue;
         }
         let want = of.floats(&format!("{stage}.grad.{}", theirs(ours, &language)));
         near(&format!("{}, {stage}, gradient of {ours}", of.name), &got, &want, 1e-4);
         seen += 1;
-    });
+    }
     let all = of.golden.names(&format!("{}.{stage}.grad.", of.name)).count();
     assert_eq!(seen, all, "every gradient is compared");
 }

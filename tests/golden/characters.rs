@@ -6,11 +6,13 @@ use dfdx::prelude::*;
 use tinyglot::config::{CharactersConfig, EmbeddingConfig, Pooling, Precision};
 use tinyglot::device::Dev;
 use tinyglot::family::smalr::embedding::characters::{CharacterWords, Spellings};
+use tinyglot::gradcheck::by_name;
 use tinyglot::init::Init;
+use tinyglot::ops::leaf::Rate;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru};
 use tinyglot::ops::sequences::Sequences;
-use tinyglot::ops::tape::{Grads, data, data_mut, data1_mut, matrix, on_host, vector};
-use tinyglot::optim::Parameter;
+use tinyglot::ops::tape::{Grads, data, matrix, vector};
+use tinyglot::optim::ParameterTree;
 
 use crate::{Golden, near, near_within, pulled};
 
@@ -24,12 +26,9 @@ fn words(golden: &Golden) -> (CharacterWords, Vec<u32>) {
     let spellings = Arc::new(Spellings::new(('a'..='g').collect(), 5));
     let rows = SPELLED.iter().map(|word| spellings.row(word)).collect();
     let mut words = CharacterWords::new(&config, spellings, &mut Init::new(0));
-    words.visit(&mut |name, parameter| {
-        let values = golden.floats(name.trim_start_matches("embedding.characters."));
-        match parameter {
-            Parameter::Matrix(m) => data_mut(m).copy_from_slice(&values),
-            Parameter::Vector(v) => data1_mut(v).copy_from_slice(&values),
-            Parameter::Table(_) => panic!("`{name}` is a table"),
+    words.visit(&mut |name, mut x| {
+        if x.trained() {
+            x.set(&golden.floats(name.trim_start_matches("embedding.characters.")));
         }
     });
     (words, rows)
@@ -42,6 +41,7 @@ fn recurrent(golden: &Golden, way: &str) -> RecurrentWeights {
         weight_hh: matrix(part("weight_hh"), 15, 5),
         bias_ih: vector(part("bias_ih")),
         bias_hh: vector(part("bias_hh")),
+        rate: Rate::TRAINED,
     }
 }
 
@@ -54,7 +54,7 @@ fn words_from_characters_read_both_ways() {
     READ.iter().for_each(|rows| sentences.push(rows.iter().copied()));
     let tokens = words.forward::<OwnedTape<f32, Dev>>(&rows, Precision::F32);
     near("words", &data(&tokens), &golden.floats("words"), 1e-5);
-    let reading = Reading::new(Pooling::Last, Precision::F32);
+    let reading = Reading { pooling: Pooling::Last, precision: Precision::F32 };
     let states = bidirectional_gru(tokens, [&one, &other], &Arc::new(sentences), reading);
     near("states", &data(&states), &golden.floats("states"), 1e-5);
     let mut grads = pulled(states, golden.floats("pull")).backward();
@@ -71,17 +71,12 @@ fn words_from_characters_read_both_ways() {
 
 fn check_gradients(words: &mut CharacterWords, grads: &mut Grads, golden: &Golden) {
     let mut count = 0;
-    words.visit(&mut |name, parameter| {
-        let got = match parameter {
-            Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Table(_) => panic!("`{name}` is a table"),
-        };
+    for (name, got) in by_name(grads, &mut |f| words.visit(f)) {
         let want = golden.floats(&format!("gradient.{}", name.trim_start_matches("embedding.characters.")));
         // The bias before batch normalisation has no gradient: what is left there is rounding.
         let own = want.iter().fold(0f32, |m, g| m.max(g.abs()));
         near_within(&format!("gradient of {name}"), &got, &want, (1e-4 * own).max(1e-5));
         count += 1;
-    });
+    }
     assert_eq!(count, 11);
 }

@@ -26,6 +26,7 @@ use tinyglot::family::smalr::model::Model;
 use tinyglot::init::Init;
 use tinyglot::loss::terms::Taped;
 use tinyglot::loss::{Value, on_tape};
+use tinyglot::ops::leaf::Leaf;
 use tinyglot::ops::linear::LinearWeights;
 use tinyglot::ops::rows::Table;
 use tinyglot::ops::tape::{matrix, vector};
@@ -68,9 +69,11 @@ impl Golden {
 /// A model of the right shapes, its embedding all zeros.
 fn blank(config: &Config, latents: usize, features: usize) -> Model {
     let e = config.embedding();
-    let layer = || LinearWeights {
-        weight: matrix(vec![0.0; e.width * e.word_width], e.width, e.word_width),
-        bias: vector(vec![0.0; e.width]),
+    let layer = || {
+        LinearWeights::new(
+            matrix(vec![0.0; e.width * e.word_width], e.width, e.word_width),
+            vector(vec![0.0; e.width]),
+        )
     };
     let own =
         || OwnWords { words: Table::new(e.word_width, vec![0.0; e.top_k * e.word_width]), layer: layer() };
@@ -82,8 +85,7 @@ fn blank(config: &Config, latents: usize, features: usize) -> Model {
     let embedding = HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; latents * e.width]),
         own: (0..languages).map(|_| own()).collect(),
-        mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
-        train_words: e.train_words,
+        mask: (config.loss().mclm.lstm > 0.0).then(|| Leaf::trained(matrix(vec![0.0; e.width], 1, e.width))),
         characters: spelled.then(characters),
     };
     Model::new(config, embedding, features, 0)

@@ -7,6 +7,7 @@ use tinyglot::config::{Distance, Mining, Pooling, Precision, Schedule, TrainConf
 use tinyglot::device::{Dev, Matrix};
 use tinyglot::loss::{Contrast, contrast};
 use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
+use tinyglot::ops::leaf::Rate;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host, vector};
@@ -36,11 +37,17 @@ fn recurrent_states_and_gradients() {
             weight_hh: matrix(part("weight_hh"), gates * 5, 5),
             bias_ih: vector(part("bias_ih")),
             bias_hh: vector(part("bias_hh")),
+            rate: Rate::TRAINED,
         };
         for (pooling, kind) in POOLINGS {
             let want = |of: &str| golden.floats(&format!("{name}.{pooling}.{of}"));
             let tokens = matrix(golden.floats("tokens"), 7, 4);
-            let states = cell(tokens.leaky_trace(), &weights, &sentences, Reading::new(kind, Precision::F32));
+            let states = cell(
+                tokens.leaky_trace(),
+                &weights,
+                &sentences,
+                Reading { pooling: kind, precision: Precision::F32 },
+            );
             near(&format!("{name} {pooling}"), &data(&states), &want("states"), 1e-6);
             let grads = pulled(states, want("pull")).backward();
             let what = format!("{name} {pooling}, gradient of");
@@ -61,8 +68,7 @@ fn batch_normalisation_in_training_and_after() {
     let mut weights = BatchNormWeights {
         scale: vector(golden.floats("norm.scale")),
         shift: vector(golden.floats("norm.shift")),
-        mean: vector(vec![0.0; 4]),
-        variance: vector(vec![1.0; 4]),
+        ..BatchNormWeights::new(4)
     };
     let batches: Vec<Matrix> = golden.floats("norm.x").chunks(24).map(|x| matrix(x.to_vec(), 6, 4)).collect();
     for (x, want) in batches.iter().zip(golden.floats("norm.training").chunks(24)) {
@@ -92,7 +98,7 @@ fn adam_with_bias_correction_decay_and_clipping() {
         for gradient in golden.floats("adam.gradients").chunks(12) {
             let mut grads = Grads::leaky();
             on_host(grads.get_or_alloc_mut(&p).expect("memory")).copy_from_slice(gradient);
-            adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+            adam.update(&mut grads, &mut |f| f("p", Parameter::matrix(&mut p, &mut Rate::TRAINED.clone())));
         }
         near(name, &data(&p), &golden.floats(&format!("{name}.end")), 1e-6);
     }

@@ -4,6 +4,7 @@ use dfdx::prelude::*;
 use tinyglot::config::{Config, EmbeddingKind, RawConfig};
 use tinyglot::family::smalr::embedding::TokenRows;
 use tinyglot::family::smalr::model::Model;
+use tinyglot::optim::ParameterTree;
 
 use crate::{blank, file};
 
@@ -18,7 +19,7 @@ fn model(features: usize, used: usize, change: impl FnOnce(&mut RawConfig)) -> M
 /// Name and shape of everything that is stored, sorted.
 fn stored(model: &mut Model) -> Vec<String> {
     let mut names = Vec::new();
-    model.visit_stored(&mut |name, x| {
+    model.visit(&mut |name, x| {
         assert_eq!(x.floats().len(), x.count(), "{name}");
         names.push(format!("{name} {:?}", x.shape()));
     });

@@ -81,7 +81,7 @@ fn ids_states_and_vectors_are_those_of_transformers() {
             let want = golden.floats(&format!("{name}.state.{state}"));
             near_within(&format!("{name}, state {state}"), &data(x), &want, 1e-4);
         };
-        let x = tower.embed(&sentences);
+        let x: Matrix = tower.embed(&sentences);
         compare(0, &x);
         let mut blocks = 0;
         let x = tower.blocks(x, &sentences, PASS, |n, x: Matrix| {

@@ -10,10 +10,11 @@ use tinyglot::family::smalr::embedding::Slot;
 use tinyglot::family::smalr::embedding::lexicon::Collector;
 use tinyglot::family::smalr::model::Model;
 use tinyglot::family::smalr::objective::{When, objective};
+use tinyglot::gradcheck::by_name;
 use tinyglot::loss::terms::Term;
 use tinyglot::ops::sequences::Sequences;
-use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host};
-use tinyglot::optim::{Adam, Parameter};
+use tinyglot::ops::tape::{Grads, data, data1, matrix};
+use tinyglot::optim::{Adam, ParameterTree};
 
 use crate::{Golden, blank, file, near, near_within};
 
@@ -83,7 +84,7 @@ fn follow(name: &str) {
 fn start(config: &Config, golden: &Golden) -> Model {
     let mut model = blank(config, config.embedding().latents, FEATURES);
     let mut named = Vec::new();
-    model.visit_stored(&mut |name, mut x| {
+    model.visit(&mut |name, mut x| {
         x.set(&golden.floats(&format!("weight.{name}")));
         named.push(name.to_string());
     });
@@ -177,27 +178,18 @@ fn check_terms(terms: &[Term], step: usize, golden: &Golden) {
 
 /// Every parameter's gradient; those of tables are put back for the optimiser.
 fn check_gradients(model: &mut Model, grads: &mut Grads, golden: &Golden) {
-    let mut got = BTreeMap::new();
+    let mut kept = BTreeMap::new();
     model.visit(&mut |name, parameter| {
-        let gradient = match parameter {
-            Parameter::Matrix(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Vector(p) => on_host(grads.get_or_alloc_mut(p).expect("memory")).to_vec(),
-            Parameter::Table(table) => {
-                let entries = table.take_grads();
-                let mut all = vec![0.0; table.data().len()];
-                for (rows, values) in &entries {
-                    for (&row, g) in rows.iter().zip(values.chunks(table.width)) {
-                        all[row as usize * table.width..][..table.width]
-                            .iter_mut()
-                            .zip(g)
-                            .for_each(|(a, g)| *a += g);
-                    }
-                }
-                *table.grads.lock().expect("no thread has failed") = entries;
-                all
-            }
-        };
-        got.insert(name.to_string(), gradient);
+        let Some(table) = parameter.as_table() else { return };
+        let entries = table.take_grads();
+        table.grads.lock().expect("no thread has failed").extend(entries.clone());
+        kept.insert(name.to_string(), entries);
+    });
+    let got: BTreeMap<String, Vec<f32>> = by_name(grads, &mut |f| model.visit(f)).into_iter().collect();
+    model.visit(&mut |name, parameter| {
+        if let Some(table) = parameter.as_table() {
+            *table.grads.lock().expect("no thread has failed") = kept.remove(name).unwrap_or_default();
+        }
     });
     let names: Vec<&str> = golden.names("gradient.").collect();
     assert_eq!(got.keys().map(|n| &n[..]).collect::<Vec<_>>(), names);

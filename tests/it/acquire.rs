@@ -85,8 +85,9 @@ fn acquirers_come_and_go_as_files() {
         &["de.safetensors`: is not as it was written"],
     );
     fs::write(&file, bytes).expect("written");
-    let mla = MlaRun::open(&run_, &[]).expect("a run").mla;
-    let mut acquirer = Acquirer::read(&file, mla.size(), &mla.base()).expect("an acquirer");
+    let mut mla = MlaRun::open(&run_, &[]).expect("a run").mla;
+    let base = mla.base();
+    let mut acquirer = Acquirer::read(&file, mla.size(), &base).expect("an acquirer");
     acquirer.language = "af".into();
     acquirer.write(&file, &mla.base()).expect("written");
     assert_eq!(run(&["acquirer", "add", text(&run_), text(&file)]).status, Some(0));

@@ -12,8 +12,7 @@ use crate::init::Init;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
-use crate::optim::Parameter;
-use crate::optim::visit_linear;
+use crate::optim::{Parameter, ParameterTree, visit_linear, visit_projection};
 use crate::{Error, Result, names};
 
 /// What stands behind one block.
@@ -59,10 +58,9 @@ impl Adapter {
         // The last layer of what is added to x.
         let last = |inputs: usize, init: &mut Init| match form.start {
             AcquirerStart::Random => init.linear(inputs, width),
-            AcquirerStart::Identity => LinearWeights {
-                weight: matrix(vec![0.0; width * inputs], width, inputs),
-                bias: vector(vec![0.0; width]),
-            },
+            AcquirerStart::Identity => {
+                LinearWeights::new(matrix(vec![0.0; width * inputs], width, inputs), vector(vec![0.0; width]))
+            }
         };
         let hidden = form.hidden;
         match form.shape {
@@ -76,9 +74,9 @@ impl Adapter {
     pub fn mlp(inner: LinearWeights, outer: LinearWeights) -> Self {
         Adapter::Mlp(Box::new(FeedForwardWeights {
             norm: None,
-            inner: Projection::trained(inner),
+            inner: Projection::new(inner),
             activation: Activation::Relu,
-            outer: Projection::trained(outer),
+            outer: Projection::new(outer),
         }))
     }
 
@@ -111,6 +109,27 @@ impl Adapter {
     }
 }
 
+/// Every parameter by name: `acquirer.LANGUAGE.BLOCK`, and the name of the layer.
+impl ParameterTree for Acquirer {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        for (n, adapter) in self.adapters.iter_mut().enumerate() {
+            let name = format!("acquirer.{}.{n}", self.language);
+            match adapter {
+                Adapter::Mlp(w) => {
+                    visit_projection(&format!("{name}.inner"), &mut w.inner, f);
+                    visit_projection(&format!("{name}.outer"), &mut w.outer, f);
+                }
+                Adapter::Linear(w) => visit_linear(&name, w, f),
+                Adapter::Product(w) => {
+                    let [inner, outer] = &mut **w;
+                    visit_linear(&format!("{name}.inner"), inner, f);
+                    visit_linear(&format!("{name}.outer"), outer, f);
+                }
+            }
+        }
+    }
+}
+
 impl Acquirer {
     /// `width` and `blocks` are the tower's.
     pub fn new(language: &str, form: &Form, (width, blocks): (usize, usize), init: &mut Init) -> Self {
@@ -132,25 +151,6 @@ impl Acquirer {
     /// Those without biases.
     pub fn weights(&self) -> usize {
         self.adapters.iter().flat_map(Adapter::layers).map(|(_, w)| data(&w.weight).len()).sum()
-    }
-
-    /// Every parameter by name: `acquirer.LANGUAGE.BLOCK`, and the name of the layer.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        for (n, adapter) in self.adapters.iter_mut().enumerate() {
-            let name = format!("acquirer.{}.{n}", self.language);
-            match adapter {
-                Adapter::Mlp(w) => {
-                    visit_linear(&format!("{name}.inner"), &mut w.inner.weights, f);
-                    visit_linear(&format!("{name}.outer"), &mut w.outer.weights, f);
-                }
-                Adapter::Linear(w) => visit_linear(&name, w, f),
-                Adapter::Product(w) => {
-                    let [inner, outer] = &mut **w;
-                    visit_linear(&format!("{name}.inner"), inner, f);
-                    visit_linear(&format!("{name}.outer"), outer, f);
-                }
-            }
-        }
     }
 
     /// Writes a file of its own; `base` is the hash of what it was trained on.
@@ -211,7 +211,7 @@ impl Acquirer {
                 let what = format!("`{name}` has the shape {shape:?}, which fits no tower of width {width}");
                 return Err(Error::data(what).at(path));
             }
-            Ok(LinearWeights { weight: matrix(weight, shape[0], shape[1]), bias: vector(bias) })
+            Ok(LinearWeights::new(matrix(weight, shape[0], shape[1]), vector(bias)))
         };
         let product = match about("shape").as_deref() {
             None => false,

@@ -13,8 +13,6 @@ use crate::init::Init;
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::sequences::Sequences;
 use crate::ops::transformer::Pass;
-use crate::optim::Parameter;
-use crate::optim::visit_linear;
 use crate::tower::{Tower, TowerTokenizer};
 
 /// M-BERT, which stays as it is, and the layer from it into the joint space.
@@ -41,10 +39,5 @@ impl Bert {
     ) -> Matrix<T> {
         let x = self.tower.pool(x, &self.tower.pooled_rows(sentences), pass); // (sentences, width)
         linear(x, &self.layer, pass.precision)
-    }
-
-    /// The layer into the joint space by name; M-BERT itself is not trained.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        visit_linear("bert.layer", &mut self.layer, f);
     }
 }

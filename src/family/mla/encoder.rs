@@ -11,6 +11,7 @@ use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::ops::tape::{data, data1};
 use crate::ops::transformer::Pass;
+use crate::optim::{ParameterTree, trained_count};
 use crate::tower::Tower;
 
 impl Mla {
@@ -30,15 +31,21 @@ impl Mla {
     /// Trained ones, and those that sentences go through once their tokens' vectors are computed: the towers without their
     /// token embeddings, and the acquirers. The English tower counts where a language goes its way.
     pub fn parameters(&mut self) -> Parameters {
-        let (mut train, mut test) = (0, 0);
-        self.visit(&mut |_, parameter| train += parameter.count() as u64);
-        let mut tower =
-            |t: &Tower| t.visit(&mut |name, x| test += if name == "tokens" { 0 } else { x.len() as u64 });
+        let (train, mut test) = (trained_count(self) as u64, 0);
+        // Types are part of the positions.
+        let mut tower = |t: &mut Tower| {
+            t.visit(&mut |name, x| match name {
+                "tokens" | "types" => {}
+                // With a bias.
+                "projection.weight" => test += (x.count() + x.shape()[0]) as u64,
+                _ => test += x.count() as u64,
+            });
+        };
         if matches!(self.encoder, Encoder::Tower(_)) || self.way(&self.own) == Some(Way::Tower) {
-            tower(&self.tower);
+            tower(&mut self.tower);
         }
-        if let Encoder::Bert(bert) = &self.encoder {
-            tower(&bert.tower);
+        if let Encoder::Bert(bert) = &mut self.encoder {
+            tower(&mut bert.tower);
             test += (data(&bert.layer.weight).len() + data1(&bert.layer.bias).len()) as u64;
         }
         test += self.acquirers.iter().map(|a| a.parameters() as u64).sum::<u64>();

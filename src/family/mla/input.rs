@@ -9,8 +9,7 @@ use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::vector;
 use crate::ops::transformer::Pass;
-use crate::optim::visit_linear;
-use crate::optim::{Adam, Parameter};
+use crate::optim::{Adam, Parameter, ParameterTree, visit_linear};
 use crate::tower::{TowerTokenizer, distinct};
 
 /// Where sentences of other languages than the tower's enter it; all of them share it.
@@ -18,9 +17,7 @@ pub struct InputEmbedding {
     pub tokenizer: TowerTokenizer,
     /// (vocabulary, width of the multilingual embedding)
     pub table: Table,
-    /// Whether the table is trained.
-    pub train_table: bool,
-    /// What is added to a table that stays as it is.
+    /// What is added to a table that is frozen.
     pub low_rank: Option<LowRank>,
     /// To the width of the tower.
     pub layer: LinearWeights,
@@ -36,15 +33,9 @@ pub struct LowRank {
 
 impl InputEmbedding {
     /// A table (vocabulary, its width) and a fresh layer from it to `width`.
-    pub fn new(
-        tokenizer: TowerTokenizer,
-        table: Table,
-        train_table: bool,
-        width: usize,
-        init: &mut Init,
-    ) -> Self {
+    pub fn new(tokenizer: TowerTokenizer, table: Table, width: usize, init: &mut Init) -> Self {
         let layer = init.linear(table.width, width);
-        InputEmbedding { tokenizer, table, train_table, low_rank: None, layer }
+        InputEmbedding { tokenizer, table, low_rank: None, layer }
     }
 
     /// With a product of this rank added to the table; 0 adds none.
@@ -60,9 +51,7 @@ impl InputEmbedding {
     /// Brings all that sentences read up to the optimiser's present step.
     pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
         let rows = Self::rows(sentences);
-        if self.train_table {
-            adam.catch_up("entrance.table", &mut self.table, &rows);
-        }
+        adam.catch_up("entrance.table", &mut self.table, &rows);
         if let Some(low) = &mut self.low_rank {
             adam.catch_up("entrance.low_rank.rows", &mut low.rows, &rows);
         }
@@ -80,10 +69,7 @@ impl InputEmbedding {
         pass: Pass,
     ) -> Matrix<T> {
         let rows = Self::rows(sentences);
-        let vectors = match self.train_table {
-            true => lookup::<T>(&self.table, &rows),
-            false => lookup::<NoneTape>(&self.table, &rows).put_tape(T::default()),
-        };
+        let vectors = lookup::<T>(&self.table, &rows);
         let vectors = match &self.low_rank {
             Some(low) => {
                 let product = linear(lookup::<T>(&low.rows, &rows), &low.layer, pass.precision);
@@ -97,14 +83,20 @@ impl InputEmbedding {
         select(vectors, &places)
     }
 
-    /// Every trained parameter by name; the table among them only where it is trained.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        if self.train_table {
-            f("entrance.table", Parameter::Table(&mut self.table));
-        }
+    /// Whether any of its leaves is trained.
+    pub fn trained(&self) -> bool {
+        let low = self.low_rank.as_ref().map(|low| low.rows.rate.trained() || low.layer.rate.trained());
+        self.table.rate.trained() || self.layer.rate.trained() || low.unwrap_or(false)
+    }
+}
+
+impl ParameterTree for InputEmbedding {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        f("entrance.table", Parameter::table(&mut self.table));
         if let Some(low) = &mut self.low_rank {
-            f("entrance.low_rank.rows", Parameter::Table(&mut low.rows));
-            f("entrance.low_rank.weight", Parameter::Matrix(&mut low.layer.weight));
+            f("entrance.low_rank.rows", Parameter::table(&mut low.rows));
+            let LinearWeights { weight, rate, .. } = &mut low.layer;
+            f("entrance.low_rank.weight", Parameter::matrix(weight, rate));
         }
         visit_linear("entrance.layer", &mut self.layer, f);
     }

@@ -11,8 +11,7 @@ use crate::family::mla::data::{Source, StageData, Translations};
 use crate::family::mla::objective::{Aim, Task, gradients};
 use crate::loss::scale;
 use crate::ops::transformer::Pass;
-use crate::optim::Adam;
-use crate::optim::Trained;
+use crate::optim::{Adam, ParameterTree};
 use crate::seed::derive;
 use crate::train::{Learner, Stage, StepIndex, StepOutput};
 
@@ -180,8 +179,9 @@ impl StageSpec {
 }
 
 impl Learner for MlaLearner<'_> {
-    fn model(&mut self) -> &mut dyn Trained {
-        &mut self.mla
+    fn model(&mut self) -> &mut dyn ParameterTree {
+        // Where all else is frozen, the checkpoint is the acquirers' alone.
+        if self.mla.acquirers_alone() { &mut self.mla.acquirers } else { &mut self.mla }
     }
 
     fn stages(&self) -> Vec<Stage> {
@@ -207,7 +207,7 @@ impl Learner for MlaLearner<'_> {
             self.mla.catch_up(adam, &sentences);
             tokens += sentences.rows.len();
         }
-        self.mla.scale.iter_mut().for_each(scale::clip);
+        self.mla.scale.iter_mut().for_each(|scale| scale::clip(&mut scale.value));
         let (terms, grads) = gradients(&mut self.mla, &tasks);
         Ok(Some(StepOutput { terms, grads, tokens }))
     }
@@ -217,7 +217,7 @@ impl Learner for MlaLearner<'_> {
     }
 
     fn scale(&self) -> Option<f32> {
-        self.mla.scale.as_ref().filter(|_| !self.mla.frozen).map(scale::scale)
+        self.mla.scale.as_ref().filter(|scale| scale.rate.trained()).map(|s| scale::scale(&s.value))
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

@@ -13,11 +13,13 @@ use sha2::{Digest, Sha256};
 
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::keeps;
+use crate::ops::leaf::Leaf;
+use crate::ops::linear::blend;
 use crate::ops::on_gpu;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
 use crate::ops::transformer::Pass;
-use crate::optim::{Adam, Parameter};
+use crate::optim::{Adam, Parameter, ParameterTree, Visitor, trained_count, visit_linear};
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
 
 use super::{Acquirer, Bert, InputEmbedding};
@@ -46,11 +48,9 @@ pub struct Mla {
     /// The code of the tower's own language.
     pub own: String,
     pub encoder: Encoder,
-    /// Whether the acquirers alone are trained.
-    pub frozen: bool,
     pub acquirers: Vec<Acquirer>,
     /// log 1/τ of the contrast with pictures, where it is trained: (1)
-    pub scale: Option<Vector>,
+    pub scale: Option<Leaf<Vector>>,
 }
 
 /// Dropout on the vectors that enter the tower, for training.
@@ -72,12 +72,39 @@ impl Encoder {
         }
     }
 
-    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+    /// Whether anything that sentences go through before the first block is trained.
+    fn entrance_trained(&self) -> bool {
         match self {
-            Encoder::Tower(entrance) => entrance.visit(f),
-            Encoder::Bert(bert) => bert.visit(f),
+            Encoder::Tower(entrance) => entrance.trained(),
+            Encoder::Bert(bert) => bert.tower.embedding_trained(),
         }
     }
+}
+
+/// The acquirers stand on the towers, which the folder of a run holds: of these the tree has what is trained now.
+impl ParameterTree for Mla {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        visit_trained("tower", &mut self.tower, f);
+        match &mut self.encoder {
+            Encoder::Tower(entrance) => entrance.visit(f),
+            Encoder::Bert(bert) => {
+                visit_trained("bert.tower", &mut bert.tower, f);
+                visit_linear("bert.layer", &mut bert.layer, f);
+            }
+        }
+        self.acquirers.visit(f);
+        if let Some(scale) = &mut self.scale {
+            f("scale", Parameter::vector(&mut scale.value, &mut scale.rate));
+        }
+    }
+}
+
+fn visit_trained(name: &str, tower: &mut Tower, f: Visitor) {
+    tower.visit(&mut |part, parameter| {
+        if parameter.trained() {
+            f(&format!("{name}.{part}"), parameter);
+        }
+    });
 }
 
 impl Mla {
@@ -101,8 +128,9 @@ impl Mla {
 
     /// Brings all that sentences read up to the optimiser's present step.
     pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
-        if let (Encoder::Tower(entrance), false) = (&mut self.encoder, self.frozen) {
-            entrance.catch_up(adam, sentences);
+        match &mut self.encoder {
+            Encoder::Tower(entrance) => entrance.catch_up(adam, sentences),
+            Encoder::Bert(bert) => bert.tower.catch_up("bert.tower", adam, sentences),
         }
     }
 
@@ -124,23 +152,32 @@ impl Mla {
     }
 
     /// SHA-256 of all that the acquirers stand on: the tower and the encoder.
-    pub fn base(&self) -> String {
+    pub fn base(&mut self) -> String {
         let mut hash = Sha256::new();
         let floats = |hash: &mut Sha256, x: &[f32]| hash.update(bytemuck::cast_slice::<f32, u8>(x));
-        let tower = |hash: &mut Sha256, tower: &Tower| {
+        // As files of acquirers have it since there are any: types are part of the positions, and the projection has a bias of 0.
+        let tower = |hash: &mut Sha256, tower: &mut Tower| {
+            let (positions, bias) = (tower.position_table(), vec![0.0; tower.config.projection.unwrap_or(0)]);
             tower.visit(&mut |name, x| {
-                hash.update(name);
-                floats(hash, x);
+                if name != "types" {
+                    hash.update(name);
+                    let own = x.floats();
+                    floats(hash, if name == "positions" { &positions } else { &own });
+                }
+                if name == "projection.weight" {
+                    hash.update("projection.bias");
+                    floats(hash, &bias);
+                }
             })
         };
-        tower(&mut hash, &self.tower);
-        let layer = match &self.encoder {
+        tower(&mut hash, &mut self.tower);
+        let layer = match &mut self.encoder {
             Encoder::Tower(entrance) => {
                 floats(&mut hash, entrance.table.data());
                 &entrance.layer
             }
             Encoder::Bert(bert) => {
-                tower(&mut hash, &bert.tower);
+                tower(&mut hash, &mut bert.tower);
                 &bert.layer
             }
         };
@@ -180,16 +217,16 @@ impl Mla {
     ) -> Matrix<T> {
         let body = self.body();
         let acquired = |n: usize, x: Matrix<T>| acquirer.forward(n, x, pass);
-        let x = match self.frozen || matches!(self.encoder, Encoder::Bert(_)) {
-            // Nothing before the first acquirer is trained: no gradient goes there.
+        let x = match self.trained_before_acquirers() {
             true => {
+                let x = self.entered::<T>(sentences, drop, pass);
+                body.some_blocks(0..1, x, sentences, pass, acquired)
+            }
+            // No gradient goes there.
+            false => {
                 let x = self.entered::<NoneTape>(sentences, drop, pass);
                 let x = body.some_blocks(0..1, x, sentences, pass, |_, x| x);
                 acquired(0, x.put_tape(T::default()))
-            }
-            false => {
-                let x = self.entered::<T>(sentences, drop, pass);
-                body.some_blocks(0..1, x, sentences, pass, acquired)
             }
         };
         let x = body.some_blocks(1..body.config.layers, x, sentences, pass, acquired);
@@ -202,6 +239,16 @@ impl Mla {
         }
     }
 
+    /// Whether anything that sentences go through before the first acquirer is trained.
+    pub fn trained_before_acquirers(&self) -> bool {
+        self.encoder.entrance_trained() || self.body().block_trained(0)
+    }
+
+    /// Whether nothing but acquirers is trained.
+    pub fn acquirers_alone(&mut self) -> bool {
+        trained_count(self) == trained_count(&mut self.acquirers)
+    }
+
     /// What goes into the first block (tokens, width); elements are dropped, if asked to.
     fn entered<T: Tape<f32, Dev> + 'static>(
         &self,
@@ -211,10 +258,10 @@ impl Mla {
     ) -> Matrix<T> {
         match &self.encoder {
             Encoder::Tower(entrance) => {
-                let x = entrance.forward::<T>(sentences, pass);
-                dropped(x, |x| self.tower.add_positions(x, sentences), drop)
+                let positions = self.tower.embed_positions(sentences);
+                dropped(blend(entrance.forward::<T>(sentences, pass), 1.0, positions, 1.0), drop)
             }
-            Encoder::Bert(bert) => dropped(bert.tower.embed(sentences).put_tape(T::default()), |_| (), drop),
+            Encoder::Bert(bert) => dropped(bert.tower.embed::<T>(sentences), drop),
         }
     }
 
@@ -240,43 +287,21 @@ impl Mla {
             }
         })
     }
-
-    /// Every trained parameter by name: where the model is frozen, those of the acquirers alone.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        if !self.frozen {
-            self.encoder.visit(f);
-        }
-        self.acquirers.iter_mut().for_each(|a| a.visit(f));
-        if let (Some(scale), false) = (&mut self.scale, self.frozen) {
-            f("scale", Parameter::Vector(scale));
-        }
-    }
 }
 
-/// x (tokens, width) with something constant added to it, and elements dropped, if asked to.
-fn dropped<T: Tape<f32, Dev> + 'static>(
-    x: Matrix<T>,
-    add: impl FnOnce(&mut [f32]),
-    drop: Option<Drop>,
-) -> Matrix<T> {
-    let (rows, width) = *x.shape();
-    on_gpu!(|gpu| {
-        let mut constant = vec![0.0; rows * width];
-        add(&mut constant);
-        gpu.shifted(x, &constant, drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens)))
-    });
+/// x (tokens, width), of which elements are dropped, if asked to.
+fn dropped<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, drop: Option<Drop>) -> Matrix<T> {
+    let Some(Drop { p, seed, tokens }) = drop.filter(|drop| drop.p > 0.0) else { return x };
+    on_gpu!(|gpu| gpu.drop_rows(x, (p, seed, tokens)));
     let (x, tape) = x.split_tape();
-    let mut out = data(&x).to_vec();
-    add(&mut out);
-    let drop = drop.filter(|d| d.p > 0.0).map(|d| (d.p, d.seed, d.tokens.to_vec()));
+    let (rows, width) = *x.shape();
+    let (mut out, tokens) = (data(&x).to_vec(), tokens.to_vec());
     // Multiplies the elements of a row by what dropout does to them.
     let apply = move |i: usize, row: &mut [f32]| {
-        if let Some((p, seed, tokens)) = &drop {
-            let first = tokens[i] as usize * width;
-            let factor = 1.0 / (1.0 - p);
-            let kept = |j: usize| if keeps(*seed, first + j, *p) { factor } else { 0.0 };
-            row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
-        }
+        let first = tokens[i] as usize * width;
+        let factor = 1.0 / (1.0 - p);
+        let kept = |j: usize| if keeps(seed, first + j, p) { factor } else { 0.0 };
+        row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
     };
     out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
     record!(tape, matrix(out, rows, width), |grads, g| {

@@ -11,6 +11,7 @@ use crate::device::{Matrix, Scalar, Vector};
 use crate::loss::cached::{Parts, cached};
 use crate::loss::terms::{Taped, Terms};
 use crate::loss::{Contrast, Temperature, Value, combined, contrast, on_tape};
+use crate::ops::leaf::Leaf;
 use crate::ops::linear::{similarity, unit_rows};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, data, matrix};
@@ -119,7 +120,7 @@ impl Part {
 }
 
 /// y (n, joint) against targets (n, joint), row by row.
-fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Vector>, aim: Aim) -> Scalar<Taped> {
+fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Leaf<Vector>>, aim: Aim) -> Scalar<Taped> {
     match aim.objective {
         Objective::Mse => {
             let (y, targets) = if aim.unit { (unit_rows(y), unit_rows(targets)) } else { (y, targets) };
@@ -152,6 +153,7 @@ mod tests {
     use crate::family::mla::tests::model;
     use crate::gradcheck::{by_name, matrix_gradient, noise, vector_gradient};
     use crate::ops::tape::vector;
+    use crate::optim::ParameterTree;
 
     const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
 
@@ -177,12 +179,13 @@ mod tests {
             let grads = loss(y.leaky_trace(), targets.clone(), None, aim).backward();
             matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, value);
         }
-        let scale = vector(vec![1.5]);
+        let scale = Leaf::trained(vector(vec![1.5]));
         let aim = Aim { scaled: true, ..aim(Objective::Nce, true) };
-        let value = |y: &Matrix, s: &Vector| loss(y.leaky_trace(), targets.clone(), Some(s), aim).array();
+        let value =
+            |y: &Matrix, s: &Leaf<Vector>| loss(y.leaky_trace(), targets.clone(), Some(s), aim).array();
         let grads = loss(y.leaky_trace(), targets.clone(), Some(&scale), aim).backward();
         matrix_gradient("vectors", &y, &grads, 1e-3, 1e-2, |y| value(y, &scale));
-        vector_gradient("scale", &scale, &grads, 1e-3, 1e-2, |s| value(&y, s));
+        vector_gradient("scale", &scale.value, &grads, 1e-3, 1e-2, |s| value(&y, &Leaf::trained(s.clone())));
     }
 
     /// Over all numbers of all rows; at unit length it is 2 − 2 cos over the width.
@@ -216,7 +219,7 @@ mod tests {
     /// The loss and all gradients of some tasks, by name.
     fn all(tasks: &dyn Fn(&Mla) -> Vec<Given>) -> (f32, Vec<(String, Vec<f32>)>) {
         let mut mla = model(&["de", "cs"], AcquirerShape::Mlp);
-        mla.scale = Some(vector(vec![2.0]));
+        mla.scale = Some(Leaf::trained(vector(vec![2.0])));
         let tasks = tasks(&mla);
         let tasks: Vec<Task> = tasks
             .iter()

@@ -17,7 +17,8 @@ use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Form, InputEmbedding, Mla, sizes};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
-use crate::optim::{Adam, Parameter, Trained, parameters_by_part};
+use crate::ops::leaf::Leaf;
+use crate::optim::{Adam, digest, freeze, parameters_by_part};
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
 use crate::tower::{Tensors, Tower, TowerTokenizer};
@@ -64,13 +65,10 @@ fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
     let encoder = match acquire.encoder {
         AcquireEncoder::Tower => {
             let entering = words.tokenizer.with_context(tower.config.context);
-            let entrance = InputEmbedding::new(
-                entering,
-                words.table,
-                acquire.train_embedding,
-                tower.config.width,
-                &mut init,
-            );
+            let mut entrance = InputEmbedding::new(entering, words.table, tower.config.width, &mut init);
+            if !acquire.train_embedding {
+                freeze(&mut entrance, |name| name == "entrance.table");
+            }
             Encoder::Tower(Box::new(entrance.with_rank(acquire.rank, &mut init)))
         }
         AcquireEncoder::Bert => {
@@ -78,28 +76,13 @@ fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
             Encoder::Bert(Box::new(Bert::new(bert, words.tokenizer, tower.outputs(), &mut init)))
         }
     };
-    let scale = acquire.le.learn_temperature.then(|| log_scale(acquire.le.temperature));
+    let scale = acquire.le.learn_temperature.then(|| Leaf::trained(log_scale(acquire.le.temperature)));
     let own = acquire.own.clone();
-    let mut mla = Mla { tower, tokenizer, own, encoder, frozen: false, acquirers: Vec::new(), scale };
+    let mut mla = Mla { tower, tokenizer, own, encoder, acquirers: Vec::new(), scale };
     let languages = trained(config).filter(|l| own_too || **l != acquire.own);
     let new = |l: &String| Acquirer::new(l, &Form::of(acquire), mla.size(), &mut init);
     mla.acquirers = languages.map(new).collect();
     Ok(mla)
-}
-
-impl Trained for Mla {
-    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        Mla::visit(self, f);
-    }
-
-    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        Mla::visit(self, f);
-        if let (Encoder::Tower(entrance), false) = (&mut self.encoder, self.frozen)
-            && !entrance.train_table
-        {
-            f("entrance.table", Parameter::Table(&mut entrance.table));
-        }
-    }
 }
 
 impl MlaRun {
@@ -229,14 +212,14 @@ impl MlaRun {
     /// # Errors
     /// Usage, where the run has no acquirer of the language; data, where its evaluations cannot be read; run, where a file cannot be
     /// written.
-    pub fn export(&self, language: &str, file: &Path) -> Result<()> {
+    pub fn export(&mut self, language: &str, file: &Path) -> Result<()> {
+        let base = self.mla.base();
         let acquirer =
             self.mla.acquirers.iter().find(|a| same_code(&a.language, language)).ok_or_else(|| {
                 let known: Vec<&str> = self.mla.acquirers.iter().map(|a| &a.language[..]).collect();
                 Error::usage(format!("the run has no acquirer of `{language}`"))
                     .hint(format!("it has those of `{}`", known.join("`, `")))
             })?;
-        let base = self.mla.base();
         let card = file.with_extension("md");
         clear_partial_of(file).and_then(|()| clear_partial_of(&card))?;
         acquirer.write(file, &base)?;
@@ -295,7 +278,8 @@ impl MlaRun {
     /// Data, where the file is no acquirer, or one of another base; usage, for a language that the run was trained on; run, where the run
     /// cannot be written, or another process does.
     pub fn add(&mut self, file: &Path) -> Result<String> {
-        let mut acquirer = self.read_acquirer(file, &self.mla.base())?;
+        let base = self.mla.base();
+        let mut acquirer = self.read_acquirer(file, &base)?;
         if let Some(earlier) = self.mla.acquirers.iter().find(|a| same_code(&a.language, &acquirer.language))
         {
             acquirer.language.clone_from(&earlier.language);
@@ -309,7 +293,7 @@ impl MlaRun {
         let _alone = RunFolder::locked(&self.folder.path)?;
         let folder = self.folder.path.join(ACQUIRERS);
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
-        acquirer.write(&names::file(&folder, &language, "safetensors")?, &self.mla.base())?;
+        acquirer.write(&names::file(&folder, &language, "safetensors")?, &base)?;
         self.mla.add(acquirer);
         self.parameters = self.mla.parameters();
         Ok(language)
@@ -350,11 +334,8 @@ impl MlaRun {
         let trained: Vec<String> = trained(&self.config).map(|l| format!("acquirer.{l}.")).collect();
         let mut hash = Sha256::new();
         hash.update(self.mla.base());
-        self.mla.visit_stored(&mut |name, x| {
-            if !name.starts_with("acquirer.") || trained.iter().any(|of| name.starts_with(of)) {
-                hash.update(format!("{name} {:?}\n", x.shape()));
-                hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
-            }
+        digest(&mut self.mla, &mut hash, |name| {
+            !name.starts_with("acquirer.") || trained.iter().any(|of| name.starts_with(of))
         });
         crate::checksum::sha256(hash)
     }

@@ -7,6 +7,7 @@ use crate::family::mla::Form;
 use crate::gradcheck::probe;
 use crate::init::Init;
 use crate::ops::rows::Table;
+use crate::optim::freeze;
 use crate::tower::token_embedding;
 
 const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
@@ -32,23 +33,22 @@ pub fn model(languages: &[&str], shape: AcquirerShape) -> Mla {
     let words = TowerTokenizer::open(&golden("mbert/tokenizer.json"), &config).expect("a tokenizer");
     let mut init = Init::new(1);
     let table = Table::new(config.width, table);
-    let entrance = InputEmbedding::new(words, table, true, tower.config.width, &mut init);
+    let entrance = InputEmbedding::new(words, table, tower.config.width, &mut init);
     let size = (tower.config.width, tower.config.layers);
     let acquirers = languages
         .iter()
         .map(|language| {
             let mut acquirer = Acquirer::new(language, &form(shape), size, &mut init);
-            acquirer.visit(&mut |_, parameter| {
-                if let Parameter::Matrix(m) = parameter {
-                    let (rows, columns) = *m.shape();
-                    *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
+            acquirer.visit(&mut |_, mut x| {
+                if let [rows, columns] = x.shape()[..] {
+                    x.set(&init.uniform(rows * columns, 0.3));
                 }
             });
             acquirer
         })
         .collect();
     let encoder = Encoder::Tower(Box::new(entrance));
-    Mla { tower, tokenizer, own: "en".into(), encoder, frozen: false, acquirers, scale: None }
+    Mla { tower, tokenizer, own: "en".into(), encoder, acquirers, scale: None }
 }
 
 fn entrance(mla: &Mla) -> &InputEmbedding {
@@ -106,7 +106,7 @@ fn an_acquirer_file_reads_back_equal_and_only_for_its_base() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("de.safetensors");
     for shape in SHAPES {
-        let mla = model(&["de"], shape);
+        let mut mla = model(&["de"], shape);
         let base = mla.base();
         mla.acquirers[0].write(&file, &base).expect("written");
         let size = (mla.tower.config.width, mla.tower.config.layers);
@@ -182,11 +182,11 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
     let make = || {
         let mut mla = model(&["de"], AcquirerShape::Mlp);
         let Encoder::Tower(entrance) = mla.encoder else { panic!("no entrance") };
-        let frozen = InputEmbedding { train_table: false, ..*entrance };
-        mla.encoder = Encoder::Tower(Box::new(frozen.with_rank(3, &mut Init::new(5))));
+        mla.encoder = Encoder::Tower(Box::new(entrance.with_rank(3, &mut Init::new(5))));
+        freeze(&mut mla, |name| name == "entrance.table");
         mla
     };
-    let plain = model(&["de"], AcquirerShape::Mlp);
+    let mut plain = model(&["de"], AcquirerShape::Mlp);
     let mut mla = make();
     let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße"]).ids);
     assert_eq!(
@@ -232,10 +232,9 @@ pub fn cross_modal(languages: &[&str], shape: AcquirerShape) -> Mla {
     let mut mla = Mla { encoder: Encoder::Bert(Box::new(bert)), ..mla };
     for language in languages {
         let mut acquirer = Acquirer::new(language, &form(shape), mla.size(), &mut init);
-        acquirer.visit(&mut |_, parameter| {
-            if let Parameter::Matrix(m) = parameter {
-                let (rows, columns) = *m.shape();
-                *m = matrix(init.uniform(rows * columns, 0.3), rows, columns);
+        acquirer.visit(&mut |_, mut x| {
+            if let [rows, columns] = x.shape()[..] {
+                x.set(&init.uniform(rows * columns, 0.3));
             }
         });
         mla.add(acquirer);
@@ -246,17 +245,8 @@ pub fn cross_modal(languages: &[&str], shape: AcquirerShape) -> Mla {
 /// Every gradient of a probe of the vectors, by name.
 fn every(mla: &mut Mla, sentences: &Arc<Sequences>) -> Vec<(String, Vec<f32>)> {
     let y = mla.forward::<OwnedTape<f32, Dev>>(&mla.acquirers[0], sentences, None, PASS);
-    let grads = probe(y).backward();
-    let mut named = Vec::new();
-    mla.visit(&mut |name, parameter| {
-        let g = match parameter {
-            Parameter::Matrix(p) => data(&grads.get(&*p)).to_vec(),
-            Parameter::Vector(p) => data1(&grads.get(&*p)).to_vec(),
-            Parameter::Table(_) => return,
-        };
-        named.push((name.to_string(), g));
-    });
-    named
+    let mut grads = probe(y).backward();
+    crate::gradcheck::by_name(&mut grads, &mut |f| mla.visit(f))
 }
 
 #[test]
@@ -334,7 +324,9 @@ fn english_goes_through_m_bert_where_it_was_acquired_and_the_tower_teaches_it() 
     assert!(mla.remove("en"));
     let without = mla.parameters();
     let mut tower = 0;
-    mla.tower.visit(&mut |name, x| tower += if name == "tokens" { 0 } else { x.len() as u64 });
+    mla.tower.visit(&mut |name, x| tower += if name == "tokens" { 0 } else { x.count() as u64 });
+    // The projection's bias.
+    tower += mla.joint() as u64;
     assert_eq!((with.train, with.test), (without.train + acquirer, without.test + acquirer - tower));
     // Without an acquirer English goes the tower's way, as it did in runs from before.
     assert_eq!(mla.way("en"), Some(Way::Tower));
@@ -369,12 +361,12 @@ fn an_acquirer_may_start_with_all_its_layers_as_pytorch_has_them() {
 }
 
 #[test]
-fn what_is_frozen_is_not_visited_and_acquirers_have_the_same_gradients() {
+fn what_is_frozen_has_no_gradients_and_acquirers_have_the_same_gradients() {
     let mut mla = model(&["de"], AcquirerShape::Mlp);
     let sentences = Arc::new(mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Eine Straße"]).ids);
     let whole = every(&mut mla, &sentences);
-    entrance(&mla).table.take_grads();
-    mla.frozen = true;
+    freeze(&mut mla, |name| !name.starts_with("acquirer."));
+    assert!(mla.acquirers_alone() && !mla.trained_before_acquirers());
     let alone = every(&mut mla, &sentences);
     assert!(entrance(&mla).table.take_grads().is_empty());
     let acquirers = whole.into_iter().filter(|(name, _)| name.starts_with("acquirer."));

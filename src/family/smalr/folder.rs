@@ -21,6 +21,7 @@ use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Translations;
 use crate::family::smalr::embedding::{Lexicon, Scorer, Slot};
 use crate::init::Init;
+use crate::ops::leaf::Leaf;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{data, data1, matrix, vector};
@@ -136,7 +137,7 @@ impl RunFolder {
                 let what = format!("`{language}.weight` has shape {shape:?}, not {:?}", [rows, columns]);
                 return Err(Error::data(what).at(&scorer_path).hint(MIXED));
             }
-            layers.push(LinearWeights { weight: matrix(weight, rows, columns), bias: vector(bias) });
+            layers.push(LinearWeights::new(matrix(weight, rows, columns), vector(bias)));
         }
         let (keys, _) = stored.floats("keys")?;
         let score = config.embedding().pretrain.score;
@@ -277,9 +278,11 @@ impl RunFolder {
 pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> HybridEmbedding {
     let e = config.embedding();
     let word_width = if e.word_width == 0 { fasttext } else { e.word_width };
-    let zero_layer = |word_width: usize| LinearWeights {
-        weight: matrix(vec![0.0; e.width * word_width], e.width, word_width),
-        bias: vector(vec![0.0; e.width]),
+    let zero_layer = |word_width: usize| {
+        LinearWeights::new(
+            matrix(vec![0.0; e.width * word_width], e.width, word_width),
+            vector(vec![0.0; e.width]),
+        )
     };
     let own = |l: usize| {
         let rows = lexicon.own(l);
@@ -298,8 +301,7 @@ pub fn empty_embedding(config: &Config, lexicon: &Lexicon, fasttext: usize) -> H
     HybridEmbedding {
         latents: Table::new(e.width, vec![0.0; lexicon.latents * e.width]),
         own: (0..languages).map(own).collect(),
-        mask: (config.loss().mclm.lstm > 0.0).then(|| matrix(vec![0.0; e.width], 1, e.width)),
-        train_words: e.train_words,
+        mask: (config.loss().mclm.lstm > 0.0).then(|| Leaf::trained(matrix(vec![0.0; e.width], 1, e.width))),
         characters: lexicon.spellings.as_ref().map(spelled),
     }
 }

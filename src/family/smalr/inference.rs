@@ -91,7 +91,6 @@ mod tests {
             latents: Table::new(4, noise(8, 1)),
             own: Vec::new(),
             mask: None,
-            train_words: true,
             characters: None,
         };
         let model = Model::new(&config, embedding, 6, 1);

@@ -15,8 +15,7 @@ use crate::family::smalr::inference::embed_sentences;
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::{When, objective};
 use crate::image::embed_features;
-use crate::optim::Adam;
-use crate::optim::Trained;
+use crate::optim::{Adam, ParameterTree};
 use crate::sampler::{Pictures, Sampler};
 use crate::seed::derive;
 use crate::train::{Learner, Stage, StepIndex, StepOutput};
@@ -93,7 +92,7 @@ impl<'a> SmalrLearner<'a> {
 }
 
 impl Learner for SmalrLearner<'_> {
-    fn model(&mut self) -> &mut dyn Trained {
+    fn model(&mut self) -> &mut dyn ParameterTree {
         &mut self.model
     }
 

@@ -1,32 +1,36 @@
 //! The two towers, and the full list of parameter names.
 
-use crate::optim::Trained;
 use dfdx::prelude::*;
 
 use crate::config::{Config, MaskedEncoder, MclmConfig};
-use crate::device::{Dev, Scalar, Vector};
+use crate::device::{Dev, Scalar};
 use crate::family::smalr::embedding::{HybridEmbedding, TokenRows};
 use crate::family::smalr::text::{Adapter, TextEncoder};
 use crate::image::ImageBranch;
 use crate::init::Init;
 use crate::loss::half_square;
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{Table, lookup};
-use crate::optim::Parameter;
-use crate::optim::{visit_linear, visit_recurrent};
+use crate::optim::{Parameter, ParameterTree, visit_linear, visit_recurrent};
 
-impl Trained for Model {
+impl ParameterTree for Model {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        Model::visit(self, f);
-    }
-
-    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        Model::visit_stored(self, f);
+        self.embedding.visit(&self.languages, f);
+        for (start, language) in self.word_starts.iter_mut().zip(&self.languages) {
+            f(&format!("embedding.{language}.start"), Parameter::fixed_table(start));
+        }
+        self.text.visit(&self.languages, f);
+        self.image.visit(f);
+        self.mclm.visit(f);
+        if let Some(adversary) = &mut self.adversary {
+            visit_linear("adversary", adversary, f);
+        }
     }
 }
 
-/// Everything that is trained.
+/// Words, both branches, and what losses need.
 pub struct Model {
     pub languages: Vec<String>,
     pub embedding: HybridEmbedding,
@@ -49,8 +53,6 @@ pub struct Mclm {
     pub lstm: Option<MaskedHeads>,
     /// LSTM over token vectors and the layer after it, unless the sentence branch reads masked sentences.
     pub encoder: Option<(RecurrentWeights, LinearWeights)>,
-    /// Whether the heads stay as they are: then they get no gradient.
-    pub frozen: bool,
 }
 
 /// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
@@ -73,7 +75,7 @@ impl Mclm {
         let (average, lstm) = (heads(config.average, true, own), heads(config.lstm, own, true));
         let with_encoder = lstm.is_some() && own;
         let encoder = with_encoder.then(|| (init.recurrent(4, width, width), init.linear(width, width)));
-        Mclm { average, lstm, encoder, frozen: false }
+        Mclm { average, lstm, encoder }
     }
 
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
@@ -94,7 +96,10 @@ impl Mclm {
 
 impl Model {
     /// A model around a finished embedding; `features` is the width of the picture features.
-    pub fn new(config: &Config, embedding: HybridEmbedding, features: usize, seed: u64) -> Self {
+    pub fn new(config: &Config, mut embedding: HybridEmbedding, features: usize, seed: u64) -> Self {
+        if !config.embedding().train_words {
+            embedding.own.iter_mut().for_each(|own| own.words.rate = Rate::FROZEN);
+        }
         let mut init = Init::new(seed);
         let (width, precision) = (config.embedding().width, config.train().precision);
         let joint = config.text().joint;
@@ -138,43 +143,13 @@ impl Model {
         .collect()
     }
 
-    /// Every trainable parameter by name, always in the same order.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.embedding.visit(&self.languages, f);
-        self.text.visit(&self.languages, f);
-        self.image.visit(f);
-        self.mclm.visit(f);
-        if let Some(adversary) = &mut self.adversary {
-            visit_linear("adversary", adversary, f);
-        }
-    }
-
-    /// Everything a checkpoint holds, by name. Untrained word vectors and buffers included.
-    pub fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.visit(f);
-        if !self.embedding.train_words {
-            let owners = self.embedding.own.iter_mut().zip(&self.languages);
-            for (own, language) in owners.filter(|(own, _)| own.words.rows() > 0) {
-                f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
-            }
-        }
-        for (start, language) in self.word_starts.iter_mut().zip(&self.languages) {
-            f(&format!("embedding.{language}.start"), Parameter::Table(start));
-        }
-        let mut buffer = |name: &str, v: &mut Vector| f(name, Parameter::Vector(v));
-        if let Some(characters) = &mut self.embedding.characters {
-            characters.visit_buffers(&mut buffer);
-        }
-        self.image.visit_buffers(&mut buffer);
-    }
-
     /// Trainable parameters; and what inference needs once every word's universal vector is computed: the encoder
     /// and the image branch (the 7.1 M of Burns et al. 2020, section 5). Words made of characters are not computed beforehand: there
     /// is no end of them.
     pub fn parameter_counts(&mut self) -> (usize, usize) {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |name, parameter| {
-            let n = parameter.count();
+            let n = if parameter.trained() { parameter.count() } else { 0 };
             train += n;
             if ["text.", "image.", "embedding.characters."].iter().any(|part| name.starts_with(part)) {
                 test += n;

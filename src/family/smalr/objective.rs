@@ -14,7 +14,7 @@ use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, Temperature};
-use crate::ops::linear::{linear, linear_through, reverse_gradient, similarity, unit_rows};
+use crate::ops::linear::{linear, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
@@ -204,7 +204,7 @@ impl BatchOutputs<'_> {
                         };
                         let masked = [text(a, shift), text(b, shift)];
                         let whole = [text(a, 0), text(b, 0)];
-                        parts.push(masked_pair(masked, whole, head, mclm.frozen, precision));
+                        parts.push(masked_pair(masked, whole, head, precision));
                     }
                     if let (Some(head), Some(words)) = (&heads.words, &words) {
                         let word = |rows: &[u32], first: usize| {
@@ -214,7 +214,7 @@ impl BatchOutputs<'_> {
                         };
                         let masked = [word(a, compared.len()), word(b, compared.len())];
                         let whole = [word(a, 0), word(b, 0)];
-                        parts.push(masked_pair(masked, whole, head, mclm.frozen, precision));
+                        parts.push(masked_pair(masked, whole, head, precision));
                     }
                 }
                 total.add(name, weight, parts);
@@ -229,8 +229,7 @@ impl BatchOutputs<'_> {
         if let (Some(heads), Some(shift)) = (&mclm.lstm, self.batch.replaced) {
             let words = mclm.encoder.as_ref().map(|(cell, layer)| {
                 let sentences = Arc::new(self.batch.with_masked(&compared, &self.batch.sentences, shift));
-                let reading = Reading { pooling: Pooling::Last, precision, learns: !mclm.frozen };
-                let linear = if mclm.frozen { linear_through } else { linear };
+                let reading = Reading { pooling: Pooling::Last, precision };
                 let words: Matrix<Taped> =
                     linear(lstm(tokens(), cell, &sentences, reading), layer, precision);
                 let (words, tape) = words.split_tape();

@@ -10,6 +10,7 @@ use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::folder::empty_embedding;
 use crate::family::smalr::model::Model;
 use crate::family::{Packed, UnseenWords};
+use crate::optim::ParameterTree;
 use crate::words::WordVectors;
 use crate::{Error, Result};
 
@@ -63,10 +64,10 @@ fn for_use(run: &mut SmalrRun, config: &Config) -> Model {
     let embedding = empty_embedding(config, &run.encoder.lexicon, config.embedding().word_width);
     let mut model = Model::new(config, embedding, run.info.features, 0);
     let mut numbers = BTreeMap::new();
-    run.model.visit_stored(&mut |name, x| {
+    run.model.visit(&mut |name, x| {
         numbers.insert(name.to_string(), x.floats().into_owned());
     });
-    model.visit_stored(&mut |name, mut x| x.set(&numbers[name]));
+    model.visit(&mut |name, mut x| x.set(&numbers[name]));
     model
 }
 

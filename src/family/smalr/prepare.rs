@@ -22,6 +22,7 @@ use crate::family::smalr::embedding::lexicon::Translations;
 use crate::family::smalr::embedding::{HybridEmbedding, Lexicon, Scorer};
 use crate::family::smalr::pretrain::{Words, pretrain};
 use crate::init::Init;
+use crate::ops::leaf::Leaf;
 use crate::ops::rows::Table;
 use crate::ops::tape::matrix;
 use crate::sampler::CaptionIndex;
@@ -167,7 +168,6 @@ fn of_characters(
         latents: Table::new(e.width, Vec::new()),
         own: Vec::new(),
         mask: mask(config),
-        train_words: e.train_words,
         characters: Some(CharacterWords::new(e, spellings, &mut init)),
     };
     let train = training(corpus, &encoder, tokens);
@@ -175,11 +175,12 @@ fn of_characters(
 }
 
 /// The vector of `[MASK]`, for a loss that needs one.
-fn mask(config: &Config) -> Option<Matrix> {
+fn mask(config: &Config) -> Option<Leaf<Matrix>> {
     let e = config.embedding();
     (config.loss().mclm.lstm > 0.0).then(|| {
         let bound = e.norm * (3.0 / e.width as f32).sqrt();
-        matrix(Init::new(derive(config.seed(), "mask", 0)).uniform(e.width, bound), 1, e.width)
+        let mask = Init::new(derive(config.seed(), "mask", 0)).uniform(e.width, bound);
+        Leaf::trained(matrix(mask, 1, e.width))
     })
 }
 

@@ -29,7 +29,7 @@ use crate::ops::linear::unit_row;
 use crate::ops::linear::{LinearWeights, linear_of_data, similarity, unit_rows};
 use crate::ops::rows::{Table, mean, select, stack};
 use crate::ops::sequences::Sequences;
-use crate::optim::{Adam, Parameter, Trained, visit_linear};
+use crate::optim::{Adam, Parameter, ParameterTree, visit_linear};
 use crate::sampler::{CaptionIndex, Draw, Sampler};
 use crate::seed::derive;
 use crate::train::{Learner, Progress, Stage, StepIndex, StepOutput, prepare};
@@ -170,20 +170,16 @@ struct Scorers<'a> {
     keys: Option<Table>,
 }
 
-impl Trained for Scorers<'_> {
+impl ParameterTree for Scorers<'_> {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         for (name, table) in [("latents", &mut self.latents), ("keys", &mut self.keys)] {
             if let Some(table) = table {
-                f(name, Parameter::Table(table));
+                f(name, Parameter::table(table));
             }
         }
         for (layer, language) in self.layers.iter_mut().zip(self.languages) {
             visit_linear(&format!("scorer.{language}"), layer, f);
         }
-    }
-
-    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.visit(f);
     }
 }
 
@@ -204,7 +200,7 @@ struct WordsLearner<'a> {
 }
 
 impl Learner for WordsLearner<'_> {
-    fn model(&mut self) -> &mut dyn Trained {
+    fn model(&mut self) -> &mut dyn ParameterTree {
         &mut self.trained
     }
 

@@ -128,6 +128,7 @@ mod tests {
     use crate::family::smalr::embedding::characters::Spellings;
     use crate::family::smalr::folder::empty_embedding;
     use crate::family::smalr::model::Model;
+    use crate::optim::ParameterTree;
     use crate::words::Vocabulary;
 
     /// Counts a model of 3 languages, 9 words each, in both ways.
@@ -162,7 +163,7 @@ mod tests {
         }
         let mut model = Model::new(&config, empty_embedding(&config, &lexicon, 6), 13, 0);
         let (mut stored, trained) = (0, model.parameter_counts().0 as u128);
-        model.visit_stored(&mut |_, x| stored += x.count() as u128);
+        model.visit(&mut |_, x| stored += x.count() as u128);
         let parts = parts(&config, &WordSizes::of(&lexicon, 6), 13);
         assert_eq!(parts.iter().map(|p| p.trained).sum::<u128>(), trained, "{parts:?}");
         assert_eq!(parts.iter().map(|p| p.trained + p.fixed).sum::<u128>(), stored, "{parts:?}");

@@ -20,11 +20,11 @@ use crate::loss::terms::Taped;
 use crate::loss::terms::{Terms, Total};
 use crate::loss::{Contrast, Temperature};
 use crate::ops::batch_norm::keeps;
+use crate::ops::leaf::Leaf;
 use crate::ops::linear::similarity;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, matrix};
-use crate::optim::Adam;
-use crate::optim::Trained;
+use crate::optim::{Adam, ParameterTree};
 use crate::sampler::{CaptionIndex, Sampler};
 use crate::seed::derive;
 use crate::train::{Learner, Stage, StepIndex, StepOutput};
@@ -93,7 +93,7 @@ impl<'a> TowerLearner<'a> {
 }
 
 impl Learner for TowerLearner<'_> {
-    fn model(&mut self) -> &mut dyn Trained {
+    fn model(&mut self) -> &mut dyn ParameterTree {
         &mut self.clip
     }
 
@@ -106,8 +106,8 @@ impl Learner for TowerLearner<'_> {
 
     fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let batch = self.batch(at.step);
-        self.clip.tower.catch_up(adam, &batch.sentences);
-        self.clip.scale.iter_mut().for_each(scale::clip);
+        self.clip.tower.catch_up("tower", adam, &batch.sentences);
+        self.clip.scale.iter_mut().for_each(|scale| scale::clip(&mut scale.value));
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (loss, chunk) = (self.config.loss(), self.config.tower().micro_batch);
         let (grads, terms) = gradients(&mut self.clip, &batch, loss, chunk, at.step, seed);
@@ -119,7 +119,7 @@ impl Learner for TowerLearner<'_> {
     }
 
     fn scale(&self) -> Option<f32> {
-        self.clip.scale.as_ref().map(scale::scale)
+        self.clip.scale.as_ref().map(|s| scale::scale(&s.value))
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
@@ -162,7 +162,11 @@ impl Streams for Compared<'_> {
 }
 
 /// The losses of a configuration in a step, counted from 0; `scale` is that of the softmax, where it is trained.
-fn losses<'a>(config: &'a LossConfig, scale: Option<&'a Vector>, step: usize) -> [PairLoss<'a, Stream>; 2] {
+fn losses<'a>(
+    config: &'a LossConfig,
+    scale: Option<&'a Leaf<Vector>>,
+    step: usize,
+) -> [PairLoss<'a, Stream>; 2] {
     let (triplet, nce) = (&config.triplet, &config.info_nce);
     let temperature = scale.map_or(Temperature::Fixed(nce.temperature), Temperature::Trained);
     let softmax = Contrast::InfoNce { temperature, smoothing: nce.label_smoothing };
@@ -243,7 +247,7 @@ mod tests {
     use crate::config::RawConfig;
     use crate::family::tower::{ENDS, sizes};
     use crate::gradcheck::{by_name, noise};
-    use crate::optim::Parameter;
+    use crate::optim::Group;
     use crate::tower::TowerTokenizer;
     use crate::words::HuggingFace;
 
@@ -277,21 +281,11 @@ mod tests {
         let mut clip = Clip::new(config, sizes, tokenizer, 7, 1);
         // Far from where everything is 0 or 1.
         let mut seed = 0;
-        clip.visit(&mut |_, parameter| {
-            seed += 1;
-            match parameter {
-                Parameter::Matrix(m) => {
-                    let n = m.shape().0 * m.shape().1;
-                    *m = matrix(noise(n, seed), m.shape().0, m.shape().1);
-                }
-                Parameter::Vector(v) => {
-                    let x = noise(v.shape().0, seed).iter().map(|x| x + 0.8).collect();
-                    *v = crate::ops::tape::vector(x);
-                }
-                Parameter::Table(t) => {
-                    let noise = noise(t.data().len(), seed);
-                    t.data_mut().copy_from_slice(&noise);
-                }
+        clip.visit(&mut |_, mut x| {
+            if x.trained() {
+                seed += 1;
+                let shift = if x.group() == Group::Biases || x.group() == Group::Scale { 0.8 } else { 0.0 };
+                x.set(&noise(x.count(), seed).iter().map(|x| x + shift).collect::<Vec<f32>>());
             }
         });
         let sentences = Arc::new(clip.tokens("de", &TEXTS).ids);
@@ -300,7 +294,7 @@ mod tests {
     }
 
     fn shift(clip: &mut Clip, name: &str, i: usize, by: f32) {
-        clip.visit_stored(&mut |other, mut x| {
+        clip.visit(&mut |other, mut x| {
             if other == name {
                 let mut values = x.floats().into_owned();
                 values[i] += by;

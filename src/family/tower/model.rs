@@ -17,12 +17,12 @@ use crate::image::{ImageBranch, embed_images};
 use crate::init::Init;
 use crate::loss::scale::log_scale;
 use crate::ops::batch_norm::dropout;
+use crate::ops::leaf::Leaf;
 use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::data;
 use crate::ops::transformer::{Activation, Pass};
-use crate::optim::Parameter;
-use crate::optim::Trained;
+use crate::optim::{Parameter, ParameterTree};
 use crate::retrieve::same_width;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
 use crate::words::{HuggingFace, with_dotless};
@@ -37,7 +37,7 @@ pub struct Clip {
     pub tokenizer: TowerTokenizer,
     pub image: ImageBranch,
     /// log 1/τ of the contrast, where it is trained: (1)
-    pub scale: Option<Vector>,
+    pub scale: Option<Leaf<Vector>>,
     /// Width of the picture features.
     pub features: usize,
     /// Dropout on the vectors that enter the tower, and on the pooled state.
@@ -87,7 +87,10 @@ impl Clip {
             tower: Tower::new(sizes, &mut init),
             tokenizer,
             image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
-            scale: config.tower().learn_temperature.then(|| log_scale(config.loss().info_nce.temperature)),
+            scale: config
+                .tower()
+                .learn_temperature
+                .then(|| Leaf::trained(log_scale(config.loss().info_nce.temperature))),
             features,
             dropout: [config.tower().dropout, config.text().dropout],
             precision,
@@ -105,7 +108,7 @@ impl Clip {
 
     /// Token ids as unit vectors (sentences, joint), with gradients. `seed` is for dropout.
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, sentences: &Arc<Sequences>, seed: u64) -> Matrix<T> {
-        let x = dropout(self.tower.embed_trained::<T>(sentences), self.dropout[0], seed);
+        let x = dropout(self.tower.embed::<T>(sentences), self.dropout[0], seed);
         let x = self.tower.blocks(x, sentences, self.pass(), |_, x| x);
         let rows = self.tower.pooled_rows(sentences);
         let x = dropout(self.tower.pool(x, &rows, self.pass()), self.dropout[1], seed ^ 1);
@@ -126,7 +129,7 @@ impl Clip {
     pub fn parameters(&mut self) -> Parameters {
         let (mut train, mut test) = (0, 0);
         self.visit(&mut |name, parameter| {
-            let n = parameter.count() as u64;
+            let n = if parameter.trained() { parameter.count() as u64 } else { 0 };
             train += n;
             test += if ["tower.tokens", "scale"].contains(&name) { 0 } else { n };
         });
@@ -169,18 +172,13 @@ impl DualEncoder for ClipEncoder<'_> {
     }
 }
 
-impl Trained for Clip {
+impl ParameterTree for Clip {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.tower.visit_trained(f);
+        self.tower.visit(&mut |name, parameter| f(&format!("tower.{name}"), parameter));
         self.image.visit(f);
         if let Some(scale) = &mut self.scale {
-            f("scale", Parameter::Vector(scale));
+            f("scale", Parameter::vector(&mut scale.value, &mut scale.rate));
         }
-    }
-
-    fn visit_stored(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.visit(f);
-        self.image.visit_buffers(&mut |name, v| f(name, Parameter::Vector(v)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use crate::device::cuda::{Gpu, args, at, at_slice, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{Gpu, args, at, gradient_at, matrix, record_on_gpu};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, MOMENTUM};
 
@@ -19,7 +19,8 @@ impl Gpu {
         let (x, tape) = x.split_tape();
         let (rows, width) = *x.shape();
         let columns = ((width.div_ceil(32), 1), (32, 8));
-        let (mean, variance) = match T::OWNS_TAPE {
+        let trained = weights.rate.trained();
+        let (mean, variance) = match T::OWNS_TAPE && trained {
             true => {
                 let (mean, variance) = (self.vector(width), self.vector(width));
                 let args = args![at(&mean), at(&variance), at(&x), rows, width];
@@ -44,24 +45,16 @@ impl Gpu {
         let (result, weights) = (out.clone(), weights.clone());
         record_on_gpu!(tape, out, |grads, g| {
             let (x_at, y, statistics) = (at(&x), at(&result), (at(&mean), at(&variance)));
-            let kept = self.alloc(2 * width);
-            let (to_scale, to_shift) =
-                (gradient_at!(grads, &weights.scale), gradient_at!(grads, &weights.shift));
-            let args = args![
-                &kept,
-                to_scale,
-                to_shift,
-                x_at,
-                y,
-                g,
-                statistics.0,
-                statistics.1,
-                slope,
-                keep,
-                rows,
-                width
-            ];
-            self.launch("batch_norm_back_weights", columns.0, columns.1, args);
+            // Statistics that stay take no part in the gradient of x.
+            let kept = self.floats(&vec![0.0; 2 * width]);
+            if trained {
+                let (to_scale, to_shift) =
+                    (gradient_at!(grads, &weights.scale), gradient_at!(grads, &weights.shift));
+                let (mean, variance) = statistics;
+                let args =
+                    args![&kept, to_scale, to_shift, x_at, y, g, mean, variance, slope, keep, rows, width];
+                self.launch("batch_norm_back_weights", columns.0, columns.1, args);
+            }
             let (to, scale) = (gradient_at!(grads, &x), at(&weights.scale));
             let args =
                 args![to, x_at, y, g, statistics.0, statistics.1, scale, &kept, slope, keep, rows, width];
@@ -113,23 +106,17 @@ impl Gpu {
         })
     }
 
-    /// x plus a constant (both rows, width), and dropout by probability, seed and each row's number: a row is dropped alike
-    /// wherever it stands.
-    pub fn shifted<T: Tape<f32, Dev> + 'static>(
+    /// Dropout of x (rows, width) by probability, seed and each row's number: a row is dropped alike wherever it stands.
+    pub fn drop_rows<T: Tape<f32, Dev> + 'static>(
         &'static self,
         x: Matrix<T>,
-        constant: &[f32],
-        drop: Option<(f32, u64, &[u32])>,
+        (p, seed, numbers): (f32, u64, &[u32]),
     ) -> Matrix<T> {
         let (x, tape) = x.split_tape();
         let (rows, width) = *x.shape();
         let (n, out) = (rows * width, matrix(rows, width));
-        let sum = self.floats(constant);
-        self.add_scaled(at_slice(&sum), at(&x), 1.0, n);
-        // Without dropout nothing is dropped from row number 0.
-        let (p, seed, numbers) = drop.unwrap_or((0.0, 0, &[]));
-        let numbers = if numbers.is_empty() { self.numbers(&vec![0; rows]) } else { self.numbers(numbers) };
-        self.each("drop_rows", n, args![at(&out), &sum, &numbers, p, seed, n, width, false]);
+        let numbers = self.numbers(numbers);
+        self.each("drop_rows", n, args![at(&out), at(&x), &numbers, p, seed, n, width, false]);
         record_on_gpu!(tape, out, |grads, g| {
             let to = gradient_at!(grads, &x);
             self.each("drop_rows", n, args![to, g, &numbers, p, seed, n, width, true]);

@@ -57,7 +57,7 @@ impl Gpu {
         let (out, chosen, picks) = (matrix(words, width), self.numbers(&vec![0; words]), self.numbers(picks));
         let args = args![at(&out), &chosen, from, &places, &picks, top, words, width];
         self.each("choose", words * width, args);
-        let sink = latents.grads.clone();
+        let sink = latents.sink();
         record_on_gpu!(tape, out, |grads, g| {
             if choice.estimator != Estimator::None {
                 let (to, gate) = (gradient_at!(grads, &query), choice.estimator == Estimator::Gate);
@@ -66,6 +66,7 @@ impl Gpu {
                     args![to, g, &keys, &lengths, &places, &scores, &picks, temperature, gate, top, width];
                 self.rows("choose_back", words, args);
             }
+            let Some(sink) = &sink else { return Ok(()) };
             let chosen = &must(self.cuda.dtoh_sync_copy(&chosen))[..words];
             let mut distinct = chosen.to_vec();
             distinct.sort_unstable();

@@ -7,7 +7,7 @@ use crate::device::cuda::{
     Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
 };
 use crate::device::{Dev, Matrix};
-use crate::ops::linear::{LinearWeights, Wanted};
+use crate::ops::linear::LinearWeights;
 
 impl Gpu {
     /// [`crate::ops::linear::linear`]
@@ -17,7 +17,7 @@ impl Gpu {
         tape: T,
         layer: &LinearWeights,
         precision: Precision,
-        wanted: Wanted,
+        through: bool,
     ) -> Matrix<T> {
         let ((rows, inputs), outputs) = (*x.shape(), layer.weight.shape().0);
         let out = matrix(rows, outputs);
@@ -28,11 +28,11 @@ impl Gpu {
         let layer = layer.clone();
         record_on_gpu!(tape, out, |grads, g| {
             let g = Operand::new(g, rows, outputs);
-            if wanted.input {
+            if through {
                 let to = Target { at: gradient_at!(grads, &x), stride: inputs };
                 self.gemm(g, Operand::new(at(&layer.weight), outputs, inputs), to, true, precision);
             }
-            if wanted.layer {
+            if layer.rate.trained() {
                 let to = Target { at: gradient_at!(grads, &layer.weight), stride: inputs };
                 self.gemm(g.t(), Operand::new(at(&x), rows, inputs), to, true, precision);
                 self.sum_columns(gradient_at!(grads, &layer.bias), g.at, rows, outputs, outputs);

@@ -36,12 +36,13 @@ mod tests {
     use super::*;
     use crate::config::Precision;
     use crate::gradcheck::{matrix_gradient, noise, probe};
+    use crate::ops::leaf::Rate;
     use crate::ops::tape::{data, matrix, vector};
 
     const HIDDEN: usize = 4;
 
     fn reading(pooling: Pooling) -> Reading {
-        Reading::new(pooling, Precision::F32)
+        Reading { pooling, precision: Precision::F32 }
     }
 
     fn weights(seed: u64) -> RecurrentWeights {
@@ -51,6 +52,7 @@ mod tests {
             weight_hh: matrix(noise(g * HIDDEN, seed + 1), g, HIDDEN),
             bias_ih: vector(noise(g, seed + 2)),
             bias_hh: vector(noise(g, seed + 3)),
+            rate: Rate::TRAINED,
         }
     }
 

@@ -208,7 +208,7 @@ impl<C: Cell> Loop for StepForward<'_, C> {
     }
 }
 
-/// Adds the gradients of the tokens `x` (distinct, width) and, if these learn, of the weights, given that of the result.
+/// Adds the gradients of the tokens `x` (distinct, width) and, if they are trained, of the weights, given that of the result.
 pub fn backward<C: Cell>(
     g: &[f32],
     x: &Matrix,
@@ -218,7 +218,7 @@ pub fn backward<C: Cell>(
 ) -> Result<(), <Dev as HasErr>::Err> {
     let distinct = x.shape().0;
     let (hidden, width) = (weights.weight_hh.shape().1, weights.weight_ih.shape().1);
-    let Reading { pooling, precision, learns } = saved.reading;
+    let Reading { pooling, precision } = saved.reading;
     let widths = Widths::of::<C>(hidden, pooling);
     let (gates, shared) = (widths.gates, C::SHARED * hidden);
     let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden), precision);
@@ -232,7 +232,7 @@ pub fn backward<C: Cell>(
     let weight_ih = data(&weights.weight_ih);
     let weight_ih = View::new(&weight_ih, gates, width);
     matmul(d, weight_ih, &mut on_host(grads.get_or_alloc_mut(x)?), true, precision);
-    if !learns {
+    if !weights.rate.trained() {
         return Ok(());
     }
     let products: Vec<(View, View)> = saved

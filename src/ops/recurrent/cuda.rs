@@ -108,7 +108,7 @@ impl Gpu {
             let d = Operand::new(at_slice(&inputs), distinct, all);
             let to = Target { at: gradient_at!(grads, &x), stride: width };
             self.gemm(d, Operand::new(at(&weights.weight_ih), all, width), to, true, precision);
-            if reading.learns {
+            if weights.rate.trained() {
                 let to = Target { at: gradient_at!(grads, &weights.weight_ih), stride: width };
                 self.gemm(d.t(), Operand::new(at(&x), distinct, width), to, true, precision);
                 // The state before the first token is zero.

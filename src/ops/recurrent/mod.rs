@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
+use super::leaf::Rate;
 use super::on_gpu;
 use super::sequences::Sequences;
 use super::tape::{data, matrix, record};
@@ -32,6 +33,8 @@ pub struct RecurrentWeights {
     pub weight_hh: Matrix,
     pub bias_ih: Vector,
     pub bias_hh: Vector,
+    /// Where these are frozen, only the gradient of the tokens is computed.
+    pub rate: Rate,
 }
 
 /// How a recurrent network reads.
@@ -40,15 +43,6 @@ pub struct Reading {
     /// How the states of a sentence become one.
     pub pooling: Pooling,
     pub precision: Precision,
-    /// Whether its weights learn; where they stay, only the gradient of the tokens is computed.
-    pub learns: bool,
-}
-
-impl Reading {
-    /// With weights that learn.
-    pub fn new(pooling: Pooling, precision: Precision) -> Self {
-        Reading { pooling, precision, learns: true }
-    }
 }
 
 /// GRU (Cho et al. 2014, in the form of cuDNN: the reset gate is applied after the recurrent product).
@@ -111,6 +105,7 @@ mod tests {
             weight_hh: matrix(noise(g * HIDDEN, 2), g, HIDDEN),
             bias_ih: vector(noise(g, 3)),
             bias_hh: vector(noise(g, 4)),
+            rate: Rate::TRAINED,
         };
         let mut sentences = Sequences::new();
         // Repeated tokens, sentences that begin alike, that end in another, twice the same and without tokens.
@@ -124,7 +119,7 @@ mod tests {
     const POOLINGS: [Pooling; 3] = [Pooling::Last, Pooling::Mean, Pooling::Max];
 
     fn reading(pooling: Pooling) -> Reading {
-        Reading::new(pooling, Precision::F32)
+        Reading { pooling, precision: Precision::F32 }
     }
 
     type Op<T> = fn(Matrix<T>, &RecurrentWeights, &Arc<Sequences>, Reading) -> Matrix<T>;
@@ -164,13 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_stay_get_no_gradient_and_tokens_the_same() {
+    fn frozen_weights_get_no_gradient_and_tokens_the_same() {
         for (gates, op) in [(3, gru as Op<OwnedTape<f32, Dev>>), (4, lstm)] {
             let (x, w, s) = setup(gates);
-            let grads = |learns| {
-                probe(op(x.leaky_trace(), &w, &s, Reading { learns, ..reading(Pooling::Max) })).backward()
+            let grads = |rate| {
+                let w = RecurrentWeights { rate, ..w.clone() };
+                probe(op(x.leaky_trace(), &w, &s, reading(Pooling::Max))).backward()
             };
-            let (whole, mut through) = (grads(true), grads(false));
+            let (whole, mut through) = (grads(Rate::TRAINED), grads(Rate::FROZEN));
             assert_eq!(whole.get(&x).as_vec(), through.get(&x).as_vec());
             assert!(whole.get(&w.weight_hh).as_vec().iter().any(|&g| g != 0.0));
             for weight in [&w.weight_ih, &w.weight_hh] {

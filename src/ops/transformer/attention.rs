@@ -33,7 +33,6 @@ pub struct AttentionWeights {
 }
 
 /// x (tokens, width) → (tokens, width); tokens of `sentences` stand below each other and see those of their sentence.
-/// `input` and `output` are either both trained or both frozen.
 pub fn attend<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     weights: &AttentionWeights,
@@ -45,7 +44,6 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
     assert_eq!((width, 3 * width), (weights.input.inputs(), weights.input.outputs()), "attend: input layer");
     assert_eq!((width, width), (weights.output.inputs(), weights.output.outputs()), "attend: output layer");
     assert_eq!(width % weights.heads, 0, "attend: heads of equal width");
-    assert_eq!(weights.input.is_trained(), weights.output.is_trained(), "attend: half frozen");
     #[cfg(feature = "cuda")]
     if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.attends(weights, sentences)) {
         return gpu.attend(x, weights, sentences, pass);
@@ -58,7 +56,7 @@ pub fn attend<T: Tape<f32, Dev> + 'static>(
     weights.forward(&data(&x), &mut out, &mut kept, keep, &groups, pass.precision);
     let weights = weights.clone();
     record!(tape, matrix(out, tokens, width), |grads, g| {
-        let trained = weights.input.is_trained();
+        let trained = weights.trained();
         let mut parts = Parts::new(tokens, width, trained);
         let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, &groups, pass.precision);
@@ -101,7 +99,7 @@ impl Groups {
     }
 }
 
-/// What the gradients of trained weights are made of; empty where they are frozen.
+/// What the gradients of trained weights are made of; empty where all are frozen.
 struct Parts {
     /// What went into `input` (tokens, width).
     input: Scratch,
@@ -157,6 +155,12 @@ impl Shared<'_> {
 }
 
 impl AttentionWeights {
+    /// Whether any of its leaves is trained.
+    pub fn trained(&self) -> bool {
+        let norm = self.norm.as_ref().is_some_and(|norm| norm.rate.trained());
+        norm || self.input.trained() || self.output.trained()
+    }
+
     fn shared(&self) -> Shared<'_> {
         Shared {
             norm: self.norm.as_ref().map(|norm| norm.on_host()),
@@ -207,7 +211,7 @@ impl AttentionWeights {
         precision: Precision,
     ) {
         let (width, shared) = (self.input.inputs(), self.shared());
-        let trained = self.input.is_trained();
+        let trained = self.trained();
         let again = kept.is_empty().then(|| self.input.forward(precision));
         let (input, output) = (self.input.backward(precision), self.output.backward(precision));
         let wide = |n: usize| if trained { n } else { 0 };

@@ -53,7 +53,7 @@ impl Gpu {
         weights: &NormWeights,
     ) -> Result<(), <Dev as HasErr>::Err> {
         let (rows, width) = *x.shape();
-        let products = weights.trained.then(|| self.alloc(rows * width));
+        let products = weights.rate.trained().then(|| self.alloc(rows * width));
         let place = products.as_ref().map_or(NONE, at_slice);
         let to = gradient_at!(grads, x);
         let args = args![to, place, at(x), g, at(&weights.scale), weights.epsilon, width];
@@ -162,7 +162,6 @@ impl Gpu {
                     &again
                 }
             };
-            let trained = weights.input.is_trained();
             let (input, output) = (&weights.input.weights, &weights.output.weights);
             let d_context = self.alloc(tokens * width);
             self.pulled(at_slice(&d_context), g, tokens, output, false, pass.precision);
@@ -174,10 +173,12 @@ impl Gpu {
             self.launch("attention_back_queries", grid, (128, 1), args);
             let args = args![&d_qkv, qkv, &d_context, &lse, &along, &bounds, width, heads, causal];
             self.launch("attention_back_keys", grid, (128, 1), args);
-            if trained {
+            if weights.output.trained() {
                 let (context, _) = self.contexts(qkv, &bounds, &weights, tokens);
                 let to = (gradient_at!(grads, &output.weight), gradient_at!(grads, &output.bias));
                 self.weights_back(to, g, at_slice(&context), tokens, output, pass.precision);
+            }
+            if weights.input.trained() {
                 let normed = self.input(&x, &weights.norm);
                 let to = (gradient_at!(grads, &input.weight), gradient_at!(grads, &input.bias));
                 let from = normed.as_ref().map_or(at(&x), at_slice);
@@ -295,10 +296,12 @@ impl Gpu {
             let n = rows * hidden;
             let kind = weights.activation as usize;
             self.each("activate_back", n, args![&d_hidden, before, kind, n]);
-            if weights.inner.is_trained() {
+            if weights.outer.trained() {
                 let active = self.active(before, &weights, rows);
                 let to = (gradient_at!(grads, &outer.weight), gradient_at!(grads, &outer.bias));
                 self.weights_back(to, g, at_slice(&active), rows, outer, pass.precision);
+            }
+            if weights.inner.trained() {
                 let normed = self.input(&x, &weights.norm);
                 let to = (gradient_at!(grads, &inner.weight), gradient_at!(grads, &inner.bias));
                 let from = normed.as_ref().map_or(at(&x), at_slice);

@@ -26,7 +26,7 @@ pub struct FeedForwardWeights {
     pub outer: Projection,
 }
 
-/// x (rows, width) → (rows, width). `inner` and `outer` are either both trained or both frozen.
+/// x (rows, width) → (rows, width).
 pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     x: Matrix<T>,
     weights: &FeedForwardWeights,
@@ -36,7 +36,6 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     let hidden = weights.inner.outputs();
     assert_eq!(width, weights.inner.inputs(), "feed_forward: width of the input");
     assert_eq!((width, hidden), (weights.outer.outputs(), weights.outer.inputs()), "feed_forward: layers");
-    assert_eq!(weights.inner.is_trained(), weights.outer.is_trained(), "feed_forward: half frozen");
     on_gpu!(|gpu| gpu.feed_forward(x, weights, pass));
     let (x, tape) = x.split_tape();
     let keep = if T::OWNS_TAPE && !pass.recompute { hidden } else { 0 };
@@ -45,7 +44,7 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     weights.forward(&data(&x), &mut out, &mut kept, keep, pass.precision);
     let weights = weights.clone();
     record!(tape, matrix(out, rows, width), |grads, g| {
-        let trained = weights.inner.is_trained();
+        let trained = weights.trained();
         let mut parts = Parts::new(rows, width, hidden, trained);
         let mut to = on_host(grads.get_or_alloc_mut(&x)?);
         weights.backward(&data(&x), &g, &kept, &mut to, &mut parts, pass.precision);
@@ -60,7 +59,7 @@ pub fn feed_forward<T: Tape<f32, Dev> + 'static>(
     })
 }
 
-/// What the gradients of trained weights are made of; empty where they are frozen.
+/// What the gradients of trained weights are made of; empty where all are frozen.
 struct Parts {
     /// What went into `inner` (rows, width).
     input: Scratch,
@@ -104,6 +103,12 @@ impl Shared<'_> {
 }
 
 impl FeedForwardWeights {
+    /// Whether any of its leaves is trained.
+    pub fn trained(&self) -> bool {
+        let norm = self.norm.as_ref().is_some_and(|norm| norm.rate.trained());
+        norm || self.inner.trained() || self.outer.trained()
+    }
+
     fn shared(&self) -> Shared<'_> {
         Shared {
             norm: self.norm.as_ref().map(|norm| norm.on_host()),
@@ -143,7 +148,7 @@ impl FeedForwardWeights {
         precision: Precision,
     ) {
         let (width, hidden, shared) = (self.inner.inputs(), self.inner.outputs(), self.shared());
-        let trained = self.inner.is_trained();
+        let trained = self.trained();
         let groups = row_groups(x.len() / width.max(1));
         let again = kept.is_empty().then(|| self.inner.forward(precision));
         let (inner, outer) = (self.inner.backward(precision), self.outer.backward(precision));

@@ -4,7 +4,7 @@
 //! each sentence begins. A layer adds to its input: `attend` and `feed_forward` return x + f(x), or x + f(norm(x)) where
 //! the layer has a norm (CLIP); BERT norms the sum instead, with `layer_norm` after them.
 //!
-//! Weights are trained or frozen. Frozen ones are packed for the matrix product once and get no gradient.
+//! Each leaf of weights is trained or frozen. Frozen layers are packed for the matrix product once, and no frozen leaf gets a gradient.
 //! Rows go to the threads in fixed groups and every sum has one order: the bits are the same for any number of threads.
 //!
 //! [`Sequences::starts`]: super::sequences::Sequences::starts

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{cut, row_groups, sum_rows};
 use crate::device::{Dev, Matrix, Vector};
+use crate::ops::leaf::Rate;
 use crate::ops::on_gpu;
 use crate::ops::scratch::Scratch;
 use crate::ops::simd::{Loop, dot, fma, vectorise};
@@ -21,7 +22,7 @@ pub struct NormWeights {
     pub shift: Vector,
     /// Added to the variance.
     pub epsilon: f32,
-    pub trained: bool,
+    pub rate: Rate,
 }
 
 /// x (rows, width) → (rows, width): each row to mean 0 and variance 1, then times scale and plus shift (Ba et al. 2016).
@@ -103,7 +104,7 @@ impl NormWeights {
         g: &[f32],
         grads: &mut Gradients<f32, Dev>,
     ) -> Result<(), <Dev as HasErr>::Err> {
-        if !self.trained {
+        if !self.rate.trained() {
             return Ok(());
         }
         let width = self.scale.shape().0;

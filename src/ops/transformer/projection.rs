@@ -1,4 +1,4 @@
-//! A linear layer that is trained, or frozen and packed once.
+//! A linear layer that is packed once while it is frozen.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -19,11 +19,22 @@ use crate::ops::tape::{data, data1, matrix, on_host, record};
 #[derive(Clone)]
 pub struct Projection {
     pub weights: LinearWeights,
-    /// The packed weights of a frozen layer.
-    kept: Option<Arc<Kept>>,
+    /// Of the weights, while they are frozen; [`Packs::clear`] where they change.
+    pub packs: Packs,
 }
 
-/// Packed at first use, by precision: Wᵀ for the product, W for the gradient of its input.
+/// Weights of a frozen layer, packed for the matrix product at first use.
+#[derive(Clone, Default)]
+pub struct Packs(Arc<Kept>);
+
+impl Packs {
+    /// Forgets them: the weights are others now.
+    pub fn clear(&mut self) {
+        self.0 = Arc::default();
+    }
+}
+
+/// By precision: Wᵀ for the product, W for the gradient of its input.
 #[derive(Default)]
 struct Kept {
     forward: [OnceLock<Packed>; 3],
@@ -47,19 +58,14 @@ impl Deref for Pack<'_> {
 }
 
 impl Projection {
-    /// A layer whose weights (outputs, inputs) get gradients.
-    pub fn trained(weights: LinearWeights) -> Self {
-        Projection { weights, kept: None }
-    }
-
-    /// A layer whose weights (outputs, inputs) get no gradients; they must not change any more.
-    pub fn frozen(weights: LinearWeights) -> Self {
-        Projection { weights, kept: Some(Arc::default()) }
+    /// A layer of weights (outputs, inputs).
+    pub fn new(weights: LinearWeights) -> Self {
+        Projection { weights, packs: Packs::default() }
     }
 
     /// Whether its weights get gradients.
-    pub fn is_trained(&self) -> bool {
-        self.kept.is_none()
+    pub fn trained(&self) -> bool {
+        self.weights.rate.trained()
     }
 
     /// Width of what goes in.
@@ -83,7 +89,8 @@ impl Projection {
         out
     }
 
-    /// Adds the gradients of weight and bias; x (rows, inputs) went in, g (rows, outputs) is the gradient of what came out.
+    /// Adds the gradients of weight and bias, if they are trained; x (rows, inputs) went in, g (rows, outputs) is the gradient of what came
+    /// out.
     pub(super) fn weight_gradients(
         &self,
         x: &[f32],
@@ -91,6 +98,9 @@ impl Projection {
         precision: Precision,
         grads: &mut Gradients<f32, Dev>,
     ) -> Result<(), <Dev as HasErr>::Err> {
+        if !self.trained() {
+            return Ok(());
+        }
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let rows = g.len() / outputs.max(1);
         let (g_t, x) = (View::new(g, rows, outputs).t(), View::new(x, rows, inputs));
@@ -105,9 +115,9 @@ impl Projection {
             let weight = data(&self.weights.weight);
             Packed::new(View::new(&weight, self.outputs(), self.inputs()).t(), precision)
         };
-        match &self.kept {
-            Some(kept) => Pack::Kept(kept.forward[precision as usize].get_or_init(pack)),
-            None => Pack::Made(pack()),
+        match self.trained() {
+            false => Pack::Kept(self.packs.0.forward[precision as usize].get_or_init(pack)),
+            true => Pack::Made(pack()),
         }
     }
 
@@ -117,9 +127,9 @@ impl Projection {
             let weight = data(&self.weights.weight);
             Packed::new(View::new(&weight, self.outputs(), self.inputs()), precision)
         };
-        match &self.kept {
-            Some(kept) => Pack::Kept(kept.backward[precision as usize].get_or_init(pack)),
-            None => Pack::Made(pack()),
+        match self.trained() {
+            false => Pack::Kept(self.packs.0.backward[precision as usize].get_or_init(pack)),
+            true => Pack::Made(pack()),
         }
     }
 }
@@ -130,7 +140,7 @@ pub fn project<T: Tape<f32, Dev> + 'static>(
     layer: &Projection,
     precision: Precision,
 ) -> Matrix<T> {
-    if layer.is_trained() {
+    if layer.trained() {
         return linear(x, &layer.weights, precision);
     }
     on_gpu!(|gpu| gpu.project(x, layer, precision));

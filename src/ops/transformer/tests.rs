@@ -5,6 +5,7 @@ use dfdx::prelude::*;
 use super::*;
 use crate::device::{Matrix, Vector};
 use crate::gradcheck::{differences, get, get1, matrix_gradient, noise, probe, vector_gradient};
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, vector};
@@ -19,16 +20,25 @@ fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
 }
 
 fn layer(outputs: usize, inputs: usize, seed: u64) -> LinearWeights {
-    LinearWeights { weight: random(outputs, inputs, seed), bias: vector(noise(outputs, seed + 50)) }
+    LinearWeights::new(random(outputs, inputs, seed), vector(noise(outputs, seed + 50)))
 }
 
 fn norm(seed: u64, trained: bool) -> NormWeights {
     let scale = noise(WIDTH, seed).iter().map(|x| x + 1.0).collect();
-    NormWeights { scale: vector(scale), shift: vector(noise(WIDTH, seed + 1)), epsilon: 1e-5, trained }
+    NormWeights {
+        scale: vector(scale),
+        shift: vector(noise(WIDTH, seed + 1)),
+        epsilon: 1e-5,
+        rate: rate(trained),
+    }
+}
+
+fn rate(trained: bool) -> Rate {
+    if trained { Rate::TRAINED } else { Rate::FROZEN }
 }
 
 fn projection(weights: LinearWeights, trained: bool) -> Projection {
-    if trained { Projection::trained(weights) } else { Projection::frozen(weights) }
+    Projection::new(LinearWeights { rate: rate(trained), ..weights })
 }
 
 fn forward_layer(activation: Activation, trained: bool) -> FeedForwardWeights {
@@ -139,8 +149,8 @@ fn feed_forward_has_all_gradients() {
         vector_gradient("scale", &w.norm.as_ref().unwrap().scale, &grads, 3e-3, 1e-2, scale);
         type Change = fn(&FeedForwardWeights, LinearWeights) -> FeedForwardWeights;
         let changes: [(&Projection, Change); 2] = [
-            (&w.inner, |w, l| FeedForwardWeights { inner: Projection::trained(l), ..w.clone() }),
-            (&w.outer, |w, l| FeedForwardWeights { outer: Projection::trained(l), ..w.clone() }),
+            (&w.inner, |w, l| FeedForwardWeights { inner: Projection::new(l), ..w.clone() }),
+            (&w.outer, |w, l| FeedForwardWeights { outer: Projection::new(l), ..w.clone() }),
         ];
         for (projection, change) in changes {
             let l = &projection.weights;
@@ -169,8 +179,8 @@ fn attention_has_all_gradients() {
         vector_gradient("shift", &w.norm.as_ref().unwrap().shift, &grads, 3e-3, 1e-2, shift);
         type Change = fn(&AttentionWeights, LinearWeights) -> AttentionWeights;
         let changes: [(&Projection, Change); 2] = [
-            (&w.input, |w, l| AttentionWeights { input: Projection::trained(l), ..w.clone() }),
-            (&w.output, |w, l| AttentionWeights { output: Projection::trained(l), ..w.clone() }),
+            (&w.input, |w, l| AttentionWeights { input: Projection::new(l), ..w.clone() }),
+            (&w.output, |w, l| AttentionWeights { output: Projection::new(l), ..w.clone() }),
         ];
         for (projection, change) in changes {
             let l = &projection.weights;
@@ -266,7 +276,7 @@ fn a_sentence_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(
 
 #[test]
 fn bias_of_a_frozen_projection_is_added() {
-    let p = Projection::frozen(layer(2, 3, 1));
+    let p = projection(layer(2, 3, 1), false);
     let y = project(matrix(vec![0.0; 3], 1, 3), &p, Precision::F32);
     assert_eq!(data(&y), data1(&p.weights.bias));
 }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::config::Schedule;
 use crate::gradcheck::{get, get1, noise};
+use crate::ops::leaf::Rate;
 use crate::ops::tape::{data, matrix};
+use crate::optim::Parameter;
 
 fn config() -> TrainConfig {
     TrainConfig { learning_rate: 0.01, schedule: Schedule::Cosine, ..Default::default() }
@@ -9,15 +11,18 @@ fn config() -> TrainConfig {
 
 #[test]
 fn lazy_rows_follow_dense_adam() {
-    lazy_follows_dense(&config());
+    lazy_follows_dense(&config(), 1.0);
+    lazy_follows_dense(&config(), 0.25);
 }
 
 /// The same gradients through a table and through a dense matrix.
-fn lazy_follows_dense(config: &TrainConfig) {
+fn lazy_follows_dense(config: &TrainConfig, factor: f32) {
     let (rows, width, steps) = (6, 3, 40);
     let start = noise(rows * width, 1);
     let (mut table, mut dense) = (Table::new(width, start.clone()), matrix(start, rows, width));
     let (mut lazy, mut adam) = (Adam::new(config, steps), Adam::new(config, steps));
+    let mut rate = Rate::of(factor);
+    table.rate = rate;
     for step in 0..steps {
         // Row 0 in every step, row 5 once, the others now and then.
         let used: Vec<u32> = (0..5)
@@ -29,14 +34,14 @@ fn lazy_follows_dense(config: &TrainConfig) {
         lazy.catch_up("t", &mut table, &used);
         table.grads.lock().unwrap().push((used.clone(), g.clone().into()));
         let mut none = Grads::leaky();
-        lazy.update(&mut none, &mut |f| f("t", Parameter::Table(&mut table)));
+        lazy.update(&mut none, &mut |f| f("t", Parameter::table(&mut table)));
         let mut grads = Grads::leaky();
         let mut full = on_host(grads.get_or_alloc_mut(&dense).unwrap());
         for (&r, g) in used.iter().zip(g.chunks(width)) {
             full[r as usize * width..][..width].copy_from_slice(g);
         }
         drop(full);
-        adam.update(&mut grads, &mut |f| f("t", Parameter::Matrix(&mut dense)));
+        adam.update(&mut grads, &mut |f| f("t", Parameter::matrix(&mut dense, &mut rate)));
     }
     for (a, b) in lazy.settled("t", &table).iter().zip(&data(&dense)[..]) {
         assert!((a - b).abs() < 2e-6, "{a} {b}");
@@ -77,13 +82,14 @@ fn bert_adam_corrects_nothing_and_clips_each_tensor() {
         ..config()
     };
     let (mut p, mut b) = (matrix(vec![1.0, 1.0], 1, 2), crate::ops::tape::vector(vec![1.0]));
+    let mut rate = Rate::TRAINED;
     let mut adam = Adam::new(&config, 10);
     let mut grads = Grads::leaky();
     on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
     on_host(grads.get_or_alloc_mut(&b).unwrap()).copy_from_slice(&[0.5]);
     adam.update(&mut grads, &mut |f| {
-        f("p", Parameter::Matrix(&mut p));
-        f("b", Parameter::Vector(&mut b));
+        f("p", Parameter::matrix(&mut p, &mut rate));
+        f("b", Parameter::vector(&mut b, &mut rate));
     });
     let step = |g: f32| 0.01 * 0.1 * g / ((0.001 * g * g).sqrt() + 1e-6);
     for (got, g) in [(get(&p, 0, 0), 0.6), (get(&p, 0, 1), -0.8)] {
@@ -94,29 +100,53 @@ fn bert_adam_corrects_nothing_and_clips_each_tensor() {
 
 #[test]
 fn lazy_rows_follow_dense_bert_adam() {
-    lazy_follows_dense(&TrainConfig { optimizer: Optimizer::BertAdam, ..config() });
+    lazy_follows_dense(&TrainConfig { optimizer: Optimizer::BertAdam, ..config() }, 1.0);
 }
 
 #[test]
 fn first_step_moves_by_the_learning_rate() {
-    let mut p = matrix(vec![1.0, 1.0], 1, 2);
+    let (mut p, mut rate) = (matrix(vec![1.0, 1.0], 1, 2), Rate::TRAINED);
     let mut adam = Adam::new(&config(), 10);
     let mut grads = Grads::leaky();
     on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
-    let norm = adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+    let norm = adam.update(&mut grads, &mut |f| f("p", Parameter::matrix(&mut p, &mut rate)));
     assert_eq!(norm.read(), 5.0);
     assert!((get(&p, 0, 0) - 0.99).abs() < 1e-6 && (get(&p, 0, 1) - 1.01).abs() < 1e-6);
-    let size = parameter_norm(&mut |f| f("p", Parameter::Matrix(&mut p)));
+    let size = parameter_norm(&mut |f| f("p", Parameter::matrix(&mut p, &mut rate)));
     assert!((size - (0.99f32 * 0.99 + 1.01 * 1.01).sqrt()).abs() < 1e-6);
 }
 
 #[test]
+fn a_leaf_learns_at_its_rate_and_a_frozen_one_not_at_all() {
+    let config = TrainConfig { weight_decay: 0.5, schedule: Schedule::Constant, ..config() };
+    let step = |factor: f32| {
+        let (mut p, mut still) = (matrix(vec![1.0, 1.0], 1, 2), matrix(vec![1.0, 1.0], 1, 2));
+        let (mut adam, mut grads) = (Adam::new(&config, 10), Grads::leaky());
+        for p in [&p, &still] {
+            on_host(grads.get_or_alloc_mut(p).unwrap()).copy_from_slice(&[3.0, -4.0]);
+        }
+        let norm = adam.update(&mut grads, &mut |f| {
+            f("still", Parameter::matrix(&mut still, &mut Rate::FROZEN.clone()));
+            f("p", Parameter::matrix(&mut p, &mut Rate::of(factor)));
+        });
+        assert_eq!((norm.read(), still.as_vec()), (5.0, vec![1.0, 1.0]));
+        assert!(!adam.state.contains_key("still"));
+        [get(&p, 0, 0), get(&p, 0, 1)]
+    };
+    for factor in [1.0f32, 0.1] {
+        let rate = 0.01 * factor;
+        let want = [1.0 - rate * 0.5 - rate, 1.0 - rate * 0.5 + rate];
+        assert!(step(factor).iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", step(factor));
+    }
+}
+
+#[test]
 fn clipping_scales_the_whole_gradient() {
-    let mut p = matrix(vec![0.0, 0.0], 1, 2);
+    let (mut p, mut rate) = (matrix(vec![0.0, 0.0], 1, 2), Rate::TRAINED);
     let mut adam = Adam::new(&TrainConfig { clip: 1.0, ..config() }, 10);
     let mut grads = Grads::leaky();
     on_host(grads.get_or_alloc_mut(&p).unwrap()).copy_from_slice(&[3.0, -4.0]);
-    adam.update(&mut grads, &mut |f| f("p", Parameter::Matrix(&mut p)));
+    adam.update(&mut grads, &mut |f| f("p", Parameter::matrix(&mut p, &mut rate)));
     let m = adam.state["p"].m.host();
     assert!((m[0] - 0.06).abs() < 1e-6 && (m[1] + 0.08).abs() < 1e-6);
 }

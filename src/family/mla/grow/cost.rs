@@ -65,13 +65,18 @@ fn steps(mla: &Mla, of: Lengths) -> f64 {
         Encoder::Tower(entrance) => (of.tokens * entrance.table.width as f64 * width, false),
         Encoder::Bert(_) => (0.0, true),
     };
-    let (first, weights) = match (mla.frozen, bert) {
-        (true, _) => (true, 0.0),
-        (false, true) => (true, out),
-        (false, false) => (false, 2.0 * entrance),
+    let layer = match &mla.encoder {
+        Encoder::Tower(entrance) => entrance.layer.rate.trained(),
+        Encoder::Bert(bert) => bert.layer.rate.trained(),
+    };
+    let weights = match (layer, bert) {
+        (false, _) => 0.0,
+        (true, true) => out,
+        (true, false) => 2.0 * entrance,
     };
     // What stands before the first acquirer gets no gradient where nothing of it is trained.
-    let back = if first { tower * (layers - 1.0) / layers } else { tower };
+    let through = mla.trained_before_acquirers();
+    let back = if through { tower } else { tower * (layers - 1.0) / layers };
     tower + back + 3.0 * acquirers + 2.0 * out + entrance + weights
 }
 
@@ -110,6 +115,7 @@ mod tests {
     use crate::config::AcquirerShape;
     use crate::family::mla::data::StageData;
     use crate::family::mla::tests::model;
+    use crate::optim::freeze;
 
     /// The tiny tower has 3 blocks of width 16, 24 wide between layers, and 12 joint numbers; the embedding 16.
     #[test]
@@ -125,7 +131,7 @@ mod tests {
         let whole = Cost::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(whole.sentences, 4);
         assert_eq!(whole.products, 4 * (2 * blocks + 3 * acquirers + 3 * entrance + 2 * out));
-        mla.frozen = true;
+        freeze(&mut mla, |name| !name.starts_with("acquirer."));
         let alone = Cost::of_stages(&mla, &[stage(vec![&data], 9)], 4);
         assert_eq!(alone.products, 4 * (blocks + blocks / 3 * 2 + 3 * acquirers + entrance + 2 * out));
         // No more than there are.

@@ -17,6 +17,7 @@ use crate::grow::LEAST;
 use crate::grow::addition::{Addition, REPORTED, code};
 use crate::grow::some_groups;
 use crate::init::Init;
+use crate::optim::freeze;
 use crate::seed::derive;
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
@@ -119,7 +120,8 @@ impl<'a> AcquirerTraining<'a> {
         let (config, acquire) = (&self.config, self.config.acquire());
         let mut init = Init::new(derive(lessons.seed, "model", 0));
         let acquirer = Acquirer::new(self.code, &Form::of(acquire), mla.size(), &mut init);
-        (mla.acquirers, mla.frozen) = (vec![acquirer], true);
+        freeze(&mut mla, |_| true);
+        mla.acquirers = vec![acquirer];
         let name = sentences.map_or("all".to_string(), |n| n.to_string());
         let folder = RunFolder::new(&self.learning.path.join(name));
         fs::create_dir_all(&folder.path).map_err(|e| Error::writing(&folder.path, e))?;
@@ -139,7 +141,7 @@ impl<'a> AcquirerTraining<'a> {
         let work = Cost::of_stages(&trainer.learner.mla, &trainer.learner.shown(), state.step);
         let best_epoch = trainer.epochs_at(state.best_step) as usize;
         let mut mla = trainer.learner.mla;
-        folder.read_model(Which::Best, &mut mla)?;
+        folder.read_model(Which::Best, &mut mla.acquirers)?;
         Ok(TrainedAcquirer { mla, work, truncated, best_epoch, seconds: state.seconds })
     }
 

@@ -9,11 +9,12 @@ use crate::config::{EmbeddingConfig, Precision};
 use crate::device::{Dev, Matrix, Vector};
 use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky};
+use crate::ops::leaf::{Leaf, Rate};
 use crate::ops::linear::{LinearWeights, linear};
 use crate::ops::rows::gather_concat;
 use crate::ops::tape::{data, matrix, vector};
 use crate::ops::weight_norm::weight_norm;
-use crate::optim::Parameter;
+use crate::optim::{Parameter, ParameterTree, visit_batch_norm};
 
 /// Codes of characters: 0 fills short words, 1 is any character that is not in the alphabet.
 const FILL: u32 = 0;
@@ -91,7 +92,7 @@ impl Spellings {
 pub struct CharacterWords {
     pub spellings: Arc<Spellings>,
     /// (characters, character width)
-    pub characters: Matrix,
+    pub characters: Leaf<Matrix>,
     pub layers: Vec<CharacterLayer>,
 }
 
@@ -103,6 +104,8 @@ pub struct CharacterLayer {
     pub gains: Vector,
     /// (outputs)
     pub bias: Vector,
+    /// Of directions, gains and bias.
+    pub rate: Rate,
     /// Its running statistics move while the model is only read.
     norm: Mutex<BatchNormWeights>,
 }
@@ -117,6 +120,7 @@ impl Clone for CharacterLayer {
             directions: self.directions.clone(),
             gains: self.gains.clone(),
             bias: self.bias.clone(),
+            rate: self.rate,
             norm: Mutex::new(self.norm.lock().expect(HELD).clone()),
         }
     }
@@ -125,24 +129,22 @@ impl Clone for CharacterLayer {
 impl CharacterLayer {
     /// Starts as PyTorch's layers do: gains are the lengths of the directions.
     fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
-        let LinearWeights { weight, bias } = init.linear(inputs, outputs);
+        let LinearWeights { weight, bias, rate } = init.linear(inputs, outputs);
         let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
         let gains = vector(data(&weight).chunks(inputs).map(length).collect());
-        let norm = BatchNormWeights {
-            scale: vector(vec![1.0; outputs]),
-            shift: vector(vec![0.0; outputs]),
-            mean: vector(vec![0.0; outputs]),
-            variance: vector(vec![1.0; outputs]),
-        };
-        CharacterLayer { directions: weight, gains, bias, norm: Mutex::new(norm) }
+        let norm = Mutex::new(BatchNormWeights::new(outputs));
+        CharacterLayer { directions: weight, gains, bias, rate, norm }
     }
 
     /// (words, inputs) → (words, outputs)
     fn forward<T: Tape<f32, Dev> + 'static>(&self, x: Matrix<T>, precision: Precision) -> Matrix<T> {
-        let directions = self.directions.clone().put_tape(T::default());
-        let (weight, weight_tape) = weight_norm(directions, &self.gains).split_tape();
+        let directions = self.directions.clone();
+        let (weight, weight_tape) = match self.rate.trained() {
+            true => weight_norm(directions.put_tape(T::default()), &self.gains).split_tape(),
+            false => (weight_norm(directions, &self.gains), T::default()),
+        };
         let (x, tape) = x.split_tape();
-        let layer = LinearWeights { weight, bias: self.bias.clone() };
+        let layer = LinearWeights { weight, bias: self.bias.clone(), rate: self.rate };
         let x = linear(x.put_tape(tape.merge(weight_tape)), &layer, precision);
         batch_norm_leaky(x, &mut self.norm.lock().expect(HELD), SLOPE)
     }
@@ -154,7 +156,7 @@ impl CharacterWords {
     pub fn new(config: &EmbeddingConfig, spellings: Arc<Spellings>, init: &mut Init) -> Self {
         let (count, width) = (spellings.characters(), config.characters.width);
         // Of unit variance, as PyTorch's embeddings are.
-        let characters = matrix(init.uniform(count * width, 3f32.sqrt()), count, width);
+        let characters = Leaf::trained(matrix(init.uniform(count * width, 3f32.sqrt()), count, width));
         let mut layers = Vec::new();
         let mut inputs = width * spellings.length;
         for &outputs in config.characters.hidden.iter().chain([&config.width]) {
@@ -167,31 +169,21 @@ impl CharacterWords {
     /// The vectors of some rows of the spellings: (rows, width). With a tape the running statistics move.
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: &[u32], precision: Precision) -> Matrix<T> {
         let codes = self.spellings.codes(rows);
-        let characters = self.characters.clone().put_tape(T::default());
-        let spelled = gather_concat(characters, &codes, self.spellings.length); // (rows, length · character width)
+        let spelled = gather_concat(self.characters.on_tape(), &codes, self.spellings.length); // (rows, length · character width)
         self.layers.iter().fold(spelled, |x, layer| layer.forward(x, precision))
     }
+}
 
-    /// Every trainable parameter by name.
-    pub fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        f("embedding.characters.table", Parameter::Matrix(&mut self.characters));
+impl ParameterTree for CharacterWords {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        let Leaf { value, rate } = &mut self.characters;
+        f("embedding.characters.table", Parameter::matrix(value, rate));
         for (n, layer) in self.layers.iter_mut().enumerate() {
             let name = |part: &str| format!("embedding.characters.{n}.{part}");
-            let norm = layer.norm.get_mut().expect(HELD);
-            f(&name("directions"), Parameter::Matrix(&mut layer.directions));
-            f(&name("gains"), Parameter::Vector(&mut layer.gains));
-            f(&name("bias"), Parameter::Vector(&mut layer.bias));
-            f(&name("norm.scale"), Parameter::Vector(&mut norm.scale));
-            f(&name("norm.shift"), Parameter::Vector(&mut norm.shift));
-        }
-    }
-
-    /// What is stored with the parameters but not trained by gradients.
-    pub fn visit_buffers(&mut self, f: &mut dyn FnMut(&str, &mut Vector)) {
-        for (n, layer) in self.layers.iter_mut().enumerate() {
-            let norm = layer.norm.get_mut().expect(HELD);
-            f(&format!("embedding.characters.{n}.norm.mean"), &mut norm.mean);
-            f(&format!("embedding.characters.{n}.norm.variance"), &mut norm.variance);
+            f(&name("directions"), Parameter::matrix(&mut layer.directions, &mut layer.rate));
+            f(&name("gains"), Parameter::vector(&mut layer.gains, &mut layer.rate));
+            f(&name("bias"), Parameter::vector(&mut layer.bias, &mut layer.rate));
+            visit_batch_norm(&name("norm"), layer.norm.get_mut().expect(HELD), f);
         }
     }
 }
@@ -234,8 +226,8 @@ mod tests {
         };
         let grads = probe(words.clone().forward::<OwnedTape<f32, Dev>>(&rows, Precision::F32)).backward();
         let near = 3e-2;
-        matrix_gradient("characters", &words.characters, &grads, 1e-3, near, |m| {
-            value(&CharacterWords { characters: m.clone(), ..words.clone() })
+        matrix_gradient("characters", &words.characters.value, &grads, 1e-3, near, |m| {
+            value(&CharacterWords { characters: Leaf::trained(m.clone()), ..words.clone() })
         });
         for n in 0..2 {
             matrix_gradient("directions", &words.layers[n].directions, &grads, 1e-3, near, |m| {

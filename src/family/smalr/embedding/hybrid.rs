@@ -6,10 +6,11 @@ use super::characters::CharacterWords;
 use super::lexicon::TokenRows;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
+use crate::ops::leaf::Leaf;
 use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::rows::{Table, lookup, stack};
 use crate::ops::tape::{matrix, vector};
-use crate::optim::Parameter;
+use crate::optim::{Parameter, ParameterTree, visit_linear};
 
 /// Vectors of all words. With no own words it is the language-agnostic model (LA).
 #[derive(Clone)]
@@ -19,9 +20,7 @@ pub struct HybridEmbedding {
     /// Per language (own words, word width) and the layer into the universal space; none when K is 0.
     pub own: Vec<OwnWords>,
     /// The vector of `[MASK]` (1, width); only models with a masked loss have one.
-    pub mask: Option<Matrix>,
-    /// Whether the own words' vectors are trained, or stay as PCA left them.
-    pub train_words: bool,
+    pub mask: Option<Leaf<Matrix>>,
     /// What makes vectors of characters in place of the latent ones; such a model has no own words.
     pub characters: Option<CharacterWords>,
 }
@@ -38,7 +37,7 @@ pub struct OwnWords {
 impl OwnWords {
     /// Of a language whose words are all latent tokens, beside languages that have words of their own.
     pub fn none() -> OwnWords {
-        let layer = LinearWeights { weight: matrix(Vec::new(), 0, 1), bias: vector(Vec::new()) };
+        let layer = LinearWeights::new(matrix(Vec::new(), 0, 1), vector(Vec::new()));
         OwnWords { words: Table::new(1, Vec::new()), layer }
     }
 
@@ -50,6 +49,16 @@ impl OwnWords {
 impl HybridEmbedding {
     /// The vectors of a batch's distinct rows, in their order: (distinct, width).
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: &TokenRows, precision: Precision) -> Matrix<T> {
+        self.forward_with(self.own.iter(), rows, precision)
+    }
+
+    /// As [`Self::forward`], where the rows' languages are those of `own`: (distinct, width).
+    pub fn forward_with<'a, T: Tape<f32, Dev> + 'static>(
+        &self,
+        own: impl Iterator<Item = &'a OwnWords>,
+        rows: &TokenRows,
+        precision: Precision,
+    ) -> Matrix<T> {
         let mut parts = Vec::new();
         if !rows.latents.is_empty() {
             parts.push(match &self.characters {
@@ -57,14 +66,14 @@ impl HybridEmbedding {
                 None => lookup(&self.latents, &rows.latents),
             });
         }
-        for (own, rows) in self.own.iter().zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
-            parts.push(match self.train_words {
+        for (own, rows) in own.zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
+            parts.push(match own.words.rate.trained() {
                 true => linear(lookup::<T>(&own.words, rows), &own.layer, precision),
                 false => linear_of_data(lookup(&own.words, rows), &own.layer, precision),
             });
         }
         if let (Some(mask), true) = (&self.mask, rows.mask) {
-            parts.push(mask.clone().put_tape(T::default()));
+            parts.push(mask.on_tape());
         }
         match parts.is_empty() {
             true => matrix(Vec::new(), 0, self.latents.width).put_tape(T::default()),
@@ -72,23 +81,20 @@ impl HybridEmbedding {
         }
     }
 
-    /// Every trainable parameter by name. Languages are named by `languages`.
+    /// Every parameter by name. Languages are named by `languages`.
     pub fn visit(&mut self, languages: &[String], f: &mut dyn FnMut(&str, Parameter)) {
         if self.latents.rows() > 0 {
-            f("embedding.latent", Parameter::Table(&mut self.latents));
+            f("embedding.latent", Parameter::table(&mut self.latents));
         }
         if let Some(characters) = &mut self.characters {
             characters.visit(f);
         }
         for (own, language) in self.own.iter_mut().zip(languages).filter(|(own, _)| !own.is_none()) {
-            if self.train_words {
-                f(&format!("embedding.{language}.words"), Parameter::Table(&mut own.words));
-            }
-            f(&format!("embedding.{language}.layer.weight"), Parameter::Matrix(&mut own.layer.weight));
-            f(&format!("embedding.{language}.layer.bias"), Parameter::Vector(&mut own.layer.bias));
+            f(&format!("embedding.{language}.words"), Parameter::table(&mut own.words));
+            visit_linear(&format!("embedding.{language}.layer"), &mut own.layer, f);
         }
         if let Some(mask) = &mut self.mask {
-            f("embedding.mask", Parameter::Matrix(mask));
+            f("embedding.mask", Parameter::matrix(&mut mask.value, &mut mask.rate));
         }
     }
 }

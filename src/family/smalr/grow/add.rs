@@ -279,11 +279,10 @@ fn unfreeze(
     old: &Results,
     tell: &mut dyn FnMut(Event),
 ) -> Result<()> {
-    let SmalrRun { config, encoder, mut model, .. } = SmalrRun::open(&folder.path, &[])?;
+    let SmalrRun { config, encoder, model, .. } = SmalrRun::open(&folder.path, &[])?;
     let corpus = Corpus::of(&config)?;
     let train = every_language(&encoder, &corpus.train);
     let validation = every_language(&encoder, &corpus.val);
-    model.text.frozen = false;
     let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
     let mut trainer = Trainer::new(&config, folder, learner);
     // The run as it was written stays where no epoch is better.

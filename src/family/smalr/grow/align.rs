@@ -100,7 +100,7 @@ fn start(lessons: &Lessons, words: &NewWords, width: usize) -> Result<LinearWeig
         }
     }
     let (weight, bias) = procrustes(&x, words.width, &y, width)?;
-    Ok(LinearWeights { weight: matrix(weight, width, words.width), bias: vector(bias) })
+    Ok(LinearWeights::new(matrix(weight, width, words.width), vector(bias)))
 }
 
 /// New sentences of a batch in terms of its distinct words.

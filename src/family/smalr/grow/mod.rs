@@ -34,6 +34,7 @@ use crate::family::smalr::prepare::{VectorSource, encode_captions, table, with_v
 use crate::family::smalr::text::{Adapter, TextEncoder};
 use crate::image::embed_features;
 use crate::init::Init;
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
 use crate::sampler::{Draw, Sampler};
@@ -347,8 +348,11 @@ impl<'a> Growing<'a> {
         encoder.vectors.push(vectors.clone());
         let embedding = &mut run.model.embedding;
         if top > 0 {
-            let own =
+            let mut own =
                 own_words(&self.tokens, &mapped[..top * width], self.material.given.grow().word_width, work)?;
+            if !run.config.embedding().train_words {
+                own.words.rate = Rate::FROZEN;
+            }
             embedding.own.resize_with(language, OwnWords::none);
             embedding.own.push(own);
         } else if !embedding.own.is_empty() {

@@ -65,7 +65,7 @@ fn drop_class(adversary: &mut Option<LinearWeights>, row: usize) {
     let (mut weight, mut bias) = (data(&layer.weight).to_vec(), data1(&layer.bias).to_vec());
     weight.drain(row * width..(row + 1) * width);
     bias.remove(row);
-    *layer = LinearWeights { weight: matrix(weight, rows - 1, width), bias: vector(bias) };
+    *layer = LinearWeights::new(matrix(weight, rows - 1, width), vector(bias));
 }
 
 impl SmalrRun {

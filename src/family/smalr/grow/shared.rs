@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::embedding::Slot;
 use crate::ops::tape::{data, data1};
+use crate::optim::digest;
 
 /// SHA-256 over every stored parameter and buffer, and over words, slots, scorer layers and latent tokens' keys, less
 /// what belongs to languages that were added. Languages that were not come by their codes, in order.
@@ -14,12 +15,7 @@ pub fn shared_hash(run: &mut SmalrRun) -> String {
     let own: Vec<String> =
         added.keys().flat_map(|l| [format!("embedding.{l}."), format!("text.adapter.{l}.")]).collect();
     let mut hash = Sha256::new();
-    run.model.visit_stored(&mut |name, x| {
-        if !own.iter().any(|own| name.starts_with(own)) {
-            hash.update(format!("{name} {:?}\n", x.shape()));
-            hash.update(bytemuck::cast_slice::<f32, u8>(&x.floats()));
-        }
-    });
+    digest(&mut run.model, &mut hash, |name| !own.iter().any(|own| name.starts_with(own)));
     let (lexicon, scorer) = (&run.encoder.lexicon, &run.encoder.scorer);
     for (l, code) in lexicon.languages.iter().enumerate().filter(|(_, code)| !added.contains_key(*code)) {
         hash.update(format!("{code}\n"));

@@ -107,7 +107,7 @@ pub fn own_words(tokens: &KnownTokens, mapped: &[f32], to: usize, work: &mut Cos
     // (to, width) → (width, to)
     let components = pca.components();
     let weight = (0..width * to).map(|i| components[i % to * width + i / to]).collect();
-    let layer = LinearWeights { weight: matrix(weight, width, to), bias: vector(pca.mean().to_vec()) };
+    let layer = LinearWeights::new(matrix(weight, width, to), vector(pca.mean().to_vec()));
     Ok(OwnWords { words: Table::new(to, words), layer })
 }
 

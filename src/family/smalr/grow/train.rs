@@ -2,6 +2,7 @@
 //! gradients pass through the encoder to its inputs alone, and pictures and known captions are vectors that were computed
 //! before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,12 +23,11 @@ use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::BatchOutputs;
 use crate::family::smalr::text::Adapter;
 use crate::loss::terms::Taped;
-use crate::ops::linear::linear;
-use crate::ops::rows::{lookup, select, stack};
+use crate::ops::leaf::Rate;
+use crate::ops::rows::{select, stack};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::matrix;
-use crate::optim::visit_linear;
-use crate::optim::{Adam, Parameter};
+use crate::optim::{Adam, Parameter, freeze, rates, set_rates, thaw, visit_linear};
 use crate::sampler::gathered;
 use crate::seed::derive;
 use crate::train::Progress;
@@ -81,7 +81,7 @@ impl LanguageTrainer<'_> {
         let mut adam = Adam::new(&rate, steps);
         let mut assembler = self.assembler();
         let prepared = self.prepared();
-        (self.model.text.frozen, self.model.mclm.frozen) = (true, true);
+        let before = self.freeze_all_but_the_new();
         let mut best = (0, score(self.model)?, self.learnt());
         let mut average = self.learnt();
         for step in 0..steps {
@@ -126,7 +126,7 @@ impl LanguageTrainer<'_> {
             let own = &mut self.model.embedding.own[language];
             let adapter = &mut self.model.text.adapters[language];
             adam.update(&mut grads, &mut |f| {
-                f("words", Parameter::Table(&mut own.words));
+                f("words", Parameter::table(&mut own.words));
                 visit_linear("layer", &mut own.layer, f);
                 adapter.iter_mut().for_each(|adapter| adapter.visit("adapter", f));
             });
@@ -144,8 +144,18 @@ impl LanguageTrainer<'_> {
             }
         }
         self.take(best.2);
-        (self.model.text.frozen, self.model.mclm.frozen) = (false, false);
+        set_rates(self.model, |name| before.get(name).copied());
         Ok((best.0, best.1))
+    }
+
+    /// The new language's words, their layer and its adapter are trained. Gives the rates that all had before.
+    fn freeze_all_but_the_new(&mut self) -> BTreeMap<String, Rate> {
+        let before = rates(self.model);
+        let code = self.model.languages[self.language].clone();
+        let own = [format!("embedding.{code}."), format!("text.adapter.{code}.")];
+        freeze(self.model, |_| true);
+        thaw(self.model, |name| own.iter().any(|own| name.starts_with(own)));
+        before
     }
 
     fn own(&self) -> &OwnWords {
@@ -227,30 +237,12 @@ impl LanguageTrainer<'_> {
         loss
     }
 
-    /// The vectors of the batch's distinct tokens (distinct, width): only the new language's own words learn.
+    /// The vectors of the batch's distinct tokens (distinct, width).
     fn tokens(&self, rows: &TokenRows) -> Matrix<Taped> {
-        let (embedding, precision) = (&self.model.embedding, self.config.train().precision);
-        let taped = |m: Matrix| m.put_tape(OwnedTape::default());
-        let mut parts = Vec::new();
-        if !rows.latents.is_empty() {
-            parts.push(taped(lookup(&embedding.latents, &rows.latents)));
-        }
-        for (&l, rows) in self.base.iter().zip(&rows.own).filter(|(_, rows)| !rows.is_empty()) {
-            let own = &embedding.own[l];
-            parts.push(taped(linear(lookup(&own.words, rows), &own.layer, precision)));
-        }
-        let learning = &rows.own[self.base.len()];
-        if !learning.is_empty() {
-            let own = self.own();
-            parts.push(linear(lookup::<Taped>(&own.words, learning), &own.layer, precision));
-        }
-        if let (Some(mask), true) = (&embedding.mask, rows.mask) {
-            parts.push(taped(mask.clone()));
-        }
-        if parts.is_empty() {
-            return taped(matrix(Vec::new(), 0, embedding.latents.width));
-        }
-        stack(parts)
+        let embedding = &self.model.embedding;
+        let none = OwnWords::none();
+        let own = self.base.iter().chain([&self.language]).map(|&l| embedding.own.get(l).unwrap_or(&none));
+        embedding.forward_with(own, rows, self.config.train().precision)
     }
 
     /// All sentences of the batch, masked versions included (sentences, joint). The known ones were computed before, but
@@ -320,6 +312,7 @@ mod tests {
     use crate::family::smalr::grow::Lesson;
     use crate::family::smalr::grow::lesson::Known;
     use crate::gradcheck::{differences, matrix_gradient, noise, vector_gradient};
+    use crate::ops::leaf::Leaf;
     use crate::ops::linear::{LinearWeights, unit_rows};
     use crate::ops::rows::Table;
     use crate::ops::tape::on_host;
@@ -350,19 +343,20 @@ mod tests {
     fn model(config: &Config) -> Model {
         let own = |l: u64| OwnWords {
             words: Table::new(3, noise(4 * 3, l)),
-            layer: LinearWeights { weight: matrix(noise(18, 10 + l), 6, 3), bias: vector(noise(6, 20 + l)) },
+            layer: LinearWeights::new(matrix(noise(18, 10 + l), 6, 3), vector(noise(6, 20 + l))),
         };
         let embedding = HybridEmbedding {
             latents: Table::new(6, noise(5 * 6, 30)),
             own: (0..3).map(own).collect(),
-            mask: Some(matrix(noise(6, 31), 1, 6)),
-            train_words: true,
+            mask: Some(Leaf::trained(matrix(noise(6, 31), 1, 6))),
             characters: None,
         };
         let mut model = Model::new(config, embedding, 3, 1);
-        let weights = |rows: usize, columns: usize, seed| LinearWeights {
-            weight: matrix(noise(rows * columns, seed), rows, columns),
-            bias: vector(noise(rows, seed + 1)),
+        let weights = |rows: usize, columns: usize, seed| {
+            LinearWeights::new(
+                matrix(noise(rows * columns, seed), rows, columns),
+                vector(noise(rows, seed + 1)),
+            )
         };
         model.text.adapters[2] = Some(Adapter { down: weights(2, 5, 50), up: weights(4, 2, 60) });
         model
@@ -401,10 +395,9 @@ mod tests {
         let config = config();
         let mut model = model(&config);
         let lessons = lessons(&model);
-        (model.text.frozen, model.mclm.frozen) = (true, true);
         let (slots, stop) = (vec![captions(2).slots], AtomicBool::new(false));
         let (base, given) = ([0, 1], &config);
-        let pupil = LanguageTrainer {
+        let mut pupil = LanguageTrainer {
             config: &config,
             given,
             model: &mut model,
@@ -415,6 +408,7 @@ mod tests {
             seed: 3,
             stop: &stop,
         };
+        pupil.freeze_all_but_the_new();
         let draw = lessons.schedule(5).draw(0).1;
         let all = pupil.prepared();
         let images = lessons.all[0].known.images.as_ref().expect("images");

@@ -59,8 +59,7 @@ impl Build<'_> {
             }
         }
         let latents = Table::new(width, latents);
-        let train_words = self.config.train_words;
-        Ok(HybridEmbedding { latents, own, mask: mask(config), train_words, characters: None })
+        Ok(HybridEmbedding { latents, own, mask: mask(config), characters: None })
     }
 
     /// The language's frequent words, reduced by PCA, and the layer that takes them where the scorer's layer takes their full
@@ -72,10 +71,7 @@ impl Build<'_> {
         let to = if self.config.word_width == 0 { full } else { self.config.word_width };
         let width = self.config.width;
         let (words, mut layer) = if to == full {
-            (
-                vectors[..top * full].to_vec(),
-                LinearWeights { weight: aligned.weight.clone(), bias: aligned.bias.clone() },
-            )
+            (vectors[..top * full].to_vec(), LinearWeights::new(aligned.weight.clone(), aligned.bias.clone()))
         } else {
             let pca = Pca::fit(count, full, vectors, to)?;
             let mut words = vec![0.0; top * to];
@@ -89,7 +85,7 @@ impl Build<'_> {
             matmul(a, components.t(), &mut weight, false, crate::config::Precision::F32);
             let mut bias = data1(&aligned.bias).to_vec();
             matmul(a, View::new(pca.mean(), full, 1), &mut bias, true, crate::config::Precision::F32);
-            (words, LinearWeights { weight: matrix(weight, width, to), bias: vector(bias) })
+            (words, LinearWeights::new(matrix(weight, width, to), vector(bias)))
         };
         let counts: Vec<u64> = (0..top).map(|w| self.vocabularies[language].count(w as u32)).collect();
         let x = matrix(words.clone(), top, to);

@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, languages: &[String], from: usize, to: usize) ->
             let what = format!("`{language}.weight` has shape {shape:?}, not {:?}", [to, from]);
             return Err(Error::data(what).at(path));
         }
-        Ok(LinearWeights { weight: matrix(weight, to, from), bias: vector(bias) })
+        Ok(LinearWeights::new(matrix(weight, to, from), vector(bias)))
     };
     let layers = languages.iter().map(layer).collect::<Result<_>>()?;
     Ok((layers, file.floats("latents")?.0, file.floats("keys")?.0))

@@ -27,10 +27,7 @@ pub type Spoken<'a> = &'a [(usize, Range<usize>)];
 impl Adapter {
     /// `down` (rank, inputs) starts as layers do, `up` (joint, rank) at zero.
     pub fn new(inputs: usize, joint: usize, rank: usize, init: &mut Init) -> Self {
-        let up = LinearWeights {
-            weight: matrix(vec![0.0; joint * rank], joint, rank),
-            bias: vector(vec![0.0; joint]),
-        };
+        let up = LinearWeights::new(matrix(vec![0.0; joint * rank], joint, rank), vector(vec![0.0; joint]));
         Adapter { down: init.linear(inputs, rank), up }
     }
 
@@ -87,9 +84,11 @@ mod tests {
 
     fn adapters() -> Vec<Option<Adapter>> {
         let some = |seed: u64| {
-            let weights = |rows: usize, columns: usize, seed| LinearWeights {
-                weight: matrix(noise(rows * columns, seed), rows, columns),
-                bias: vector(noise(rows, seed + 1)),
+            let weights = |rows: usize, columns: usize, seed| {
+                LinearWeights::new(
+                    matrix(noise(rows * columns, seed), rows, columns),
+                    vector(noise(rows, seed + 1)),
+                )
             };
             Some(Adapter { down: weights(2, 5, seed), up: weights(3, 2, seed + 2) })
         };

@@ -12,7 +12,7 @@ use crate::init::Init;
 use crate::ops::batch_norm::dropout;
 pub use adapter::{Adapter, Spoken};
 
-use crate::ops::linear::{LinearWeights, blend, linear, linear_through, unit_rows};
+use crate::ops::linear::{LinearWeights, blend, linear, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{hconcat, mean};
 use crate::ops::sequences::Sequences;
@@ -28,8 +28,6 @@ pub struct TextEncoder {
     pub output: Option<LinearWeights>,
     /// By language; only added ones have one.
     pub adapters: Vec<Option<Adapter>>,
-    /// Whether all but the adapters stays as it is: then gradients pass through it, and it gets none itself.
-    pub frozen: bool,
     config: TextConfig,
     precision: Precision,
 }
@@ -40,15 +38,7 @@ impl TextEncoder {
         let gru = (config.encoder == Encoder::Gru).then(|| init.recurrent(3, width, config.hidden));
         let backward = config.bidirectional.then(|| init.recurrent(3, width, config.hidden));
         let output = config.projection.then(|| init.linear(Self::pooled(config, width), config.joint));
-        TextEncoder {
-            gru,
-            backward,
-            output,
-            adapters: Vec::new(),
-            frozen: false,
-            config: config.clone(),
-            precision,
-        }
+        TextEncoder { gru, backward, output, adapters: Vec::new(), config: config.clone(), precision }
     }
 
     /// tokens (distinct, width) → (sentences, joint), unit length. `spoken` says which language a sentence is in; `seed` is
@@ -62,7 +52,7 @@ impl TextEncoder {
     ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
         let precision = self.precision;
-        let reading = Reading { pooling: self.config.pooling, precision, learns: !self.frozen };
+        let reading = Reading { pooling: self.config.pooling, precision };
         let mut pooled = match (&self.gru, &self.backward) {
             (Some(one), Some(other)) => bidirectional_gru(tokens, [one, other], sentences, reading),
             (Some(weights), None) => gru(tokens, weights, sentences, reading),
@@ -74,7 +64,6 @@ impl TextEncoder {
         }
         let pooled = dropout(pooled, self.config.dropout, seed);
         let own = adapter::adapt(&self.adapters, pooled.with_empty_tape(), spoken, precision);
-        let linear = if self.frozen { linear_through } else { linear };
         let shared = match &self.output {
             Some(output) => linear(pooled, output, precision),
             None => pooled,

@@ -15,8 +15,9 @@ use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, Temperature, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::choose::{Choice, Keys, choose};
+use crate::ops::leaf::Rate;
 use crate::ops::linear::{
-    LinearWeights, blend, linear, linear_of_data, linear_through, reverse_gradient, similarity, unit_rows,
+    LinearWeights, blend, linear, linear_of_data, reverse_gradient, similarity, unit_rows,
 };
 use crate::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use crate::ops::rows::{
@@ -96,11 +97,12 @@ fn products() {
         let all = [&x, &l.weight];
         let same = if precision == Precision::F32 { 1e-5 } else { tolerance };
         twins("linear", same, || results(linear(x.leaky_trace(), &l, precision), &all, &[&l.bias]));
-        twins("linear_through", same, || {
-            results(linear_through(x.leaky_trace(), &l, precision), &all, &[&l.bias])
-        });
         twins("linear_of_data", same, || {
             results(linear_of_data::<Taped>(x.clone(), &l, precision), &all, &[&l.bias])
+        });
+        let frozen = LinearWeights { rate: Rate::FROZEN, ..l.clone() };
+        twins("frozen linear", same, || {
+            results(linear(x.leaky_trace(), &frozen, precision), &all, &[&l.bias])
         });
     }
     // More rows than one sum of columns takes.
@@ -178,15 +180,17 @@ fn recurrent_cells() {
             weight_hh: random(all, hidden, 2),
             bias_ih: vector(noise(all, 3)),
             bias_hh: vector(noise(all, 4)),
+            rate: Rate::TRAINED,
         };
         let x = random(23, inputs, 5);
         for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max] {
             // bf16 only where a rounding cannot choose another maximum.
             for (precision, tolerance) in [(Precision::F32, 3e-5), (Precision::Bf16, 3e-2)] {
-                for learns in [true, false] {
+                for rate in [Rate::TRAINED, Rate::FROZEN] {
                     if precision == Precision::F32 || pooling == Pooling::Mean {
-                        let reading = Reading { pooling, precision, learns };
-                        twins(&format!("{name} {reading:?}"), tolerance, || {
+                        let reading = Reading { pooling, precision };
+                        let w = RecurrentWeights { rate, ..w.clone() };
+                        twins(&format!("{name} {reading:?} {rate:?}"), tolerance, || {
                             let out = cell(x.leaky_trace(), &w, &alike(61, 23), reading);
                             results(out, &[&x, &w.weight_ih, &w.weight_hh], &[&w.bias_ih, &w.bias_hh])
                         });
@@ -205,10 +209,11 @@ fn normalisation_and_dropout() {
         shift: vector(noise(n, 3)),
         mean: vector(noise(n, 4)),
         variance: vector(vec![0.7; n]),
+        rate: Rate::TRAINED,
     };
-    for slope in [0.0, 0.1] {
+    for (slope, rate) in [(0.0, Rate::TRAINED), (0.1, Rate::TRAINED), (0.1, Rate::FROZEN)] {
         twins("batch_norm", 3e-5, || {
-            let mut w = fresh();
+            let mut w = BatchNormWeights { rate, ..fresh() };
             let shared = w.clone();
             let out = match slope {
                 0.0 => batch_norm_relu_dropout(x.leaky_trace(), &mut w, 0.3, 9),
@@ -290,7 +295,7 @@ fn losses() {
     twins("masked pair", 3e-5, || {
         let traced = |x: &Matrix| x.leaky_trace();
         let whole = [traced(&c), traced(&d)];
-        let loss = masked_pair([traced(&a), traced(&b)], whole, &l, false, Precision::F32);
+        let loss = masked_pair([traced(&a), traced(&b)], whole, &l, Precision::F32);
         gradients(loss, &[&a, &b, &c, &d, &l.weight], &[&l.bias])
     });
     twins("sums of losses", 2e-5, || {
@@ -337,20 +342,19 @@ fn transformer_layers() {
     let (width, heads, hidden) = (48, 4, 70);
     let (tokens, sentences) = (sentences(20, 1).rows.len(), sentences(20, 1));
     let x = random(tokens, width, 1);
+    let rate = |trained| if trained { Rate::TRAINED } else { Rate::FROZEN };
     let norm = |seed: u64, trained: bool| NormWeights {
         scale: vector(noise(width, seed).iter().map(|x| x + 1.0).collect()),
         shift: vector(noise(width, seed + 1)),
         epsilon: 1e-5,
-        trained,
+        rate: rate(trained),
     };
     let one = norm(2, true);
     twins("layer_norm", 3e-5, || {
         results(layer_norm(x.leaky_trace(), &one), &[&x], &[&one.scale, &one.shift])
     });
-    let projection = |layer: LinearWeights, trained: bool| match trained {
-        true => Projection::trained(layer),
-        false => Projection::frozen(layer),
-    };
+    let projection =
+        |layer: LinearWeights, trained: bool| Projection::new(LinearWeights { rate: rate(trained), ..layer });
     for (trained, with_norm, causal, recompute) in [
         (true, true, true, false),
         (true, false, false, true),
@@ -393,7 +397,7 @@ fn transformer_layers() {
             });
         }
     }
-    let frozen = Projection::frozen(layer(30, width, 16));
+    let frozen = projection(layer(30, width, 16), false);
     twins("project", 1e-5, || results(project(x.leaky_trace(), &frozen, Precision::F32), &[&x], &[]));
 }
 
@@ -407,6 +411,8 @@ fn the_optimiser() {
         twins("adam", 2e-5, || {
             let (mut p, mut b) = (random(30, 20, 1), vector(noise(17, 2)));
             let mut t = Table::new(9, noise(9 * 40, 3));
+            let mut rate = Rate::of(0.5);
+            t.rate = rate;
             let mut adam = Adam::new(&config, 10);
             let mut seen = Vec::new();
             for step in 0..10u64 {
@@ -424,15 +430,15 @@ fn the_optimiser() {
                 let entries = [entry(&rows, 30 + step), entry(half, 40 + step)];
                 t.grads.lock().expect("a table").extend(entries);
                 let norm = adam.update(&mut grads, &mut |f| {
-                    f("p", Parameter::Matrix(&mut p));
-                    f("b", Parameter::Vector(&mut b));
-                    f("t", Parameter::Table(&mut t));
+                    f("p", Parameter::matrix(&mut p, &mut rate));
+                    f("b", Parameter::vector(&mut b, &mut rate));
+                    f("t", Parameter::table(&mut t));
                 });
                 seen.push(norm.read());
             }
             seen.push(parameter_norm(&mut |f| {
-                f("p", Parameter::Matrix(&mut p));
-                f("t", Parameter::Table(&mut t));
+                f("p", Parameter::matrix(&mut p, &mut rate));
+                f("t", Parameter::table(&mut t));
             }));
             let settled = adam.settled("t", &t).to_vec();
             vec![data(&p).to_vec(), b.as_vec(), t.data().to_vec(), settled, seen]

@@ -217,14 +217,19 @@ impl Tower {
         (0..sentences.len()).map(place).collect()
     }
 
-    /// Brings the embeddings that sentences read up to the optimiser's present step; `name` stands before the names of the tree.
-    pub fn catch_up(&mut self, name: &str, adam: &mut Adam, sentences: &Sequences) {
+    /// Brings the embeddings that sentences read up to the optimiser's present step; `prefix` stands before the names of the tree.
+    pub fn catch_up(&mut self, prefix: &str, adam: &mut Adam, sentences: &Sequences) {
+        adam.catch_up(&format!("{prefix}tokens"), &mut self.tokens, &distinct(&sentences.rows));
+        self.catch_up_positions(prefix, adam, sentences);
+    }
+
+    /// As [`Self::catch_up`], of what [`Self::embed_positions`] reads.
+    pub fn catch_up_positions(&mut self, prefix: &str, adam: &mut Adam, sentences: &Sequences) {
         let longest = (0..sentences.len()).map(|s| sentences.length(s)).max().unwrap_or(0);
-        adam.catch_up(&format!("{name}.tokens"), &mut self.tokens, &distinct(&sentences.rows));
         let places: Vec<u32> = (0..longest as u32).collect();
-        adam.catch_up(&format!("{name}.positions"), &mut self.positions, &places);
+        adam.catch_up(&format!("{prefix}positions"), &mut self.positions, &places);
         if let Some(types) = &mut self.types {
-            adam.catch_up(&format!("{name}.types"), types, &[0]);
+            adam.catch_up(&format!("{prefix}types"), types, &[0]);
         }
     }
 
@@ -238,11 +243,28 @@ impl Tower {
         positions
     }
 
-    /// Sentences of token ids as vectors (sentences, [`Self::outputs`]), not of unit length.
+    /// Sentences of token ids as vectors (sentences, [`Self::outputs`]), not of unit length. No gradient is computed of what lies before
+    /// everything that is trained.
+    pub fn forward<T: Tape<f32, Dev> + 'static>(&self, sentences: &Arc<Sequences>, pass: Pass) -> Matrix<T> {
+        let layers = self.blocks.len();
+        let first = match self.embedding_trained() {
+            true => 0,
+            false => (0..layers).find(|&n| self.block_trained(n)).unwrap_or(layers),
+        };
+        let x = match first {
+            0 => self.embed::<T>(sentences),
+            _ => {
+                let x = self.embed::<NoneTape>(sentences);
+                self.some_blocks(0..first, x, sentences, pass, |_, x| x).put_tape(T::default())
+            }
+        };
+        let x = self.some_blocks(first..layers, x, sentences, pass, |_, x| x);
+        self.pool(x, &self.pooled_rows(sentences), pass)
+    }
+
+    /// As [`Self::forward`], without a tape.
     pub fn encode(&self, sentences: &Arc<Sequences>, pass: Pass) -> Vec<f32> {
-        let rows = self.pooled_rows(sentences);
-        let x = self.blocks(self.embed::<NoneTape>(sentences), sentences, pass, |_, x| x);
-        data(&self.pool(x, &rows, pass)).to_vec()
+        data(&self.forward::<NoneTape>(sentences, pass)).to_vec()
     }
 }
 

@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Result;
+use crate::config::{Precision, TrainConfig};
+use crate::gradcheck::{by_name, probe};
+use crate::optim::{freeze, thaw, trained_count};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
@@ -197,4 +200,107 @@ fn a_text_longer_than_the_context_keeps_its_beginning_and_the_end_token() {
     assert!(ids[1..23].iter().all(|&id| id == encoded.ids.get(0)[1]));
     let short = tokenizer.with_context(5).encode("en", &[&long]);
     assert_eq!(short.ids.length(0), 5);
+}
+
+const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
+
+/// A tiny checkpoint, and sentences that it reads.
+fn opened(name: &str) -> (Tower, Arc<Sequences>) {
+    let tower = Tower::open(&golden(name)).expect("a tower");
+    let end = if let Pooled::Token(id) = tower.config.pooled { id } else { 19 };
+    let mut sentences = Sequences::new();
+    [&[2, 9, 3, end][..], &[2, 5, 9, 7, end]].into_iter().for_each(|s| sentences.push(s.iter().copied()));
+    (tower, Arc::new(sentences))
+}
+
+fn every(tower: &mut Tower) -> Vec<(String, Vec<f32>)> {
+    let mut all = Vec::new();
+    tower.visit(&mut |name, x| all.push((name.to_string(), x.floats().into_owned())));
+    all
+}
+
+#[test]
+fn a_checkpoint_is_fine_tuned_where_it_is_thawed() {
+    type Some = fn(&str) -> bool;
+    let embeddings: Some = |name| ["tokens", "positions", "types"].contains(&name);
+    let last: Some = |name| name.starts_with("blocks.2.") || name.starts_with("projection");
+    // Half of a layer's parts: the other half stays as it is.
+    let part: Some = |name| name.starts_with("blocks.1.attention.output") || name.ends_with("outer.weight");
+    for (checkpoint, thawed) in
+        ["clip", "mbert"].into_iter().flat_map(|c| [embeddings, last, part].map(|t| (c, t)))
+    {
+        let (mut tower, sentences) = opened(checkpoint);
+        assert_eq!(trained_count(&mut tower), 0, "what is read is frozen");
+        let (value, before) = (tower.encode(&sentences, PASS), every(&mut tower));
+        thaw(&mut tower, thawed);
+        let leaf = |name: &str| {
+            thawed(name)
+                || thawed(&name.replace(".bias", ".weight"))
+                || thawed(&name.replace(".weight", ".bias"))
+        };
+        let mut adam = Adam::new(&TrainConfig { learning_rate: 0.01, ..TrainConfig::default() }, 9);
+        tower.catch_up("", &mut adam, &sentences);
+        let mut grads = probe(tower.forward::<OwnedTape<f32, Dev>>(&sentences, PASS)).backward();
+        adam.update(&mut grads, &mut |f| tower.visit(f));
+        for ((name, old), (_, new)) in before.iter().zip(every(&mut tower)) {
+            assert_eq!(*old != new, leaf(name), "{checkpoint}: {name}");
+        }
+        freeze(&mut tower, |_| true);
+        assert_ne!(tower.encode(&sentences, PASS), value, "{checkpoint} was packed before");
+    }
+}
+
+fn shift(tower: &mut Tower, name: &str, i: usize, by: f32) {
+    tower.visit(&mut |other, mut x| {
+        if other == name {
+            let mut values = x.floats().into_owned();
+            values[i] += by;
+            x.set(&values);
+        }
+    });
+}
+
+#[test]
+fn gradients_of_a_thawed_checkpoint_are_slopes() {
+    for (checkpoint, tables) in [("clip", 2), ("mbert", 3)] {
+        let (mut tower, sentences) = opened(checkpoint);
+        // Block 1 stays, and gradients go through it.
+        thaw(&mut tower, |name| !name.starts_with("blocks.1."));
+        let mut grads = probe(tower.forward::<OwnedTape<f32, Dev>>(&sentences, PASS)).backward();
+        let all = by_name(&mut grads, &mut |f| tower.visit(f));
+        assert!(all.iter().all(|(name, _)| !name.starts_with("blocks.1.")));
+        let embeddings = ["tokens", "positions", "types"];
+        assert_eq!(all.iter().filter(|(name, _)| embeddings.contains(&&name[..])).count(), tables);
+        for (name, g) in &all {
+            let mut order: Vec<usize> = (0..g.len()).collect();
+            order.sort_by(|&a, &b| g[b].abs().total_cmp(&g[a].abs()));
+            let scale = g[order[0]].abs();
+            assert!(scale > 1e-6, "{checkpoint}: {name} gets no gradient");
+            for &i in order.iter().take(2) {
+                let mut value = |by: f32| {
+                    shift(&mut tower, name, i, by);
+                    let value = probe(tower.forward::<NoneTape>(&sentences, PASS)).array();
+                    shift(&mut tower, name, i, -by);
+                    value
+                };
+                let slope = (value(2e-3) - value(-2e-3)) / 4e-3;
+                assert!(
+                    (slope - g[i]).abs() <= 0.03 * scale.max(0.02),
+                    "{checkpoint}, {name}[{i}]: {} {slope}",
+                    g[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tensors_that_are_no_part_of_the_tower_are_named() {
+    let tower = Tower::open(&golden("clip")).expect("a tower");
+    let bytes = fs::read(golden("clip/model.safetensors")).expect("read");
+    let all = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut others: Vec<&str> = all.names().into_iter().filter(|name| !name.starts_with("text_")).collect();
+    others.sort_unstable();
+    assert_eq!(tower.unused, others);
+    assert!(others.contains(&"logit_scale") && others.len() < all.len());
 }

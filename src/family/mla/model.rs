@@ -84,11 +84,11 @@ impl Encoder {
 /// The acquirers stand on the towers, which the folder of a run holds: of these the tree has what is trained now.
 impl ParameterTree for Mla {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        visit_trained("tower", &mut self.tower, f);
+        visit_trained("tower.", &mut self.tower, f);
         match &mut self.encoder {
             Encoder::Tower(entrance) => entrance.visit(f),
             Encoder::Bert(bert) => {
-                visit_trained("bert.tower", &mut bert.tower, f);
+                visit_trained("bert.tower.", &mut bert.tower, f);
                 visit_linear("bert.layer", &mut bert.layer, f);
             }
         }
@@ -99,10 +99,10 @@ impl ParameterTree for Mla {
     }
 }
 
-fn visit_trained(name: &str, tower: &mut Tower, f: Visitor) {
+fn visit_trained(prefix: &str, tower: &mut Tower, f: Visitor) {
     tower.visit(&mut |part, parameter| {
         if parameter.trained() {
-            f(&format!("{name}.{part}"), parameter);
+            f(&format!("{prefix}{part}"), parameter);
         }
     });
 }
@@ -129,8 +129,11 @@ impl Mla {
     /// Brings all that sentences read up to the optimiser's present step.
     pub fn catch_up(&mut self, adam: &mut Adam, sentences: &Sequences) {
         match &mut self.encoder {
-            Encoder::Tower(entrance) => entrance.catch_up(adam, sentences),
-            Encoder::Bert(bert) => bert.tower.catch_up("bert.tower", adam, sentences),
+            Encoder::Tower(entrance) => {
+                entrance.catch_up(adam, sentences);
+                self.tower.catch_up_positions("tower.", adam, sentences);
+            }
+            Encoder::Bert(bert) => bert.tower.catch_up("bert.tower.", adam, sentences),
         }
     }
 

@@ -106,7 +106,7 @@ impl Learner for TowerLearner<'_> {
 
     fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let batch = self.batch(at.step);
-        self.clip.tower.catch_up("tower", adam, &batch.sentences);
+        self.clip.tower.catch_up("tower.", adam, &batch.sentences);
         self.clip.scale.iter_mut().for_each(|scale| scale::clip(&mut scale.value));
         let seed = derive(self.config.seed(), "dropout", at.step as u64);
         let (loss, chunk) = (self.config.loss(), self.config.tower().micro_batch);

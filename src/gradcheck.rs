@@ -67,7 +67,7 @@ pub fn by_name(grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Vec<(String
             let t = parameter.as_table().expect("what has no gradient on the tape is a table");
             let mut whole = vec![0.0; t.data().len()];
             for (rows, values) in t.take_grads() {
-                for (r, g) in rows.iter().zip(values.chunks(t.width)) {
+                for (r, g) in rows.iter().zip(values.host().chunks(t.width)) {
                     let to = &mut whole[*r as usize * t.width..][..t.width];
                     to.iter_mut().zip(g).for_each(|(t, g)| *t += g);
                 }

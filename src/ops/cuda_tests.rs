@@ -142,7 +142,7 @@ fn rows_columns_and_elements() {
         probe(out).backward();
         let [(rows, grads)] = &table.take_grads()[..] else { panic!("one entry") };
         assert_eq!(rows, &distinct);
-        vec![value, grads.to_vec()]
+        vec![value, grads.host().to_vec()]
     });
 }
 
@@ -246,7 +246,7 @@ fn the_choice_of_latent_vectors() {
             twins(&format!("choose {estimator:?} {top}"), 3e-5, || {
                 let mut all = results(choose(q.leaky_trace(), Keys::Latents, &latents, choice), &[&q], &[]);
                 let [(rows, grads)] = &latents.take_grads()[..] else { panic!("one entry") };
-                all.extend([rows.iter().map(|&r| r as f32).collect(), grads.to_vec()]);
+                all.extend([rows.iter().map(|&r| r as f32).collect(), grads.host().to_vec()]);
                 all
             });
         }
@@ -440,7 +440,7 @@ fn the_optimiser() {
                 f("p", Parameter::matrix(&mut p, &mut rate));
                 f("t", Parameter::table(&mut t));
             }));
-            let settled = adam.settled("t", &t).to_vec();
+            let settled = adam.settled("t", &t).host().to_vec();
             vec![data(&p).to_vec(), b.as_vec(), t.data().to_vec(), settled, seen]
         });
     }

@@ -1,7 +1,6 @@
 //! Floats that live where they were last changed: in the host's memory, or on the device as well.
 
 use std::fmt;
-use std::ops::Deref;
 #[cfg(feature = "cuda")]
 use std::sync::OnceLock;
 
@@ -30,6 +29,20 @@ impl HostDeviceBuffer {
     #[cfg(feature = "cuda")]
     pub fn on_device(device: crate::device::Buffer) -> Self {
         HostDeviceBuffer { host: OnceLock::new(), device: device.into() }
+    }
+
+    /// How many floats there are; nothing is waited for.
+    pub fn len(&self) -> usize {
+        #[cfg(feature = "cuda")]
+        if let Some(device) = self.device.get() {
+            return cudarc::driver::DeviceSlice::len(&**device);
+        }
+        self.host().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The floats on the host; on a GPU this waits for them, where the device changed them last.
@@ -70,14 +83,6 @@ impl HostDeviceBuffer {
 impl From<Vec<f32>> for HostDeviceBuffer {
     fn from(floats: Vec<f32>) -> Self {
         HostDeviceBuffer::new(floats)
-    }
-}
-
-/// As [`HostDeviceBuffer::host`]: on a GPU the first look after a change is a download.
-impl Deref for HostDeviceBuffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
-        self.host()
     }
 }
 

@@ -302,7 +302,7 @@ mod tests {
         let [(got, values)] = &table.take_grads()[..] else { panic!("one entry") };
         assert_eq!(got, &rows);
         let at = [table.row(4), table.row(1)].concat();
-        differences("rows", &at, values, 1e-2, 1e-3, |x| {
+        differences("rows", &at, values.host(), 1e-2, 1e-3, |x| {
             probe(lookup::<NoneTape>(&Table::new(3, x.to_vec()), &[0, 1])).array()
         });
         assert!(table.take_grads().is_empty());

@@ -173,7 +173,7 @@ fn gradients_with_dropout_and_recomputation_are_those_of_the_whole() {
         probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, Some(drop), PASS)).array()
     };
     let at = entrance(&mla).table.row(once.0[1] as usize).to_vec();
-    crate::gradcheck::differences("row", &at, &once.1[16..32], 2e-3, 2e-2, value);
+    crate::gradcheck::differences("row", &at, &once.1.host()[16..32], 2e-3, 2e-2, value);
 }
 
 /// The table stays as it is and the product of low rank, which is 0 at first, has the gradients of its parts.
@@ -211,7 +211,7 @@ fn a_product_of_low_rank_is_trained_beside_a_table_that_stays() {
         probe(other.forward::<NoneTape>(&other.acquirers[0], &sentences, None, PASS)).array()
     };
     let row = touched[1] as usize;
-    crate::gradcheck::differences("row", low.rows.row(row), &values[3..6], 2e-3, 2e-2, |x| {
+    crate::gradcheck::differences("row", low.rows.row(row), &values.host()[3..6], 2e-3, 2e-2, |x| {
         let mut all = start.clone();
         all[3 * row..3 * row + 3].copy_from_slice(x);
         value(&all, None)

@@ -43,7 +43,7 @@ fn lazy_follows_dense(config: &TrainConfig, factor: f32) {
         drop(full);
         adam.update(&mut grads, &mut |f| f("t", Parameter::matrix(&mut dense, &mut rate)));
     }
-    for (a, b) in lazy.settled("t", &table).iter().zip(&data(&dense)[..]) {
+    for (a, b) in lazy.settled("t", &table).host().iter().zip(&data(&dense)[..]) {
         assert!((a - b).abs() < 2e-6, "{a} {b}");
     }
     let all: Vec<u32> = (0..rows as u32).collect();

@@ -464,7 +464,7 @@ mod tests {
             );
             let entries = embedding.own[2].words.take_grads();
             let mut words = vec![0.0; 12];
-            for (row, g) in entries.iter().flat_map(|(rows, g)| rows.iter().zip(g.chunks(3))) {
+            for (row, g) in entries.iter().flat_map(|(rows, g)| rows.iter().zip(g.host().chunks(3))) {
                 words[*row as usize * 3..][..3].iter_mut().zip(g).for_each(|(w, g)| *w += g);
             }
             let (start, bias) = (embedding.own[2].words.data().to_vec(), embedding.own[2].layer.bias.clone());

@@ -10,6 +10,7 @@ pub fn section(result: &TaskResult) -> Markup {
         h2 { "Task " (result.task) " (" (result.name) ")" }
         div.wide tabindex="0" role="region" aria-label={ (result.task) " of " (result.name) } {
             table {
+                caption { "What " (result.task) " has found" }
                 thead {
                     tr { th scope="col" { "metric" } th scope="col" { "language" } th scope="col" { "value" } th scope="col" { "unit" } }
                 }

@@ -144,7 +144,7 @@ pub enum Precision {
 /// Cross-lingual consistency (Burns et al. 2020, section 3.4): how a query and its translations are joined. CLC-C is a network of |L| scores →
 /// `hidden` units with ReLU → one score, without biases: 352 parameters with ten languages. There is one, fitted at once on the validation
 /// queries of all query languages, of which each counts once; whether the paper has one for each query language it does not say, and its 352
-/// parameters are those of one.
+/// parameters are those of one. The triplet loss of the fit is `loss.triplet`; an acquisition, which has no such section, takes its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsistencyConfig {

@@ -7,6 +7,7 @@ use super::cells::{count, thousands};
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
 use super::groups::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
+use crate::config::BEST;
 use crate::eval::{Evaluation, front};
 use crate::sweep::{Row, Status};
 
@@ -63,9 +64,18 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     unique
 }
 
+/// What all trials chose their checkpoints by; where they differ, the usual.
+fn chosen_by(rows: &[Row]) -> &str {
+    match rows.first() {
+        Some(first) if rows.iter().all(|row| row.by == first.by) => &first.by,
+        _ => BEST[0],
+    }
+}
+
 /// The model to choose: test tells what it is worth, not which it is.
-fn chosen<'a, 'r>(groups: &'a [Group<'r>]) -> Option<&'a Group<'r>> {
-    let val = |group: &Group| group.spread(|row| row.val.as_ref().map(|e| e.a)).map(|spread| spread.mean);
+fn chosen<'a, 'r>(groups: &'a [Group<'r>], by: &str) -> Option<&'a Group<'r>> {
+    let value = |row: &Row| row.val.as_ref().and_then(|e| e.metric(by));
+    let val = |group: &Group| group.spread(value).map(|spread| spread.mean);
     let known = groups.iter().filter_map(|group| Some((group, val(group)?)));
     known.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(group, _)| group)
 }
@@ -73,7 +83,8 @@ fn chosen<'a, 'r>(groups: &'a [Group<'r>]) -> Option<&'a Group<'r>> {
 fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
     let done = rows.iter().filter(|row| row.status == Status::Done).count();
     let failed = rows.iter().filter(|row| row.status == Status::Failed).count();
-    let best = chosen(groups).and_then(|group| Some((group, group.point(Parameters::Train)?)));
+    let by = chosen_by(rows);
+    let best = chosen(groups, by).and_then(|group| Some((group, group.point(Parameters::Train)?)));
     html! {
         header {
             h1 dir="auto" { (name) }
@@ -82,7 +93,7 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
                 @if failed > 0 { ", " b { (failed) " failed" } }
                 "."
                 @if let Some((group, (x, y))) = best {
-                    " The best mean recall (A) on val is that of " bdi { (group.name) } ", which has "
+                    " The best " (if by == BEST[0] { "mean recall (A)" } else { by }) " on val is that of " bdi { (group.name) } ", which has "
                     b { (y.text()) } " % on test with " b { (number(x)) } " trained parameters."
                 }
             }

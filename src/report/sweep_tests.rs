@@ -25,6 +25,7 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         peak_memory: None,
         seconds: 90.0,
         train_seconds: Some(60.0),
+        by: "recall.A".into(),
         rungs: Vec::new(),
         val: of("val", a + 10.0),
         test: of("test", a),
@@ -46,6 +47,18 @@ fn val_chooses_the_model_and_test_only_tells_what_it_is_worth() {
     one.val.as_mut().unwrap().a = 50.0;
     let page = html("budget", &[one, two]);
     assert!(page.contains("<bdi>HEM</bdi>, which has <b>41.0</b> % on test"), "{page}");
+    // By what the trials were chosen by, where that is one metric.
+    let (mut one, mut two) = (row("LA", "LA", 0, 1_000_000, 42.0), row("HEM", "HEM", 0, 3_000_000, 41.0));
+    one.val.as_mut().unwrap().languages[0].1.mr = 1.0;
+    let language = one.val.as_ref().unwrap().languages[0].0.clone();
+    one.by = format!("recall.{language}");
+    let page = |rows: &[Row]| html("budget", rows);
+    assert!(
+        page(&[one.clone(), two.clone()]).contains("best mean recall (A) on val is that of <bdi>LA</bdi>")
+    );
+    two.by.clone_from(&one.by);
+    let said = format!("The best {} on val is that of <bdi>HEM</bdi>", one.by);
+    assert!(page(&[one, two]).contains(&said));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Status, TrialState};
 use super::{Placed, Trial};
+use crate::config::BEST;
 use crate::eval::consistency::WAYS;
 use crate::eval::{Evaluation, Retrieval, ordered};
 use crate::{Error, Result};
@@ -39,11 +40,22 @@ pub struct Row {
     pub seconds: f64,
     /// Wall time of the training steps and validations alone.
     pub train_seconds: Option<f64>,
+    /// `train.best`, what validation chose its checkpoint by.
+    #[serde(default = "usual", skip_serializing_if = "is_usual")]
+    pub by: String,
     /// Best validation by `train.best` at each rung of the halving.
     pub rungs: Vec<f64>,
     /// The checkpoint that was best on validation, on either split.
     pub val: Option<Evaluation>,
     pub test: Option<Evaluation>,
+}
+
+fn usual() -> String {
+    BEST[0].into()
+}
+
+fn is_usual(by: &str) -> bool {
+    by == BEST[0]
 }
 
 impl Row {
@@ -65,6 +77,7 @@ impl Row {
             peak_memory: state.peak_memory,
             seconds: state.seconds,
             train_seconds: None,
+            by: trial.config.train().best.clone(),
             rungs: state.rungs.clone(),
             val: None,
             test: None,
@@ -215,6 +228,7 @@ mod tests {
             peak_memory: None,
             seconds: 1.5,
             train_seconds: None,
+            by: usual(),
             rungs: vec![20.5],
             val: None,
             test: Some(evaluation),
@@ -228,7 +242,7 @@ mod tests {
         let placed = Placed { x: "loss.mclm.lstm".into(), log: true, value: 1e-4 };
         let rows = vec![
             row("a", &[("text.encoder", "\"gru\"")], &["en"]),
-            Row { plot: Some(placed), ..row("b", &[], &["de", "en"]) },
+            Row { plot: Some(placed), by: "recall.de".into(), ..row("b", &[], &["de", "en"]) },
         ];
         std::fs::write(&path, jsonl(&rows)).unwrap();
         assert_eq!(read(&path).unwrap(), rows);

@@ -53,7 +53,7 @@ impl Default for NewTowerConfig {
 /// As in MLA's released code: the adapter stands behind a whole block, not within it, and has no layer norm in use; the sentence
 /// is the state at `[SEP]`; the layer from the embedding to the tower is linear; tokens see no padding; texts get no prompt.
 /// Recalls are those of cosines, over all captions and pictures of the split. Ours is that LE begins with the last weights of
-/// NLT, and that the best checkpoint is that of the best validation mR of all languages, English too, over both stages.
+/// NLT, and that the best checkpoint is that of the best validation (`train.best`: by default the mR of all languages, English too), over both stages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcquireConfig {

@@ -1,9 +1,11 @@
 //! Zero-shot classification of pictures by prompts.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Metric, Reads, Setting, Task, TaskResult, document};
+use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::checksum::sha256;
 use crate::eval::classification::{Accuracy, Labelled, accuracy, class_vectors};
 use crate::eval::encoder::{DualEncoder, place};
@@ -54,10 +56,7 @@ impl Task for Classifying {
     }
 
     fn table(&self, result: &TaskResult) -> String {
-        match Classification::deserialize(&result.details) {
-            Ok(found) => found.accuracy.to_string(),
-            Err(_) => result.to_string(),
-        }
+        shown::<Classification>(result)
     }
 }
 
@@ -109,5 +108,11 @@ impl Classification {
             details: document(&self),
             warnings: Vec::new(),
         }
+    }
+}
+
+impl fmt::Display for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.accuracy.fmt(f)
     }
 }

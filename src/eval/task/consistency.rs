@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::recall::gallery;
-use super::{Metric, Reads, Setting, Task, TaskResult, document};
+use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::consistency::together::{Together, covered, together};
@@ -60,10 +60,7 @@ impl Task for AskingTogether {
     }
 
     fn table(&self, result: &TaskResult) -> String {
-        match Joint::deserialize(&result.details) {
-            Ok(joint) => joint.to_string(),
-            Err(_) => result.to_string(),
-        }
+        shown::<Joint>(result)
     }
 }
 

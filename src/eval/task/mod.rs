@@ -7,7 +7,10 @@ pub mod consistency;
 pub mod recall;
 mod result;
 
+use std::fmt::Display;
+
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::classification::Labelled;
@@ -57,8 +60,10 @@ pub trait Task: Sync {
     /// Data that cannot be used, or what [`Task::lacks`] tells.
     fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult>;
 
-    /// A result for people, as a table.
-    fn table(&self, result: &TaskResult) -> String;
+    /// A result for people.
+    fn table(&self, result: &TaskResult) -> String {
+        result.to_string()
+    }
 }
 
 /// What tasks are run on, and what is known of the model beside its vectors.
@@ -84,6 +89,11 @@ impl<'a> Setting<'a> {
     pub fn captions(&self) -> Result<(&'a Corpus, Scope)> {
         self.corpus.ok_or_else(|| Error::data("no captions and pictures were given"))
     }
+}
+
+/// The details of a result for people, as the task prints what it has found.
+fn shown<T: DeserializeOwned + Display>(result: &TaskResult) -> String {
+    T::deserialize(&result.details).map_or_else(|_| result.to_string(), |found| found.to_string())
 }
 
 /// What a task has found as a document, with numbers as short as they are written.

@@ -1,8 +1,6 @@
 //! Retrieval of pictures by captions and of captions by pictures, in every language that a split has captions in.
 
-use serde::Deserialize;
-
-use super::{Metric, Reads, Setting, Task, TaskResult, document};
+use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::corpus::Corpus;
 use crate::eval::encoder::{DualEncoder, add_pictures};
 use crate::eval::{Evaluation, Parameters, Retrieval, Scope, retrieval_in_folds};
@@ -39,10 +37,7 @@ impl Task for Retrieving {
     }
 
     fn table(&self, result: &TaskResult) -> String {
-        match Evaluation::try_from(result) {
-            Ok(evaluation) => evaluation.to_string(),
-            Err(_) => result.to_string(),
-        }
+        shown::<Evaluation>(result)
     }
 }
 
@@ -168,13 +163,5 @@ impl From<&Evaluation> for TaskResult {
             details: document(&alone),
             warnings: Vec::new(),
         }
-    }
-}
-
-impl TryFrom<&TaskResult> for Evaluation {
-    type Error = serde_json::Error;
-
-    fn try_from(result: &TaskResult) -> Result<Evaluation, serde_json::Error> {
-        Evaluation::deserialize(&result.details)
     }
 }

@@ -90,6 +90,7 @@ pub(crate) fn description(
         parameters_test: parameters.test as usize,
         shared: None,
         packed: None,
+        pictures_by: None,
         trained_with: None,
         files: BTreeMap::new(),
     }

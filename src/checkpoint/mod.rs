@@ -86,6 +86,9 @@ pub struct RunInfo {
     /// How it was packed, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<Packing>,
+    /// Of a packed run what [`RunFolder::pictures_by`] says of the run that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures_by: Option<String>,
     /// The configuration that it was trained with, defaults included, but for its data and what may change; runs of earlier
     /// programs have none. Set where the description is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

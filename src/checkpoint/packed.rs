@@ -1,8 +1,11 @@
 //! A run as it is shipped: what use needs, and nothing that only training needs.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::{RunFolder, TrainState, Which};
+use super::training::MODEL;
+use super::{RunFolder, TensorFile, TrainState, Which};
+use crate::checksum::sha256;
 use crate::optim::ParameterTree;
 use crate::{Error, Result};
 
@@ -49,6 +52,32 @@ impl RunFolder {
             Some(what) => Err(Error::data(what).at(&self.path).hint("pack with `--weights f32`")),
             None => self.save_as(Which::Best, model, None, state, numbers),
         }
+    }
+
+    /// SHA-256 of what makes vectors of pictures in the best checkpoint: the image branch, or the tower in whose space pictures were given.
+    ///
+    /// # Errors
+    /// Data, where the checkpoint or the description cannot be read.
+    pub fn pictures_by(&self) -> Result<String> {
+        let info = self.info()?;
+        if let Some(made_of) = info.pictures_by {
+            return Ok(made_of);
+        }
+        let mut hash = Sha256::new();
+        let file = TensorFile::open(&self.checkpoint(Which::Best).join(MODEL))?;
+        let mut names: Vec<String> = file.names().into_iter().filter(|n| n.starts_with("image.")).collect();
+        names.sort();
+        for name in &names {
+            let (numbers, shape) = file.floats(name)?;
+            hash.update(format!("{name} {shape:?}\n"));
+            hash.update(bytemuck::cast_slice::<f32, u8>(&numbers));
+        }
+        if names.is_empty() {
+            for (file, checksum) in info.files.iter().filter(|(file, _)| file.starts_with("tower/")) {
+                hash.update(format!("{file} {checksum}\n"));
+            }
+        }
+        Ok(sha256(hash))
     }
 
     /// Refuses to train or to change a packed run.

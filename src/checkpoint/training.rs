@@ -11,7 +11,7 @@ use crate::optim::ParameterTree;
 use crate::optim::{Adam, AdamState};
 use crate::{Error, Result, checksum};
 
-const MODEL: &str = "model.safetensors";
+pub(super) const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 /// The files of a checkpoint beside its state.
 const TENSORS: [&str; 2] = [MODEL, OPTIMIZER];

@@ -10,7 +10,7 @@ use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName, fingerprint_of};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
-use crate::retrieve::{Retriever, search};
+use crate::retrieve::{Embedding, Retriever, search};
 use crate::scenes::ScenesConfig;
 use crate::{Error, Result};
 
@@ -90,7 +90,8 @@ fn one_query_each(run: &dyn Retriever, corpus: &Corpus, seed: u64) -> Result<Str
         let picture = (seed as usize + l * rows / corpus.languages.len()) % rows;
         let Some(query) = parallel.test[l].as_ref().map(|texts| texts[picture].as_str()) else { continue };
         let vectors = run.sentences(l, &[query]).vectors;
-        let found = search(run, &test.features, &vectors, rows)?.swap_remove(0);
+        let found =
+            search(&Embedding { model: run, pictures: &test.features }, &vectors, rows)?.swap_remove(0);
         let rank = 1 + found.iter().take_while(|f| f.row as usize != picture).count();
         let shown: Vec<&str> = found.iter().take(SHOWN).map(|f| &*test.image_ids[f.row as usize]).collect();
         text += &format!(

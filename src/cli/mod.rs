@@ -12,8 +12,10 @@ mod data;
 mod demo;
 mod embed;
 mod evaluate;
+mod index;
 mod man;
 mod pack;
+mod pictures;
 mod remove_language;
 mod report;
 mod search;
@@ -70,6 +72,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Embed(embed::Args),
     Search(search::Args),
+    Index(index::Args),
     Sweep(sweep::Args),
     Report(report::Args),
     Classify(classify::Args),
@@ -115,6 +118,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
+        Command::Index(args) => of_run(args.run.clone(), index::run(args, &terminal)),
         Command::Search(args) => of_run(args.run.clone(), search::run(args, &terminal)),
         Command::Classify(args) => of_run(args.run.clone(), classify::run(args, &terminal)),
         Command::Acquirer(args) => acquirer::run(args, &terminal),

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 
+use super::pictures::Pictures;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::config::same_code;
-use crate::corpus::{Features, read_ids};
 use crate::eval::{clc_a, joined};
-use crate::retrieve::{Hit, Retriever, search, search_joined};
+use crate::retrieve::{Embedding, Hit, Index, PictureVectors, Retriever, search, search_joined};
 use crate::{Error, Result, run};
 
 /// Find the pictures that fit a query
@@ -27,7 +27,8 @@ Examples:
   tinyglot search RUN --language de --gallery features.npy \"ein Hund am Strand\" \"zwei Frauen\"
   tinyglot search RUN --language en,de --gallery features.npy \"two women\" \"zwei Frauen\"
   tinyglot search RUN --language en,de --join clc-c --gallery features.npy \"two women\" \"zwei Frauen\"
-  tinyglot search RUN --language en --gallery features.npy --ids ids.txt -k 3 < queries.txt")]
+  tinyglot search RUN --language en --gallery features.npy --ids ids.txt -k 3 < queries.txt
+  tinyglot search RUN --language en --index photos \"two women\"")]
 pub struct Args {
     /// Folder of the run
     #[arg(value_name = "RUN")]
@@ -39,8 +40,11 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "WAY")]
     pub join: Option<JoinBy>,
     /// Features of the pictures to search, .npy or .safetensors
-    #[arg(long, value_name = "FILE")]
-    pub gallery: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "index")]
+    pub gallery: Option<PathBuf>,
+    /// Folder that `tinyglot index` made, to search in place of a gallery
+    #[arg(long, value_name = "INDEX", conflicts_with_all = ["gallery", "ids"])]
+    pub index: Option<PathBuf>,
     /// Ids of the pictures, one a line [default: those in the gallery's file, else row numbers from 0]
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
@@ -53,6 +57,26 @@ pub struct Args {
     /// Queries, each one argument
     #[arg(value_name = "QUERY")]
     pub queries: Vec<String>,
+}
+
+/// Where the pictures are.
+enum Gallery {
+    Pictures(Pictures),
+    Index(Index),
+}
+
+impl Gallery {
+    fn open(args: &Args, run: &dyn Retriever, terminal: &Terminal) -> Result<Gallery> {
+        if let Some(index) = &args.index {
+            let index = Index::open(index)?;
+            index.check_model(run)?;
+            return Ok(Gallery::Index(index));
+        }
+        let file = args.gallery.as_deref().expect("asked for where there is no index");
+        let pictures = Pictures::open(file, args.ids.as_deref(), terminal)?;
+        run.check_width(&pictures.features)?;
+        Ok(Gallery::Pictures(pictures))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,15 +93,7 @@ pub enum JoinBy {
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let run = run::open(&args.run, &[])?;
     let languages = args.language.iter().map(|code| run.language(code)).collect::<Result<Vec<usize>>>()?;
-    let rows = Features::open(std::slice::from_ref(&args.gallery))?;
-    run.check_width(&rows)?;
-    let Gallery { pictures: gallery, times, ids } = Gallery::new(&args, rows)?;
-    if times > 1 {
-        terminal.say(&format!(
-            "each picture of `{}` stands {times} times, one after the other, and is found once, by its first row",
-            args.gallery.display()
-        ));
-    }
+    let gallery = Gallery::open(&args, &*run, terminal)?;
     let queries = match args.queries.iter().position(|query| query.trim().is_empty()) {
         Some(n) => {
             let what = format!("query {} is empty", n + 1);
@@ -94,10 +110,20 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         );
     }
     let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
-    let mut found = found(&*run, &args, &languages, &queries, &gallery, terminal)?;
-    // As they are counted in the file.
-    found.iter_mut().flatten().for_each(|found| found.row *= times as u32);
-    let name = |row: u32| ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone());
+    let found = match &gallery {
+        Gallery::Index(index) => found(&*run, &args, &languages, &queries, index, terminal)?,
+        Gallery::Pictures(pictures) => {
+            let gallery = Embedding { model: &*run, pictures: &pictures.features };
+            let mut found = found(&*run, &args, &languages, &queries, &gallery, terminal)?;
+            // As they are counted in the file.
+            found.iter_mut().flatten().for_each(|found| found.row *= pictures.times as u32);
+            found
+        }
+    };
+    let name = |row: u32| match &gallery {
+        Gallery::Index(index) => index.ids()[row as usize].clone(),
+        Gallery::Pictures(pictures) => pictures.name(row),
+    };
     stdout::write(|out| {
         for (query, found) in queries.iter().zip(&found) {
             match args.json {
@@ -115,7 +141,7 @@ fn found(
     args: &Args,
     languages: &[usize],
     queries: &[&[String]],
-    gallery: &Features,
+    gallery: &dyn PictureVectors,
     terminal: &Terminal,
 ) -> Result<Vec<Vec<Hit>>> {
     let k = args.k.get();
@@ -129,7 +155,7 @@ fn found(
     let by_language: Vec<&[f32]> = by_language.iter().map(Vec::as_slice).collect();
     if let [one] = by_language[..] {
         return match args.join {
-            None => search(run, gallery, one, k),
+            None => search(gallery, one, k),
             Some(_) => Err(Error::usage("`--join` joins several languages, and `--language` has one")
                 .hint("give each query in more languages, or leave `--join` out")),
         };
@@ -137,9 +163,9 @@ fn found(
     match args.join.unwrap_or(JoinBy::Vectors) {
         JoinBy::Vectors => {
             let weights = weights(run, &args.language, terminal)?;
-            search(run, gallery, &joined(&by_language, &weights, run.joint()), k)
+            search(gallery, &joined(&by_language, &weights, run.joint()), k)
         }
-        JoinBy::ClcA => search_joined(run, gallery, &by_language, &clc_a, k),
+        JoinBy::ClcA => search_joined(gallery, &by_language, &clc_a, k),
         JoinBy::ClcC => {
             let fitted = run.fitted()?.ok_or_else(|| {
                 Error::data("the run has no fitted CLC-C").at(&run.folder().path).hint(
@@ -148,7 +174,7 @@ fn found(
             })?;
             let inputs = inputs(&fitted.languages, &args.language)?;
             let in_order: Vec<&[f32]> = inputs.into_iter().map(|place| by_language[place]).collect();
-            let found = search_joined(run, gallery, &in_order, &|scores| fitted.clc_c(scores), k)?;
+            let found = search_joined(gallery, &in_order, &|scores| fitted.clc_c(scores), k)?;
             // Its ReLU makes one score of all that are below 0.
             if let Some(n) =
                 found.iter().position(|found| found.first().is_some_and(|best| best.score == 0.0))
@@ -188,37 +214,6 @@ fn weights(run: &dyn Retriever, codes: &[String], terminal: &Terminal) -> Result
         terminal.say("no evaluation of the run weighs these languages: they count alike");
         vec![1.0; codes.len()]
     }))
-}
-
-/// The pictures to search, each once.
-struct Gallery {
-    pictures: Features,
-    /// How often each stands in the file.
-    times: usize,
-    /// The id of each row of the file.
-    ids: Option<Vec<String>>,
-}
-
-impl Gallery {
-    fn new(args: &Args, rows: Features) -> Result<Gallery> {
-        let given = args.ids.as_ref().map(|file| read_ids(file)).transpose()?;
-        let known = given.or_else(|| rows.ids());
-        let (pictures, times) = rows.each_once(known.as_deref())?;
-        let ids = match (known, &args.ids) {
-            (Some(ids), _) if ids.len() == rows.rows() => Some(ids),
-            (Some(ids), _) if ids.len() == pictures.rows() => {
-                Some(ids.into_iter().flat_map(|id| std::iter::repeat_n(id, times)).collect())
-            }
-            (Some(ids), Some(file)) => {
-                let what =
-                    format!("holds {} ids, but the gallery has {} pictures", ids.len(), pictures.rows());
-                let hint = "one id a line, in the order of the gallery's rows";
-                return Err(Error::data(what).at(file).hint(hint));
-            }
-            _ => None,
-        };
-        Ok(Gallery { pictures, times, ids })
-    }
 }
 
 fn line(

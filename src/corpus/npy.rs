@@ -178,17 +178,29 @@ fn write_header(out: &mut dyn Write, descr: &str, rows: usize, width: usize) -> 
     writeln!(out, "{dictionary:<width$}", width = length - 1)
 }
 
-/// Writes a matrix of f32 as a stream, some rows at a time; the number of rows must be known before.
-pub struct NpyWriter<'a>(&'a mut dyn Write);
+/// Writes a matrix as a stream, some rows at a time; the number of rows must be known before.
+pub struct NpyWriter<'a> {
+    out: &'a mut dyn Write,
+    halves: bool,
+}
 
 impl<'a> NpyWriter<'a> {
-    /// Writes the header of a matrix (rows, width).
+    /// Writes the header of a matrix (rows, width) of f32.
     ///
     /// # Errors
     /// As `out` says.
     pub fn new(out: &'a mut dyn Write, rows: usize, width: usize) -> io::Result<Self> {
         write_header(out, "<f4", rows, width)?;
-        Ok(NpyWriter(out))
+        Ok(NpyWriter { out, halves: false })
+    }
+
+    /// As [`Self::new`], of f16: for numbers from −65504 to 65504.
+    ///
+    /// # Errors
+    /// As `out` says.
+    pub fn halves(out: &'a mut dyn Write, rows: usize, width: usize) -> io::Result<Self> {
+        write_header(out, "<f2", rows, width)?;
+        Ok(NpyWriter { out, halves: true })
     }
 
     /// The next rows.
@@ -196,7 +208,10 @@ impl<'a> NpyWriter<'a> {
     /// # Errors
     /// As the output says.
     pub fn write(&mut self, values: &[f32]) -> io::Result<()> {
-        values.iter().try_for_each(|v| self.0.write_all(&v.to_le_bytes()))
+        match self.halves {
+            false => values.iter().try_for_each(|v| self.out.write_all(&v.to_le_bytes())),
+            true => values.iter().try_for_each(|v| self.out.write_all(&f16::from_f32(*v).to_le_bytes())),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Retriever;
 use crate::Result;
 use crate::corpus::PictureSource;
 use crate::eval::encoder::add_pictures;
-use crate::eval::similarity::Kernel;
+use crate::eval::similarity::{Kernel, check_finite};
 
 /// A picture found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +25,44 @@ const QUERIES: usize = 1024;
 
 /// Makes one score of those of several languages, for each of equally many queries and pictures.
 pub type Join<'a> = &'a dyn Fn(&[&[f32]]) -> Vec<f32>;
+
+/// Pictures as vectors of a model, some at a time: all in memory, in an index, or made as they are asked for.
+pub trait PictureVectors {
+    /// Width of the vectors.
+    fn joint(&self) -> usize;
+
+    /// Gives all of them in order: `take` gets the first one's number and (pictures, joint) of unit length.
+    ///
+    /// # Errors
+    /// Data, where pictures cannot be used; those of `take`.
+    fn tiles(&self, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()>;
+}
+
+/// Pictures that become vectors as they are asked for: a gallery that is larger than memory, or searched once.
+pub struct Embedding<'a> {
+    pub model: &'a dyn Retriever,
+    pub pictures: &'a dyn PictureSource,
+}
+
+impl PictureVectors for Embedding<'_> {
+    fn joint(&self) -> usize {
+        self.model.joint()
+    }
+
+    fn tiles(&self, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        self.model.pictures(self.pictures, take)
+    }
+}
+
+impl PictureVectors for Gallery {
+    fn joint(&self) -> usize {
+        self.joint
+    }
+
+    fn tiles(&self, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        take(0, &self.vectors)
+    }
+}
 
 /// Pictures as vectors, made once and searched often, from many threads.
 #[derive(Debug, Clone)]
@@ -77,19 +115,14 @@ fn alone(scores: &[&[f32]]) -> Vec<f32> {
     scores[0].to_vec()
 }
 
-/// Searches pictures as they become vectors, for a gallery that is larger than memory, or searched once.
+/// The `k` best pictures of each query, the best first, equal scores by row, one tile of vectors at a time.
 ///
 /// `queries`: (queries, joint), unit length.
 ///
 /// # Errors
-/// Data: as [`Gallery::new`]; queries that are not finite.
-pub fn search(
-    model: &dyn Retriever,
-    pictures: &dyn PictureSource,
-    queries: &[f32],
-    k: usize,
-) -> Result<Vec<Vec<Hit>>> {
-    search_joined(model, pictures, &[queries], &alone, k)
+/// Data: as [`PictureVectors::tiles`]; queries that are not finite.
+pub fn search(pictures: &dyn PictureVectors, queries: &[f32], k: usize) -> Result<Vec<Vec<Hit>>> {
+    search_joined(pictures, &[queries], &alone, k)
 }
 
 /// As [`search`], for queries in several languages whose scores are joined.
@@ -99,16 +132,15 @@ pub fn search(
 /// # Errors
 /// As [`search`].
 pub fn search_joined(
-    model: &dyn Retriever,
-    pictures: &dyn PictureSource,
+    pictures: &dyn PictureVectors,
     queries: &[&[f32]],
     join: Join,
     k: usize,
 ) -> Result<Vec<Vec<Hit>>> {
-    queries.iter().try_for_each(|of| model.check_queries(of))?;
-    let joint = model.joint();
+    let joint = pictures.joint();
+    queries.iter().try_for_each(|of| check_finite(of, joint, "query"))?;
     let mut best = Best::of_each(queries[0].len() / joint, k);
-    model.pictures(pictures, &mut |first, some| {
+    pictures.tiles(&mut |first, some| {
         offer(&mut best, (first, some), queries, join, joint);
         Ok(())
     })?;

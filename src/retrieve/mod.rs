@@ -1,20 +1,20 @@
 //! A trained model in use: sentences and pictures as vectors of one space, and what follows from them.
 
 mod gallery;
+mod index;
 
 use crate::checkpoint::{RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::{Corpus, PictureSource};
 use crate::device::Shareable;
-use crate::error::InFile;
 use crate::eval::encoder::place;
-use crate::eval::similarity::check_finite;
 use crate::eval::task::{consistency, recall};
 use crate::eval::{DualEncoder, Evaluation, Fitted, Parameters, Scope};
 use crate::{Error, Result};
 
 pub use crate::eval::Sentences;
-pub use gallery::{Gallery, Hit, Join, search, search_joined};
+pub use gallery::{Embedding, Gallery, Hit, Join, PictureVectors, search, search_joined};
+pub use index::Index;
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
 pub trait Retriever: Shareable {
@@ -97,20 +97,21 @@ pub trait Retriever: Shareable {
         }
     }
 
+    /// SHA-256 of what makes vectors of pictures: those of models that say the same may be compared with either's sentences. A
+    /// language that is added later, or a run that is packed, changes nothing of it.
+    ///
+    /// # Errors
+    /// Data, where the checkpoint cannot be read.
+    fn pictures_by(&self) -> Result<String> {
+        self.folder().pictures_by()
+    }
+
     /// What was fitted for the open checkpoint of how queries in several languages are joined; nothing where nothing was.
     ///
     /// # Errors
     /// Data, where the file is damaged, or of another checkpoint.
     fn fitted(&self) -> Result<Option<Fitted>> {
         self.folder().fitted(self.step())
-    }
-
-    /// Refuses queries that are no vectors of this model: (queries, joint), unit length.
-    ///
-    /// # Errors
-    /// Data, naming the run, the row and the column of a number that is not finite.
-    fn check_queries(&self, queries: &[f32]) -> Result<()> {
-        check_finite(queries, self.joint(), "query").in_file(&self.folder().path)
     }
 
     /// The place of a language.

@@ -8,7 +8,9 @@ use super::open;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
+use crate::error::InFile;
 use crate::eval::TaskResult;
+use crate::eval::similarity::check_finite;
 use crate::eval::task::consistency::NAME;
 use crate::report::{Compared, Example, Part, RunReport};
 use crate::retrieve::{Gallery, Hit, Retriever};
@@ -112,7 +114,7 @@ fn examples(
         let place = run.language(&corpus.languages[language])?;
         let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
         let vectors = run.sentences(place, &texts).vectors;
-        run.check_queries(&vectors)?;
+        check_finite(&vectors, run.joint(), "query").in_file(&run.folder().path)?;
         let found = gallery.search(&vectors, HITS);
         for (query, found) in queries.iter().zip(found) {
             let shown = |found: &Hit| hit(data, corpus, query.image, found, notes);

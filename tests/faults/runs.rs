@@ -16,7 +16,7 @@ use tinyglot::family::smalr::learner::SmalrLearner;
 use tinyglot::family::smalr::prepare::prepare;
 use tinyglot::family::smalr::start::{Start, go_on};
 use tinyglot::family::tower::run::TowerRun;
-use tinyglot::retrieve;
+use tinyglot::retrieve::{self, Embedding};
 use tinyglot::run::open;
 use tinyglot::sweep::{Plan, SweepFolder, results};
 use tinyglot::train::Trainer;
@@ -87,7 +87,11 @@ pub fn make_old(folder: &Path) {
 pub fn search(run: &Path, gallery: &Path) -> Result<()> {
     let run = open(run, &[])?;
     let vectors = run.sentences(run.languages().len() - 1, &["ein rotes Haus", "unbekannt"]).vectors;
-    let found = retrieve::search(&*run, &Features::open(&[gallery.to_path_buf()])?, &vectors, 3)?;
+    let found = retrieve::search(
+        &Embedding { model: &*run, pictures: &Features::open(&[gallery.to_path_buf()])? },
+        &vectors,
+        3,
+    )?;
     assert!(found.iter().flatten().all(|found| found.score.is_finite()), "a score is not finite");
     run.folder().evaluations().map(drop)
 }

@@ -15,6 +15,7 @@ mod floors;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grow;
+mod index;
 mod inputs_captions;
 mod inputs_features;
 mod inputs_text;

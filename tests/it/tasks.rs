@@ -8,7 +8,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use tinyglot::Result;
 use tinyglot::corpus::{Features, PictureSource};
-use tinyglot::retrieve::{Gallery, search};
+use tinyglot::retrieve::{Embedding, Gallery, search};
 
 use crate::acquisition::{write, write_tower};
 use crate::corpus::{CONFIG, MADE, copy, data, refused};
@@ -248,14 +248,15 @@ fn pictures_of_any_source_are_searched() {
     rows.iter_mut().enumerate().for_each(|(n, row)| features.copy_row(n, row));
     let source = InMemory { rows };
     let queries = run.sentences(1, &["ein roter Kreis", "ein blaues Quadrat"]).vectors;
-    let expected = search(&*run, &features, &queries, 5).expect("found");
-    assert_eq!(search(&*run, &source, &queries, 5).expect("found"), expected);
+    let expected = search(&Embedding { model: &*run, pictures: &features }, &queries, 5).expect("found");
+    assert_eq!(search(&Embedding { model: &*run, pictures: &source }, &queries, 5).expect("found"), expected);
     assert_eq!(Gallery::new(&*run, &source).expect("a gallery").search(&queries, 5), expected);
     let other = InMemory { rows: vec![vec![1.0; 3]] };
     let refusal = run.check_width(&other).expect_err("another width").to_string();
     assert!(refusal.contains("`memory`: has rows of 3 numbers"), "{refusal}");
     let huge = InMemory { rows: vec![source.rows[0].clone(), vec![f32::MAX; features.width()]] };
-    let refusal = search(&*run, &huge, &queries, 5).expect_err("too large").to_string();
+    let refusal =
+        search(&Embedding { model: &*run, pictures: &huge }, &queries, 5).expect_err("too large").to_string();
     assert!(refusal.contains("`memory`: row 1 (from 0) has a vector that is not finite"), "{refusal}");
 }
 

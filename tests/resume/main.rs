@@ -163,6 +163,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         parameters_test,
         shared: None,
         packed: None,
+        pictures_by: None,
         trained_with: None,
         files: BTreeMap::new(),
     })?;

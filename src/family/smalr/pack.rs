@@ -30,6 +30,7 @@ pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Resu
     let mut model = for_use(&mut run, &config);
     let mut info = run.info.clone();
     info.packed = Some(packing);
+    info.pictures_by = Some(run.folder.pictures_by()?);
     // It says what adding a language must leave as it is.
     info.shared = None;
     info.tinyglot = env!("CARGO_PKG_VERSION").into();

@@ -1,0 +1,58 @@
+//! Pictures that a command is given: features, each picture once, and their ids.
+
+use std::path::Path;
+
+use super::terminal::Terminal;
+use crate::corpus::{Features, read_ids};
+use crate::{Error, Result};
+
+/// The pictures of a file, each once.
+pub struct Pictures {
+    pub features: Features,
+    /// How often each stands in the file, one row after the other.
+    pub times: usize,
+    /// The id of each row of the file.
+    pub ids: Option<Vec<String>>,
+}
+
+impl Pictures {
+    /// `given`: a file with an id for each picture, or for each row.
+    ///
+    /// # Errors
+    /// Data: files that cannot be used, or another number of ids than pictures.
+    pub fn open(file: &Path, given: Option<&Path>, terminal: &Terminal) -> Result<Pictures> {
+        let rows = Features::open(&[file.to_path_buf()])?;
+        let known = given.map(read_ids).transpose()?.or_else(|| rows.ids());
+        let (features, times) = rows.each_once(known.as_deref())?;
+        let ids = match (known, given) {
+            (Some(ids), _) if ids.len() == rows.rows() => Some(ids),
+            (Some(ids), _) if ids.len() == features.rows() => {
+                Some(ids.into_iter().flat_map(|id| std::iter::repeat_n(id, times)).collect())
+            }
+            (Some(ids), Some(file)) => {
+                let what =
+                    format!("holds {} ids, but the gallery has {} pictures", ids.len(), features.rows());
+                let hint = "one id a line, in the order of the gallery's rows";
+                return Err(Error::data(what).at(file).hint(hint));
+            }
+            _ => None,
+        };
+        if times > 1 {
+            terminal.say(&format!(
+                "each picture of `{}` stands {times} times, one after the other, and is found once, by its first row",
+                file.display()
+            ));
+        }
+        Ok(Pictures { features, times, ids })
+    }
+
+    /// What a row of the file is called.
+    pub fn name(&self, row: u32) -> String {
+        self.ids.as_ref().map_or(row.to_string(), |ids| ids[row as usize].clone())
+    }
+
+    /// What each picture is called, in the order of the features.
+    pub fn each_once(&self) -> Vec<String> {
+        (0..self.features.rows()).map(|picture| self.name((picture * self.times) as u32)).collect()
+    }
+}

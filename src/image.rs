@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use dfdx::prelude::*;
 
+use crate::Result;
 use crate::config::{ImageConfig, ImageInput, Precision};
-use crate::corpus::PictureSource;
+use crate::corpus::{PictureSource, same_width};
 use crate::device::{Dev, Matrix, Vector};
 use crate::init::Init;
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout, dropout};
@@ -13,7 +14,6 @@ use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::rows::{signed_root, standardise};
 use crate::ops::tape::{data, matrix, vector};
 use crate::optim::{Parameter, ParameterTree, visit_batch_norm, visit_linear};
-use crate::{Error, Result};
 
 /// Linear → batch normalisation → ReLU → dropout → linear → unit length.
 #[derive(Clone)]
@@ -127,11 +127,6 @@ pub fn embed_features(
     pictures: &dyn PictureSource,
     expected: usize,
 ) -> Result<Vec<f32>> {
-    if pictures.width() != expected {
-        let what = format!("features of width {}; the model was trained on {expected}", pictures.width());
-        return Err(Error::data(what)
-            .at(pictures.place(0).0)
-            .hint("compute the features as those of the training pictures"));
-    }
+    same_width(pictures, expected)?;
     Ok(embed_images(branch, pictures, 0..pictures.rows()))
 }

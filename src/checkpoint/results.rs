@@ -89,8 +89,8 @@ impl RunFolder {
         Ok(kept)
     }
 
-    /// The evaluation kept by a name: its recall, and beside it what its queries find in several languages, which earlier programs kept in
-    /// the same file.
+    /// The evaluation kept by a name: its recall, and beside it what its queries find in several languages, where that is of the same
+    /// captions and pictures; earlier programs kept it in the same file.
     ///
     /// # Errors
     /// Data, where a file is no evaluation.
@@ -100,7 +100,10 @@ impl RunFolder {
             return Ok(None);
         }
         let evaluation: Evaluation = json::read(&file, "an evaluation", AGAIN)?;
-        let Some(result) = self.result(consistency::NAME, name)? else { return Ok(Some(evaluation)) };
+        let of_these = |result: &TaskResult| result.data == evaluation.data;
+        let Some(result) = self.result(consistency::NAME, name)?.filter(of_these) else {
+            return Ok(Some(evaluation));
+        };
         let joint = Joint::deserialize(&result.details).map_err(|e| {
             let file = self.results_of(consistency::NAME).join(format!("{name}.json"));
             Error::data("is not a result of `consistency`").at(file).because(e).hint(AGAIN)

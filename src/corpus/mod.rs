@@ -41,6 +41,7 @@ pub use npy::NpyWriter;
 pub use parallel::Parallel;
 pub use pictures::read_ids;
 pub use source::PictureSource;
+pub(crate) use source::same_width;
 pub use translations::{Asked, Translations};
 pub use wanted::Wanted;
 

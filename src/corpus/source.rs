@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sha2::Sha256;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Pictures as rows of numbers. Features that were computed beforehand ([`super::Features`]) are the first kind.
 pub trait PictureSource: Sync {
@@ -31,4 +31,18 @@ pub trait PictureSource: Sync {
     /// # Errors
     /// Data, where a file cannot be read.
     fn hash_content(&self, hash: &mut Sha256) -> Result<()>;
+}
+
+/// Refuses pictures of another width than those that a model was trained on; where there are none, nothing.
+///
+/// # Errors
+/// Data, naming their first file.
+pub(crate) fn same_width(pictures: &dyn PictureSource, expected: usize) -> Result<()> {
+    let width = pictures.width();
+    if width == expected || pictures.rows() == 0 {
+        return Ok(());
+    }
+    Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
+        .at(pictures.place(0).0)
+        .hint("compute the features as those of the training pictures"))
 }

@@ -142,14 +142,3 @@ pub(crate) fn same_languages(folder: &RunFolder, config: &Config, info: &RunInfo
     let what = format!("the run was trained on {}", info.languages.join(", "));
     Err(Error::usage(what).at(&folder.path).hint("leave `data.languages` as it is"))
 }
-
-/// Refuses pictures of another width than those that a run was trained on.
-pub(crate) fn same_width(pictures: &dyn PictureSource, expected: usize) -> Result<()> {
-    let width = pictures.width();
-    if width == expected {
-        return Ok(());
-    }
-    Err(Error::data(format!("has rows of {width} numbers; the model was trained on rows of {expected}"))
-        .at(pictures.place(0).0)
-        .hint("compute the features as those of the training pictures"))
-}

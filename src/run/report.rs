@@ -9,9 +9,9 @@ use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
 use crate::config::{Config, DataConfig};
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::error::InFile;
-use crate::eval::TaskResult;
 use crate::eval::similarity::check_finite;
 use crate::eval::task::consistency::NAME;
+use crate::eval::{Evaluation, TaskResult};
 use crate::report::{Compared, Example, Part, RunReport};
 use crate::retrieve::{Gallery, Hit, Retriever};
 use crate::{Result, family};
@@ -47,7 +47,10 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     };
     let consistency = report.evaluations.iter().find_map(|e| e.consistency.clone());
     // What queries find in several languages is shown with the recall of the same name.
-    let shown = |r: &TaskResult| r.task == NAME && report.evaluations.iter().any(|e| e.name() == r.name);
+    let of = |e: &Evaluation, r: &TaskResult| {
+        e.by_language.is_some() && (e.name(), &e.data) == (r.name.clone(), &r.data)
+    };
+    let shown = |r: &TaskResult| r.task == NAME && report.evaluations.iter().any(|e| of(e, r));
     let results = folder.results()?.into_iter().filter(|result| !shown(result)).collect();
     Ok((RunReport { consistency, results, ..report }, notes))
 }

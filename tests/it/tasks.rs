@@ -193,6 +193,13 @@ fn results_of_earlier_programs_are_read() {
     let kept = read(&run.join("evaluation/test.json"));
     assert_eq!((&kept["by_language"], &kept["consistency"]), (&Value::Null, &Value::Null));
     assert!(page().contains("Recall in percent of 20 parallel queries"));
+    // What is of other captions is not put beside it.
+    let (file, data) = (run.join("evaluation/test.json"), kept["data"].as_str().expect("a hash"));
+    let text_of = fs::read_to_string(&file).expect("kept");
+    fs::write(&file, text_of.replacen(data, &"0".repeat(64), 1)).expect("written");
+    let shown = page();
+    assert!(!shown.contains("20 parallel queries over") && shown.contains("Task consistency (test)"));
+    fs::write(&file, text_of).expect("written");
     // What is broken is named.
     let file = run.join("evaluation/consistency/test.json");
     let good = fs::read_to_string(&file).expect("kept");

@@ -8,11 +8,11 @@ use super::model::Model;
 use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
-use crate::corpus::PictureSource;
+use crate::corpus::{PictureSource, same_width};
 use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::image::embed_images;
-use crate::retrieve::{Retriever, same_languages, same_width, settable};
+use crate::retrieve::{Retriever, same_languages, settable};
 
 /// A trained model, its best checkpoint, and what it needs to read.
 pub struct SmalrRun {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::config::{Config, Precision};
-use crate::corpus::{Corpus, PictureSource};
+use crate::corpus::{Corpus, PictureSource, same_width};
 use crate::device::{Dev, Matrix, Vector};
 use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
@@ -23,7 +23,6 @@ use crate::ops::sequences::Sequences;
 use crate::ops::tape::data;
 use crate::ops::transformer::{Activation, Pass};
 use crate::optim::{Parameter, ParameterTree};
-use crate::retrieve::same_width;
 use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
 use crate::words::{HuggingFace, with_dotless};
 use crate::{Error, Result};

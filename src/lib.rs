@@ -37,6 +37,7 @@ pub mod gradcheck;
 // Parts that models of several families are made of.
 pub mod image;
 pub mod init;
+pub mod photos;
 pub mod pixels;
 pub mod tower;
 

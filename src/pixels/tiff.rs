@@ -2,16 +2,28 @@
 
 use std::io::Cursor;
 
-use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
+use tiff::{ColorType, TiffError};
 
 use super::Rgb;
 use super::decode::{Decoding, Raw};
-use super::formats::{damaged, from_bytes, from_words};
+use super::formats::{from_bytes, from_words};
 use crate::{Error, Result};
 
-/// Grey, RGB, palette or CMYK, of up to 16 bits.
+/// What the decoder and Pillow have in common.
+const READ: &str = "read are grey and RGB up to 16 bits, and CMYK of 8: save it as one of these, or as PNG";
+
+fn damaged(e: TiffError) -> Error {
+    match e {
+        TiffError::UnsupportedError(what) => {
+            Error::data(format!("is a TIFF that is not read: {what}")).hint(READ)
+        }
+        other => super::formats::damaged(other),
+    }
+}
+
+/// Grey, RGB or CMYK, of up to 16 bits.
 pub(super) fn tiff(bytes: &[u8], decoding: &Decoding) -> Result<Raw> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = decoding.most_pixels.saturating_mul(8);
@@ -23,42 +35,26 @@ pub(super) fn tiff(bytes: &[u8], decoding: &Decoding) -> Result<Raw> {
     let colour = decoder.colortype().map_err(damaged)?;
     let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).ok().flatten();
     let read = match colour {
-        ColorType::Gray(_) | ColorType::Palette(_) => true,
+        ColorType::Gray(_) => true,
         ColorType::RGB(_) | ColorType::RGBA(_) | ColorType::CMYK(8) => planes != Some(2),
         ColorType::Multiband { num_samples: 2, .. } | ColorType::GrayA(_) => planes != Some(2),
         _ => false,
     };
     let refused = || {
         let planes = if planes == Some(2) { " in planes" } else { "" };
-        Error::data(format!("is a TIFF of {colour:?}{planes}"))
-            .hint("read are grey, RGB and palettes up to 16 bits, and CMYK of 8: save it as one of these")
+        Error::data(format!("is a TIFF of {colour:?}{planes}")).hint(READ)
     };
     if !read {
         return Err(refused());
     }
     // The tag of a TIFF itself is the one of EXIF.
     let orientation = decoder.find_tag_unsigned::<u16>(Tag::Orientation).ok().flatten();
-    let map = match colour {
-        ColorType::Palette(_) => Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(damaged)?),
-        _ => None,
-    };
     let data = decoder.read_image().map_err(damaged)?;
     let rgb = match (colour, &data) {
         (ColorType::Gray(bits @ (1 | 2 | 4)), DecodingResult::U8(data)) => {
             let most = (1u16 << bits) - 1;
             let grey = |value: u8| [(u16::from(value) * 255 / most) as u8; 3];
             spread(data, bits, width, height).into_iter().flat_map(grey).collect()
-        }
-        (ColorType::Palette(bits @ (1 | 2 | 4 | 8)), DecodingResult::U8(data)) => {
-            let map = map.unwrap_or_default();
-            let colours = map.len() / 3;
-            let colour = |value: u8| {
-                [0, 1, 2].map(|channel| {
-                    let at = Some(usize::from(value)).filter(|&v| v < colours);
-                    at.map_or(0, |at| (map[channel * colours + at] >> 8) as u8)
-                })
-            };
-            spread(data, bits, width, height).into_iter().flat_map(colour).collect()
         }
         (ColorType::CMYK(8), DecodingResult::U8(data)) => data.chunks_exact(4).flat_map(cmyk).collect(),
         (_, DecodingResult::U8(data)) => from_bytes(data, usize::from(colour.num_samples())),

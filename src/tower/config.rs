@@ -61,13 +61,7 @@ impl TowerConfig {
     /// # Errors
     /// Data, for a file that is no such configuration, another architecture, or sizes that make no transformer.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::reading(path, e)
-                .hint("give the folder of a checkpoint: config.json, model.safetensors, tokenizer.json")
-        })?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| {
-            Error::data("is no configuration of a checkpoint").at(path).line(e.line()).because(e)
-        })?;
+        let json = json(path, "config.json, model.safetensors, tokenizer.json")?;
         let config = match json.get("model_type").and_then(Value::as_str) {
             Some("clip") => clip(
                 &Keys { json: json.get("text_config").unwrap_or(&Value::Null), path },
@@ -126,14 +120,22 @@ impl TowerConfig {
     }
 }
 
+/// The file, in a folder that is to hold such files.
+pub(super) fn json(path: &Path, files: &str) -> Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::reading(path, e).hint(format!("give the folder of a checkpoint: {files}")))?;
+    serde_json::from_str(&text)
+        .map_err(|e| Error::data("is no configuration of a checkpoint").at(path).line(e.line()).because(e))
+}
+
 /// The keys of a part of the file, which has the defaults of transformers where it is silent.
-struct Keys<'a> {
-    json: &'a Value,
-    path: &'a Path,
+pub(super) struct Keys<'a> {
+    pub(super) json: &'a Value,
+    pub(super) path: &'a Path,
 }
 
 impl Keys<'_> {
-    fn number(&self, key: &str, default: usize) -> Result<usize> {
+    pub(super) fn number(&self, key: &str, default: usize) -> Result<usize> {
         match self.json.get(key) {
             None | Some(Value::Null) => Ok(default),
             Some(value) => {
@@ -142,21 +144,21 @@ impl Keys<'_> {
         }
     }
 
-    fn float(&self, key: &str, default: f64) -> Result<f32> {
+    pub(super) fn float(&self, key: &str, default: f64) -> Result<f32> {
         match self.json.get(key) {
             None | Some(Value::Null) => Ok(default as f32),
             Some(value) => value.as_f64().map(|x| x as f32).ok_or_else(|| self.wrong(key, value, "a number")),
         }
     }
 
-    fn truth(&self, key: &str) -> Result<bool> {
+    pub(super) fn truth(&self, key: &str) -> Result<bool> {
         match self.json.get(key) {
             None | Some(Value::Null) => Ok(false),
             Some(value) => value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false")),
         }
     }
 
-    fn activation(&self, default: &str) -> Result<Activation> {
+    pub(super) fn activation(&self, default: &str) -> Result<Activation> {
         let value = self.json.get("hidden_act").cloned().unwrap_or_else(|| default.into());
         match value.as_str() {
             Some("quick_gelu") => Ok(Activation::QuickGelu),
@@ -167,7 +169,7 @@ impl Keys<'_> {
         }
     }
 
-    fn wrong(&self, key: &str, value: &Value, expected: &str) -> Error {
+    pub(super) fn wrong(&self, key: &str, value: &Value, expected: &str) -> Error {
         Error::data(format!("`{key}` is {value}; expected {expected}")).at(self.path)
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
+use crate::checksum::sha256;
 use crate::map::Map;
 use crate::{Error, Result, finite};
 
@@ -99,6 +101,13 @@ impl Tensors {
         finite::check(path, name, shape, &numbers)?;
         self.read.borrow_mut().insert(name.to_string());
         Ok(numbers)
+    }
+
+    /// The SHA-256 of the files, one after the other: of one file, its own.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        self.files.iter().for_each(|(_, map)| hash.update(&map[..]));
+        sha256(hash)
     }
 
     /// The tensors as one file, those of pictures left out.

@@ -8,6 +8,7 @@ mod files;
 mod new;
 mod read;
 mod tokens;
+pub mod vision;
 mod write;
 
 use std::ops::Range;

@@ -10,6 +10,7 @@ mod operations;
 mod parameters;
 mod towers;
 mod training;
+mod vision;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ mod config;
 mod data;
 mod demo;
 mod embed;
+mod embed_images;
 mod evaluate;
 mod index;
 mod man;
@@ -71,6 +72,7 @@ enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
     Embed(embed::Args),
+    EmbedImages(embed_images::Args),
     Search(search::Args),
     Index(index::Args),
     Sweep(sweep::Args),
@@ -119,6 +121,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
         Command::Index(args) => of_run(args.run.clone(), index::run(args, &terminal)),
+        Command::EmbedImages(args) => embed_images::run(args, &terminal),
         Command::Search(args) => of_run(args.run.clone(), search::run(args, &terminal)),
         Command::Classify(args) => of_run(args.run.clone(), classify::run(args, &terminal)),
         Command::Acquirer(args) => acquirer::run(args, &terminal),
@@ -165,6 +168,8 @@ mod tests {
             "tinyglot evaluate run --split val --json --distractors",
             "tinyglot embed run --language de",
             "tinyglot embed run --images f.npy",
+            "tinyglot embed-images model photos --out f.npy --skip-bad --resume --unit --no-exif --precision bf16",
+            "tinyglot embed-images model names.txt --root photos --out f.npy --max-pixels 1000",
             "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
             "tinyglot search run --language de --gallery f.npy",
             "tinyglot report run",
@@ -194,6 +199,8 @@ mod tests {
             "tinyglot remove-language run --out new",
             "tinyglot embed run",
             "tinyglot embed run --language de --images f.npy",
+            "tinyglot embed-images model photos",
+            "tinyglot embed-images model photos --out f.npy --precision tf32",
             "tinyglot search run --gallery f.npy",
             "tinyglot search run --language de --gallery f.npy -k 0",
             "tinyglot evaluate run --split trian",

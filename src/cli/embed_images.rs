@@ -1,0 +1,95 @@
+//! `tinyglot embed-images`.
+
+use std::path::PathBuf;
+
+use super::interrupt;
+use super::progress::Progress;
+use super::terminal::Terminal;
+use crate::Result;
+use crate::config::Precision;
+use crate::photos::{Options, Photographs, Told, embed};
+use crate::pixels::Decoding;
+
+/// Make picture features from photographs
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+MODEL is a folder as Hugging Face lays it out: config.json, model.safetensors (or shards) and preprocessor_config.json of CLIP, SigLIP,
+SigLIP 2 of a fixed size, DINOv2 or ViT. The features are those of transformers: CLIP's image embeds (get_image_features), the pooler's
+output of the others; not of unit length, unless --unit is given.
+
+PHOTOS is a folder (searched in depth, sorted by name), a .tar (WebDataset) or a text file of names, one a line in the order wanted.
+Read are JPEG, PNG, WebP, GIF, BMP and TIFF. Photographs that cannot be used are listed in FEATURES.errors.tsv, and the command fails when all
+others are done; --skip-bad leaves them out.
+
+FEATURES.npy has a row for each photograph, FEATURES.ids its name, FEATURES.json the hashes of model and preprocessing.
+
+Examples:
+  tinyglot embed-images clip-vit-base-patch32 photos --out features.npy
+  tinyglot embed-images dinov2-base test.txt --root photos --out test.npy --skip-bad
+  tinyglot embed-images clip-vit-base-patch32 shard-0000.tar --out 0000.npy --resume")]
+pub struct Args {
+    /// Folder of a picture tower
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Folder, .tar or list of photographs
+    #[arg(value_name = "PHOTOS")]
+    photos: PathBuf,
+    /// File of the features, .npy
+    #[arg(long, value_name = "FEATURES")]
+    out: PathBuf,
+    /// Folder that the names of a list are relative to [default: the list's]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Leave out photographs that cannot be used
+    #[arg(long)]
+    skip_bad: bool,
+    /// Go on with what an interrupted command has finished
+    #[arg(long)]
+    resume: bool,
+    /// Bring the vectors to unit length
+    #[arg(long)]
+    unit: bool,
+    /// Take photographs as they are stored, not upright as EXIF says
+    #[arg(long)]
+    no_exif: bool,
+    /// Inputs of matrix products; sums are f32
+    #[arg(long, value_name = "PRECISION", value_parser = ["f32", "bf16"], default_value = "f32")]
+    precision: String,
+    /// Pixels beyond which a photograph is refused
+    #[arg(long, value_name = "N", default_value_t = Decoding::default().most_pixels)]
+    max_pixels: usize,
+}
+
+pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
+    let photographs = Photographs::open(&args.photos, args.root.as_deref())?;
+    photographs.notes.iter().for_each(|note| terminal.say(note));
+    let options = Options {
+        out: &args.out,
+        decoding: Decoding { exif: !args.no_exif, most_pixels: args.max_pixels },
+        precision: if args.precision == "bf16" { Precision::Bf16 } else { Precision::F32 },
+        unit: args.unit,
+        resume: args.resume,
+        skip_bad: args.skip_bad,
+        stop: interrupt::flag(),
+    };
+    let mut bar = None;
+    let done = embed(&args.model, &photographs, &options, &mut |told| match told {
+        Told::Line(line) => terminal.say(line),
+        Told::Warning(line) => terminal.warn(line),
+        Told::Begun { done, total } => {
+            let progress = Progress::new(terminal, "photographs", total as u64);
+            bar = Some(progress.resumed_at(done as u64));
+        }
+        Told::Done(count) => {
+            if let Some(bar) = &mut bar {
+                bar.advance(count as u64);
+            }
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    let done = done?;
+    terminal.say(&format!("{} rows of {} numbers: `{}`", done.rows, done.width, args.out.display()));
+    Ok(())
+}

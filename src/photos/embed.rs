@@ -1,0 +1,341 @@
+//! Photographs through a picture tower: decoded beside it, kept as they are finished, written when all are.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Photographs;
+use super::work::{Work, folder_of};
+use crate::checksum::sha256;
+use crate::config::Precision;
+use crate::corpus::NpyWriter;
+use crate::finite::first_fault;
+use crate::lock::Lock;
+use crate::ops::linear::unit_row;
+use crate::pixels::{Decoding, Preprocessing, Rgb, decode};
+use crate::stop::Saves;
+use crate::tower::Tensors;
+use crate::tower::vision::VisionTower;
+use crate::write::{write_whole, write_whole_with};
+use crate::{Error, Result};
+
+/// How features are made, and where.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The file of features, `.npy`; what goes with it stands beside it.
+    pub out: &'a Path,
+    pub decoding: Decoding,
+    pub precision: Precision,
+    /// Whether vectors are brought to unit length.
+    pub unit: bool,
+    /// Goes on with an interrupted work on the same photographs, where there is one.
+    pub resume: bool,
+    /// Leaves photographs out that cannot be used, instead of an error.
+    pub skip_bad: bool,
+    /// Raised to stop; what is finished is kept.
+    pub stop: &'a AtomicBool,
+}
+
+/// What the work tells.
+pub enum Told<'a> {
+    /// A line for everyone.
+    Line(&'a str),
+    /// Something that is probably not as the user wants it.
+    Warning(&'a str),
+    /// `done` of `total` photographs were finished before.
+    Begun { done: usize, total: usize },
+    /// So many more are.
+    Done(usize),
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    pub rows: usize,
+    pub width: usize,
+    /// Photographs that were left out.
+    pub left_out: usize,
+}
+
+/// Photographs that are decoded while as many go through the tower.
+const BATCH: usize = 32;
+/// Files that are read ahead.
+const AHEAD: usize = 16;
+
+/// Makes the features of photographs by the picture tower of a checkpoint's folder: `FEATURES.npy`, one row a photograph as f32; beside it
+/// `FEATURES.ids`, their names, one a line, and `FEATURES.json`, what they were made by. Photographs that cannot be used are listed in
+/// `FEATURES.errors.tsv`.
+///
+/// Each of these files is whole or not there. Until all photographs are done, what is finished stands in the folder `FEATURES.npy.part`.
+///
+/// # Errors
+/// Data: a checkpoint or preprocessing that cannot be used; photographs that cannot, unless they are skipped. Config: `resume`, where the
+/// interrupted work is another one. Stopped, on request. Run, where nothing can be written.
+pub fn embed(
+    model: &Path,
+    photographs: &Photographs,
+    options: &Options,
+    tell: &mut dyn FnMut(Told),
+) -> Result<Summary> {
+    let out = options.out;
+    if out.extension().is_none_or(|ending| ending != "npy") {
+        return Err(Error::usage(format!("`{}` does not end in `.npy`", out.display())));
+    }
+    let preprocessing = Preprocessing::open(model)?;
+    let Some(size) = preprocessing.output() else {
+        return Err(Error::data("leaves pictures of different sizes")
+            .at(model.join("preprocessor_config.json"))
+            .hint("set `do_center_crop`, or a `size` of height and width"));
+    };
+    let tower = VisionTower::open(model, Some(size))?;
+    let about = about(model, &tower, &preprocessing, photographs, options)?;
+    let lock = beside(out, "npy.lock");
+    let _lock = Lock::take(&lock, out)?;
+    let mut work = Work::open(folder_of(out), &about, tower.outputs(), photographs.len(), options.resume)?;
+    let left = work.left();
+    tell(Told::Begun { done: photographs.len() - left.len(), total: photographs.len() });
+    let mut maker = Maker {
+        tower: &tower,
+        preprocessing: &preprocessing,
+        options,
+        work: &mut work,
+        tell,
+        turned: 0,
+        animated: 0,
+    };
+    maker.make(photographs, &left)?;
+    let (turned, animated) = (maker.turned, maker.animated);
+    if turned > 0 {
+        tell(Told::Line(&format!("{turned} photographs were turned upright, as EXIF says")));
+    }
+    if animated > 0 {
+        tell(Told::Line(&format!("of {animated} animations the first frame was taken")));
+    }
+    finish(work, about, photographs, options, tell)
+}
+
+/// A file that goes with the features: their name with another ending.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    out.with_extension(ending)
+}
+
+/// What makes the rows what they are.
+fn about(
+    model: &Path,
+    tower: &VisionTower,
+    preprocessing: &Preprocessing,
+    photographs: &Photographs,
+    options: &Options,
+) -> Result<Value> {
+    let mut names = Sha256::new();
+    (0..photographs.len()).for_each(|n| names.update(format!("{}\n", photographs.name(n))));
+    let preprocessing = preprocessing.to_json();
+    let steps = Sha256::new_with_prefix(format!("{preprocessing} exif {}", options.decoding.exif));
+    Ok(json!({
+        "tinyglot": env!("CARGO_PKG_VERSION"),
+        "architecture": format!("{:?}", tower.config.architecture).to_lowercase(),
+        "weights_sha256": Tensors::open(model)?.sha256(),
+        "preprocessing_sha256": sha256(steps),
+        "preprocessing": preprocessing,
+        "exif": options.decoding.exif,
+        "precision": format!("{:?}", options.precision).to_lowercase(),
+        "unit": options.unit,
+        "width": tower.outputs(),
+        "photographs": photographs.len(),
+        "names_sha256": sha256(names),
+    }))
+}
+
+/// A photograph on its way: as the tower sees it, or why it cannot be used.
+struct Seen {
+    n: usize,
+    pixels: std::result::Result<Rgb, String>,
+    turned: bool,
+    animated: bool,
+}
+
+struct Maker<'a> {
+    tower: &'a VisionTower,
+    preprocessing: &'a Preprocessing,
+    options: &'a Options<'a>,
+    work: &'a mut Work,
+    tell: &'a mut dyn FnMut(Told),
+    turned: usize,
+    animated: usize,
+}
+
+impl Maker<'_> {
+    /// Reads ahead on a thread of its own, and decodes some photographs while those before go through the tower.
+    fn make(&mut self, photographs: &Photographs, left: &[usize]) -> Result<()> {
+        let _saves = Saves::begin();
+        std::thread::scope(|threads| {
+            let (send, receive) = sync_channel(AHEAD);
+            threads.spawn(move || {
+                for &n in left {
+                    // Nobody receives after an error or a stop.
+                    if send.send((n, photographs.bytes(n))).is_err() {
+                        break;
+                    }
+                }
+            });
+            let mut seen = self.seen(&receive, left.len().min(BATCH), None)?;
+            while !seen.is_empty() {
+                if self.options.stop.load(Ordering::SeqCst) {
+                    let done = self.work.state.iter().flatten().count();
+                    let what = format!("stopped after {done} of {} photographs", photographs.len());
+                    return Err(Error::stopped(what).hint("`--resume` goes on from there"));
+                }
+                seen = self.seen(&receive, BATCH, Some(seen))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Decodes the next photographs, while those that are `before` go through the tower.
+    fn seen(
+        &mut self,
+        receive: &Receiver<(usize, Result<Vec<u8>>)>,
+        count: usize,
+        before: Option<Vec<Seen>>,
+    ) -> Result<Vec<Seen>> {
+        let (decoding, preprocessing) = (self.options.decoding, self.preprocessing);
+        let bytes: Vec<_> = receive.iter().take(count).collect();
+        let mut seen = Vec::new();
+        let mut kept = Ok(());
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| {
+                let one = |(n, bytes): (usize, Result<Vec<u8>>)| match bytes
+                    .and_then(|bytes| decode(&bytes, &decoding))
+                {
+                    Ok(it) => Seen {
+                        n,
+                        turned: !it.orientation.is_upright(),
+                        animated: it.animated,
+                        pixels: Ok(preprocessing.pixels(it.picture)),
+                    },
+                    Err(e) => Seen { n, pixels: Err(reason(&e)), turned: false, animated: false },
+                };
+                seen = bytes.into_par_iter().map(one).collect();
+            });
+            if let Some(before) = before {
+                kept = self.encode(before);
+            }
+        });
+        kept.map(|()| seen)
+    }
+
+    /// Makes the rows of some photographs, and keeps them.
+    fn encode(&mut self, seen: Vec<Seen>) -> Result<()> {
+        self.turned += seen.iter().filter(|s| s.turned).count();
+        self.animated += seen.iter().filter(|s| s.animated).count();
+        let width = self.tower.outputs();
+        let (mut pictures, mut states) = (Vec::new(), Vec::new());
+        for Seen { n, pixels, .. } in seen {
+            states.push((n, pixels.map(|pixels| pictures.push(pixels))));
+        }
+        let levels = self.preprocessing.levels();
+        let mut rows = self.tower.encode(&pictures, &levels, self.options.precision);
+        if self.options.unit {
+            rows.chunks_exact_mut(width).for_each(unit_row);
+        }
+        let mut next = rows.chunks_exact(width);
+        let finished: Vec<(usize, std::result::Result<&[f32], String>)> = states
+            .into_iter()
+            .map(|(n, state)| {
+                let row = state.map(|()| next.next().expect("a row for each picture"));
+                (n, row.and_then(|row| sound(row).map(|()| row)))
+            })
+            .collect();
+        self.work.keep(&finished)?;
+        (self.tell)(Told::Done(finished.len()));
+        Ok(())
+    }
+}
+
+/// Refuses a row that is none.
+fn sound(row: &[f32]) -> std::result::Result<(), String> {
+    if first_fault(row).is_some() {
+        return Err("the model's features of it are not finite".into());
+    }
+    match row.iter().all(|&x| x == 0.0) {
+        true => Err("the model's features of it are all zero".into()),
+        false => Ok(()),
+    }
+}
+
+/// An error in one line.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    let (what, hint) =
+        text.split_once("\nhint: ").map_or((&text[..], None), |(what, hint)| (what, Some(hint)));
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line(what) + &hint.map(|hint| format!(" ({})", line(hint))).unwrap_or_default()
+}
+
+/// Writes everything, and removes the folder of the work; with photographs that cannot be used only the list of them, unless they are
+/// to be left out.
+fn finish(
+    work: Work,
+    mut about: Value,
+    photographs: &Photographs,
+    options: &Options,
+    tell: &mut dyn FnMut(Told),
+) -> Result<Summary> {
+    let out = options.out;
+    let (mut order, mut bad, mut lines) = (Vec::new(), 0, String::from("photograph\treason\n"));
+    for (n, state) in work.state.iter().enumerate() {
+        match state {
+            Some(Ok(row)) => order.push((n, *row)),
+            Some(Err(reason)) => {
+                bad += 1;
+                let name = photographs.name(n).replace(|c: char| c.is_control(), "\u{fffd}");
+                lines += &format!("{name}\t{reason}\n");
+            }
+            None => unreachable!("all were looked at"),
+        }
+    }
+    let errors = beside(out, "errors.tsv");
+    if bad > 0 {
+        write_whole(&errors, lines.as_bytes())?;
+    } else if errors.exists() {
+        std::fs::remove_file(&errors).map_err(|e| Error::writing(&errors, e))?;
+    }
+    let total = photographs.len();
+    let Some(rows) = work.rows()?.filter(|_| bad == 0 || options.skip_bad) else {
+        let advice = match order.is_empty() {
+            true => "no photograph can be used",
+            false => {
+                "mend or remove them, then `--resume`; or leave them out with `--resume --skip-bad`. The others are done"
+            }
+        };
+        let what = format!("lists {bad} of {total} photographs that cannot be used");
+        return Err(Error::data(what).at(errors).hint(advice));
+    };
+    if bad > 0 {
+        let list = errors.display();
+        tell(Told::Warning(&format!("{bad} of {total} photographs are left out, which `{list}` lists")));
+    }
+    let width = about["width"].as_u64().expect("set above") as usize;
+    about["rows"] = order.len().into();
+    about["left_out"] = bad.into();
+    let ids: String = order.iter().map(|&(n, _)| photographs.name(n).to_string() + "\n").collect();
+    write_whole(&beside(out, "ids"), ids.as_bytes())?;
+    let text = serde_json::to_string_pretty(&about).expect("plain data") + "\n";
+    write_whole(&beside(out, "json"), text.as_bytes())?;
+    write_whole_with(out, |file| {
+        let mut npy = NpyWriter::new(file, order.len(), width)?;
+        let mut row = vec![0f32; width];
+        order.iter().try_for_each(|&(_, n)| {
+            let bytes = work.row(&rows, n).chunks_exact(4);
+            row.iter_mut().zip(bytes).for_each(|(x, b)| *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            npy.write(&row)
+        })
+    })?;
+    drop(rows);
+    work.remove()?;
+    Ok(Summary { rows: order.len(), width, left_out: bad })
+}

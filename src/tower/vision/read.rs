@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::{Block, Tensors};
 use super::head::Head;
 use super::{Architecture, Pool, VisionConfig, VisionTower};
+use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
@@ -132,7 +133,8 @@ impl Reader<'_> {
             weight[n * inputs..(n + 1) * inputs].iter_mut().for_each(|w| *w *= scale);
             bias[n] *= scale;
         }
-        Projection::frozen(LinearWeights { weight: matrix(weight, outputs, inputs), bias: vector(bias) })
+        let (weight, bias) = (matrix(weight, outputs, inputs), vector(bias));
+        Projection::new(LinearWeights { rate: Rate::FROZEN, ..LinearWeights::new(weight, bias) })
     }
 
     fn linear(
@@ -152,7 +154,7 @@ impl Reader<'_> {
             scale: vector(self.floats(&format!("{name}.weight"), &[width])?),
             shift: vector(self.floats(&format!("{name}.bias"), &[width])?),
             epsilon: self.config.epsilon,
-            trained: false,
+            rate: Rate::FROZEN,
         })
     }
 

@@ -45,6 +45,9 @@ const ENDINGS: [&str; 14] = [
 /// Bytes of a file beyond which it is none.
 const LARGEST: u64 = 1 << 30;
 
+/// Bytes that a tar's entries are multiples of.
+const BLOCK: u64 = 512;
+
 fn is_photograph(name: &Path) -> bool {
     let ending = name.extension().and_then(OsStr::to_str);
     ending.is_some_and(|own| ENDINGS.iter().any(|ending| ending.eq_ignore_ascii_case(own)))
@@ -199,10 +202,13 @@ fn list(file: &Path, root: Option<&Path>) -> Result<Photographs> {
 fn tar(path: &Path) -> Result<Photographs> {
     let failed = |e: io::Error| Error::data("is no whole tar").at(path).because(e);
     let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+    let length = file.metadata().map_err(failed)?.len();
     let (mut all, mut others, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut end = 0;
     let mut archive = tar::Archive::new(file);
     for entry in archive.entries_with_seek().map_err(failed)? {
         let entry = entry.map_err(failed)?;
+        end = (entry.raw_file_position() + entry.size()).next_multiple_of(BLOCK);
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -218,6 +224,12 @@ fn tar(path: &Path) -> Result<Photographs> {
         let place =
             Place::Entry { tar: path.to_path_buf(), offset: entry.raw_file_position(), size: entry.size() };
         all.push(Photograph::new(name.as_os_str(), place));
+    }
+    // An empty block ends a tar.
+    if length < end + BLOCK {
+        return Err(Error::data("is cut short: a tar without its end")
+            .at(path)
+            .hint("copy or pack it again"));
     }
     Ok(Photographs { all, notes: passed_over(&others) })
 }
@@ -290,8 +302,10 @@ mod tests {
         assert_eq!(names(&found), ["k/7.jpg", "k/3.png"]);
         assert_eq!(found.bytes(1).unwrap(), b"three");
         let whole = fs::read(&path).unwrap();
-        fs::write(&path, &whole[..700]).unwrap();
-        assert!(Photographs::open(&path, None).is_err());
+        for length in [300, 515, 700, 1024, 3 * 1024] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(Photographs::open(&path, None).is_err(), "{length} bytes");
+        }
         let packed = folder.path().join("shard.tar.gz");
         fs::write(&packed, b"").unwrap();
         assert!(

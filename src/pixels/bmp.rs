@@ -1,7 +1,7 @@
 //! BMP: palettes of 1, 4 and 8 bits, plain or run-length encoded, and colours of 16, 24 and 32 bits.
 
 use super::Rgb;
-use super::decode::{Decoding, Raw};
+use super::raw::{Decoding, Raw};
 use crate::{Error, Result};
 
 /// What the headers say.

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::num::NonZeroU64;
 
 use super::Rgb;
-use super::decode::{Decoding, Raw};
+use super::raw::{Decoding, Raw};
 use crate::{Error, Result};
 
 /// The error of a decoder.

@@ -1,4 +1,5 @@
-//! JPEG: strictly, so that lost data are found, where other decoders fill what is missing with grey.
+//! JPEG: strictly, so that lost data are found, where other decoders fill what is missing with grey. Not found is what is missing before
+//! a proper end, which Pillow does not find either.
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -6,7 +7,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::Rgb;
-use super::decode::{Decoding, Raw};
+use super::raw::{Decoding, Raw};
 use crate::{Error, Result};
 
 /// Sides that the format can have.

@@ -7,12 +7,14 @@ mod formats;
 mod jpeg;
 mod orientation;
 mod preprocess;
+mod raw;
 mod resample;
 mod tiff;
 
-pub use decode::{Decoded, Decoding, decode};
+pub use decode::{Decoded, decode};
 pub use orientation::Orientation;
 pub use preprocess::{Preprocessing, Processor, Size};
+pub use raw::Decoding;
 pub use resample::{Filter, resize};
 
 /// A picture of 8-bit RGB, row by row from the top left: `height · width · 3` numbers.

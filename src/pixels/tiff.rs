@@ -7,8 +7,8 @@ use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
 use super::Rgb;
-use super::decode::{Decoding, Raw};
 use super::formats::{from_bytes, from_words};
+use super::raw::{Decoding, Raw};
 use crate::{Error, Result};
 
 /// What the decoder and Pillow have in common.
@@ -88,6 +88,6 @@ fn cmyk(pixel: &[u8]) -> [u8; 3] {
     let light = 255 - i32::from(pixel[3]);
     [0, 1, 2].map(|n| {
         let product = i32::from(pixel[n]) * light + 128;
-        (light - ((product >> 8) + product >> 8)).clamp(0, 255) as u8
+        (light - (((product >> 8) + product) >> 8)).clamp(0, 255) as u8
     })
 }

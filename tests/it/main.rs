@@ -24,6 +24,7 @@ mod pack;
 mod pages;
 mod paper;
 mod paths;
+mod photographs;
 #[path = "../shared/program.rs"]
 mod program;
 mod refusals;

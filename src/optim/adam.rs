@@ -179,11 +179,14 @@ impl Adam {
         on_gpu!(|gpu| self.update_on(gpu, grads, visit));
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut each = Vec::new();
-        visit(&mut |name, parameter| match (parameter.gradient(grads), parameter.as_table()) {
-            _ if !parameter.trained() => {}
-            (Some(gradient), _) => each.push(squares(&on_host(gradient))),
-            (None, None) => unreachable!("what is no table has a gradient"),
-            (None, Some(table)) => {
+        visit(&mut |name, parameter| {
+            if !parameter.trained() {
+                return;
+            }
+            if let Some(gradient) = parameter.gradient(grads) {
+                each.push(squares(&on_host(gradient)));
+            }
+            if let Some(table) = parameter.as_table() {
                 let merged = merge(table.take_grads(), table.width);
                 each.push(squares(&merged.1));
                 rows.insert(name.to_string(), merged);

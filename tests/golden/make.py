@@ -130,7 +130,7 @@ class Model(nn.Module):
                 tensor.data = tensor.data.float().double()  # what the file can say
 
     def named(self):
-        """The tensors by the names of `Model::visit_stored`."""
+        """The tensors by the names of `Model::visit`."""
         names = {"embedding.latent": self.latent}
         layers = {"text.output": self.text_output, "image.hidden": self.image_hidden, "image.output": self.image_output}
         recurrent = {"text.gru": self.gru} if self.gru else {}

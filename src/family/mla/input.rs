@@ -4,7 +4,7 @@ use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
 use crate::init::Init;
-use crate::ops::linear::{LinearWeights, blend, linear};
+use crate::ops::linear::{LinearWeights, blend, linear, linear_of_data};
 use crate::ops::rows::{Table, lookup, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::vector;
@@ -77,7 +77,10 @@ impl InputEmbedding {
             }
             None => vectors,
         };
-        let vectors = linear(vectors, &self.layer, pass.precision); // (distinct, width)
+        let vectors = match self.rows_trained() {
+            true => linear(vectors, &self.layer, pass.precision),
+            false => linear_of_data(vectors.split_tape().0, &self.layer, pass.precision),
+        }; // (distinct, width)
         let place = |id: &u32| rows.binary_search(id).expect("a token of the sentences") as u32;
         let places: Vec<u32> = sentences.rows.iter().map(place).collect();
         select(vectors, &places)
@@ -85,8 +88,12 @@ impl InputEmbedding {
 
     /// Whether any of its leaves is trained.
     pub fn trained(&self) -> bool {
-        let low = self.low_rank.as_ref().map(|low| low.rows.rate.trained() || low.layer.rate.trained());
-        self.table.rate.trained() || self.layer.rate.trained() || low.unwrap_or(false)
+        self.rows_trained() || self.layer.rate.trained()
+    }
+
+    fn rows_trained(&self) -> bool {
+        let low = |low: &LowRank| low.rows.rate.trained() || low.layer.rate.trained();
+        self.table.rate.trained() || self.low_rank.as_ref().is_some_and(low)
     }
 }
 

@@ -10,14 +10,14 @@ use super::{RunFolder, Which};
 use crate::building::{BEGINNING, BEGUN, remove};
 use crate::eval::TASKS;
 use crate::lock::Lock;
-use crate::write::clear_partial;
+use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result, building};
 
 /// The lock's file.
 const LOCK: &str = "run.lock";
 /// The description of a run. It is moved up last.
 const DESCRIPTION: &str = "run.json";
-/// Where the training of an acquirer stands that is being added.
+/// Where the trainings of a language stand that is being added.
 pub const LEARNING: &str = "learning";
 
 impl RunFolder {
@@ -84,6 +84,14 @@ impl RunFolder {
         building::build(&self.path, DESCRIPTION, |folder| write(&RunFolder::new(folder)))
     }
 
+    /// Copies all that is in the folder into another one, which is empty; the lock stays.
+    ///
+    /// # Errors
+    /// Data, where a file cannot be read; run, where the folder cannot be written.
+    pub(crate) fn copy_to(&self, to: &RunFolder) -> Result<()> {
+        self.entries()?.iter().try_for_each(|name| copy(&self.path.join(name), &to.path.join(name)))
+    }
+
     /// Completes or removes what killed processes have left.
     fn recover(&self) -> Result<()> {
         let remove = |path: &Path| remove(path).map_err(|e| Error::writing(path, e));
@@ -115,4 +123,17 @@ impl RunFolder {
             let _ = fs::remove_dir(&self.path);
         }
     }
+}
+
+/// Copies a file, or a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return write_whole(to, &fs::read(from).map_err(|e| Error::reading(from, e))?);
+    }
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    for entry in fs::read_dir(from).map_err(|e| Error::reading(from, e))? {
+        let name = entry.map_err(|e| Error::reading(from, e))?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
 }

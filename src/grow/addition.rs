@@ -3,13 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::checkpoint::ReservedFolder;
-use crate::checkpoint::{LEARNING, RunFolder};
+use std::fs;
+use std::sync::atomic::Ordering;
+
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{LEARNING, ReservedFolder, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, BEST, CaptionSource, Config, RawConfig, best_in, changes, same_code};
-use crate::corpus::SplitName;
+use crate::corpus::{Corpus, SplitName, fingerprint};
 use crate::eval::growth::Change;
 use crate::eval::{Growth, Retrieval};
 use crate::grow::LEAST;
+use crate::train::{End, Event, Learner, Trainer};
 use crate::{Error, Result};
 
 /// A language to be added to a run.
@@ -30,44 +35,169 @@ pub struct Addition<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// What an addition that was interrupted has left.
-pub(crate) enum Interrupted {
-    /// All of it.
+/// What is found where an addition begins.
+pub(crate) enum Found {
+    /// It is done already.
     Done(Box<Growth>),
-    /// The training of an acquirer.
-    Learning(RunFolder),
-    /// Nothing to go on with.
-    ReservedFolder(ReservedFolder),
+    Place(Place),
 }
 
-/// Looks for what was interrupted.
+/// Where an addition goes on, or begins.
+pub(crate) enum Place {
+    /// Its trainings stand in the folder.
+    Learning(RunFolder),
+    /// There is nothing to go on with.
+    New(ReservedFolder),
+}
+
+impl Addition<'_> {
+    /// Looks for what was interrupted.
+    ///
+    /// # Errors
+    /// Usage, where nothing was, or another language was added; for a new addition, as [`ReservedFolder::new`].
+    pub(crate) fn find(&self) -> Result<Found> {
+        let (out, code) = (self.out, code(self.given)?);
+        if !self.resume || RunFolder::new(out).is_unbegun() {
+            return Ok(Found::Place(Place::New(ReservedFolder::new(out)?)));
+        }
+        let nothing = || {
+            Error::usage("no language is being added here")
+                .at(out)
+                .hint("`--resume` goes on with an addition that was interrupted; leave it out to begin")
+        };
+        if !out.exists() {
+            return Err(nothing());
+        }
+        let folder = RunFolder::locked(out)?;
+        if folder.is_run() {
+            let last = folder.info()?.languages.last() == Some(code);
+            let growth = folder.growths(std::slice::from_ref(code))?.pop().filter(|_| last);
+            return growth.map(|growth| Found::Done(Box::new(growth))).ok_or_else(nothing);
+        }
+        match self.learning().path.join("run.json").exists() {
+            true => Ok(Found::Place(Place::Learning(folder))),
+            false => Err(nothing()),
+        }
+    }
+
+    /// Where its trainings stand until it is done.
+    pub(crate) fn learning(&self) -> RunFolder {
+        RunFolder::new(&self.out.join(LEARNING))
+    }
+
+    /// The folder of a training, which is made where it is not there; `sentences` names it, or it has all.
+    ///
+    /// # Errors
+    /// Run, where it cannot be made.
+    pub(crate) fn training_folder(&self, sentences: Option<usize>) -> Result<RunFolder> {
+        let name = sentences.map_or("all".to_string(), |n| n.to_string());
+        let folder = RunFolder::new(&self.learning().path.join(name));
+        fs::create_dir_all(&folder.path).map_err(|e| Error::writing(&folder.path, e))?;
+        Ok(folder)
+    }
+
+    /// Takes a training to its end, from the beginning or from where it was stopped.
+    ///
+    /// # Errors
+    /// Those of the training; stopped, where that was asked for.
+    pub(crate) fn train<L: Learner>(
+        &self,
+        trainer: &mut Trainer<L>,
+        folder: &RunFolder,
+        sentences: Option<usize>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<()> {
+        if folder.has(Which::Latest) {
+            trainer.resume()?;
+        }
+        if trainer.run(self.stop, tell)? == End::Interrupted {
+            let of = sentences.map_or(String::new(), |n| format!(", with {n} sentences"));
+            let what = format!("stopped after step {} of {}{of}", trainer.state.step, trainer.steps());
+            return Err(self.stopped(what));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// Stopped, where that was asked for when all was trained.
+    pub(crate) fn refuse_stopped(&self) -> Result<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(self.stopped("stopped after the training, before the run is written".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn stopped(&self, what: String) -> Error {
+        Error::stopped(what).at(self.out).hint("`--resume` goes on from there")
+    }
+}
+
+impl Place {
+    /// Refuses to go on with other data or another configuration.
+    ///
+    /// # Errors
+    /// Config or data, where they differ.
+    pub(crate) fn refuse_other(&self, addition: &Addition, data: &str) -> Result<()> {
+        if let Place::New(_) = self {
+            return Ok(());
+        }
+        let free = |key: &str| {
+            ["data.root", "data.images", "data.parallel", "data.text"].contains(&key)
+                || key.starts_with("data.translations")
+        };
+        let learning = addition.learning();
+        let differing: Vec<String> =
+            changes(&learning.config()?, addition.given).into_iter().filter(|key| !free(key)).collect();
+        if !differing.is_empty() {
+            let what = format!("the training was begun with other values of `{}`", differing.join("`, `"));
+            return Err(Error::config(what)
+                .at(addition.out)
+                .hint("give the configuration it was begun with, or another `--out`"));
+        }
+        if learning.info()?.data != data {
+            return Err(Error::data("the run or the new language's data are not those it was begun with")
+                .at(addition.out)
+                .hint("give the same again, or another `--out`"));
+        }
+        Ok(())
+    }
+
+    /// The folder of the addition, with that of its trainings in it.
+    ///
+    /// # Errors
+    /// Run, where it cannot be written.
+    pub(crate) fn folder(self, given: &Config, info: &RunInfo, data: String) -> Result<RunFolder> {
+        let place = match self {
+            Place::Learning(folder) => return Ok(folder),
+            Place::New(place) => place,
+        };
+        place.fill(|folder| {
+            let learning = RunFolder::new(&folder.path.join(LEARNING));
+            fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
+            learning.write_config(given)?;
+            let languages = given.data().languages.clone();
+            let human = vec![false; languages.len()];
+            learning.write_info(&RunInfo { data, languages, human, shared: None, ..info.clone() })
+        })
+    }
+}
+
+/// SHA-256 of what the new language is learnt from, and of what it is learnt on: what is `said` of it, corpora, and files.
 ///
 /// # Errors
-/// Usage, where nothing was, or another language was added.
-pub(crate) fn interrupted(addition: &Addition) -> Result<Interrupted> {
-    let (out, code) = (addition.out, code(addition.given)?);
-    let folder = RunFolder::new(out);
-    if folder.is_unbegun() {
-        return ReservedFolder::new(out).map(Interrupted::ReservedFolder);
+/// Data that cannot be read.
+pub(crate) fn data_hash(said: &str, corpora: &[&Corpus], files: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(said);
+    for corpus in corpora {
+        hash.update(fingerprint(corpus)?);
     }
-    let nothing = || {
-        Error::usage("no language is being added here")
-            .at(out)
-            .hint("`--resume` goes on with an addition that was interrupted; leave it out to begin")
-    };
-    if !out.exists() {
-        return Err(nothing());
+    for file in files {
+        let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(&bytes);
     }
-    let folder = RunFolder::locked(out)?;
-    if folder.is_run() {
-        let last = folder.info()?.languages.last() == Some(code);
-        let growth = folder.growths(std::slice::from_ref(code))?.pop().filter(|_| last);
-        return growth.map(|growth| Interrupted::Done(Box::new(growth))).ok_or_else(nothing);
-    }
-    match folder.path.join(LEARNING).join("run.json").exists() {
-        true => Ok(Interrupted::Learning(folder)),
-        false => Err(nothing()),
-    }
+    Ok(crate::checksum::sha256(hash))
 }
 
 /// The two splits that are reported.
@@ -192,11 +322,6 @@ pub(crate) fn old_ones_changed(folder: &RunFolder) -> Error {
     Error::run("the old languages would not stay as they are")
         .at(&folder.path)
         .hint("this is a fault of tinyglot: please report it")
-}
-
-/// The user asked to stop, where nothing is kept.
-pub(crate) fn stopped() -> Error {
-    Error::stopped("stopped").hint("nothing was written; the same command begins again")
 }
 
 /// Takes a language out of a configuration: its name, the sources of its captions, and what was set for it.

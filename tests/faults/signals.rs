@@ -89,11 +89,24 @@ fn every_stage_of_an_addition_stops() {
     let place = new(&places::words());
     let [base, zh, out] = ["base", "zh.toml", "new"].map(|name| place.path().join(name));
     let add = ["add-language", text(&base), text(&zh), "--out", text(&out)];
-    for long in ["grow.align.epochs=1000000", "grow.epochs=1000000"] {
-        interrupted(&[&add[..], &["--set", long]].concat(), "INT", None);
+    let learning = out.join("learning/all/metrics.jsonl");
+    for long in ["grow.align.epochs=100000", "grow.epochs=100000"] {
+        let add = [&add[..], &["--set", long]].concat();
+        let ran = interrupted(&add, "INT", Some(&learning));
+        assert!(
+            ran.stderr.contains("stopped after step ") && ran.stderr.contains("`--resume`"),
+            "{}",
+            ran.stderr
+        );
+        let begun = run(&add);
+        assert_eq!(begun.status, Some(2), "{}", begun.stderr);
+        let other = run(&[&add[..], &["--set", "grow.images=9", "--resume"]].concat());
+        assert!(other.stderr.contains("other values of `grow.images`"), "{}", other.stderr);
+        interrupted(&[&add[..], &["--resume"]].concat(), "INT", Some(&learning));
+        std::fs::remove_dir_all(&out).expect("removed");
     }
-    let again = run(&[&add[..], &["--resume"]].concat());
-    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    let whole = run(&add);
+    assert_eq!(whole.status, Some(0), "{}", whole.stderr);
 
     let place = new(&places::acquisition());
     let [base, fr, out] = ["base", "fr.toml", "new"].map(|name| place.path().join(name));

@@ -161,6 +161,8 @@ fn bases_without_own_words_and_with_every_loss_grow_too() {
     ];
     PLACE.train("la", &["embedding.top_k=0"]);
     PLACE.train("smalr", &all);
+    let thaw = ["--set", "grow.unfrozen_epochs=1"];
+    add_refused(&PLACE.path("smalr"), &PLACE.path("qu.toml"), &thaw, 3, &["language classifier", "hint: "]);
     PLACE.train("liwe", &["embedding.kind=characters"]);
     let liwe = PLACE.path("liwe");
     add_refused(&liwe, &PLACE.path("qu.toml"), &[], 2, &["makes words of characters", "hint: "]);

@@ -8,6 +8,7 @@ mod exact;
 mod failure;
 #[cfg(feature = "cuda")]
 mod gpu;
+mod grow;
 mod rivals;
 mod tower;
 
@@ -106,7 +107,7 @@ impl Place {
 
     fn with(settings: &[&str]) -> Place {
         let place = Place { folder: TempDir::new().expect("a folder for the test") };
-        let languages = ["en", "de", "zh"].map(String::from).to_vec();
+        let languages = ["en", "de", "zh", "fr"].map(String::from).to_vec();
         let sizes = ScenesConfig { seed: 1, train: 40, val: 10, test: 10, captions: 2, languages };
         let data = place.folder.path().join("data");
         scenes::write(&data, &sizes, &mut |_, _| ()).expect("a corpus");

@@ -10,15 +10,11 @@ mod training;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
-use sha2::{Digest, Sha256};
-
-use crate::checkpoint::ReservedFolder;
-use crate::checkpoint::{LEARNING, RunFolder, Which};
+use crate::checkpoint::{RunFolder, Which};
 use crate::config::{Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, SplitName, fingerprint};
+use crate::corpus::{Corpus, SplitName};
 use crate::eval::Scope;
 use crate::eval::growth::{Pieces, Point};
 use crate::eval::task::recall;
@@ -28,9 +24,7 @@ use crate::family::mla::data::{Source, StageData, Translations, check_width, lin
 use crate::family::mla::learner::shown;
 use crate::family::mla::run::MlaRun;
 use crate::grow::addition;
-use crate::grow::addition::{
-    Addition, Interrupted, REPORTED, Results, code, refuse_other_keys, refuse_points,
-};
+use crate::grow::addition::{Addition, Found, REPORTED, Results, code, refuse_other_keys, refuse_points};
 use crate::grow::same_pictures;
 use crate::retrieve::Retriever;
 use crate::train::Event;
@@ -38,7 +32,7 @@ use crate::{Error, Result};
 
 use cost::Cost;
 pub(crate) use remove::remove;
-use training::{AcquirerTraining, Lessons, begin, go_on, own};
+use training::{AcquirerTraining, Lessons, own};
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -58,16 +52,13 @@ struct Checked<'a> {
 /// # Errors
 /// As `add_language` says; run, where it was interrupted.
 pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    let place = match addition.resume {
-        true => match addition::interrupted(addition)? {
-            Interrupted::Done(growth) => return Ok(*growth),
-            Interrupted::ReservedFolder(place) => Ok(place),
-            Interrupted::Learning(folder) => Err(folder),
-        },
-        false => Ok(ReservedFolder::new(addition.out)?),
+    let place = match addition.find()? {
+        Found::Done(growth) => return Ok(*growth),
+        Found::Place(place) => place,
     };
     let checked = check(addition)?;
     let data = data_hash(&checked)?;
+    place.refuse_other(addition, &data)?;
     let Checked { mut run, code, trained_on, new, sources, same, before } = checked;
     let old = results(&mut run, &trained_on)?;
     let mut growth = Growth { language: code.to_string(), ..Growth::default() };
@@ -75,12 +66,8 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     count_base(&mut growth, &run, &trained_on)?;
     let lessons = Lessons::new(&run, new.as_ref(), &sources, &mut growth)?;
     refuse_points(addition.curve, growth.captions + growth.translations)?;
-    let learning = RunFolder::new(&addition.out.join(LEARNING));
-    let folder = match place {
-        Ok(place) => begin(place, addition.given, &run.info, data)?,
-        Err(folder) => go_on(addition, &learning, &data).map(|()| folder)?,
-    };
-    let school = AcquirerTraining::new(addition, &run.config, new.as_ref(), &learning)?;
+    let folder = place.folder(addition.given, &run.info, data)?;
+    let school = AcquirerTraining::new(addition, &run.config, new.as_ref())?;
     let mut mla = run.mla;
     for &sentences in addition.curve {
         let share = sentences as f64 / (growth.captions + growth.translations) as f64;
@@ -89,10 +76,7 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
         growth.curve.push(Point { sentences, mr: school.recalls(&mut mla)? });
     }
     let acquirer = school.teach(lessons, mla, None, tell)?.record(&mut growth);
-    if addition.stop.load(Ordering::Relaxed) {
-        let what = "stopped after the training, before the run is written";
-        return Err(Error::stopped(what).at(addition.out).hint("`--resume` goes on from there"));
-    }
+    addition.refuse_stopped()?;
     // As it was, to be written with the new language.
     let mut run = MlaRun::open(addition.run, &[])?;
     run.config = addition::merged(&run.config, addition.given, code, same, own(addition.given))?;
@@ -102,7 +86,8 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     run.mla.add(acquirer);
     growth.shared[0] = before;
     folder.build(|folder| finish(&mut run, folder, &mut growth, &old, &trained_on, new.as_ref()))?;
-    fs::remove_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
+    let learning = addition.learning().path;
+    fs::remove_dir_all(&learning).map_err(|e| Error::writing(&learning, e))?;
     Ok(growth)
 }
 
@@ -207,17 +192,9 @@ fn refuse_leaks(run: &MlaRun, trained_on: &Corpus, new: Option<&Corpus>, sources
 /// SHA-256 of what the new language is learnt from, and of what it is learnt on.
 fn data_hash(checked: &Checked) -> Result<String> {
     let Checked { run, code, new, sources, before, .. } = checked;
-    let mut hash = Sha256::new();
-    hash.update(format!("{before} {} {code}\n", run.config.seed()));
-    if let Some(corpus) = new {
-        hash.update(fingerprint(corpus)?);
-    }
-    for file in sources.iter().flat_map(|s| [&s.known, &s.new]) {
-        let bytes = fs::read(file).map_err(|e| Error::reading(file, e))?;
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(&bytes);
-    }
-    Ok(crate::checksum::sha256(hash))
+    let said = format!("{before} {} {code}\n", run.config.seed());
+    let files: Vec<PathBuf> = sources.iter().flat_map(|s| [&s.known, &s.new]).cloned().collect();
+    addition::data_hash(&said, &new.iter().collect::<Vec<_>>(), &files)
 }
 
 /// Retrieval of every language on the reported splits.

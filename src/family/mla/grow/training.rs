@@ -1,10 +1,7 @@
 //! The trainings of an added language's acquirer: on all of its sentences, and on fewer for a learning curve.
 
-use std::fs;
-
-use crate::checkpoint::ReservedFolder;
-use crate::checkpoint::{LEARNING, RunFolder, RunInfo, Which};
-use crate::config::{AddedConfig, Config, Problems, changes};
+use crate::checkpoint::Which;
+use crate::config::{AddedConfig, Config, Problems};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Growth;
 use crate::eval::Scope;
@@ -19,7 +16,7 @@ use crate::grow::some_groups;
 use crate::init::Init;
 use crate::optim::freeze;
 use crate::seed::derive;
-use crate::train::{End, Event, Trainer};
+use crate::train::{Event, Trainer};
 use crate::{Error, Result};
 
 use crate::family::mla::grow::cost::Cost;
@@ -85,8 +82,6 @@ pub(crate) struct AcquirerTraining<'a> {
     config: Config,
     /// Its pictures and captions, if it has any.
     corpus: Option<&'a Corpus>,
-    /// Has a folder for each training.
-    learning: &'a RunFolder,
     addition: &'a Addition<'a>,
 }
 
@@ -95,7 +90,6 @@ impl<'a> AcquirerTraining<'a> {
         addition: &'a Addition<'a>,
         config: &Config,
         corpus: Option<&'a Corpus>,
-        learning: &'a RunFolder,
     ) -> Result<AcquirerTraining<'a>> {
         let code = code(addition.given)?;
         let mut raw = config.raw().clone();
@@ -106,7 +100,7 @@ impl<'a> AcquirerTraining<'a> {
             file.get_or_insert_with(|| "{language}".into());
         }
         let config = raw.check(config.base().into()).map_err(Problems::into_error)?;
-        Ok(AcquirerTraining { code, config, corpus, learning, addition })
+        Ok(AcquirerTraining { code, config, corpus, addition })
     }
 
     /// Trains an acquirer in a folder of its own, from the beginning or on; `sentences` names it, or it has all.
@@ -122,21 +116,12 @@ impl<'a> AcquirerTraining<'a> {
         let acquirer = Acquirer::new(self.code, &Form::of(acquire), mla.size(), &mut init);
         freeze(&mut mla, |_| true);
         mla.acquirers = vec![acquirer];
-        let name = sentences.map_or("all".to_string(), |n| n.to_string());
-        let folder = RunFolder::new(&self.learning.path.join(name));
-        fs::create_dir_all(&folder.path).map_err(|e| Error::writing(&folder.path, e))?;
+        let folder = self.addition.training_folder(sentences)?;
         let validated = self.corpus.filter(|corpus| !corpus.val.captions[0].is_empty());
         let learner = MlaLearner::of(config, lessons.seed, validated, mla, lessons.data);
         let truncated = learner.truncated;
         let mut trainer = Trainer::new(config, &folder, learner);
-        if folder.has(Which::Latest) {
-            trainer.resume()?;
-        }
-        if trainer.run(self.addition.stop, tell)? == End::Interrupted {
-            let of = sentences.map_or(String::new(), |n| format!(", with {n} sentences"));
-            let what = format!("stopped after step {} of {}{of}", trainer.state.step, trainer.steps());
-            return Err(Error::stopped(what).at(self.addition.out).hint("`--resume` goes on from there"));
-        }
+        self.addition.train(&mut trainer, &folder, sentences, tell)?;
         let state = trainer.state.clone();
         let work = Cost::of_stages(&trainer.learner.mla, &trainer.learner.shown(), state.step);
         let best_epoch = trainer.epochs_at(state.best_step) as usize;
@@ -188,43 +173,4 @@ impl TrainedAcquirer {
         growth.best_epoch = self.best_epoch;
         acquirer
     }
-}
-
-/// Makes the folder of the trainings.
-pub(crate) fn begin(
-    place: ReservedFolder,
-    given: &Config,
-    info: &RunInfo,
-    data: String,
-) -> Result<RunFolder> {
-    place.fill(|folder| {
-        let learning = RunFolder::new(&folder.path.join(LEARNING));
-        fs::create_dir_all(&learning.path).map_err(|e| Error::writing(&learning.path, e))?;
-        learning.write_config(given)?;
-        let languages = given.data().languages.clone();
-        let human = vec![false; languages.len()];
-        learning.write_info(&RunInfo { data, languages, human, shared: None, ..info.clone() })
-    })
-}
-
-/// Refuses to go on with other data or another configuration.
-pub(crate) fn go_on(addition: &Addition, learning: &RunFolder, data: &str) -> Result<()> {
-    let free = |key: &str| {
-        ["data.root", "data.images", "data.parallel", "data.text"].contains(&key)
-            || key.starts_with("data.translations")
-    };
-    let differing: Vec<String> =
-        changes(&learning.config()?, addition.given).into_iter().filter(|key| !free(key)).collect();
-    if !differing.is_empty() {
-        let what = format!("the training was begun with other values of `{}`", differing.join("`, `"));
-        return Err(Error::config(what)
-            .at(addition.out)
-            .hint("give the configuration it was begun with, or another `--out`"));
-    }
-    if learning.info()?.data != data {
-        return Err(Error::data("the run or the new language's data are not those it was begun with")
-            .at(addition.out)
-            .hint("give the same again, or another `--out`"));
-    }
-    Ok(())
 }

@@ -1,9 +1,9 @@
 //! Adding a language to a trained run: all checks first, then the teaching, then a new run folder that is whole or
 //! not there.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::checkpoint::ReservedFolder;
 use crate::checkpoint::{RunFolder, TrainState, Which};
 use crate::config::{AddedConfig, Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
@@ -21,14 +21,14 @@ use crate::family::smalr::learner::SmalrLearner;
 use crate::family::smalr::start::every_language;
 use crate::grow::LEAST;
 use crate::grow::addition::{
-    Addition, Interrupted, REPORTED, Results, bytes, changed, code, interrupted, known_base, merged, mr,
-    old_ones_changed, refuse_other_keys, refuse_points, stopped,
+    Addition, Found, Place, REPORTED, Results, bytes, changed, code, data_hash, known_base, merged, mr,
+    old_ones_changed, refuse_other_keys, refuse_points,
 };
 use crate::grow::same_pictures;
 use crate::train::Progress;
-use crate::train::{End, Event, Trainer};
+use crate::train::{Event, Trainer};
 use crate::words::Segmenter;
-use crate::{Error, Result};
+use crate::{Error, Result, checksum};
 
 /// Everything read and checked; nothing computed yet.
 struct Checked<'a> {
@@ -42,68 +42,141 @@ struct Checked<'a> {
     before: String,
 }
 
-/// Makes a new run with the language added.
+/// Makes a new run with the language added, or goes on with one that was interrupted.
+///
+/// Until it is done, its trainings stand in NEWRUN's `learning/`: that of the language, those on fewer sentences for a learning curve, and, where
+/// everything is trained afterwards, the run as it was before that.
 ///
 /// # Errors
 /// As [`crate::run::add_language`].
 pub fn add(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    let place = match addition.resume {
-        true => match interrupted(addition)? {
-            Interrupted::Done(growth) => return Ok(*growth),
-            Interrupted::ReservedFolder(place) => place,
-            Interrupted::Learning(folder) => return Err(learnt_otherwise(&folder)),
-        },
-        false => ReservedFolder::new(addition.out)?,
+    let place = match addition.find()? {
+        Found::Done(growth) => return Ok(*growth),
+        Found::Place(place) => place,
     };
-    let Checked { mut run, code, trained_on, new, translations, same, before } = check(addition)?;
-    let (base_folder, languages) = (run.folder.clone(), run.info.languages.clone());
-    let (given, corpus, stop) = (addition.given, new.as_ref(), addition.stop);
-    let material = Material { code, given, corpus, translations, stop };
+    let checked = check(addition)?;
+    let data = data(&checked, addition.given)?;
+    place.refuse_other(addition, &data)?;
+    let (code, learning) = (checked.code, addition.learning().path);
+    let thawed = match addition.given.grow().unfrozen_epochs {
+        0 => None,
+        _ => Some(learning.join("unfrozen")),
+    };
+    let begun =
+        thawed.as_ref().filter(|path| path.exists()).map(|path| RunFolder::locked(path)).transpose()?;
+    let (folder, growth) = match (place, begun.filter(RunFolder::is_run)) {
+        (Place::Learning(folder), Some(begun)) => {
+            let growth = begun.growths(&[code.to_string()])?.pop();
+            let missing = || Error::data("does not say how its language was learnt").at(&begun.path);
+            let growth = growth.ok_or_else(|| missing().hint("give another `--out` to begin again"))?;
+            (folder, unfreeze(addition, &begun, growth, tell)?)
+        }
+        (place, _) => {
+            let (folder, learnt) = learn(addition, place, checked, data, progress, tell)?;
+            let growth = match &thawed {
+                None => folder.build(|folder| learnt.write(folder))?,
+                Some(path) => {
+                    fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
+                    let thawed = RunFolder::locked(path)?;
+                    let growth = thawed.build(|folder| learnt.write(folder))?;
+                    unfreeze(addition, &thawed, growth, tell)?
+                }
+            };
+            (folder, growth)
+        }
+    };
+    if let Some(path) = &thawed {
+        let mut run = SmalrRun::open(path, &[])?;
+        folder.build(|folder| {
+            RunFolder::new(path).copy_to(folder)?;
+            run.info.shared = Some(growth.shared[1].clone());
+            folder.write_info(&run.info)?;
+            folder.write_growth(&growth)
+        })?;
+    }
+    fs::remove_dir_all(&learning).map_err(|e| Error::writing(&learning, e))?;
+    Ok(growth)
+}
+
+/// A run with its new language, to be written.
+struct Learnt {
+    run: SmalrRun,
+    growth: Growth,
+    /// Of the base: its folder and languages, and what they find.
+    base: RunFolder,
+    languages: Vec<String>,
+    old: Results,
+    trained_on: Corpus,
+    new: Option<Corpus>,
+    before: String,
+}
+
+/// Teaches the language, in the trainings of its folder.
+fn learn(
+    addition: &Addition,
+    place: Place,
+    checked: Checked,
+    data: String,
+    progress: Progress,
+    tell: &mut dyn FnMut(Event),
+) -> Result<(RunFolder, Learnt)> {
+    let Checked { mut run, code, trained_on, new, translations, same, before } = checked;
+    let (base, languages, given) = (run.folder.clone(), run.info.languages.clone(), addition.given);
+    let material = Material { code, given, corpus: new.as_ref(), translations };
     let growing = Growing::new(&mut run, &trained_on, material, addition.cache, progress)?;
     let old = results(&run, &trained_on)?;
+    let folder = place.folder(given, &run.info, data)?;
     let mut curve = Vec::new();
     for &sentences in addition.curve {
         let language = languages.len();
-        growing.teach(&mut run, Some(sentences), progress)?;
+        growing.teach(addition, &mut run, Some(sentences), tell)?;
         curve.push(Point { sentences, mr: recalls(&run, new.as_ref())?.map(mr) });
         run.drop_language(language);
     }
-    let mut growth = growing.teach(&mut run, None, progress)?;
+    let mut growth = growing.teach(addition, &mut run, None, tell)?;
+    drop(growing);
+    addition.refuse_stopped()?;
     let (words, word_width) = (growth.own_words, growth.word_width);
     let own = AddedConfig { words, word_width, rank: given.grow().rank, ..AddedConfig::default() };
-    let config = merged(&run.config, given, code, same, own)?;
-    run.config = config;
+    run.config = merged(&run.config, given, code, same, own)?;
     run.info.languages.push(code.to_string());
     run.info.human.push(new.as_ref().is_some_and(|c| c.human[0]));
     run.info.shared = Some(before.clone());
     growth.curve = curve;
-    count_base(&mut growth, &run, &base_folder, &trained_on)?;
-    let kept = base_folder.growths(&languages)?;
-    let state = run.state.clone();
-    place.fill(|folder| {
+    count_base(&mut growth, &run, &base, &trained_on)?;
+    Ok((folder, Learnt { run, growth, base, languages, old, trained_on, new, before }))
+}
+
+impl Learnt {
+    /// Writes the run, and compares what its languages find with what they found.
+    fn write(self, folder: &RunFolder) -> Result<Growth> {
+        let Learnt { mut run, mut growth, base, languages, old, trained_on, new, before } = self;
+        let (kept, state) = (base.growths(&languages)?, run.state.clone());
         write(folder, &mut run, &state)?;
         let mut grown = SmalrRun::open(&folder.path, &[])?;
         let after = shared_hash(&mut grown);
-        growth.results = compared(&mut grown, &old, &trained_on, new.as_ref(), code)?;
-        growth.file_bytes = bytes(&folder.path).saturating_sub(bytes(&base_folder.path));
+        growth.results = compared(&mut grown, &old, &trained_on, new.as_ref(), &growth.language)?;
+        growth.file_bytes = bytes(&folder.path).saturating_sub(bytes(&base.path));
         growth.shared = [before.clone(), after.clone()];
         if after != before || !growth.unchanged() {
             return Err(old_ones_changed(folder));
         }
         kept.iter().chain([&growth]).try_for_each(|g| folder.write_growth(g))?;
-        match addition.given.grow().unfrozen_epochs {
-            0 => Ok(()),
-            _ => unfreeze(addition, folder, &mut growth, &old, tell),
-        }
-    })?;
-    Ok(growth)
+        Ok(growth)
+    }
 }
 
-/// The training of an acquirer stands in the folder.
-fn learnt_otherwise(folder: &RunFolder) -> Error {
-    Error::usage("a language is being added here to a run of acquisition")
-        .at(&folder.path)
-        .hint("give that run, or another `--out`")
+/// SHA-256 of what the new language is learnt from, and of what it is learnt on.
+fn data(checked: &Checked, given: &Config) -> Result<String> {
+    let Checked { run, code, trained_on, new, before, .. } = checked;
+    let vectors = given.words().vectors.as_ref().map(|pattern| pattern.replace("{language}", code));
+    let vectors = vectors.map(|file| checksum::of_file(&given.base().join(file))).transpose()?;
+    let said = format!("{before} {} {code} {}\n", run.config.seed(), vectors.unwrap_or_default());
+    let root = given.base().join(&given.data().root);
+    let translations = given.grow().translations.iter().flat_map(|t| [&t.known, &t.new]);
+    let mut files: Vec<PathBuf> = translations.map(|file| root.join(file)).collect();
+    files.extend(new.iter().filter_map(|corpus| corpus.texts[0].clone()).flatten());
+    data_hash(&said, &[trained_on].into_iter().chain(new).collect::<Vec<_>>(), &files)
 }
 
 fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
@@ -166,6 +239,10 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     if given.grow().unfrozen_epochs > 0 && !(same && taught) {
         return Err(Error::config("`grow.unfrozen_epochs` trains on the captions of all languages together")
             .hint("that needs captions of the run's own pictures; set it to 0"));
+    }
+    if given.grow().unfrozen_epochs > 0 && run.model.adversary.is_some() {
+        return Err(Error::config("`grow.unfrozen_epochs` trains the run's language classifier, too, which has no class for another one")
+            .hint("set it to 0, or train the run without `loss.adversary`"));
     }
     Ok(Checked { run, code, trained_on, new, translations, same, before })
 }
@@ -271,14 +348,14 @@ fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: us
     Cost::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
 }
 
-/// Trains everything on the captions of all languages, from the run as it was written, and tells what the old ones lose.
+/// Trains everything on the captions of all languages, from the run as it was written in `folder`, or from where that was stopped, and tells
+/// what the old ones lose.
 fn unfreeze(
     addition: &Addition,
     folder: &RunFolder,
-    growth: &mut Growth,
-    old: &Results,
+    mut growth: Growth,
     tell: &mut dyn FnMut(Event),
-) -> Result<()> {
+) -> Result<Growth> {
     let SmalrRun { config, encoder, model, .. } = SmalrRun::open(&folder.path, &[])?;
     let corpus = Corpus::of(&config)?;
     let train = every_language(&encoder, &corpus.train);
@@ -287,28 +364,20 @@ fn unfreeze(
     let mut trainer = Trainer::new(&config, folder, learner);
     // The run as it was written stays where no epoch is better.
     trainer.begin_with_best()?;
-    let clock = std::time::Instant::now();
-    if trainer.run(addition.stop, tell)? == End::Interrupted {
-        return Err(stopped());
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let steps = trainer.state.step;
+    addition.train(&mut trainer, folder, None, tell)?;
+    let TrainState { step: steps, seconds, .. } = trainer.state;
     drop(trainer);
+    addition.refuse_stopped()?;
     let mut run = SmalrRun::open(&folder.path, &[])?;
     let now = results(&run, &corpus)?;
     for change in &mut growth.results {
-        let of =
-            |all: &Results| [0, 1].map(|i| all[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));
-        (change.before, change.after) = (of(old), of(&now));
+        change.after = [0, 1].map(|i| now[i].iter().find(|r| r.0 == change.language).map(|r| r.1.mr));
     }
     let work = work_of_training(&config, run.info.features, &corpus, steps);
     growth.products += work.products;
     growth.sentences_shown += work.sentences;
     growth.seconds.push(("unfrozen training".into(), seconds));
     growth.unfrozen = true;
-    let after = shared_hash(&mut run);
-    growth.shared[1] = after.clone();
-    run.info.shared = Some(after);
-    folder.write_info(&run.info)?;
-    folder.write_growth(growth)
+    growth.shared[1] = shared_hash(&mut run);
+    Ok(growth)
 }

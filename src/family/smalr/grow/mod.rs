@@ -2,53 +2,44 @@
 //!
 //! The language gets a map from its FastText space into the scorer's ([`mod@align`]), by which its rare words become latent
 //! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
-//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone, through the frozen
-//! encoder ([`train`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
+//! if asked for, a product of low rank beside the encoder's last layer; and training of these alone ([`learner`]), through the frozen
+//! encoder ([`objective`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
 //! come from the run's seed and the language's code, and only the languages that the run was trained on are known to it:
 //! so several languages can be added in any order.
 
 pub mod add;
 pub mod align;
+pub mod learner;
 pub mod lesson;
+pub mod objective;
 pub(super) mod remove;
 mod shared;
 pub mod start;
-mod state;
-pub mod train;
 
 use crate::grow::some_groups;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::checkpoint::Which;
 use crate::config::{Config, GrowConfig, LossConfig, TrainConfig};
 use crate::corpus::Corpus;
-use crate::eval::{Growth, retrieval};
+use crate::eval::Growth;
 use crate::family::smalr::SmalrRun;
-use crate::family::smalr::batch::Captions;
 use crate::family::smalr::cost::Cost;
-use crate::family::smalr::embedding::Slot;
-use crate::family::smalr::embedding::hybrid::OwnWords;
-use crate::family::smalr::inference::embed_sentences;
-use crate::family::smalr::prepare::{VectorSource, encode_captions, table, with_vectors};
-use crate::family::smalr::text::{Adapter, TextEncoder};
-use crate::image::embed_features;
-use crate::init::Init;
-use crate::ops::leaf::Rate;
-use crate::ops::linear::LinearWeights;
-use crate::ops::rows::Table;
+use crate::family::smalr::prepare::{VectorSource, table, with_vectors};
+use crate::grow::Addition;
 use crate::sampler::{Draw, Sampler};
 use crate::seed::derive;
-use crate::train::Progress;
+use crate::train::{Event, Learner, Progress, Trainer};
 use crate::words::{Segmenter, Vocabulary, WordVectors};
 use crate::{Error, Result};
 
 pub use lesson::Lesson;
 pub use shared::shared_hash;
 
-use align::{NewWords, align};
-use start::{KnownTokens, own_words};
-use train::LanguageTrainer;
+use align::NewWords;
+use learner::{LanguageLearner, training_config};
+use start::KnownTokens;
 
 /// Everything the new language learns from.
 pub struct Lessons {
@@ -123,8 +114,6 @@ pub struct Material<'a> {
     pub corpus: Option<&'a Corpus>,
     /// By source.
     pub translations: Vec<Translated>,
-    /// Raised to stop.
-    pub stop: &'a AtomicBool,
 }
 
 impl Material<'_> {
@@ -234,49 +223,43 @@ impl<'a> Growing<'a> {
         self.lessons.iter().map(|l| l.words.len()).sum()
     }
 
-    /// Adds the language to `run`, taught by `sentences` of its sentences, or all.
+    /// Adds the language to `run`, taught by `sentences` of its sentences, or all, in a folder of its own: from the beginning, or from
+    /// where it was stopped.
     ///
     /// # Errors
-    /// Those of the alignment and of [`own_words`]; data, where the validation pictures are of another width; run, where a loss is not
-    /// finite; stopped, where that was asked for.
-    pub fn teach(&self, run: &mut SmalrRun, sentences: Option<usize>, progress: Progress) -> Result<Growth> {
-        let (given, mut work, mut clock) =
-            (self.material.given, self.work, Clock::after(self.seconds.clone()));
-        let grow = given.grow();
-        let lessons = self.some_lessons(sentences);
-        let width = run.config.embedding().width;
-        let new_words = NewWords { table: &self.words.table, width: self.words.vectors.width() };
-        let loss = run.config.loss();
-        let layer = align(&lessons, &new_words, width, grow, loss, self.seed, &mut work, progress)?;
-        clock.lap("alignment");
-        let language = self.attach(run, layer, grow.top_k, &mut work)?;
-        let slots = lessons.all.iter().map(|l| run.encoder.slots(language, &l.words)).collect();
-        let mut best_epoch = 0;
-        if grow.rank > 0 {
-            let (text, inputs) = (run.config.text(), TextEncoder::pooled(run.config.text(), width));
-            let mut init = Init::new(derive(self.seed, "adapter", 0));
-            run.model.text.adapters[language] = Some(Adapter::new(inputs, text.joint, grow.rank, &mut init));
+    /// Those of [`LanguageLearner::new`] and of the training; stopped, where that was asked for.
+    pub fn teach(
+        &self,
+        addition: &Addition,
+        run: &mut SmalrRun,
+        sentences: Option<usize>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Growth> {
+        let (lessons, config) = (self.some_lessons(sentences), training_config(&run.config)?);
+        let folder = addition.training_folder(sentences)?;
+        let mut learner = LanguageLearner::new(self, run, &lessons)?;
+        let (mut best_epoch, mut seconds) = (0, self.seconds.clone());
+        if !learner.stages().is_empty() {
+            let mut trainer = Trainer::new(&config, &folder, learner);
+            addition.train(&mut trainer, &folder, sentences, tell)?;
+            best_epoch = trainer.learner.epoch(trainer.state.best_step);
+            seconds.push(("alignment and training".into(), trainer.state.seconds));
+            learner = trainer.learner;
+            // The alignment alone has no best one: it ends as it is.
+            if folder.has(Which::Best) {
+                folder.read_model(Which::Best, learner.model())?;
+            }
         }
-        if grow.top_k > 0 {
-            let mut judge = Judge::new(run, self.material.corpus, language)?;
-            let (config, base) = (run.config.clone(), &self.base);
-            let SmalrRun { model, encoder, .. } = run;
-            let (lessons, seed, stop) = (&lessons, self.seed, self.material.stop);
-            let mut pupil =
-                LanguageTrainer { config: &config, given, model, base, language, lessons, slots, seed, stop };
-            clock.lap("where its own words start");
-            let mut score = |model: &crate::family::smalr::model::Model| judge.score(model, &encoder.lexicon);
-            best_epoch = pupil.train(&mut score, &mut work, progress)?.0;
-        }
-        clock.lap("training");
+        let (language, work) = learner.finish()?;
         let captions = self.material.taught().map_or(0, |_| lessons.all[0].words.len());
         let own = run.model.embedding.own.get(language).filter(|own| own.words.rows() > 0);
         let (own_words, word_width) = own.map_or((0, 0), |own| (own.words.rows(), own.words.width));
+        let width = run.config.embedding().width;
         let layer = if own_words > 0 { width * (word_width + 1) } else { 0 };
         let mut parameters = vec![
             ("own words".into(), (own_words * word_width) as u64),
             ("layer into the universal space".into(), layer as u64),
-            ("layer of the scorer".into(), (width * (new_words.width + 1)) as u64),
+            ("layer of the scorer".into(), (width * (self.words.vectors.width() + 1)) as u64),
         ];
         let adapter = run.model.text.adapters[language].as_ref();
         parameters.extend(adapter.map(|a| ("adapter of the encoder".to_string(), a.count() as u64)));
@@ -291,10 +274,14 @@ impl<'a> Growing<'a> {
             best_epoch,
             products: work.products,
             sentences_shown: work.sentences,
-            seconds: clock.seconds,
+            seconds,
             truncated: self.words.cut,
             ..Growth::default()
         })
+    }
+
+    fn new_words(&self) -> NewWords<'_> {
+        NewWords { table: &self.words.table, width: self.words.vectors.width() }
     }
 
     /// The lessons with so many sentences in all, of groups chosen by the seed; word ids beside them.
@@ -308,64 +295,6 @@ impl<'a> Growing<'a> {
         let id = |w: &String| self.words.vocabulary.id(w);
         let ids = |l: &Lesson| l.words.iter().map(|s| s.iter().filter_map(id).collect()).collect();
         Lessons { ids: all.iter().map(ids).collect(), all, images: self.material.given.grow().images }
-    }
-
-    /// Adds the language to the run with its words where the layer puts them; gives its place.
-    fn attach(
-        &self,
-        run: &mut SmalrRun,
-        layer: LinearWeights,
-        top_k: usize,
-        work: &mut Cost,
-    ) -> Result<usize> {
-        let Words { vectors, vocabulary, table, .. } = &self.words;
-        let segmenter = Segmenter::new(self.material.code, run.config.words(), &run.folder.path)?;
-        let encoder = &mut run.encoder;
-        let language = encoder.lexicon.languages.len();
-        encoder.scorer.layers.push(layer);
-        let top = top_k.min(vocabulary.len());
-        let mapped = encoder.scorer.project(language, table);
-        let width = run.config.embedding().width;
-        let slots = match encoder.scorer.keys.is_empty() {
-            // A run without latent tokens has no place for rare words.
-            true => (0..top as u32).map(Slot::Own).collect::<Vec<_>>(),
-            false => {
-                let assigned = encoder.scorer.assign(language, table);
-                work.more((assigned.len() * encoder.scorer.keys.len()) as u64);
-                let slot =
-                    |(w, &t): (usize, &u32)| if w < top { Slot::Own(w as u32) } else { Slot::Latent(t) };
-                assigned.iter().enumerate().map(slot).collect()
-            }
-        };
-        let vocabulary = match slots.len() < vocabulary.len() {
-            true => vocabulary.first(slots.len()),
-            false => vocabulary.clone(),
-        };
-        encoder.lexicon.languages.push(self.material.code.to_string());
-        encoder.lexicon.vocabularies.push(vocabulary);
-        encoder.lexicon.slots.push(slots);
-        encoder.segmenters.push(segmenter);
-        encoder.vectors.push(vectors.clone());
-        let embedding = &mut run.model.embedding;
-        if top > 0 {
-            let mut own =
-                own_words(&self.tokens, &mapped[..top * width], self.material.given.grow().word_width, work)?;
-            if !run.config.embedding().train_words {
-                own.words.rate = Rate::FROZEN;
-            }
-            embedding.own.resize_with(language, OwnWords::none);
-            embedding.own.push(own);
-        } else if !embedding.own.is_empty() {
-            embedding.own.push(OwnWords::none());
-        }
-        if run.config.loss().word_drift > 0.0 {
-            let (starts, own) = (&mut run.model.word_starts, &run.model.embedding.own);
-            let new = own[starts.len()..].iter().map(|o| Table::new(o.words.width, o.words.data().to_vec()));
-            starts.extend(new.collect::<Vec<_>>());
-        }
-        run.model.text.adapters.push(None);
-        run.model.languages.push(self.material.code.to_string());
-        Ok(language)
     }
 }
 
@@ -412,50 +341,5 @@ impl Words {
         }
         let table = table(&vocabulary, &vectors);
         Ok(Words { vectors, vocabulary, table, cut })
-    }
-}
-
-/// Says what the new language is worth on its validation pictures.
-struct Judge {
-    language: usize,
-    captions: Captions,
-    /// (pictures, joint)
-    images: Vec<f32>,
-    joint: usize,
-    precision: crate::config::Precision,
-}
-
-impl Judge {
-    fn new(run: &mut SmalrRun, corpus: Option<&Corpus>, language: usize) -> Result<Judge> {
-        let (mut captions, mut images) = (Captions::default(), Vec::new());
-        if let Some(corpus) = corpus {
-            let split = &corpus.val;
-            if !split.captions[0].is_empty() {
-                images = embed_features(&run.model.image, &split.features, run.info.features)?;
-                captions = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
-            }
-        }
-        let (joint, precision) = (run.config.text().joint, run.config.train().precision);
-        Ok(Judge { language, captions, images, joint, precision })
-    }
-
-    /// Mean recall; nothing without validation captions.
-    fn score(
-        &mut self,
-        model: &crate::family::smalr::model::Model,
-        lexicon: &crate::family::smalr::embedding::Lexicon,
-    ) -> Result<Option<f64>> {
-        if self.captions.slots.is_empty() {
-            return Ok(None);
-        }
-        let sentences = embed_sentences(model, lexicon, self.language, &self.captions.slots, self.precision);
-        let found = retrieval(
-            &sentences,
-            &self.captions.image_of,
-            &self.images,
-            self.images.len() / self.joint,
-            self.joint,
-        )?;
-        Ok(Some(found.mr))
     }
 }

@@ -1,40 +1,46 @@
-//! Trains the new language's own words, their layer, and its adapter of the encoder. Nothing frozen is differentiated:
+//! What trains the new language's own words, their layer, and its adapter of the encoder. Nothing frozen is differentiated:
 //! gradients pass through the encoder to its inputs alone, and pictures and known captions are vectors that were computed
 //! before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use dfdx::prelude::*;
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{Config, LossConfig, Mining, Schedule, TrainConfig};
+use crate::config::{Config, LossConfig, Mining};
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
 use crate::family::smalr::embedding::hybrid::OwnWords;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::embedding::{Slot, TokenRows};
-use crate::family::smalr::grow::state::LanguageState;
-use crate::family::smalr::grow::{Cost, Lessons};
+use crate::family::smalr::grow::{Cost, Lessons, Schedule};
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::BatchOutputs;
 use crate::family::smalr::text::Adapter;
-use crate::loss::terms::Taped;
+use crate::loss::terms::{Taped, Terms};
 use crate::ops::leaf::Rate;
 use crate::ops::rows::{select, stack};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::matrix;
-use crate::optim::{Adam, Parameter, freeze, rates, set_rates, thaw, visit_linear};
-use crate::sampler::gathered;
+use crate::optim::{freeze, rates, thaw};
+use crate::sampler::{Draw, gathered};
 use crate::seed::derive;
-use crate::train::Progress;
-use crate::{Error, Result};
 
-/// A training of one language of a model.
-pub struct LanguageTrainer<'a> {
+/// A language's words, their layer and its adapter are trained, and nothing else of the model. Gives the rates that all had before.
+pub fn freeze_all_but(model: &mut Model, language: usize) -> BTreeMap<String, Rate> {
+    let before = rates(model);
+    let code = model.languages[language].clone();
+    let own = [format!("embedding.{code}."), format!("text.adapter.{code}.")];
+    freeze(model, |_| true);
+    thaw(model, |name| own.iter().any(|own| name.starts_with(own)));
+    before
+}
+
+/// The losses of one language of a model.
+pub struct LanguageObjective<'a> {
     pub config: &'a Config,
     /// The new language's settings.
     pub given: &'a Config,
@@ -44,176 +50,112 @@ pub struct LanguageTrainer<'a> {
     /// The place of the new language.
     pub language: usize,
     pub lessons: &'a Lessons,
-    /// By lesson: the new sentences.
-    pub slots: Vec<Vec<Vec<Slot>>>,
     pub seed: u64,
-    /// Raised to stop.
-    pub stop: &'a AtomicBool,
 }
 
-/// A lesson as a step draws from it: the known languages, then the new one.
-struct Prepared {
-    captions: Vec<Captions>,
+/// What batches are made of.
+pub struct LanguageBatches {
+    assembler: Assembler,
+    /// By lesson, as a step draws from it: the known languages, then the new one.
+    captions: Vec<Vec<Captions>>,
 }
 
-impl LanguageTrainer<'_> {
-    /// Trains; after each epoch `score` says what the language is worth, if it can, and the best epoch is kept. Returns
-    /// that epoch, counted from 1 (0 is the start), and its score.
-    ///
-    /// # Errors
-    /// Run, where the loss is not finite; stopped, where [`Self::stop`] was raised; those of `score`.
-    pub fn train(
-        &mut self,
-        score: &mut dyn FnMut(&Model) -> Result<Option<f64>>,
-        work: &mut Cost,
-        progress: Progress,
-    ) -> Result<(usize, Option<f64>)> {
-        let grow = self.given.grow();
-        let schedule = self.lessons.schedule(derive(self.seed, "train", 0));
-        let steps = schedule.epochs(grow.epochs, grow.least_steps) * schedule.steps_per_epoch();
-        let rate = TrainConfig {
-            learning_rate: grow.learning_rate,
-            warmup: 0,
-            schedule: Schedule::Cosine,
-            weight_decay: 0.0,
-            ..self.config.train().clone()
+/// What a step shows.
+pub struct Shown {
+    pub lesson: usize,
+    pub draw: Draw,
+    pub seed: u64,
+    pub batch: Batch,
+    /// Pictures beside those of its sentences.
+    others: usize,
+}
+
+impl LanguageBatches {
+    /// Of a language of the model beside those of its base; `slots` are its sentences by lesson.
+    pub fn new(
+        config: &Config,
+        model: &Model,
+        base: &[usize],
+        language: usize,
+        lessons: &Lessons,
+        slots: Vec<Vec<Vec<Slot>>>,
+    ) -> Self {
+        // Languages are counted as the lessons count them: those of the base, then the new one.
+        let own = |&l: &usize| model.embedding.own.get(l).map_or(0, |own| own.words.rows());
+        let sizes: Vec<usize> = base.iter().chain([&language]).map(own).collect();
+        let assembler = Assembler {
+            collector: Collector::with_sizes(model.embedding.latents.rows(), &sizes),
+            word_dropout: config.text().word_dropout,
+            mclm: config.loss().mclm.clone(),
         };
-        let mut adam = Adam::new(&rate, steps);
-        let mut assembler = self.assembler();
-        let prepared = self.prepared();
-        let before = self.freeze_all_but_the_new();
-        let mut best = (0, score(self.model)?, self.learnt());
-        let mut average = self.learnt();
-        for step in 0..steps {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(crate::grow::addition::stopped());
-            }
-            let (lesson, draw) = schedule.draw(step);
-            let known = &self.lessons.all[lesson].known;
-            let joint = self.config.text().joint;
-            let views = known.views.len();
-            let images = match views {
-                0 => known.images.as_ref(),
-                n => known.views.get(step / schedule.steps_per_epoch() % n),
-            };
-            let picture = |group: usize, out: &mut [f32]| match images {
-                Some(images) => out.copy_from_slice(&images[group * joint..][..joint]),
-                None => out.fill(0.0),
-            };
-            let seed = derive(self.seed, "batch", step as u64);
-            let shown = match images {
-                Some(_) => with_others(&draw.images, known.groups, grow.negatives, seed),
-                None => draw.images.clone(),
-            };
-            let images = gathered(&shown, joint, picture);
-            let batch = assembler.assemble(&draw, &prepared[lesson].captions, images, seed);
-            let (language, rows) = (self.language, &batch.tokens.own[self.base.len()]);
-            adam.catch_up("words", &mut self.model.embedding.own[language].words, rows);
-            let learning = batch.groups.last().expect("the new language").clone();
-            let versions = batch.sentences.len() / batch.image_of.len().max(1);
-            let tokens = learning.clone().map(|s| batch.sentences.length(s)).sum::<usize>();
-            work.step(learning.len() * versions, tokens * versions);
-            work.adapter(learning.len() * versions, self.adapter().map_or(0, Adapter::products));
-            work.negatives(learning.len() * (shown.len() - draw.images.len()), joint);
-            let Some(sum) = self.compare(lesson, &draw.captions, &batch, seed) else { continue };
-            let loss = sum.array();
-            if !loss.is_finite() {
-                let what = format!("the loss is {loss} in step {}", step + 1);
-                return Err(Error::run(what).hint("lower `grow.learning_rate`"));
-            }
-            progress("grow", step + 1, steps, loss);
-            let mut grads = sum.backward();
-            let own = &mut self.model.embedding.own[language];
-            let adapter = &mut self.model.text.adapters[language];
-            adam.update(&mut grads, &mut |f| {
-                f("words", Parameter::table(&mut own.words));
-                visit_linear("layer", &mut own.layer, f);
-                adapter.iter_mut().for_each(|adapter| adapter.visit("adapter", f));
+        // Whether a loss looks at the words of known captions, not at their vectors alone.
+        let loss = config.loss();
+        let words = loss.neighbourhood.words > 0.0 || loss.mclm.average > 0.0 || loss.mclm.lstm > 0.0;
+        let one = |(lesson, slots): (&crate::family::smalr::grow::Lesson, Vec<Vec<Slot>>)| {
+            let known = lesson.known.captions.iter().map(|(captions, _)| match words {
+                true => captions.clone(),
+                false => Captions { slots: vec![Vec::new(); captions.slots.len()], ..captions.clone() },
             });
-            average.follow(self.own(), self.adapter(), self.config.train().average, step);
-            if (step + 1).is_multiple_of(schedule.steps_per_epoch()) {
-                let every: Vec<u32> = (0..self.own().words.rows() as u32).collect();
-                adam.catch_up("words", &mut self.model.embedding.own[language].words, &every);
-                let learning = self.learnt();
-                self.take(average.clone());
-                let now = score(self.model)?;
-                if now.is_none() || now > best.1 {
-                    best = ((step + 1) / schedule.steps_per_epoch(), now, average.clone());
-                }
-                self.take(learning);
-            }
-        }
-        self.take(best.2);
-        set_rates(self.model, |name| before.get(name).copied());
-        Ok((best.0, best.1))
+            let new = Captions { index: lesson.index(), image_of: lesson.group_of.clone(), slots };
+            known.chain([new]).collect()
+        };
+        LanguageBatches { assembler, captions: lessons.all.iter().zip(slots).map(one).collect() }
+    }
+}
+
+impl LanguageObjective<'_> {
+    /// What a step shows, counted from 0; without `pictures`, which only losses need, if so wished.
+    pub fn shown(
+        &self,
+        batches: &mut LanguageBatches,
+        schedule: &Schedule,
+        step: usize,
+        pictures: bool,
+    ) -> Shown {
+        let (lesson, draw) = schedule.draw(step);
+        let known = &self.lessons.all[lesson].known;
+        let joint = self.config.text().joint;
+        let images = match known.views.len() {
+            0 => known.images.as_ref(),
+            n => known.views.get(step / schedule.steps_per_epoch() % n),
+        };
+        let picture = |group: usize, out: &mut [f32]| match images {
+            Some(images) => out.copy_from_slice(&images[group * joint..][..joint]),
+            None => out.fill(0.0),
+        };
+        let seed = derive(self.seed, "batch", step as u64);
+        let shown = match images {
+            Some(_) => with_others(&draw.images, known.groups, self.given.grow().negatives, seed),
+            None => draw.images.clone(),
+        };
+        let images = gathered(if pictures { &shown } else { &[] }, joint, picture);
+        let batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, seed);
+        Shown { lesson, others: shown.len() - draw.images.len(), draw, seed, batch }
     }
 
-    /// The new language's words, their layer and its adapter are trained. Gives the rates that all had before.
-    fn freeze_all_but_the_new(&mut self) -> BTreeMap<String, Rate> {
-        let before = rates(self.model);
-        let code = self.model.languages[self.language].clone();
-        let own = [format!("embedding.{code}."), format!("text.adapter.{code}.")];
-        freeze(self.model, |_| true);
-        thaw(self.model, |name| own.iter().any(|own| name.starts_with(own)));
-        before
-    }
-
-    fn own(&self) -> &OwnWords {
-        &self.model.embedding.own[self.language]
+    /// Counts what a step costs.
+    pub fn count(&self, batches: &mut LanguageBatches, schedule: &Schedule, step: usize, work: &mut Cost) {
+        let Shown { batch, others, .. } = self.shown(batches, schedule, step, false);
+        let learning = batch.groups.last().expect("the new language").clone();
+        let versions = batch.sentences.len() / batch.image_of.len().max(1);
+        let tokens = learning.clone().map(|s| batch.sentences.length(s)).sum::<usize>();
+        work.step(learning.len() * versions, tokens * versions);
+        work.adapter(learning.len() * versions, self.adapter().map_or(0, Adapter::products));
+        work.negatives(learning.len() * others, self.config.text().joint);
     }
 
     fn adapter(&self) -> Option<&Adapter> {
         self.model.text.adapters[self.language].as_ref()
     }
 
-    fn learnt(&self) -> LanguageState {
-        LanguageState { own: self.own().clone(), adapter: self.adapter().cloned() }
-    }
-
-    fn take(&mut self, learnt: LanguageState) {
-        self.model.embedding.own[self.language] = learnt.own;
-        self.model.text.adapters[self.language] = learnt.adapter;
-    }
-
-    /// Languages are counted as the lessons count them: those of the base, then the new one.
-    fn assembler(&self) -> Assembler {
-        let own = |&l: &usize| self.model.embedding.own.get(l).map_or(0, |own| own.words.rows());
-        let sizes: Vec<usize> = self.base.iter().chain([&self.language]).map(own).collect();
-        Assembler {
-            collector: Collector::with_sizes(self.model.embedding.latents.rows(), &sizes),
-            word_dropout: self.config.text().word_dropout,
-            mclm: self.config.loss().mclm.clone(),
-        }
-    }
-
-    /// Whether a loss looks at the words of known captions, not at their vectors alone.
-    fn needs_known_words(&self) -> bool {
-        let loss = self.config.loss();
-        loss.neighbourhood.words > 0.0 || loss.mclm.average > 0.0 || loss.mclm.lstm > 0.0
-    }
-
-    fn prepared(&self) -> Vec<Prepared> {
-        let words = self.needs_known_words();
-        let one = |(lesson, slots): (&crate::family::smalr::grow::Lesson, &Vec<Vec<Slot>>)| {
-            let known = lesson.known.captions.iter().map(|(captions, _)| match words {
-                true => captions.clone(),
-                false => Captions { slots: vec![Vec::new(); captions.slots.len()], ..captions.clone() },
-            });
-            let new =
-                Captions { index: lesson.index(), image_of: lesson.group_of.clone(), slots: slots.clone() };
-            Prepared { captions: known.chain([new]).collect() }
-        };
-        self.lessons.all.iter().zip(&self.slots).map(one).collect()
-    }
-
     /// The losses of a batch; `draws` are its captions by language.
-    fn compare(
+    pub fn compare(
         &self,
         lesson: usize,
         draws: &[Vec<(u32, u32)>],
         batch: &Batch,
         seed: u64,
-    ) -> Option<Scalar<Taped>> {
+    ) -> (Option<Scalar<Taped>>, Terms) {
         let (tokens, token_tape) = self.tokens(&batch.tokens).split_tape();
         let (text, text_tape) = self.text(lesson, draws, batch, &tokens, seed).split_tape();
         let views =
@@ -222,7 +164,7 @@ impl LanguageTrainer<'_> {
         let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision, 0);
         total.keep_tape(text_tape);
         total.keep_tape(token_tape);
-        total.finish().0
+        total.finish()
     }
 
     /// As the base was trained, with the neighbourhood of this run; without pictures nothing is compared with them. Nothing of it depends on
@@ -390,32 +332,30 @@ mod tests {
         Lessons { all: vec![lesson], ids: Vec::new(), images: 4 }
     }
 
-    /// The trainer, and one batch of all there is.
-    fn with_batch(test: impl Fn(LanguageTrainer, &[Vec<(u32, u32)>], &Batch)) {
+    /// The objective, and one batch of all there is.
+    fn with_batch(test: impl Fn(LanguageObjective, &[Vec<(u32, u32)>], &Batch)) {
         let config = config();
         let mut model = model(&config);
         let lessons = lessons(&model);
-        let (slots, stop) = (vec![captions(2).slots], AtomicBool::new(false));
+        freeze_all_but(&mut model, 2);
         let (base, given) = ([0, 1], &config);
-        let mut pupil = LanguageTrainer {
+        let slots = vec![captions(2).slots];
+        let mut batches = LanguageBatches::new(&config, &model, &base, 2, &lessons, slots);
+        let objective = LanguageObjective {
             config: &config,
             given,
             model: &mut model,
             base: &base,
             language: 2,
             lessons: &lessons,
-            slots,
             seed: 3,
-            stop: &stop,
         };
-        pupil.freeze_all_but_the_new();
         let draw = lessons.schedule(5).draw(0).1;
-        let all = pupil.prepared();
         let images = lessons.all[0].known.images.as_ref().expect("images");
         let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
         let images = gathered(&draw.images, 4, picture);
-        let batch = pupil.assembler().assemble(&draw, &all[0].captions, images, 7);
-        test(pupil, &draw.captions, &batch);
+        let batch = batches.assembler.assemble(&draw, &batches.captions[0], images, 7);
+        test(objective, &draw.captions, &batch);
     }
 
     #[test]
@@ -431,13 +371,13 @@ mod tests {
 
     #[test]
     fn what_was_computed_before_is_what_the_whole_model_says() {
-        with_batch(|pupil, draws, batch| {
-            let tokens = data(&pupil.tokens(&batch.tokens)).to_vec();
+        with_batch(|objective, draws, batch| {
+            let tokens = data(&objective.tokens(&batch.tokens)).to_vec();
             let whole =
-                pupil.model.embedding.forward::<NoneTape>(&batch.tokens, crate::config::Precision::F32);
+                objective.model.embedding.forward::<NoneTape>(&batch.tokens, crate::config::Precision::F32);
             assert_eq!(tokens[..], data(&whole)[..]);
-            let text = pupil.text(0, draws, batch, &whole, 7);
-            let expected = pupil.model.text.forward(whole, &batch.sentences, &batch.spoken(), 7);
+            let text = objective.text(0, draws, batch, &whole, 7);
+            let expected = objective.model.text.forward(whole, &batch.sentences, &batch.spoken(), 7);
             assert_eq!(text.shape().0, 3 * 12, "three languages, whole and masked in two ways");
             for (a, b) in data(&text).iter().zip(&data(&expected)[..]) {
                 assert!((a - b).abs() < 1e-6, "{a} {b}");
@@ -447,10 +387,10 @@ mod tests {
 
     #[test]
     fn only_the_new_words_their_layer_and_adapter_get_gradients_and_these_are_slopes() {
-        with_batch(|pupil, draws, batch| {
-            let sum = pupil.compare(0, draws, batch, 7).expect("a loss");
+        with_batch(|objective, draws, batch| {
+            let sum = objective.compare(0, draws, batch, 7).0.expect("a loss");
             let mut grads = sum.backward();
-            let (text, heads) = (&pupil.model.text, pupil.model.mclm.lstm.as_ref().expect("heads"));
+            let (text, heads) = (&objective.model.text, objective.model.mclm.lstm.as_ref().expect("heads"));
             let gru = text.gru.as_ref().expect("a GRU");
             let output = text.output.as_ref().expect("a layer");
             let head = heads.sentences.as_ref().expect("a head");
@@ -458,7 +398,7 @@ mod tests {
                 let none = on_host(grads.get_or_alloc_mut(frozen).expect("memory")).iter().all(|&g| g == 0.0);
                 assert!(none, "a frozen layer was differentiated");
             }
-            let embedding = &pupil.model.embedding;
+            let embedding = &objective.model.embedding;
             assert!(
                 embedding.latents.take_grads().is_empty() && embedding.own[0].words.take_grads().is_empty()
             );
@@ -468,19 +408,19 @@ mod tests {
                 words[*row as usize * 3..][..3].iter_mut().zip(g).for_each(|(w, g)| *w += g);
             }
             let (start, bias) = (embedding.own[2].words.data().to_vec(), embedding.own[2].layer.bias.clone());
-            let pupil = RefCell::new(pupil);
+            let objective = RefCell::new(objective);
             let value = |change: &dyn Fn(&mut OwnWords)| {
-                change(&mut pupil.borrow_mut().model.embedding.own[2]);
-                pupil.borrow().compare(0, draws, batch, 7).expect("a loss").array()
+                change(&mut objective.borrow_mut().model.embedding.own[2]);
+                objective.borrow().compare(0, draws, batch, 7).0.expect("a loss").array()
             };
             vector_gradient("bias", &bias, &grads, 1e-2, 2e-2, |b| value(&|own| own.layer.bias = b.clone()));
             value(&|own| own.layer.bias = bias.clone());
-            let adapter = pupil.borrow().adapter().expect("an adapter").clone();
+            let adapter = objective.borrow().adapter().expect("an adapter").clone();
             let with = |change: &dyn Fn(&mut Adapter)| {
                 let mut changed = adapter.clone();
                 change(&mut changed);
-                pupil.borrow_mut().model.text.adapters[2] = Some(changed);
-                pupil.borrow().compare(0, draws, batch, 7).expect("a loss").array()
+                objective.borrow_mut().model.text.adapters[2] = Some(changed);
+                objective.borrow().compare(0, draws, batch, 7).0.expect("a loss").array()
             };
             let (down, up) = (&adapter.down.weight, &adapter.up.weight);
             matrix_gradient("down", down, &grads, 1e-2, 2e-2, |m| with(&|a| a.down.weight = m.clone()));

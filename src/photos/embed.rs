@@ -20,7 +20,7 @@ use crate::pixels::{Decoding, Preprocessing, Rgb, decode};
 use crate::stop::Saves;
 use crate::tower::Tensors;
 use crate::tower::vision::VisionTower;
-use crate::write::{write_whole, write_whole_with};
+use crate::write::{clear_partial_of, write_whole, write_whole_with};
 use crate::{Error, Result};
 
 /// How features are made, and where.
@@ -95,6 +95,14 @@ pub fn embed(
     let about = about(model, &tower, &preprocessing, photographs, options)?;
     let lock = beside(out, "npy.lock");
     let _lock = Lock::take(&lock, out)?;
+    if let Some(summary) = finished(&about, options) {
+        tell(Told::Line("all of them are done"));
+        return Ok(summary);
+    }
+    let _saves = Saves::begin();
+    for ending in ["npy", "ids", "json", "errors.tsv"] {
+        clear_partial_of(&beside(out, ending))?;
+    }
     let mut work = Work::open(folder_of(out), &about, tower.outputs(), photographs.len(), options.resume)?;
     let left = work.left();
     tell(Told::Begun { done: photographs.len() - left.len(), total: photographs.len() });
@@ -116,6 +124,19 @@ pub fn embed(
         tell(Told::Line(&format!("of {animated} animations the first frame was taken")));
     }
     finish(work, about, photographs, options, tell)
+}
+
+/// What an earlier command has written, where this one would make the same.
+fn finished(about: &Value, options: &Options) -> Option<Summary> {
+    let out = options.out;
+    if !options.resume || !out.exists() || folder_of(out).exists() {
+        return None;
+    }
+    let mut before: Value = serde_json::from_slice(&std::fs::read(beside(out, "json")).ok()?).ok()?;
+    let mut count = |key: &str| before.as_object_mut()?.remove(key)?.as_u64().map(|n| n as usize);
+    let (rows, left_out) = (count("rows")?, count("left_out")?);
+    let width = about["width"].as_u64()? as usize;
+    (before == *about && (left_out == 0 || options.skip_bad)).then_some(Summary { rows, width, left_out })
 }
 
 /// A file that goes with the features: their name with another ending.
@@ -171,7 +192,6 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Reads ahead on a thread of its own, and decodes some photographs while those before go through the tower.
     fn make(&mut self, photographs: &Photographs, left: &[usize]) -> Result<()> {
-        let _saves = Saves::begin();
         std::thread::scope(|threads| {
             let (send, receive) = sync_channel(AHEAD);
             threads.spawn(move || {
@@ -338,4 +358,76 @@ fn finish(
     drop(rows);
     work.remove()?;
     Ok(Summary { rows: order.len(), width, left_out: bad })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn golden(name: &str) -> PathBuf {
+        let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder");
+        Path::new(&root).join("tests/golden/vision").join(name)
+    }
+
+    #[test]
+    fn a_work_that_was_stopped_goes_on_to_the_same_bits() {
+        let place = tempfile::tempdir().unwrap();
+        let photos = place.path().join("photos");
+        fs::create_dir(&photos).unwrap();
+        // A file for each photograph, every third another one.
+        for n in 0..3 * BATCH {
+            let from = if n % 3 == 0 { "photo.jpg" } else { "photo.png" };
+            fs::copy(golden(from), photos.join(format!("{n:03}.{}", &from[6..]))).unwrap();
+        }
+        let photographs = Photographs::open(&photos, None).unwrap();
+        let stop = AtomicBool::new(false);
+        let (whole, out) = (place.path().join("whole.npy"), place.path().join("out.npy"));
+        let options = |out, resume| Options {
+            out,
+            decoding: Decoding::default(),
+            precision: Precision::F32,
+            unit: true,
+            resume,
+            skip_bad: false,
+            stop: &stop,
+        };
+        let summary = embed(&golden("siglip"), &photographs, &options(&whole, false), &mut |_| {}).unwrap();
+        assert_eq!(summary, Summary { rows: 3 * BATCH, width: 16, left_out: 0 });
+        let stopped = embed(&golden("siglip"), &photographs, &options(&out, false), &mut |told| {
+            if let Told::Done(_) = told {
+                stop.store(true, Ordering::SeqCst);
+            }
+        });
+        let error = stopped.unwrap_err();
+        assert_eq!(error.exit_status(), crate::error::STOPPED);
+        assert!(
+            error.to_string().starts_with("stopped after 32 of 96 photographs\nhint: `--resume`"),
+            "{error}"
+        );
+        assert!(!out.exists() && !beside(&out, "ids").exists() && folder_of(&out).exists());
+        stop.store(false, Ordering::SeqCst);
+        let mut before = 0;
+        embed(&golden("siglip"), &photographs, &options(&out, true), &mut |told| {
+            if let Told::Begun { done, .. } = told {
+                before = done;
+            }
+        })
+        .unwrap();
+        assert_eq!(before, BATCH);
+        // Once more there is nothing to do.
+        let again = embed(&golden("siglip"), &photographs, &options(&out, true), &mut |told| {
+            assert!(!matches!(told, Told::Begun { .. }));
+        });
+        assert_eq!(again.unwrap(), summary);
+        assert_eq!(fs::read(&whole).unwrap(), fs::read(&out).unwrap());
+        assert!(!folder_of(&out).exists());
+        let unit: f32 = {
+            let bytes = fs::read(&out).unwrap();
+            let row = bytes[bytes.len() - 64..].chunks_exact(4);
+            row.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).powi(2)).sum()
+        };
+        assert!((unit - 1.0).abs() < 1e-5);
+    }
 }

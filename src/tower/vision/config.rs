@@ -144,10 +144,8 @@ fn siglip(keys: &Keys) -> Result<VisionConfig> {
 }
 
 fn dinov2(keys: &Keys) -> Result<VisionConfig> {
-    for key in ["use_swiglu_ffn"] {
-        if keys.truth(key)? {
-            return Err(keys.wrong(key, &Value::Bool(true), "false"));
-        }
+    if keys.truth("use_swiglu_ffn")? {
+        return Err(keys.wrong("use_swiglu_ffn", &Value::Bool(true), "false"));
     }
     let config = common(keys, Architecture::Dinov2, 14, "gelu", 1e-6)?;
     let hidden = config.width * keys.number("mlp_ratio", 4)?;

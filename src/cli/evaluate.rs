@@ -188,6 +188,11 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     // Of its own splits a run has one, whatever program measured it.
     let own = keep && args.name.is_none() && args.split.other.is_none();
     let name = eval::name(&set, by, args.distractors, folds);
+    if let Some(corpus) = &corpus
+        && scope.asked(corpus).is_empty()
+    {
+        return Err(scope.nobody_asks()).in_file(&args.run);
+    }
     for task in tasks.iter().filter(|task| task.reads() == Reads::Captions) {
         refuse_other(run.folder(), task.name(), &name, fingerprint.as_deref(), own)?;
     }

@@ -41,6 +41,7 @@ pub(super) fn apply(
 pub struct Setting {
     /// A dotted key that there is.
     pub key: String,
+    /// What the key is set to, with the type that TOML reads.
     pub value: Value,
     /// Where it was given, as errors name it.
     pub origin: String,

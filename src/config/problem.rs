@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::FamilyName;
 
 /// A broken rule. The messages follow the name of the key.
+///
+/// The text of a variant's `#[error]` says when it is used and what its fields are: hence no comments beside it.
+#[allow(missing_docs)]
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Fault {
     #[error("did you mean `{nearest}`?")]
@@ -243,7 +246,9 @@ pub enum Fault {
 /// A fault and the key it is about, e.g. `loss.triplet.margin`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
+    /// Dotted, from the top of the file.
     pub key: String,
+    /// What is wrong with its value.
     pub fault: Fault,
 }
 

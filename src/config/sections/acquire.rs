@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct NewTowerConfig {
     /// Blocks of attention and feed-forward; 0 trains a model of the other sections, without a tower.
     pub layers: usize,
+    /// Width of the token vectors and of what goes from block to block.
     pub width: usize,
     /// Heads of the attention; they divide the width.
     pub heads: usize,
@@ -68,6 +69,7 @@ pub struct AcquireConfig {
     /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used, but
     /// with `encoder = "bert"`. Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
+    /// Sizes of an embedding that begins anew; without effect where `embedding` is given.
     pub fresh: FreshConfig,
     /// Whether that embedding is trained (MLA), or stays as it is; M-BERT's stays with `encoder = "bert"`. Its rows do not decay
     /// (`train.weight_decay`); in MLA's code they do.
@@ -76,9 +78,11 @@ pub struct AcquireConfig {
     pub rank: usize,
     /// The tower's language; the other `data.languages` are acquired.
     pub own: String,
+    /// Form of the acquirers.
     pub shape: AcquirerShape,
     /// Width between the two layers of an acquirer; `linear` has none. 256 is the paper's, at a tower's width of 512.
     pub hidden: usize,
+    /// Weights that acquirers start with.
     pub start: AcquirerStart,
     /// Dropout on the vectors that enter the tower; MLA has none.
     pub dropout: f32,
@@ -87,7 +91,9 @@ pub struct AcquireConfig {
     /// Sentences whose gradient is computed at a time; the loss still compares all of a batch (gradient caching, Gao et
     /// al. 2021). 0 takes the whole batch.
     pub micro_batch: usize,
+    /// The first stage, on translations.
     pub nlt: NltConfig,
+    /// The second stage, on captions of pictures.
     pub le: LeConfig,
 }
 
@@ -217,9 +223,11 @@ pub struct NltConfig {
     pub epochs: usize,
     /// Translation pairs per batch, all of one language.
     pub batch: usize,
+    /// Largest learning rate of the stage, at the end of its warm-up; `train.schedule` says how it goes on.
     pub learning_rate: f32,
     /// Share of the steps over which the rate grows from 0.
     pub warmup: f32,
+    /// What compares a sentence's vector with the teacher's of its translation.
     pub objective: Objective,
     /// Whether `mse` compares vectors at unit length, or as the tower's projection gives them (MLA).
     pub unit: bool,
@@ -256,9 +264,11 @@ pub struct LeConfig {
     pub epochs: usize,
     /// Pictures per batch, with a caption each, all of one language.
     pub batch: usize,
+    /// Largest learning rate of the stage, at the end of its warm-up; `train.schedule` says how it goes on.
     pub learning_rate: f32,
     /// Share of the steps over which the rate grows from 0.
     pub warmup: f32,
+    /// What compares captions' vectors with those of pictures.
     pub objective: Objective,
     /// Whether `mse` compares vectors at unit length (ours), or as the tower's projection gives captions and `data.features`
     /// has pictures (MLA's code): these then must be as long as CLIP makes them, the `image_embeds` of
@@ -269,6 +279,7 @@ pub struct LeConfig {
     pub temperature: f32,
     /// Whether the temperature is trained from there, at least to 0.01; MLA's stays.
     pub learn_temperature: bool,
+    /// Translations as a further term of this stage's loss; by default there is none.
     pub nlt: NltTerm,
 }
 
@@ -308,6 +319,7 @@ impl Default for LeConfig {
 pub struct NltTerm {
     /// 0 leaves it out; the paper's is 1.
     pub weight: f32,
+    /// What compares a sentence's vector with the teacher's of its translation.
     pub objective: Objective,
     /// As in `nlt`.
     pub unit: bool,

@@ -28,6 +28,7 @@ pub struct DataConfig {
     pub rows_per_picture: usize,
     /// Picture files for reports, e.g. `"images/{id}.png"`.
     pub images: Option<String>,
+    /// Sources of captions; a picture's captions follow each other in their order.
     pub captions: Vec<CaptionSource>,
     /// Parallel captions, one a picture and line, for queries in several languages (CLC), e.g. `"task1/{split}.{language}"`. Captions by people
     /// that are such lines have translations, others have none. Where `translations` says what is translated, these are example queries only.
@@ -64,6 +65,7 @@ impl Default for DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionSource {
+    /// How the files hold captions.
     pub format: CaptionFormat,
     /// Languages of this source; empty means the language is in the file (`csv`, `json`, `jsonl`, `parquet`). Those that
     /// `data.languages` does not have are passed over. `{language}` in `files` is the code as it is written here.
@@ -121,8 +123,11 @@ impl Default for CaptionSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CaptionSplit {
+    /// Captions to train on.
     Train,
+    /// Captions of validation, which chooses the best checkpoint.
     Val,
+    /// Captions of the test pictures.
     Test,
 }
 
@@ -222,8 +227,10 @@ impl CaptionFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
+    /// People.
     #[default]
     Human,
+    /// A machine, e.g. by translation.
     Machine,
 }
 
@@ -238,6 +245,7 @@ pub struct TranslatedCaptions {
     /// Languages that ask together, those of the captions included; the same for all entries. Empty: all of `data.languages`. Those that it does
     /// not have are passed over.
     pub languages: Vec<String>,
+    /// How the files hold translations.
     pub format: TranslationFormat,
     /// For `lines` as many files as a picture has captions by people, e.g. `["mt/{split}.1.{of}-{language}", "mt/{split}.2.{of}-{language}"]`.
     pub files: Vec<String>,
@@ -259,6 +267,7 @@ pub enum TranslationFormat {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WordsConfig {
+    /// What cuts texts into tokens.
     pub segmenter: SegmenterKind,
     /// A Hugging Face `tokenizer.json`, for `segmenter = "tokenizer"`.
     pub tokenizer: Option<PathBuf>,
@@ -277,6 +286,7 @@ pub struct WordsConfig {
     pub translate_into: String,
     /// Ready vectors, `.bin` or `.vec`, e.g. `"cc.{language}.300.bin"`; without it FastText is trained on the training captions and `data.text`.
     pub vectors: Option<String>,
+    /// Training of word vectors with FastText, where `vectors` gives none.
     pub fasttext: FastTextConfig,
 }
 
@@ -329,6 +339,7 @@ pub enum TextRules {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FastTextConfig {
+    /// What is predicted: the words around a word, or a word from those around it.
     pub model: FastTextModel,
     /// Width of the vectors.
     pub width: usize,
@@ -344,8 +355,9 @@ pub struct FastTextConfig {
     pub subsample: f64,
     /// Words that occur less often are left out.
     pub min_count: u64,
-    /// Shortest and longest character n-grams.
+    /// Shortest character n-grams, in characters.
     pub min_ngram: usize,
+    /// Longest character n-grams, in characters.
     pub max_ngram: usize,
     /// Hash buckets of the n-grams.
     pub buckets: usize,
@@ -376,7 +388,9 @@ impl Default for FastTextConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FastTextModel {
+    /// The words around a word.
     #[default]
     Skipgram,
+    /// A word, from those around it.
     Cbow,
 }

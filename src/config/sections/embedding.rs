@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct EmbeddingConfig {
     /// What the vector of a word is made of. With `characters` there are no word vectors, and all keys but `width` and `characters.…` have no effect.
     pub kind: EmbeddingKind,
+    /// Words from characters, for `kind = "characters"`.
     pub characters: CharactersConfig,
     /// The K most frequent words of each language keep a vector of their own; 0 is the language-agnostic model (LA).
     pub top_k: usize,
@@ -25,7 +26,9 @@ pub struct EmbeddingConfig {
     pub norm: f32,
     /// What happens to words not seen in training; the paper does not say, MULE's code drops them.
     pub unseen: Unseen,
+    /// Warm start of the layers into the universal space, before `pretrain`.
     pub align: AlignConfig,
+    /// Pretraining of the latent tokens and of which words take them.
     pub pretrain: PretrainConfig,
 }
 
@@ -86,6 +89,7 @@ pub enum Unseen {
     /// Mapped to a latent token by the scorer, from the FastText vector of their character n-grams.
     #[default]
     Scorer,
+    /// Left out of their sentence.
     Drop,
 }
 
@@ -95,6 +99,7 @@ pub enum Unseen {
 pub struct AlignConfig {
     /// Passes over the training data, as `train.epoch_unit` counts them; 0 leaves it out.
     pub epochs: usize,
+    /// Learning rate of Adam, the same in every step.
     pub learning_rate: f32,
     /// Weight of the later language's sentences as anchors, where the earlier one's have 1; 1 treats both alike. MULE's code has 0: one
     /// direction for each pair.
@@ -117,6 +122,7 @@ impl Default for AlignConfig {
 pub struct PretrainConfig {
     /// Passes over the training data, as `train.epoch_unit` counts them; 0 keeps the initial assignment.
     pub epochs: usize,
+    /// Learning rate of Adam, the same in every step.
     pub learning_rate: f32,
     /// Which captions of one picture are pairs.
     pub pairs: CaptionPairs,
@@ -128,7 +134,9 @@ pub struct PretrainConfig {
     pub exploration: f32,
     /// M.
     pub top_m: usize,
+    /// How the gradient passes the choice of a token.
     pub estimator: Estimator,
+    /// How the latent tokens start.
     pub init: LatentInit,
     /// Temperature of the softmax over scores in the estimators.
     pub temperature: f32,

@@ -30,6 +30,7 @@ pub struct GrowConfig {
     pub images: usize,
     /// Further training pictures, drawn anew for each batch, that its sentences are compared with; their vectors are computed once.
     pub negatives: usize,
+    /// Learning rate of the first step; it falls to 0 along half a cosine.
     pub learning_rate: f32,
     /// Weight of the neighbourhood constraint between the new sentences and the captions of each known language.
     pub neighbourhood: f32,
@@ -45,6 +46,7 @@ pub struct GrowConfig {
     /// The stages of a run of acquisition, as this language has them: translations first, then captions. Where translations have
     /// a part in the run's second stage (`acquire.le.nlt`), the new language's do, if it has any.
     pub nlt: OwnStage,
+    /// The stage of acquisition on captions, as this language has it.
     pub le: OwnStage,
 }
 
@@ -54,6 +56,7 @@ pub struct GrowConfig {
 pub struct GrowAlignConfig {
     /// Passes over its sentences; 0 leaves it out.
     pub epochs: usize,
+    /// Learning rate of Adam, the same in every step.
     pub learning_rate: f32,
 }
 
@@ -95,6 +98,7 @@ pub struct OwnStage {
     pub epochs: Option<usize>,
     /// Sentences per batch.
     pub batch: Option<usize>,
+    /// Largest learning rate, at the end of the warm-up.
     pub learning_rate: Option<f32>,
     /// Share of the steps over which the rate grows from 0.
     pub warmup: Option<f32>,
@@ -131,6 +135,7 @@ pub struct AddedConfig {
     /// Its stages of acquisition, where they were not the run's.
     #[serde(skip_serializing_if = "OwnStage::is_the_runs")]
     pub nlt: OwnStage,
+    /// Its stage of acquisition on captions, where it was not the run's.
     #[serde(skip_serializing_if = "OwnStage::is_the_runs")]
     pub le: OwnStage,
 }

@@ -8,10 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
+    /// Triplets of pictures and sentences.
     pub triplet: TripletConfig,
+    /// Softmax contrast of pictures and sentences, and of sentences in two languages.
     pub info_nce: InfoNceConfig,
+    /// Captions of one picture near each other.
     pub neighbourhood: NeighbourhoodConfig,
+    /// Masked cross-language model.
     pub mclm: MclmConfig,
+    /// Language classifier behind gradient reversal.
     pub adversary: AdversaryConfig,
     /// λ of ½‖E − E₀‖², how far the own words' vectors E have gone from a centre E₀ (MULE: 5e-7), mean of the languages. The words of the
     /// batch count; MULE's code sums over the whole vocabulary in every step.
@@ -35,6 +40,7 @@ pub enum DriftCentre {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TripletConfig {
+    /// Weight in the sum of losses; 0 turns it off.
     pub weight: f32,
     /// How much nearer the right one must be than a wrong one, by `distance`.
     pub margin: f32,
@@ -48,6 +54,7 @@ pub struct TripletConfig {
     pub beta: f32,
     /// β of `sum_to_hardest` between sentences (`loss.neighbourhood`). LIWE's code counts a step for each pair of languages.
     pub text_beta: f32,
+    /// The distance that `margin` is of.
     pub distance: Distance,
     /// Treat other captions of the same picture as negatives (wrong; for ablation).
     pub same_image_negatives: bool,
@@ -100,12 +107,15 @@ pub const MOST_SCALE: f32 = 100.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InfoNceConfig {
+    /// Weight, in the sum of losses, of the loss between pictures and captions; 0 turns it off.
     pub weight: f32,
+    /// τ, which cosines are divided by before the softmax.
     pub temperature: f32,
     /// Share of the target spread evenly over the batch.
     pub label_smoothing: f32,
     /// Weight of the same loss between captions of one picture in two languages.
     pub text_weight: f32,
+    /// τ of the loss between captions.
     pub text_temperature: f32,
 }
 

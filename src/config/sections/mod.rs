@@ -33,17 +33,28 @@ pub struct RawConfig {
     pub family: Option<FamilyName>,
     /// Seed of everything random; per-use seeds are derived from it.
     pub seed: u64,
+    /// Captions and picture features.
     pub data: DataConfig,
+    /// Segmentation, vocabulary and word vectors.
     pub words: WordsConfig,
+    /// What makes vectors of words.
     pub embedding: EmbeddingConfig,
+    /// The sentence encoder.
     pub text: TextConfig,
+    /// The image branch.
     pub image: ImageConfig,
+    /// The losses and their weights.
     pub loss: LossConfig,
+    /// Batches, optimiser and schedule.
     pub train: TrainConfig,
+    /// How a query and its translations are joined.
     pub consistency: ConsistencyConfig,
+    /// How `tinyglot add-language` adds a language to a run.
     pub grow: GrowConfig,
     /// Languages that `tinyglot add-language` has added, by code; it writes them, nobody else needs to.
     pub added: BTreeMap<String, AddedConfig>,
+    /// A text tower trained from scratch, of the family `tower`.
     pub tower: NewTowerConfig,
+    /// Languages acquired on an English text tower, of the family `mla`.
     pub acquire: AcquireConfig,
 }

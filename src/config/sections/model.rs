@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextConfig {
+    /// What makes the vector of a sentence of those of its words.
     pub encoder: Encoder,
     /// Width of the GRU's state.
     pub hidden: usize,
+    /// What of the GRU's states becomes the sentence.
     pub pooling: Pooling,
     /// Whether a second GRU reads from the end; the mean of both is pooled, `last` being both states at the last word (LIWE).
     pub bidirectional: bool,
@@ -57,9 +59,12 @@ pub enum Encoder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
+    /// The state at the last word.
     #[default]
     Last,
+    /// The mean of the states at all words.
     Mean,
+    /// The largest value of each number over all words; not with `text.bidirectional`.
     Max,
 }
 

@@ -24,17 +24,21 @@ pub struct TrainConfig {
     pub learning_rate: f32,
     /// Steps over which the rate grows from 0.
     pub warmup: usize,
+    /// How the learning rate goes on after its warm-up.
     pub schedule: Schedule,
     /// Steps between two falls of the rate, for `schedule = "steps"`.
     pub decay_every: usize,
     /// What the rate is multiplied by at each fall.
     pub decay: f32,
+    /// The optimiser of all parameters.
     pub optimizer: Optimizer,
     /// Largest norm of the whole gradient (of each tensor's with `bert_adam`); 0 does not clip.
     pub clip: f32,
+    /// Decoupled weight decay: a step multiplies weights, and biases but with `bert_adam`, by 1 − rate · this; 0 does not decay.
     pub weight_decay: f32,
-    /// Adam's first and second decay rate.
+    /// Adam's decay rate of the mean of gradients.
     pub beta1: f32,
+    /// Adam's decay rate of the mean of squared gradients.
     pub beta2: f32,
     /// What validation chooses the best checkpoint by: `recall.A`, the mean mR of all languages; `recall.HA`, that of the languages with
     /// captions by people; `recall.t2i` or `recall.i2t`, the mean recall of one direction; or `recall.` and a language, e.g. `recall.de`, for
@@ -46,6 +50,7 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// Decay per step of the average of the weights that is validated and kept; 0 does not average.
     pub average: f32,
+    /// What the inputs of matrix products are rounded to.
     pub precision: Precision,
     /// MiB of picture features that a GPU may hold; larger ones stream from the host. Without a GPU it means nothing.
     pub gpu_features: usize,
@@ -133,6 +138,7 @@ pub enum Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
+    /// No rounding: f32 inputs and sums.
     #[default]
     F32,
     /// Inputs of matrix products rounded to TF32's ten bits, f32 sums; on a CPU as `f32`.
@@ -152,7 +158,9 @@ pub struct ConsistencyConfig {
     pub hidden: usize,
     /// Full-batch iterations.
     pub iterations: usize,
+    /// Learning rate of the fit by Adam.
     pub learning_rate: f32,
+    /// How the weights of CLC-C start.
     pub init: ConsistencyInit,
 }
 

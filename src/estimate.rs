@@ -56,8 +56,11 @@ pub const EMPTY: u64 = 50_000_000;
 /// What a part of the memory goes to, and the key to lower for less of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
+    /// The part, as messages name it.
     pub what: &'static str,
+    /// A key of the configuration.
     pub key: &'static str,
+    /// Its size in bytes.
     pub bytes: u128,
 }
 

@@ -26,6 +26,7 @@ pub struct ImageBranch {
     pub output: LinearWeights,
     /// Subtracted from and multiplied with each feature column when `input = "standard"`.
     pub centre: Vector,
+    /// Factor of each column, after `centre` is subtracted: (width of the features)
     pub inverse: Vector,
     config: ImageConfig,
     precision: Precision,

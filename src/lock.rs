@@ -20,8 +20,11 @@ pub struct Lock {
 /// Who holds a lock, as its file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
+    /// Name of its machine.
     pub host: String,
+    /// Process id on that machine.
     pub process: u32,
+    /// Its command line.
     pub command: String,
     /// Seconds since 1970.
     pub since: u64,

@@ -14,7 +14,9 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum MetricsLine {
+    /// After a training step.
     Step(Step),
+    /// After a validation.
     Validation(Validation),
 }
 
@@ -31,9 +33,11 @@ pub struct Step {
     /// Each loss that is on.
     #[serde(with = "ordered")]
     pub terms: Vec<(String, Term)>,
-    /// Length of the whole gradient before clipping, and of all parameters.
+    /// Length (L2 norm) of the whole gradient before clipping.
     pub grad_norm: f64,
+    /// Length (L2 norm) of all parameters.
     pub param_norm: f64,
+    /// The learning rate of this step.
     pub learning_rate: f64,
     /// 1/τ of a contrast whose temperature is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +52,9 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Term {
+    /// Before weighting.
     pub raw: f64,
+    /// Times its weight.
     pub weighted: f64,
 }
 
@@ -56,7 +62,9 @@ pub struct Term {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validation {
+    /// Steps taken when it was measured.
     pub step: u64,
+    /// Passes over the training pictures so far.
     pub epoch: f64,
     /// By language.
     #[serde(rename = "mR", with = "ordered")]

@@ -58,12 +58,15 @@ pub enum Which {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunInfo {
+    /// [`VERSION`] of the program that wrote it.
     pub version: u32,
     /// Version of the program that wrote it.
     pub tinyglot: String,
     /// Name of the device it was trained on.
     pub device: String,
+    /// `seed` of the configuration.
     pub seed: u64,
+    /// Language codes, in the order of the tables; those added later come last.
     pub languages: Vec<String>,
     /// Languages with human captions.
     pub human: Vec<bool>,
@@ -102,6 +105,7 @@ pub struct RunInfo {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
+    /// [`VERSION`] of the program that wrote it.
     pub version: u32,
     /// Steps taken, of all stages.
     pub step: usize,
@@ -138,6 +142,7 @@ impl TrainState {
 /// A run folder.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
+    /// The folder itself.
     pub path: PathBuf,
     /// Held by one who writes.
     lock: Option<Arc<Lock>>,

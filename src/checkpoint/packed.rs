@@ -24,7 +24,9 @@ pub struct Packing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Numbers {
+    /// Two bytes each.
     F16,
+    /// Four bytes each.
     F32,
 }
 

@@ -21,19 +21,24 @@ pub type Known<'a> = &'a dyn Fn(usize, &str) -> bool;
 /// A number for each split that has captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BySplit {
+    /// Of the pictures to train on.
     pub train: usize,
+    /// Of the pictures to validate on.
     pub val: usize,
+    /// Of the pictures to test on.
     pub test: usize,
 }
 
 /// The captions of a language. Shares lie between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LanguageReport {
+    /// Its code.
     pub language: String,
     /// Whether any caption is by a human.
     pub human: bool,
     /// Pictures with at least one caption.
     pub pictures: BySplit,
+    /// Captions that training or evaluation takes.
     pub captions: BySplit,
     /// Captions that a machine translated, in all splits; those of `val` and `test` are not among `captions` where people
     /// wrote some there.
@@ -72,16 +77,21 @@ pub struct Lost {
 pub struct Report {
     /// Pictures of each split.
     pub pictures: BySplit,
+    /// Further pictures, without captions.
     pub distractors: usize,
     /// Numbers per picture.
     pub width: usize,
+    /// The K most frequent words of each language, which are never rare.
     pub top_k: usize,
+    /// In the order of the configuration.
     pub languages: Vec<LanguageReport>,
+    /// Pairs of splits that share pictures.
     pub overlaps: Vec<Overlap>,
     /// How pictures were compared to find them.
     pub compared: &'static str,
     /// Test captions in the further text, by language that has any.
     pub recurrences: Vec<Recurrence>,
+    /// What was left out while reading, for the user.
     pub notes: Vec<String>,
     /// What captions that are cut are longer than.
     #[serde(skip)]

@@ -26,6 +26,7 @@ const WORDS: usize = 4;
 /// How many test captions of a language occur in its further text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recurrence {
+    /// Its code.
     pub language: String,
     /// Different test captions of at least 4 words that are not training captions too.
     pub captions: usize,

@@ -56,6 +56,7 @@ pub struct Caption {
     pub image: u32,
     /// As in the file, without the white space around it; never empty.
     pub text: String,
+    /// Who wrote it.
     pub source: Source,
 }
 
@@ -128,14 +129,15 @@ pub struct Split {
 /// The captions of a language that ask for their pictures; people wrote all of them, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queries<'a> {
+    /// Sorted by picture.
     pub captions: Cow<'a, [Caption]>,
+    /// Whether people wrote them.
     pub human: bool,
 }
 
 impl Split {
-    /// The captions of a language that an evaluation asks with. [`Source::Human`]: those by people, or by machines where people
-    /// wrote none in this split. [`Source::Machine`]: those by machines where people wrote some too, for a comparison (Burns et
-    /// al. 2020, table 17); none elsewhere.
+    /// The captions of a language that an evaluation asks with. [`Source::Human`]: those by people, or by machines where people wrote none in
+    /// this split. [`Source::Machine`]: those by machines where people wrote some too, for a comparison (Burns et al. 2020, table 17); else none.
     pub fn queries(&self, language: usize, by: Source) -> Queries<'_> {
         let all = &self.captions[language];
         let human = all.iter().any(|c| c.source == Source::Human);
@@ -175,6 +177,7 @@ impl Split {
 /// Queries in a language that the model does not know, translated into one that it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {
+    /// Its code, as the configuration has it.
     pub language: String,
     /// The place of the language that they are in.
     pub reader: usize,
@@ -220,6 +223,7 @@ pub struct Corpus {
     pub test: Split,
     /// Further pictures for a gallery, where there are any.
     pub distractors: Option<Features>,
+    /// Captions with one meaning in several languages, where `data.parallel` has some.
     pub parallel: Option<Parallel>,
     /// Captions with their translations, where `data.translations` has some.
     pub translations: Option<Translations>,
@@ -240,8 +244,7 @@ impl Corpus {
     /// `base` is the folder of the configuration file. Every feature row is read once.
     ///
     /// # Errors
-    /// Kind `Config` for settings that contradict each other, kind `Data` for files that cannot be used; the
-    /// message names file and line.
+    /// Kind `Config` for settings that contradict each other, kind `Data` for files that cannot be used; the message names file and line.
     pub fn load(config: &DataConfig, base: &Path) -> Result<Corpus> {
         Corpus::read(config, base, Wanted::everything())
     }

@@ -12,7 +12,9 @@ use super::{Corpus, SplitName};
 /// Pictures that are in two splits, or twice in one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overlap {
+    /// The split that has them.
     pub first: SplitName,
+    /// The other split that has them; the same, where they are twice in one.
     pub second: SplitName,
     /// Pictures with the same id, or the same file name in another folder.
     pub same_id: usize,

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 pub struct Parallel {
     /// By language of the corpus; text n speaks of picture n of the split. `None` where the file is missing.
     pub val: Vec<Option<Vec<String>>>,
+    /// The same of the test pictures.
     pub test: Vec<Option<Vec<String>>>,
 }
 

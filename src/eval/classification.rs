@@ -11,10 +11,14 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {
+    /// Pictures that were classified.
     pub images: usize,
+    /// Classes to choose from.
     pub classes: usize,
+    /// Percent of pictures whose own class is nearest.
     #[serde(rename = "top-1")]
     pub top1: f64,
+    /// Percent of pictures whose own class is among the five nearest.
     #[serde(rename = "top-5")]
     pub top5: f64,
 }
@@ -65,7 +69,9 @@ pub struct Labelled {
     pub name: String,
     /// The code of the language of the classes' names.
     pub language: String,
+    /// The classes to choose from.
     pub classes: Classes,
+    /// The pictures, in the order of `labels`.
     pub pictures: Box<dyn PictureSource>,
     /// The class of each picture.
     pub labels: Vec<u32>,
@@ -74,6 +80,7 @@ pub struct Labelled {
 /// Classes by name, and the prompts that they are looked for by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes {
+    /// One name a class, in the order of their numbers.
     pub names: Vec<String>,
     /// Each with `{}` for the name.
     pub templates: Vec<String>,

@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Growth {
+    /// Its code.
     pub language: String,
-    /// Training captions and translated sentences.
+    /// Training captions of pictures.
     pub captions: usize,
+    /// Training sentences that are translations, without pictures.
     pub translations: usize,
-    /// Words of the training sentences; of these so many have own vectors, so wide.
+    /// Different words of the training sentences.
     pub vocabulary: usize,
+    /// Words with a vector of their own.
     pub own_words: usize,
+    /// Width of those vectors.
     pub word_width: usize,
     /// Parameters added, by part. No latent token is ever added.
     pub parameters: Vec<(String, u64)>,
@@ -22,11 +26,13 @@ pub struct Growth {
     pub file_bytes: u64,
     /// The epoch that was kept; 0 is the start.
     pub best_epoch: usize,
-    /// Multiply–adds of matrix products, as [`crate::family::smalr::cost`] counts them; of the base's training too.
+    /// Multiply–adds of matrix products, as [`crate::family::smalr::cost`] counts them.
     pub products: u64,
+    /// The same of the base's training.
     pub base_products: u64,
     /// Sentences that training saw, each as often as it was shown.
     pub sentences_shown: u64,
+    /// The same of the base's training.
     pub base_sentences_shown: u64,
     /// By stage.
     pub seconds: Vec<(String, f64)>,
@@ -52,6 +58,7 @@ pub struct Growth {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pieces {
+    /// Its code.
     pub language: String,
     /// Characters of a token in the mean, white space left out: few where it has no words of the language.
     pub characters: f64,
@@ -63,9 +70,11 @@ pub struct Pieces {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
+    /// Its code.
     pub language: String,
     /// On validation and test pictures.
     pub before: [Option<f64>; 2],
+    /// On the same, when the language had been added.
     pub after: [Option<f64>; 2],
 }
 
@@ -73,7 +82,9 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Point {
+    /// Sentences that it was trained on.
     pub sentences: usize,
+    /// Mean recall in percent, on validation and test pictures.
     pub mr: [Option<f64>; 2],
 }
 

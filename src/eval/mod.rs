@@ -29,6 +29,7 @@ pub use task::{Metric, Setting, TASKS, Task, TaskResult};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Document", try_from = "Document")]
 pub struct Evaluation {
+    /// Name of the split that was evaluated.
     pub split: String,
     /// Whose captions asked: machines' only for a comparison with those by people, of languages that have both.
     pub by: Source,
@@ -36,6 +37,7 @@ pub struct Evaluation {
     pub data: Option<String>,
     /// Pictures with captions, and further ones in the gallery.
     pub images: usize,
+    /// Further pictures in the gallery; 0 without them.
     pub distractors: usize,
     /// Galleries that the pictures were cut into; 1 is one gallery of them all.
     pub folds: usize,
@@ -47,6 +49,7 @@ pub struct Evaluation {
     pub a: f64,
     /// Mean mR of the languages with human captions, if there are any.
     pub ha: Option<f64>,
+    /// Numbers of parameters of the model.
     pub parameters: Parameters,
     /// The same queries in several languages, where the corpus has parallel captions.
     pub consistency: Option<Consistency>,

@@ -22,15 +22,18 @@ pub const TIE_RULE: &str = "equal scores count in expectation over their orders"
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recall {
-    /// Percent of queries with a right answer first, among the first five, among the first ten.
+    /// Percent of queries with a right answer first.
     #[serde(rename = "R@1")]
     pub r1: f64,
+    /// Percent with a right answer among the first five.
     #[serde(rename = "R@5")]
     pub r5: f64,
+    /// Percent with a right answer among the first ten.
     #[serde(rename = "R@10")]
     pub r10: f64,
-    /// Median and mean of the rank of the best right answer, counted from 1; an expected rank where scores tie.
+    /// Median rank of the best right answer, counted from 1; an expected rank where scores tie.
     pub median_rank: f64,
+    /// Mean of those ranks.
     pub mean_rank: f64,
     /// Queries whose best right answer ties with a wrong one.
     pub ties: usize,
@@ -40,11 +43,14 @@ pub struct Recall {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retrieval {
+    /// Captions that asked.
     pub captions: usize,
     /// Mean of the six recalls, in percent.
     #[serde(rename = "mR")]
     pub mr: f64,
+    /// Captions that look for their picture.
     pub t2i: Recall,
+    /// Pictures that look for their captions.
     pub i2t: Recall,
 }
 

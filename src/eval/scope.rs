@@ -9,6 +9,7 @@ use crate::corpus::{Caption, Corpus, Queries, SplitName};
 /// What an evaluation on the pictures and captions of a corpus is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
+    /// The pictures and captions that are asked.
     pub split: SplitName,
     /// Whether the gallery holds the further pictures of the corpus.
     pub distractors: bool,

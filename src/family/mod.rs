@@ -117,26 +117,33 @@ pub trait Family: Sync {
 
 /// A run that was packed.
 pub struct Packed {
+    /// The folder of the packed run.
     pub folder: RunFolder,
+    /// By language; empty where the run has no vectors for unseen words.
     pub unseen: Vec<UnseenWords>,
 }
 
 /// What packing costs words that training has not seen, of a language.
 pub struct UnseenWords {
+    /// Its code.
     pub language: String,
     /// Words that FastText has seen and the model has not; all that FastText has seen, where there are few.
     pub words: usize,
-    /// The share of them that keeps its latent token, and the mean cosine of their vectors before and after in the space of all languages.
+    /// The share of them that keeps its latent token, from 0 to 1.
     pub same: f64,
+    /// The mean cosine of their vectors before and after in the space of all languages.
     pub cosine: f64,
 }
 
 /// A run in its folder, ready to be trained.
 pub struct Begun {
+    /// Where the run is kept.
     pub folder: RunFolder,
     /// As the run keeps it.
     pub config: Config,
+    /// Its `run.json`.
     pub info: RunInfo,
+    /// Gives the learner once.
     pub source: Box<dyn LearnerSource>,
 }
 

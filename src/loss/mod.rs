@@ -26,7 +26,9 @@ use crate::ops::tape::{data, on_host, record, scalar};
 /// The value of a loss and its gradient with respect to its input, of the input's length.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
+    /// The loss.
     pub value: f32,
+    /// Of the input's length, in its order.
     pub grad: Vec<f32>,
 }
 
@@ -49,14 +51,27 @@ pub enum Contrast<'a> {
     /// [`triplet::neighbourhood`]
     Neighbourhood(&'a TripletConfig),
     /// [`triplet::summed`]
-    Summed { config: &'a TripletConfig, hardest: f32, columns: f32 },
+    Summed {
+        /// Margin, distance and what counts as a negative.
+        config: &'a TripletConfig,
+        /// k, the share of the hardest violations, from 0 to 1.
+        hardest: f32,
+        /// Weight of columns as anchors, where rows have 1.
+        columns: f32,
+    },
     /// [`info_nce::info_nce`]
-    InfoNce { temperature: Temperature<'a>, smoothing: f32 },
+    InfoNce {
+        /// What similarities are divided by.
+        temperature: Temperature<'a>,
+        /// Share of the target spread evenly over the batch, from 0 to 1.
+        smoothing: f32,
+    },
 }
 
 /// τ of a softmax.
 #[derive(Clone, Copy)]
 pub enum Temperature<'a> {
+    /// τ itself, which stays.
     Fixed(f32),
     /// log 1/τ, (1): [`scale::scaled_info_nce`].
     Trained(&'a Leaf<Vector>),

@@ -11,8 +11,11 @@ pub type Taped = OwnedTape<f32, Dev>;
 /// One term: its name, its value before weighting, its weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
+    /// As metrics name it.
     pub name: &'static str,
+    /// Before weighting.
     pub raw: f32,
+    /// What it is multiplied by in the sum.
     pub weight: f32,
 }
 

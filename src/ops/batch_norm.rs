@@ -16,10 +16,15 @@ use crate::device::{Dev, Matrix, Vector};
 /// running statistics in training, too, and these stay as they are.
 #[derive(Clone)]
 pub struct BatchNormWeights {
+    /// (width): the factor of normalised values.
     pub scale: Vector,
+    /// (width): added to their product.
     pub shift: Vector,
+    /// (width): the running mean.
     pub mean: Vector,
+    /// (width): the running variance.
     pub variance: Vector,
+    /// Of scale and shift.
     pub rate: Rate,
 }
 

@@ -40,7 +40,9 @@ impl Rate {
 /// A leaf that is one tensor.
 #[derive(Clone)]
 pub struct Leaf<T> {
+    /// The tensor.
     pub value: T,
+    /// Whether it is trained, and how fast.
     pub rate: Rate,
 }
 

@@ -21,6 +21,7 @@ pub struct LinearWeights {
     pub weight: Matrix,
     /// (outputs)
     pub bias: Vector,
+    /// Of weight and bias.
     pub rate: Rate,
 }
 

@@ -28,6 +28,7 @@ pub struct Table {
     rows: usize,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
     pub grads: Arc<Mutex<Vec<RowGradients>>>,
+    /// Of all rows.
     pub rate: Rate,
 }
 

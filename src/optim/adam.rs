@@ -39,6 +39,7 @@ pub struct AdamState {
 /// The optimiser and its state by parameter name.
 #[derive(Clone)]
 pub struct Adam {
+    /// The learning rate of every step.
     pub rate: LearningRate,
     beta1: f32,
     beta2: f32,
@@ -49,6 +50,7 @@ pub struct Adam {
     bert: bool,
     /// Steps taken.
     pub step: usize,
+    /// By the parameter's name.
     pub state: BTreeMap<String, AdamState>,
     /// What [`Self::missed`] gave in a step: all tables ask for it.
     known: (usize, Vec<Missed>),
@@ -246,6 +248,7 @@ impl Adam {
 
 /// The norm of a gradient. On a GPU it has to be waited for.
 pub enum Norm {
+    /// On the host already.
     Known(f32),
     #[cfg(feature = "cuda")]
     OnGpu(crate::optim::adam::cuda::Clipped),

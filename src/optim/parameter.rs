@@ -19,8 +19,11 @@ use crate::optim::adam::cuda::TensorPtr;
 
 /// A tensor of any shape, to be changed in place.
 pub enum TensorMut<'a> {
+    /// (rows, columns)
     Matrix(&'a mut Matrix),
+    /// (length)
     Vector(&'a mut Vector),
+    /// (rows, width), of which a step reads few rows.
     Table(&'a mut Table),
 }
 

@@ -11,9 +11,11 @@ pub struct LearningRate {
     pub warmup: usize,
     /// Steps in all, those of the warm-up included.
     pub total: usize,
+    /// How the rate goes on after the warm-up.
     pub schedule: Schedule,
-    /// Of [`Schedule::Steps`]
+    /// Steps between two falls, of [`Schedule::Steps`].
     pub decay_every: usize,
+    /// Factor of each fall, of [`Schedule::Steps`].
     pub decay: f32,
 }
 

@@ -28,6 +28,7 @@ pub struct RunReport {
     pub facts: Vec<(String, String)>,
     /// The splits that were evaluated, the most important first.
     pub evaluations: Vec<Evaluation>,
+    /// Parallel queries, alone and joined, where they were evaluated.
     pub consistency: Option<Consistency>,
     /// Results of further tasks.
     pub results: Vec<TaskResult>,
@@ -35,8 +36,11 @@ pub struct RunReport {
     pub compared: Vec<Compared>,
     /// Languages that were added.
     pub growths: Vec<Growth>,
+    /// The lines of `metrics.jsonl`, in the order of the steps.
     pub metrics: Vec<MetricsLine>,
+    /// Parameters, by part of the model.
     pub parts: Vec<Part>,
+    /// Queries with the pictures that were found.
     pub examples: Vec<Example>,
     /// The resolved configuration, as TOML.
     pub config: String,
@@ -45,28 +49,37 @@ pub struct RunReport {
 /// A part of the model and its numbers of parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    /// As the table of the page names it.
     pub name: String,
+    /// Trained parameters.
     pub train: u64,
+    /// Parameters needed to answer queries.
     pub test: u64,
 }
 
 /// A query and the pictures found for it, the best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
+    /// Code of the query's language.
     pub language: String,
+    /// The caption that asks.
     pub query: String,
     /// The same in a language that the reader may know.
     pub translation: Option<String>,
+    /// The best first.
     pub hits: Vec<ReportHit>,
 }
 
 /// A query before and after it is joined with its translations by CLC-C.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
+    /// Code of the query's language.
     pub language: String,
+    /// The caption that asks.
     pub query: String,
     /// The pictures found first.
     pub before: ReportHit,
+    /// The picture found first by CLC-C.
     pub after: ReportHit,
     /// The query in each language.
     pub said: Vec<Said>,
@@ -75,15 +88,20 @@ pub struct Compared {
 /// A query in one language, and the picture that it finds first alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
+    /// Its code.
     pub language: String,
+    /// The query in this language.
     pub text: String,
+    /// The picture that it finds first.
     pub hit: ReportHit,
 }
 
 /// A picture that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportHit {
+    /// As the page shows it.
     pub picture: Picture,
+    /// Similarity of the query and the picture.
     pub score: f32,
     /// Whether the query speaks of this picture.
     pub right: bool,

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 /// A picture of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
+    /// As the data names it; shown where there is no file.
     pub id: String,
     /// The file's address with its content; without it the page shows the id.
     source: Option<String>,

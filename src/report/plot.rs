@@ -7,19 +7,26 @@ use super::frame::{Axis, Frame, number, range};
 /// Lines over a common x axis.
 #[derive(Debug, Clone, Default)]
 pub struct Plot {
+    /// Shown above the plot.
     pub title: String,
+    /// Label of the x axis.
     pub x: String,
+    /// Label of the y axis.
     pub y: String,
     /// Powers of ten on the y axis; points that are not positive are left out.
     pub log_y: bool,
+    /// The lines, over the same axes.
     pub series: Vec<Series>,
 }
 
 /// One line; an `important` one is drawn thicker and on top. Points in the order of x. Points that are not finite are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
+    /// As the legend names it.
     pub name: String,
+    /// (x, y).
     pub points: Vec<(f64, f64)>,
+    /// Drawn thicker and on top.
     pub important: bool,
 }
 

@@ -40,7 +40,9 @@ pub trait PictureVectors {
 
 /// Pictures that become vectors as they are asked for: a gallery that is larger than memory, or searched once.
 pub struct Embedding<'a> {
+    /// Makes vectors of pictures.
     pub model: &'a dyn Retriever,
+    /// Read as they are needed.
     pub pictures: &'a dyn PictureSource,
 }
 

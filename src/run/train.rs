@@ -40,12 +40,26 @@ pub enum Told<'a> {
     Detail(&'a str),
     /// Something that is probably not as the user wants it.
     Warning(&'a str),
-    /// How far a stage of the preparation is: `done` of `total`, and its loss.
-    Preparing { stage: &'a str, done: usize, total: usize, loss: f32 },
+    /// How far a stage of the preparation is.
+    Preparing {
+        /// Name of the stage.
+        stage: &'a str,
+        /// Steps taken.
+        done: usize,
+        /// Steps in all.
+        total: usize,
+        /// Of the last step.
+        loss: f32,
+    },
     /// The run is in its folder, where lines may be kept from now on.
     Begun(&'a RunFolder),
-    /// The training begins with step `done` of `steps`.
-    Training { done: usize, steps: usize },
+    /// The training begins, or goes on.
+    Training {
+        /// Steps taken before.
+        done: usize,
+        /// Steps in all.
+        steps: usize,
+    },
     /// A step or a validation.
     Event(&'a Event<'a>),
     /// The steps are over.

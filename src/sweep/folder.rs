@@ -18,6 +18,7 @@ pub const VERSION: u32 = 1;
 /// A sweep's folder.
 #[derive(Debug, Clone)]
 pub struct SweepFolder {
+    /// The folder itself.
     pub path: PathBuf,
 }
 
@@ -84,6 +85,7 @@ const LOCK: &str = "results.lock";
 /// A trial's folder.
 #[derive(Debug, Clone)]
 pub struct TrialFolder {
+    /// The folder itself.
     pub path: PathBuf,
 }
 

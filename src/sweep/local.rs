@@ -34,36 +34,50 @@ pub struct Local {
 
 /// What is told while trials run.
 pub enum Event<'a> {
-    /// A trial begins, or goes on; `attempt` counts the starts since this sweep was started.
+    /// A trial begins, or goes on.
     Began {
+        /// The trial that begins.
         trial: &'a Trial,
+        /// Starts since this sweep was started, this one included.
         attempt: u32,
     },
+    /// A trial was trained and evaluated.
     Done {
+        /// The trial that is done.
         trial: &'a Trial,
+        /// Its results.
         row: &'a Row,
     },
-    /// The trials that go on from a rung of the halving, after so many epochs, of so many; of those worked on here, so many do
-    /// not.
+    /// Trials were compared at a rung of the halving.
     Rung {
+        /// Epochs that every trial has trained.
         epoch: usize,
+        /// Trials of the whole sweep that go on.
         kept: usize,
+        /// Trials that were compared.
         of: usize,
+        /// Those of the dropped ones that were worked on here.
         dropped: usize,
     },
     /// Trials that are run elsewhere have not come to the rung yet: nothing more can be done here.
     Waits {
+        /// Epochs at the rung.
         epoch: usize,
+        /// Trials that have not come to it.
         trials: usize,
     },
-    /// A trial failed; `again` when it is tried another time.
+    /// A trial failed.
     Failed {
+        /// The trial that failed.
         trial: &'a Trial,
+        /// Why it failed.
         error: &'a str,
+        /// Whether it is tried another time.
         again: bool,
     },
     /// Another process works on the trials that are left.
     Elsewhere {
+        /// How many they are.
         trials: usize,
     },
 }

@@ -14,7 +14,9 @@ use crate::{Error, Result, config};
 /// A sweep: what is trained, in this order.
 #[derive(Debug)]
 pub struct Plan {
+    /// In the order in which they are started.
     pub trials: Vec<Trial>,
+    /// Where trials are dropped on the way; without it all train to the end.
     pub halving: Option<Halving>,
 }
 
@@ -46,7 +48,9 @@ struct Plotted {
 pub struct Placed {
     /// As in `plot.x`.
     pub x: String,
+    /// Whether the axis has powers of ten.
     pub log: bool,
+    /// The trial's place on that axis.
     pub value: f64,
 }
 
@@ -86,12 +90,15 @@ pub struct Trial {
     pub id: String,
     /// The variant and the axes' values, for people; trials that differ in their seed alone have one name.
     pub name: String,
+    /// The variant's `family`, or its name; those of one family have one colour on the sweep's page.
     pub family: String,
+    /// `seed` of its configuration.
     pub seed: u64,
     /// Each axis' key and value, as TOML writes it.
     pub axes: Vec<(String, String)>,
     /// Its place in the sweep's own plot.
     pub plot: Option<Placed>,
+    /// The checked configuration, its seed and axes set.
     pub config: Config,
 }
 

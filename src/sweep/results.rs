@@ -15,10 +15,13 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
+    /// The trial's eight hexadecimal digits.
     pub id: String,
     /// Variant and axes; trials that differ in their seed alone have one name.
     pub name: String,
+    /// Trials of one family have one colour on the sweep's page.
     pub family: String,
+    /// `seed` of its configuration.
     pub seed: u64,
     /// Each axis' key and value, as TOML writes it.
     #[serde(with = "ordered")]
@@ -26,11 +29,15 @@ pub struct Row {
     /// Its place in the sweep's own plot, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plot: Option<Placed>,
+    /// Where it stands.
     pub status: Status,
+    /// Starts so far, those after a kill or an interruption included.
     pub attempts: u32,
+    /// Why it failed, while it is failed.
     pub error: Option<String>,
-    /// Trained parameters, and those needed to answer queries.
+    /// Trained parameters.
     pub parameters_train: Option<u64>,
+    /// Parameters needed to answer queries.
     pub parameters_test: Option<u64>,
     /// Size of the best checkpoint's model.
     pub bytes: Option<u64>,
@@ -45,8 +52,9 @@ pub struct Row {
     pub by: String,
     /// Best validation by `train.best` at each rung of the halving.
     pub rungs: Vec<f64>,
-    /// The checkpoint that was best on validation, on either split.
+    /// The checkpoint that was best on validation, on the validation split.
     pub val: Option<Evaluation>,
+    /// The same on test.
     pub test: Option<Evaluation>,
 }
 

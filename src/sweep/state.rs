@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// Not begun, or waiting to go on.
     #[default]
     Pending,
     /// Begun, and either at work or cut off.
     Running,
+    /// Trained to the end and evaluated.
     Done,
     /// Given up for now; the next start of the sweep tries again.
     Failed,

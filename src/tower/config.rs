@@ -30,19 +30,25 @@ pub enum Pooled {
 /// The sizes of a text tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TowerConfig {
+    /// Whose blocks it has.
     pub architecture: Architecture,
     /// Rows of the token embedding.
     pub vocabulary: usize,
     /// Most tokens of a sentence, those for start and end included.
     pub context: usize,
+    /// Width of the token vectors and of what goes from block to block.
     pub width: usize,
     /// Width between the two layers of a feed-forward part.
     pub hidden: usize,
+    /// Blocks.
     pub layers: usize,
+    /// Heads of the attention; they divide the width.
     pub heads: usize,
+    /// Between the two layers of a feed-forward part.
     pub activation: Activation,
     /// Added to variances.
     pub epsilon: f32,
+    /// Whose state stands for the sentence.
     pub pooled: Pooled,
     /// Width of the joint space, if the checkpoint is to have a projection to it.
     pub projection: Option<usize>,

@@ -34,6 +34,7 @@ pub use tokens::{Encoded, TowerTokenizer};
 
 /// A transformer over token ids. One from a checkpoint is frozen until it is thawed ([`crate::optim::thaw`]); a new one is trained.
 pub struct Tower {
+    /// Its sizes.
     pub config: TowerConfig,
     /// (vocabulary, width)
     tokens: Table,

@@ -19,6 +19,7 @@ pub struct TowerTokenizer {
 
 /// Texts as token ids.
 pub struct Encoded {
+    /// Token ids of each text, those for start and end included.
     pub ids: Sequences,
     /// Places of the texts that were longer than the context and lost their end.
     pub truncated: Vec<usize>,

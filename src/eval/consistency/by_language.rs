@@ -16,6 +16,7 @@ pub struct ByLanguage {
     pub joined: Vec<String>,
     /// Validation queries, of all query languages together, that CLC-C was fitted on.
     pub fitted: usize,
+    /// By query language.
     #[serde(with = "ordered")]
     pub languages: Vec<(String, Coverage)>,
     /// Means over the languages; nothing where a language has captions without translations.
@@ -35,10 +36,13 @@ pub struct Coverage {
     /// same queries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Retrieval>,
+    /// CLC-A: by the mean of the languages' scores.
     #[serde(rename = "CLC-A", default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Retrieval>,
+    /// CLC-C: by the network, fitted on validation.
     #[serde(rename = "CLC-C", default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Retrieval>,
+    /// By a weighted sum of the sentences' vectors, fitted on validation.
     #[serde(rename = "Weighted", default, skip_serializing_if = "Option::is_none")]
     pub weighted: Option<Retrieval>,
 }
@@ -47,11 +51,15 @@ pub struct Coverage {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeanRecalls {
+    /// Captions in their own language.
     pub alone: f64,
+    /// By the mean of the languages' scores.
     #[serde(rename = "CLC-A")]
     pub mean: f64,
+    /// By the network.
     #[serde(rename = "CLC-C")]
     pub network: f64,
+    /// By a weighted sum of the sentences' vectors.
     #[serde(rename = "Weighted")]
     pub weighted: f64,
 }

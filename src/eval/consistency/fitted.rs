@@ -19,6 +19,7 @@ pub struct Fitted {
     pub languages: Vec<String>,
     /// Validation queries that it was fitted on.
     pub queries: usize,
+    /// CLC-C, which joins scores.
     pub network: Network,
     /// One for each language: of joined vectors.
     pub weights: Vec<f32>,

@@ -12,14 +12,20 @@ use crate::eval::{Retrieval, ordered};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consistency {
+    /// Queries, each in all languages.
     pub queries: usize,
+    /// Pictures that are searched.
     pub images: usize,
+    /// By language, each alone.
     #[serde(with = "ordered")]
     pub languages: Vec<(String, Retrieval)>,
+    /// Joined by the mean of the languages' scores.
     #[serde(rename = "CLC-A")]
     pub mean: Retrieval,
+    /// Joined by the network, fitted on validation.
     #[serde(rename = "CLC-C")]
     pub network: Retrieval,
+    /// Joined by a weighted sum of the sentences' vectors, fitted on validation.
     #[serde(rename = "Weighted")]
     pub weighted: Retrieval,
     /// The share of each language in `weighted`.

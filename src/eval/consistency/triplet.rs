@@ -12,7 +12,9 @@ use crate::config::TripletConfig;
 
 /// The loss, and its derivative with respect to those scores that it depends on, as (place in the matrix, derivative).
 pub struct Loss {
+    /// L.
     pub value: f64,
+    /// (place in the matrix of scores, row by row; derivative).
     pub gradient: Vec<(usize, f64)>,
 }
 

@@ -14,6 +14,7 @@ use super::{ParallelScores, shares, transposed};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weighted {
+    /// One a language.
     pub weights: Vec<f32>,
 }
 

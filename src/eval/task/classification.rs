@@ -26,6 +26,7 @@ pub struct Classification {
     pub language: String,
     /// Prompts of each class, whose mean is its vector.
     pub templates: usize,
+    /// Of all pictures.
     pub accuracy: Accuracy,
 }
 

@@ -70,12 +70,15 @@ pub trait Task: Sync {
 pub struct Setting<'a> {
     /// What the results are kept by, less how it was asked: [`super::name`].
     pub set: &'a str,
+    /// That of the run.
     pub config: &'a Config,
+    /// Numbers of parameters of the model.
     pub parameters: Parameters,
     /// Captions and pictures, and what of them is asked.
     pub corpus: Option<(&'a Corpus, Scope)>,
     /// Of the captions and pictures that ask, [`crate::corpus::fingerprint_of`].
     pub fingerprint: Option<String>,
+    /// Pictures with classes, where some are given.
     pub labelled: Option<&'a Labelled>,
     /// Told how queries in several languages are joined, as validation teaches it.
     pub fitted: &'a dyn Fn(&Fitted),

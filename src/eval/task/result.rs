@@ -18,6 +18,7 @@ pub struct TaskResult {
     pub data: Option<String>,
     /// How the figures were made, in a sentence.
     pub protocol: String,
+    /// The figures, in the order in which they are printed.
     pub metrics: Vec<Metric>,
     /// All that the task has found, as it writes it.
     pub details: Value,
@@ -30,13 +31,16 @@ pub struct TaskResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
+    /// E.g. `mR` or `t2i.median_rank`.
     pub name: String,
     /// The language that it is of; nothing where it is of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// In `unit`.
     pub value: f64,
     /// `percent` or `rank`.
     pub unit: String,
+    /// Whether a larger value is the better one.
     pub higher_is_better: bool,
 }
 

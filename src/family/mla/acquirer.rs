@@ -29,9 +29,11 @@ pub enum Adapter {
 /// What acquirers are made of, and how they start.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
+    /// The layers of an adapter.
     pub shape: AcquirerShape,
     /// Width between two layers.
     pub hidden: usize,
+    /// The values of their weights at first.
     pub start: AcquirerStart,
 }
 
@@ -45,7 +47,9 @@ impl Form {
 /// The adapters of a language, block by block.
 #[derive(Clone)]
 pub struct Acquirer {
+    /// Its code.
     pub language: String,
+    /// One behind each block, the first block first.
     pub adapters: Vec<Adapter>,
 }
 

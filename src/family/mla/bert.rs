@@ -17,7 +17,9 @@ use crate::tower::{Tower, TowerTokenizer};
 
 /// M-BERT, which stays as it is, and the layer from it into the joint space.
 pub struct Bert {
+    /// The encoder, frozen.
     pub tower: Tower,
+    /// The tokenizer that goes with it.
     pub tokenizer: TowerTokenizer,
     /// (joint, width of the encoder)
     pub layer: LinearWeights,

@@ -21,6 +21,7 @@ use crate::{Error, Result};
 
 /// Sentences of one language, each with the row of the vector that it should be near.
 pub struct Pairs {
+    /// Token ids.
     pub sentences: Sequences,
     /// By sentence.
     pub rows: Vec<u32>,

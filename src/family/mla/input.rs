@@ -14,6 +14,7 @@ use crate::tower::{TowerTokenizer, distinct};
 
 /// Where sentences of other languages than the tower's enter it; all of them share it.
 pub struct InputEmbedding {
+    /// What cuts sentences of all these languages.
     pub tokenizer: TowerTokenizer,
     /// (vocabulary, width of the multilingual embedding)
     pub table: Table,

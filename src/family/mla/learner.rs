@@ -82,8 +82,11 @@ fn lessons(config: &Config, there: [bool; 2]) -> Vec<StageSpec> {
 
 /// What a stage shows: the data of its terms, its passes over those of the first one, and its batch.
 pub struct StagePasses<'a> {
+    /// Of each term.
     pub data: Vec<&'a StageData>,
+    /// Passes over the data of the first term.
     pub epochs: usize,
+    /// Sentences per batch.
     pub batch: usize,
 }
 
@@ -105,6 +108,7 @@ pub struct MlaLearner<'a> {
     corpus: Option<&'a Corpus>,
     data: [Option<StageData>; 2],
     lessons: Vec<StageSpec>,
+    /// The model in training.
     pub mla: Mla,
     /// Sentences whose end was cut, in all data.
     pub truncated: usize,

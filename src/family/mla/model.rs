@@ -43,11 +43,15 @@ pub enum Way {
 
 /// An English tower and the languages that were acquired on it.
 pub struct Mla {
+    /// The English tower, frozen.
     pub tower: Tower,
+    /// The tower's own tokenizer, of sentences in its own language.
     pub tokenizer: TowerTokenizer,
     /// The code of the tower's own language.
     pub own: String,
+    /// What sentences in acquired languages go through.
     pub encoder: Encoder,
+    /// One for each acquired language.
     pub acquirers: Vec<Acquirer>,
     /// log 1/τ of the contrast with pictures, where it is trained: (1)
     pub scale: Option<Leaf<Vector>>,
@@ -58,6 +62,7 @@ pub struct Mla {
 pub struct Drop<'a> {
     /// Probability that an element is dropped.
     pub p: f32,
+    /// Seed of what is dropped, the step's own.
     pub seed: u64,
     /// The number of each token in the whole batch: what is dropped does not depend on how the batch is cut.
     pub tokens: &'a [u32],

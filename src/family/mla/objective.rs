@@ -20,6 +20,7 @@ use crate::ops::transformer::Pass;
 /// What sentences are compared with their vectors by.
 #[derive(Clone, Copy)]
 pub struct Aim {
+    /// The loss.
     pub objective: Objective,
     /// Whether `Mse` compares vectors at unit length, or as they are.
     pub unit: bool,
@@ -33,6 +34,7 @@ pub struct Aim {
     pub micro_batch: usize,
     /// Probability with which elements that enter the encoder are dropped.
     pub dropout: f32,
+    /// How the encoder is computed.
     pub pass: Pass,
 }
 
@@ -42,7 +44,9 @@ pub struct Task<'a> {
     pub name: &'static str,
     /// What the batch is drawn from.
     pub data: &'a StageData,
+    /// What the batch has of the data.
     pub draw: Draw,
+    /// What the batch is compared by.
     pub aim: Aim,
     /// For dropout.
     pub seed: u64,

@@ -27,10 +27,15 @@ use crate::{Error, Result, names};
 
 /// A trained model and its folder.
 pub struct MlaRun {
+    /// Where it is kept.
     pub folder: RunFolder,
+    /// The configuration that the run keeps.
     pub config: Config,
+    /// Its `run.json`.
     pub info: RunInfo,
+    /// The tower and its acquirers.
     pub mla: Mla,
+    /// Numbers of parameters, trained and needed for queries.
     pub parameters: Parameters,
     /// Where training stood at the checkpoint that was read.
     pub state: TrainState,

@@ -18,6 +18,7 @@ pub struct Words {
     pub files: [Vec<u8>; 2],
     /// Those of the checkpoint, or of the smallest M-BERT with such an embedding.
     pub sizes: TowerConfig,
+    /// What makes ids of texts.
     pub tokenizer: TowerTokenizer,
     /// (vocabulary, width)
     pub table: Table,

@@ -15,6 +15,7 @@ use crate::seed::derive;
 /// The captions of one language and split, as slots, grouped by picture.
 #[derive(Debug, Clone, Default)]
 pub struct Captions {
+    /// The captions of each picture.
     pub index: CaptionIndex,
     /// The picture of each caption.
     pub image_of: Vec<u32>,
@@ -103,8 +104,11 @@ impl Batch {
 
 /// Turns draws into batches.
 pub struct Assembler {
+    /// Finds the distinct rows that a batch reads.
     pub collector: Collector,
+    /// Probability with which a token is left out of a sentence.
     pub word_dropout: f32,
+    /// Which masked versions a batch has, and how many words are masked.
     pub mclm: MclmConfig,
 }
 

@@ -113,7 +113,9 @@ impl Cost {
 
 /// What training sees of a language.
 pub struct Spoken<'a> {
+    /// Its code.
     pub language: &'a str,
+    /// Training captions.
     pub captions: usize,
     /// Of all captions together.
     pub tokens: usize,

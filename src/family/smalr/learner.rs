@@ -33,6 +33,7 @@ pub struct SmalrLearner<'a> {
     pictures: Pictures<'a>,
     /// The batch of a step to come.
     ahead: Option<(usize, Batch)>,
+    /// The model in training.
     pub model: Model,
     parameters: Parameters,
     /// Training captions that are longer than `words.max_tokens` and lost their end, where that is to be told.

@@ -32,10 +32,15 @@ impl ParameterTree for Model {
 
 /// Words, both branches, and what losses need.
 pub struct Model {
+    /// Language codes, in the order of all lists by language.
     pub languages: Vec<String>,
+    /// Words as vectors in the universal space.
     pub embedding: HybridEmbedding,
+    /// Sentences as vectors in the joint space.
     pub text: TextEncoder,
+    /// Picture features as vectors in the joint space.
     pub image: ImageBranch,
+    /// Heads of the masked cross-language model; without effect on queries.
     pub mclm: Mclm,
     /// Language classifier (languages, width).
     pub adversary: Option<LinearWeights>,

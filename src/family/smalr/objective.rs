@@ -21,6 +21,7 @@ use crate::ops::sequences::Sequences;
 
 /// The vectors that losses compare.
 pub struct BatchOutputs<'a> {
+    /// What the vectors were made of.
     pub batch: &'a Batch,
     /// All sentences, masked versions included (sentences, joint).
     pub text: Matrix,
@@ -73,6 +74,7 @@ pub fn objective(
 /// What a batch is compared by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stream {
+    /// The pictures of the batch.
     Pictures,
     /// All sentences, by language.
     Sentences,

@@ -35,7 +35,9 @@ use vectors::all_vectors;
 
 /// The start of a run.
 pub struct Prepared {
+    /// What reads sentences.
     pub encoder: Encoder,
+    /// The embedding at its start.
     pub embedding: HybridEmbedding,
     /// Training captions by language.
     pub train: Vec<Captions>,

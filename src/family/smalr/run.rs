@@ -16,11 +16,17 @@ use crate::retrieve::{Retriever, same_languages, settable};
 
 /// A trained model, its best checkpoint, and what it needs to read.
 pub struct SmalrRun {
+    /// Where it is kept.
     pub folder: RunFolder,
+    /// The configuration that the run keeps.
     pub config: Config,
+    /// Its `run.json`.
     pub info: RunInfo,
+    /// What reads sentences.
     pub encoder: Encoder,
+    /// The weights of the checkpoint that was read.
     pub model: Model,
+    /// Numbers of parameters, trained and needed for queries.
     pub parameters: Parameters,
     /// Where training stood at its checkpoint.
     pub state: TrainState,

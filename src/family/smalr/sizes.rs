@@ -36,8 +36,9 @@ pub struct Part {
     pub name: &'static str,
     /// The key that it grows with most.
     pub key: &'static str,
-    /// Numbers that are trained, and those that are only stored.
+    /// Numbers that are trained.
     pub trained: u128,
+    /// Numbers that are only stored.
     pub fixed: u128,
 }
 

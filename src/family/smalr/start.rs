@@ -21,15 +21,19 @@ use crate::words::Segmenter;
 
 /// All that a trainer needs; its latest checkpoint is in the folder.
 pub struct Start {
+    /// Where the run is kept.
     pub folder: RunFolder,
     /// As the run keeps it.
     pub config: Config,
+    /// What reads sentences.
     pub encoder: Encoder,
     /// Captions by language.
     pub train: Vec<Captions>,
     /// Training captions that are longer than `words.max_tokens` and lost their end.
     pub cut: usize,
+    /// Validation captions by language.
     pub validation: Vec<Captions>,
+    /// What training goes on from.
     pub model: Model,
 }
 

@@ -44,6 +44,7 @@ struct Batch {
 pub struct TowerLearner<'a> {
     config: &'a Config,
     corpus: &'a Corpus,
+    /// The model in training.
     pub clip: Clip,
     sampler: Sampler,
     /// Training captions by language.

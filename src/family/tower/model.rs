@@ -32,8 +32,11 @@ pub const ENDS: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
 /// Both branches, and what reads texts.
 pub struct Clip {
+    /// The text branch.
     pub tower: Tower,
+    /// What makes token ids of texts.
     pub tokenizer: TowerTokenizer,
+    /// Features as vectors in the joint space.
     pub image: ImageBranch,
     /// log 1/τ of the contrast, where it is trained: (1)
     pub scale: Option<Leaf<Vector>>,

@@ -21,10 +21,15 @@ use crate::{Error, Result};
 
 /// A trained tower with its image branch, and its folder.
 pub struct TowerRun {
+    /// Where it is kept.
     pub folder: RunFolder,
+    /// The configuration that the run keeps.
     pub config: Config,
+    /// Its `run.json`.
     pub info: RunInfo,
+    /// Both branches.
     pub clip: Clip,
+    /// Numbers of parameters, trained and needed for queries.
     pub parameters: Parameters,
     /// Where training stood at the checkpoint that was read.
     pub state: TrainState,

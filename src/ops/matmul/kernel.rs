@@ -32,6 +32,7 @@ pub struct Kernel {
     pub f32: &'static [Tile],
     /// As `f32`, but k counts pairs: each word holds two bf16 numbers, the lower k in the lower half.
     pub bf16: Option<&'static [Tile]>,
+    /// Of the instructions that it needs, e.g. `avx512`; or `portable`.
     pub name: &'static str,
 }
 

@@ -29,7 +29,9 @@ const PAD: usize = 16;
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     data: &'a [f32],
+    /// Rows as they are read, after transposing.
     pub rows: usize,
+    /// Columns as they are read, after transposing.
     pub cols: usize,
     row_stride: usize,
     col_stride: usize,

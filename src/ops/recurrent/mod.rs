@@ -29,9 +29,13 @@ use cell::{Cell, GruCell, LstmCell};
 /// (G·hidden), gates in the order r, z, n (GRU, G = 3) or i, f, g, o (LSTM, G = 4).
 #[derive(Clone)]
 pub struct RecurrentWeights {
+    /// (G·hidden, inputs)
     pub weight_ih: Matrix,
+    /// (G·hidden, hidden)
     pub weight_hh: Matrix,
+    /// (G·hidden), added to the inputs' product.
     pub bias_ih: Vector,
+    /// (G·hidden), added to the state's product.
     pub bias_hh: Vector,
     /// Where these are frozen, only the gradient of the tokens is computed.
     pub rate: Rate,
@@ -42,6 +46,7 @@ pub struct RecurrentWeights {
 pub struct Reading {
     /// How the states of a sentence become one.
     pub pooling: Pooling,
+    /// What the inputs of products are rounded to.
     pub precision: Precision,
 }
 

@@ -21,6 +21,7 @@ pub struct FeedForwardWeights {
     pub norm: Option<NormWeights>,
     /// (hidden, width)
     pub inner: Projection,
+    /// Between the two layers.
     pub activation: Activation,
     /// (width, hidden)
     pub outer: Projection,

@@ -32,6 +32,7 @@ pub use projection::{Projection, project};
 /// How a pass through a layer is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pass {
+    /// What the inputs of products are rounded to.
     pub precision: Precision,
     /// Computes what backward needs a second time instead of keeping it (gradient checkpointing, Chen et al. 2016):
     /// about a third more time for a third of the memory.

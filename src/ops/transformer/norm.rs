@@ -22,6 +22,7 @@ pub struct NormWeights {
     pub shift: Vector,
     /// Added to the variance.
     pub epsilon: f32,
+    /// Of scale and shift.
     pub rate: Rate,
 }
 

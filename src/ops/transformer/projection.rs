@@ -18,6 +18,7 @@ use crate::ops::tape::{data, data1, matrix, on_host, record};
 /// y = x Wᵀ + b.
 #[derive(Clone)]
 pub struct Projection {
+    /// W (outputs, inputs) and b (outputs).
     pub weights: LinearWeights,
     /// Of the weights, while they are frozen; [`Packs::clear`] where they change.
     pub packs: Packs,

@@ -90,9 +90,11 @@ impl Spellings {
 /// gives the word's universal vector. Words count once a batch in the statistics, however often they occur.
 #[derive(Clone)]
 pub struct CharacterWords {
+    /// The characters of each word that was read.
     pub spellings: Arc<Spellings>,
     /// (characters, character width)
     pub characters: Leaf<Matrix>,
+    /// The first layer first; the last one's outputs are the universal vectors.
     pub layers: Vec<CharacterLayer>,
 }
 

@@ -11,11 +11,15 @@ use crate::words::{Segmenter, WordVectors};
 
 /// What a run needs to read sentences.
 pub struct Encoder {
+    /// The words that training has seen.
     pub lexicon: Lexicon,
+    /// One a language.
     pub segmenters: Vec<Segmenter>,
     /// FastText by language, for unseen words; none where words are made of characters.
     pub vectors: Vec<WordVectors>,
+    /// Places unseen words among the latent tokens.
     pub scorer: Scorer,
+    /// Whether unseen words are placed, or left out.
     pub unseen: Unseen,
 }
 

@@ -16,12 +16,19 @@ pub enum Slot {
     /// Row of the language's own words.
     Own(u32),
     /// Row of another language's own words.
-    Other { language: u32, row: u32 },
+    Other {
+        /// Place of that language.
+        language: u32,
+        /// Row of its own words.
+        row: u32,
+    },
 }
 
 /// The words of all languages and their slots.
 pub struct Lexicon {
+    /// Language codes, in the order of all lists by language.
     pub languages: Vec<String>,
+    /// By language.
     pub vocabularies: Vec<Vocabulary>,
     /// Per language, by word id.
     pub slots: Vec<Vec<Slot>>,
@@ -96,7 +103,9 @@ impl Lexicon {
 /// rows of the embedded matrix.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRows {
+    /// Rows of the latent tokens.
     pub latents: Vec<u32>,
+    /// By language: rows of its own words.
     pub own: Vec<Vec<u32>>,
     /// Whether `[MASK]` is among them.
     pub mask: bool,

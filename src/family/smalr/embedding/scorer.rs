@@ -15,6 +15,7 @@ pub struct Scorer {
     /// With [`Score::Cosine`] the tokens' directions (latents, width) at unit length; with [`Score::Layer`] the rows of a layer
     /// (latents, width + 1), the last number of each its bias.
     pub keys: Vec<f32>,
+    /// What the keys are.
     pub score: Score,
 }
 

@@ -46,6 +46,7 @@ pub(super) fn all_vectors(
 
 /// Where the vectors of a language come from.
 pub struct VectorSource<'a> {
+    /// The section `words` of the configuration.
     pub words: &'a WordsConfig,
     /// Folder that `words.vectors` starts from.
     pub base: &'a Path,

@@ -1,3 +1,5 @@
+//! The command: reads its arguments, runs it, gives its exit status.
+
 use std::process::ExitCode;
 
 use clap::Parser;

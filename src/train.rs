@@ -31,13 +31,30 @@ pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
 
 /// What the trainer tells while it works.
 pub enum Event<'a> {
-    Step { step: usize, steps: usize, loss: f32 },
-    Validation { epoch: usize, evaluation: &'a Evaluation, best: bool },
+    /// A step was taken.
+    Step {
+        /// Counted from 1, of all stages.
+        step: usize,
+        /// All there are.
+        steps: usize,
+        /// The weighted sum of its terms.
+        loss: f32,
+    },
+    /// The model was validated.
+    Validation {
+        /// Whole passes so far, of all stages.
+        epoch: usize,
+        /// What was found.
+        evaluation: &'a Evaluation,
+        /// Whether no earlier one was better.
+        best: bool,
+    },
 }
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
+    /// All steps were taken.
     Finished,
     /// No better validation for as many epochs as `train.patience`.
     Patience,
@@ -49,21 +66,26 @@ pub enum End {
 
 /// A part of a training.
 pub struct Stage {
+    /// As messages and metrics call it.
     pub name: &'static str,
     /// In all its passes.
     pub steps: usize,
     /// Steps of a pass over its data; after each the training is saved.
     pub per_epoch: usize,
+    /// The optimiser that the stage begins with.
     pub optimiser: TrainConfig,
     /// The key of its learning rate, for advice.
     pub rate: String,
+    /// How the average of the weights follows in it.
     pub averaging: Averaging,
+    /// When it is validated.
     pub validated: Validated,
 }
 
 /// When the model is validated in a stage, and kept where it is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validated {
+    /// Not at all.
     Never,
     /// After each pass.
     Passes,
@@ -103,6 +125,7 @@ pub struct StepIndex {
 
 /// What a step finds.
 pub struct StepOutput {
+    /// The loss, term by term.
     pub terms: Terms,
     /// Of all that is trained, but for tables, which keep theirs.
     pub grads: Grads,
@@ -186,9 +209,11 @@ pub struct Trainer<'a, L: Learner> {
     config: &'a Config,
     folder: &'a RunFolder,
     steps: Steps,
+    /// What is trained, on what.
     pub learner: L,
     /// Of the weights, as the stages say.
     average: Weights,
+    /// Where the training stands.
     pub state: TrainState,
 }
 

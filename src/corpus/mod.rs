@@ -20,18 +20,15 @@ mod parallel;
 mod paths;
 mod pictures;
 mod source;
+mod split;
 mod tensors;
 mod translations;
 mod wanted;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use serde::Serialize;
-
-use crate::config::{CaptionSplit, Config, DataConfig, Source, same_code};
+use crate::config::{Config, DataConfig, Source, same_code};
 use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
@@ -42,6 +39,7 @@ pub use parallel::Parallel;
 pub use pictures::read_ids;
 pub use source::PictureSource;
 pub(crate) use source::same_width;
+pub use split::SplitName;
 pub use translations::{Asked, Translations};
 pub use wanted::Wanted;
 
@@ -58,58 +56,6 @@ pub struct Caption {
     pub text: String,
     /// Who wrote it.
     pub source: Source,
-}
-
-/// The name of a set of pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitName {
-    Train,
-    Val,
-    Test,
-    /// Pictures without captions that make a gallery larger.
-    Distractors,
-}
-
-impl SplitName {
-    /// The splits that have captions.
-    pub const CAPTIONED: [SplitName; 3] = [SplitName::Train, SplitName::Val, SplitName::Test];
-}
-
-impl From<CaptionSplit> for SplitName {
-    fn from(split: CaptionSplit) -> SplitName {
-        match split {
-            CaptionSplit::Train => SplitName::Train,
-            CaptionSplit::Val => SplitName::Val,
-            CaptionSplit::Test => SplitName::Test,
-        }
-    }
-}
-
-impl fmt::Display for SplitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            SplitName::Train => "train",
-            SplitName::Val => "val",
-            SplitName::Test => "test",
-            SplitName::Distractors => "distractors",
-        })
-    }
-}
-
-impl FromStr for SplitName {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<SplitName> {
-        match name {
-            "train" => Ok(SplitName::Train),
-            "val" => Ok(SplitName::Val),
-            "test" => Ok(SplitName::Test),
-            "distractors" => Ok(SplitName::Distractors),
-            _ => Err(Error::usage(format!("`{name}` is no split"))
-                .hint("the splits are `train`, `val`, `test` and `distractors`")),
-        }
-    }
 }
 
 /// Pictures with their captions.
@@ -183,6 +129,7 @@ pub struct Translated {
     pub reader: usize,
     /// Sorted by picture; by people alone, where people wrote some.
     pub val: Vec<Caption>,
+    /// Those of test.
     pub test: Vec<Caption>,
 }
 
@@ -218,8 +165,11 @@ pub struct Corpus {
     /// Whether a language has a human caption in any split. What counts for HA is who wrote the captions of the split that is
     /// evaluated, [`Split::human`].
     pub human: Vec<bool>,
+    /// What models learn from.
     pub train: Split,
+    /// What choices are made on.
     pub val: Split,
+    /// What is reported.
     pub test: Split,
     /// Further pictures for a gallery, where there are any.
     pub distractors: Option<Features>,

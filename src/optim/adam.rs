@@ -251,6 +251,7 @@ pub enum Norm {
     /// On the host already.
     Known(f32),
     #[cfg(feature = "cuda")]
+    /// On the GPU, until it is asked for.
     OnGpu(crate::optim::adam::cuda::Clipped),
 }
 

@@ -28,7 +28,9 @@ use crate::{Error, Result};
 pub struct Options<'a> {
     /// The file of features, `.npy`; what goes with it stands beside it.
     pub out: &'a Path,
+    /// How files become pixels.
     pub decoding: Decoding,
+    /// Of the tower's products.
     pub precision: Precision,
     /// Whether vectors are brought to unit length.
     pub unit: bool,
@@ -47,7 +49,12 @@ pub enum Told<'a> {
     /// Something that is probably not as the user wants it.
     Warning(&'a str),
     /// `done` of `total` photographs were finished before.
-    Begun { done: usize, total: usize },
+    Begun {
+        /// Photographs that have their row.
+        done: usize,
+        /// All there are.
+        total: usize,
+    },
     /// So many more are.
     Done(usize),
 }
@@ -55,7 +62,9 @@ pub enum Told<'a> {
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// Photographs in the file of features.
     pub rows: usize,
+    /// Numbers of a row.
     pub width: usize,
     /// Photographs that were left out.
     pub left_out: usize,

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 /// A photograph as it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
+    /// Its pixels, upright where that was asked for.
     pub picture: Rgb,
     /// The way in which it was turned.
     pub orientation: Orientation,

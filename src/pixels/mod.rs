@@ -20,8 +20,11 @@ pub use resample::{Filter, resize};
 /// A picture of 8-bit RGB, row by row from the top left: `height · width · 3` numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rgb {
+    /// Pixels of a row.
     pub width: usize,
+    /// Rows of pixels.
     pub height: usize,
+    /// Red, green and blue of each pixel, row by row: 3 · width · height numbers.
     pub data: Vec<u8>,
 }
 

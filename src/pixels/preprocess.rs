@@ -10,8 +10,11 @@ use crate::{Error, Result};
 /// The image processors of Hugging Face whose configurations are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Processor {
+    /// `CLIPImageProcessor`.
     Clip,
+    /// `SiglipImageProcessor`.
     Siglip,
+    /// `ViTImageProcessor`.
     Vit,
     /// DINOv2's.
     Bit,
@@ -23,12 +26,18 @@ pub enum Size {
     /// Its shorter side, the other one in proportion.
     ShortestEdge(usize),
     /// Both, whatever its proportions were.
-    Exact { width: usize, height: usize },
+    Exact {
+        /// In pixels.
+        width: usize,
+        /// In pixels.
+        height: usize,
+    },
 }
 
 /// Resize, crop, scale, standardise: those that are there, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
+    /// The size it is brought to, and by which filter.
     pub resize: Option<(Size, Filter)>,
     /// Width and height of the middle that is kept; black is added where the picture is smaller.
     pub crop: Option<(usize, usize)>,

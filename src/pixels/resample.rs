@@ -7,10 +7,15 @@ use crate::ops::simd::{Loop, vectorise};
 /// How pixels are weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
+    /// The mean of the area (support 0.5).
     Box,
+    /// A triangle (support 1).
     Bilinear,
+    /// A cosine window (support 1).
     Hamming,
+    /// Cubic convolution, a = −0.5 (support 2).
     Bicubic,
+    /// A windowed sinc (support 3).
     Lanczos,
 }
 

@@ -36,6 +36,7 @@ use crate::train::{Learner, Progress, Stage, StepIndex, StepOutput, prepare};
 
 /// The training captions as word ids, and each word's FastText vector.
 pub struct Words<'a> {
+    /// Codes, in the order of all else here.
     pub languages: &'a [String],
     /// By language: (vocabulary, FastText width).
     pub vectors: &'a [Vec<f32>],
@@ -65,6 +66,7 @@ impl Words<'_> {
 
 /// The result: the scorer of all words and the latent vectors it points to, at unit length and trained from there.
 pub struct Pretrained {
+    /// Of all words.
     pub scorer: Scorer,
     /// (latents, universal width)
     pub latents: Vec<f32>,

@@ -24,16 +24,21 @@ pub enum Architecture {
 /// The sizes of a picture tower.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VisionConfig {
+    /// Whose layout it has.
     pub architecture: Architecture,
     /// Pixels of a picture's side.
     pub image: usize,
     /// Pixels of a patch's side.
     pub patch: usize,
+    /// Numbers of a patch between blocks.
     pub width: usize,
     /// Width between the two layers of a feed-forward part.
     pub hidden: usize,
+    /// Blocks.
     pub layers: usize,
+    /// Heads of the attention; they divide the width.
     pub heads: usize,
+    /// Between the two layers of a feed-forward part.
     pub activation: Activation,
     /// Added to variances.
     pub epsilon: f32,

@@ -24,6 +24,7 @@ pub use config::{Architecture, VisionConfig};
 
 /// A vision transformer, frozen.
 pub struct VisionTower {
+    /// Its sizes and kind.
     pub config: VisionConfig,
     /// (width, 3 · patch²): the convolution of patches as a product.
     patches: Projection,

@@ -63,6 +63,7 @@ pub struct Batch {
     pub distinct: usize,
     /// (distinct, FastText width)
     x: Matrix,
+    /// In terms of the batch's distinct words.
     pub sentences: Arc<Sequences>,
     image_of: Vec<u32>,
 }

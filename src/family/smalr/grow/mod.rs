@@ -43,6 +43,7 @@ use start::KnownTokens;
 
 /// Everything the new language learns from.
 pub struct Lessons {
+    /// From pictures first, then from each source of translations.
     pub all: Vec<Lesson>,
     /// By lesson and sentence: ids of the words that the vocabulary has.
     pub ids: Vec<Vec<Vec<u32>>>,
@@ -107,6 +108,7 @@ pub type Translated = (usize, Vec<(String, String)>);
 
 /// What the user gives of the new language.
 pub struct Material<'a> {
+    /// The language's code.
     pub code: &'a str,
     /// The new language's configuration.
     pub given: &'a Config,

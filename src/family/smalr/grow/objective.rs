@@ -41,15 +41,19 @@ pub fn freeze_all_but(model: &mut Model, language: usize) -> BTreeMap<String, Ra
 
 /// The losses of one language of a model.
 pub struct LanguageObjective<'a> {
+    /// The run's.
     pub config: &'a Config,
     /// The new language's settings.
     pub given: &'a Config,
+    /// With the new language in its last place.
     pub model: &'a mut Model,
     /// The base languages, and the new one.
     pub base: &'a [usize],
     /// The place of the new language.
     pub language: usize,
+    /// What it learns from.
     pub lessons: &'a Lessons,
+    /// The language's own.
     pub seed: u64,
 }
 
@@ -62,9 +66,13 @@ pub struct LanguageBatches {
 
 /// What a step shows.
 pub struct Shown {
+    /// The place of the lesson.
     pub lesson: usize,
+    /// Its groups and captions.
     pub draw: Draw,
+    /// The step's own.
     pub seed: u64,
+    /// Ready for the model.
     pub batch: Batch,
     /// Pictures beside those of its sentences.
     others: usize,

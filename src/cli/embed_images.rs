@@ -43,7 +43,7 @@ pub struct Args {
     /// Leave out photographs that cannot be used
     #[arg(long)]
     skip_bad: bool,
-    /// Go on with what an interrupted command has finished
+    /// Go on with an unfinished work; without it one that stands in FEATURES.npy.part is refused
     #[arg(long)]
     resume: bool,
     /// Bring the vectors to unit length

@@ -34,7 +34,7 @@ pub struct Options<'a> {
     pub precision: Precision,
     /// Whether vectors are brought to unit length.
     pub unit: bool,
-    /// Goes on with an interrupted work on the same photographs, where there is one.
+    /// Goes on with an unfinished work on the same photographs, where there is one; without it such a work is refused.
     pub resume: bool,
     /// Leaves photographs out that cannot be used, instead of an error.
     pub skip_bad: bool,
@@ -83,7 +83,7 @@ const AHEAD: usize = 16;
 ///
 /// # Errors
 /// Data: a checkpoint or preprocessing that cannot be used; photographs that cannot, unless they are skipped. Config: `resume`, where the
-/// interrupted work is another one. Stopped, on request. Run, where nothing can be written.
+/// interrupted work is another one; usage, where there is one without `resume`. Stopped, on request. Run, where nothing can be written.
 pub fn embed(
     model: &Path,
     photographs: &Photographs,
@@ -351,6 +351,10 @@ fn finish(
     let width = about["width"].as_u64().expect("set above") as usize;
     about["rows"] = order.len().into();
     about["left_out"] = bad.into();
+    // What stands there is of other photographs: its rows must not be taken for these names.
+    if out.exists() {
+        std::fs::remove_file(out).map_err(|e| Error::writing(out, e))?;
+    }
     let ids: String = order.iter().map(|&(n, _)| photographs.name(n).to_string() + "\n").collect();
     write_whole(&beside(out, "ids"), ids.as_bytes())?;
     let text = serde_json::to_string_pretty(&about).expect("plain data") + "\n";

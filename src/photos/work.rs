@@ -35,16 +35,21 @@ impl Work {
         let at = |name: &str| folder.join(name);
         let text = serde_json::to_string_pretty(about).expect("plain data") + "\n";
         let begun = at("about.json").exists();
-        if !(resume && begun) && folder.exists() {
+        if begun && !resume {
+            return Err(Error::usage("holds an unfinished work")
+                .at(&folder)
+                .hint("`--resume` goes on with it; remove this folder to begin anew"));
+        }
+        if !begun && folder.exists() {
             fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         }
-        if resume && begun {
+        if begun {
             let before = fs::read_to_string(at("about.json")).map_err(|e| Error::reading(&folder, e))?;
             if before != text {
                 let what = "is of another model, preprocessing or set of photographs, and cannot go on";
-                return Err(Error::config(what).at(&folder).hint(
-                    "leave `--resume` out to begin anew; `about.json` in this folder says what it was",
-                ));
+                return Err(Error::config(what)
+                    .at(&folder)
+                    .hint("remove this folder to begin anew; `about.json` in it says what it was"));
             }
         } else {
             fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
@@ -191,6 +196,9 @@ mod tests {
         assert_eq!(open(true).unwrap().left(), [1, 2]);
         let other = Work::open(folder.clone(), &json!({"model": "b"}), 2, 4, true);
         assert_eq!(other.err().unwrap().exit_status(), 3);
+        // Hours of work are not thrown away unasked.
+        assert_eq!(open(false).err().unwrap().exit_status(), 2);
+        fs::remove_dir_all(&folder).unwrap();
         assert_eq!(open(false).unwrap().left(), [0, 1, 2, 3]);
     }
 }

@@ -70,6 +70,17 @@ impl Table {
         })
     }
 
+    /// The words for which `kept` says true, in their order.
+    pub(super) fn some(&self, kept: &dyn Fn(&str) -> bool) -> Table {
+        let mut words: Vec<(&String, u32)> = self.ids.iter().map(|(word, id)| (word, *id)).collect();
+        words.retain(|(word, _)| kept(word));
+        words.sort_unstable_by_key(|(_, id)| *id);
+        let vectors = words.iter().flat_map(|(word, _)| self.get(word).expect("one of its words")).copied();
+        let vectors = vectors.collect();
+        let ids = words.iter().zip(0..).map(|((word, _), id)| (word.to_string(), id)).collect();
+        Table { width: self.width, ids, vectors }
+    }
+
     pub(super) fn width(&self) -> usize {
         self.width
     }

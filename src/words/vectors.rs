@@ -85,11 +85,14 @@ impl WordVectors {
         }
     }
 
-    /// What is enough for words that were not seen: the `rows` n-grams at most that weigh most in the words that FastText has seen, in
-    /// eight bits each. Nothing for vectors without n-grams, or those that were pruned already.
-    pub fn pruned(&self, rows: usize) -> Option<WordVectors> {
-        let Kind::Subwords(subwords) = &*self.0 else { return None };
-        Some(WordVectors(Arc::new(Kind::Ngrams(subwords.pruned(rows)))))
+    /// What is enough for words that are not `known`: the `rows` n-grams at most that weigh most in the words that FastText has seen, in
+    /// eight bits each; of vectors of words alone those of other words. N-grams that were pruned already stay.
+    pub fn pruned(&self, rows: usize, known: &dyn Fn(&str) -> bool) -> WordVectors {
+        match &*self.0 {
+            Kind::Subwords(subwords) => WordVectors(Arc::new(Kind::Ngrams(subwords.pruned(rows)))),
+            Kind::Table(table) => WordVectors(Arc::new(Kind::Table(table.some(&|word| !known(word))))),
+            Kind::Ngrams(_) => self.clone(),
+        }
     }
 
     /// The words that FastText has seen in training; none, where that is not known.
@@ -261,6 +264,25 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
         assert_eq!(kept.save(Path::new("no/such/folder/v.bin")).unwrap_err().exit_status(), 1);
+    }
+
+    #[test]
+    fn what_is_left_of_vectors_of_words_alone_are_the_unknown_ones() {
+        let (_folder, file) = folder();
+        let file = file.with_extension("vec");
+        std::fs::write(&file, "3 2\na 1 2\nb 3 4\nc 5 6\n").unwrap();
+        let whole = WordVectors::open(&file, &|_| true).unwrap();
+        let mut out = [0.0; 2];
+        for (known, left) in [("b", &["a", "c"][..]), ("abc", &[])] {
+            let pruned = whole.pruned(9, &|word| known.contains(word));
+            pruned.save(&file).unwrap();
+            let opened = WordVectors::open(&file, &|_| true).unwrap();
+            assert_eq!((opened.width(), opened.extension()), (2, "vec"));
+            for (word, vector) in [("a", [1.0, 2.0]), ("b", [3.0, 4.0]), ("c", [5.0, 6.0])] {
+                assert_eq!(opened.vector(word, &mut out), left.contains(&word), "{word}");
+                assert!(!left.contains(&word) || out == vector);
+            }
+        }
     }
 
     #[test]

@@ -81,8 +81,8 @@ fn prune(encoder: &mut Encoder, ngrams: usize) -> Result<Vec<UnseenWords>> {
         encoder.scorer.keys.clear();
         return Ok(Vec::new());
     }
-    // Vectors of words alone stay as they are.
-    encoder.vectors = whole.iter().map(|v| v.pruned(ngrams).unwrap_or_else(|| v.clone())).collect();
+    let pruned = whole.iter().zip(&encoder.lexicon.vocabularies);
+    encoder.vectors = pruned.map(|(v, known)| v.pruned(ngrams, &|word| known.id(word).is_some())).collect();
     let mut unseen = Vec::new();
     for (l, before) in whole.iter().enumerate() {
         unseen.extend(compared(encoder, l, before)?);

@@ -59,7 +59,7 @@ impl RunFolder {
     /// SHA-256 of what makes vectors of pictures in the best checkpoint: the image branch, or the tower in whose space pictures were given.
     ///
     /// # Errors
-    /// Data, where the checkpoint or the description cannot be read.
+    /// Data, where the checkpoint or the description cannot be read, or says nothing of a tower.
     pub fn pictures_by(&self) -> Result<String> {
         let info = self.info()?;
         if let Some(made_of) = info.pictures_by {
@@ -74,10 +74,15 @@ impl RunFolder {
             hash.update(format!("{name} {shape:?}\n"));
             hash.update(bytemuck::cast_slice::<f32, u8>(&numbers));
         }
+        let tower: Vec<_> = info.files.iter().filter(|(file, _)| file.starts_with("tower/")).collect();
         if names.is_empty() {
-            for (file, checksum) in info.files.iter().filter(|(file, _)| file.starts_with("tower/")) {
-                hash.update(format!("{file} {checksum}\n"));
+            // An acquisition of an earlier program, which wrote no checksums.
+            if tower.is_empty() {
+                return Err(Error::data("does not say which tower its pictures are of")
+                    .at(self.path.join("run.json"))
+                    .hint("train the run again, or search without an index"));
             }
+            tower.iter().for_each(|(file, checksum)| hash.update(format!("{file} {checksum}\n")));
         }
         Ok(sha256(hash))
     }

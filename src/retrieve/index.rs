@@ -50,6 +50,9 @@ pub struct Index {
 impl Index {
     /// Makes an index of pictures in a folder that is empty or not there; `ids` are theirs, as many. It appears whole or not at all.
     ///
+    /// # Panics
+    /// With another number of ids than pictures.
+    ///
     /// # Errors
     /// Usage, where something is in the folder; data, where the pictures cannot be used, or an id has a line break; run, where the folder
     /// cannot be written.

@@ -96,9 +96,7 @@ impl TowerConfig {
     }
 
     fn check(&self, path: &Path) -> Result<()> {
-        let wrong = |what: String| {
-            Err(Error::data(what).at(path).hint("the configuration is damaged: copy it again"))
-        };
+        let wrong = |what: String| Err(damaged(what, path));
         let sizes = [
             ("vocab_size", self.vocabulary),
             ("max_position_embeddings", self.context),
@@ -108,12 +106,7 @@ impl TowerConfig {
             ("num_attention_heads", self.heads),
             ("projection_dim", self.projection.unwrap_or(1)),
         ];
-        if let Some((key, value)) = sizes.iter().find(|(_, n)| *n == 0 || *n > 1 << 24) {
-            return wrong(format!("`{key}` is {value}"));
-        }
-        if !self.width.is_multiple_of(self.heads) {
-            return wrong(format!("a width of {} does not divide into {} heads", self.width, self.heads));
-        }
+        check_sizes(&sizes, 1 << 24, (self.width, self.heads), path)?;
         if self.context < 3 {
             return wrong(format!("a context of {} has no place for a word", self.context));
         }
@@ -123,6 +116,27 @@ impl TowerConfig {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Of a checkpoint's configuration that says what no tower has.
+pub(super) fn damaged(what: String, path: &Path) -> Error {
+    Error::data(what).at(path).hint("the configuration is damaged: copy it again")
+}
+
+/// Refuses keys with sizes that no tower has, and a width that its heads do not divide.
+pub(super) fn check_sizes(
+    sizes: &[(&str, usize)],
+    most: usize,
+    (width, heads): (usize, usize),
+    path: &Path,
+) -> Result<()> {
+    if let Some((key, value)) = sizes.iter().find(|(_, n)| *n == 0 || *n > most) {
+        return Err(damaged(format!("`{key}` is {value}"), path));
+    }
+    match width.is_multiple_of(heads) {
+        true => Ok(()),
+        false => Err(damaged(format!("a width of {width} does not divide into {heads} heads"), path)),
     }
 }
 

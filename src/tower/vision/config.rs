@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::config::{Keys, json};
+use super::super::config::{Keys, check_sizes, damaged, json};
 use crate::ops::transformer::Activation;
 use crate::{Error, Result};
 
@@ -83,9 +83,6 @@ impl VisionConfig {
     }
 
     fn check(&self, path: &Path) -> Result<()> {
-        let wrong = |what: String| {
-            Err(Error::data(what).at(path).hint("the configuration is damaged: copy it again"))
-        };
         let sizes = [
             ("image_size", self.image),
             ("patch_size", self.patch),
@@ -95,14 +92,12 @@ impl VisionConfig {
             ("num_attention_heads", self.heads),
             ("projection_dim", self.projection.unwrap_or(1)),
         ];
-        if let Some((key, value)) = sizes.iter().find(|(_, n)| *n == 0 || *n > 1 << 16) {
-            return wrong(format!("`{key}` is {value}"));
-        }
-        if !self.width.is_multiple_of(self.heads) {
-            return wrong(format!("a width of {} does not divide into {} heads", self.width, self.heads));
-        }
+        check_sizes(&sizes, 1 << 16, (self.width, self.heads), path)?;
         match self.grid() {
-            0 => wrong(format!("a picture of {} pixels has no patch of {}", self.image, self.patch)),
+            0 => {
+                let what = format!("a picture of {} pixels has no patch of {}", self.image, self.patch);
+                Err(damaged(what, path))
+            }
             _ => Ok(()),
         }
     }

@@ -42,6 +42,9 @@ impl RunFolder {
                 if !s.last.is_empty() {
                     tensors.push(Stored::words(&format!("last.{name}"), &s.last));
                 }
+                if s.born > 0 {
+                    tensors.push(Stored::words(&format!("born.{name}"), std::slice::from_ref(&s.born)));
+                }
             }
             for (name, x) in average {
                 tensors.push(Stored::floats(&format!("average.{name}"), &[x.len()], x.host()));
@@ -179,6 +182,18 @@ impl RunFolder {
                         return refuse(format!(
                             "row {row} of `{name}` has seen step {seen}, but `state.json` says {step}"
                         ));
+                    }
+                }
+                "born" => {
+                    let born = file.words(&name)?;
+                    match born[..] {
+                        [born] if born as usize <= adam.step => moments.born = born,
+                        _ => {
+                            return refuse(format!(
+                                "`{name}` is {born:?}, which is no step before {}",
+                                adam.step
+                            ));
+                        }
                     }
                 }
                 "average" => {

@@ -407,7 +407,8 @@ fn the_optimiser() {
     let adam = TrainConfig { learning_rate: 0.01, clip: 1.0, weight_decay: 0.1, ..Default::default() };
     let bert = TrainConfig { optimizer: Optimizer::BertAdam, schedule: Schedule::Constant, ..adam.clone() };
     let free = TrainConfig { clip: 0.0, ..adam.clone() };
-    for config in [adam, bert, free] {
+    let lamb = TrainConfig { optimizer: Optimizer::Lamb, ..adam.clone() };
+    for config in [adam, bert, free, lamb] {
         twins("adam", 2e-5, || {
             let (mut p, mut b) = (random(30, 20, 1), vector(noise(17, 2)));
             let mut t = Table::new(9, noise(9 * 40, 3));

@@ -1,8 +1,9 @@
-//! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019).
+//! Adam (Kingma & Ba 2015) with decoupled weight decay (Loshchilov & Hutter 2019), and LAMB (You et al. 2020).
 //!
 //! Rows of a [`Table`] are updated only in steps that read them. Before a row is read it makes up for the steps it missed:
 //! with a zero gradient these are p −= c·m/(√v + ε), m ← β₁m, v ← β₂v, whose sum has a closed form up to the ε beside
 //! √v. So the result is Adam's, not that of an optimiser that forgets the moments of rows at rest. Rows do not decay.
+//! LAMB scales a tensor's step by the norm of the whole of it: with it tables are updated whole, in every step.
 
 #[cfg(feature = "cuda")]
 mod gpu;
@@ -34,6 +35,9 @@ pub struct AdamState {
     pub v: HostDeviceBuffer,
     /// For tables: the last step each row has seen.
     pub last: Vec<u32>,
+    /// Steps that the optimiser had taken when the parameter took its first, as one that was thawed later: its moments are corrected for the
+    /// steps since.
+    pub born: u32,
 }
 
 /// The optimiser and its state by parameter name.
@@ -48,6 +52,8 @@ pub struct Adam {
     epsilon: f32,
     /// No bias correction, no decay of biases, each tensor clipped by itself.
     bert: bool,
+    /// Each tensor's step is scaled by its trust ratio; no decay of biases.
+    lamb: bool,
     /// Steps taken.
     pub step: usize,
     /// By the parameter's name.
@@ -59,6 +65,7 @@ pub struct Adam {
 }
 
 const EPSILON: f32 = 1e-8;
+/// BertAdam's, and LAMB's.
 const BERT_EPSILON: f32 = 1e-6;
 const BLOCK: usize = 1 << 14;
 
@@ -71,8 +78,9 @@ impl Adam {
             beta2: config.beta2,
             weight_decay: config.weight_decay,
             clip: config.clip,
-            epsilon: if config.optimizer == Optimizer::BertAdam { BERT_EPSILON } else { EPSILON },
+            epsilon: if config.optimizer == Optimizer::Adam { EPSILON } else { BERT_EPSILON },
             bert: config.optimizer == Optimizer::BertAdam,
+            lamb: config.optimizer == Optimizer::Lamb,
             step: 0,
             state: BTreeMap::new(),
             known: (0, Vec::new()),
@@ -89,13 +97,15 @@ impl Adam {
         rows.sort_unstable();
         let steps = |row: u32| step - state.last[row as usize] as usize;
         let most = rows.iter().map(|&row| steps(row)).max().unwrap_or(0);
-        if self.known.0 != step || self.known.1.len() <= most {
-            let new: Vec<f64> = (self.rates.len() + 1..=step).map(|s| self.corrected_rate(s)).collect();
+        if state.born == 0 && (self.known.0 != step || self.known.1.len() <= most) {
+            let new: Vec<f64> = (self.rates.len() + 1..=step).map(|s| self.corrected_rate(s, 0)).collect();
             self.rates.extend(new);
-            self.known = (step, self.missed(most));
+            self.known = (step, self.missed(most, 0));
         }
+        let later = (state.born > 0).then(|| self.missed(most, state.born));
+        let missed = later.as_ref().unwrap_or(&self.known.1);
         let missed: Vec<Missed> =
-            rows.iter().map(|&row| self.known.1[steps(row)].at_rate(table.rate.factor())).collect();
+            rows.iter().map(|&row| missed[steps(row)].at_rate(table.rate.factor())).collect();
         let width = table.width;
         #[cfg(feature = "cuda")]
         if let Some(gpu) = crate::device::cuda::gpu() {
@@ -119,7 +129,8 @@ impl Adam {
     pub fn settled(&self, name: &str, table: &Table) -> HostDeviceBuffer {
         let Some(state) = self.state.get(name) else { return table.values().clone() };
         let steps = |last: u32| if last == 0 { 0 } else { self.step - last as usize };
-        let mut missed = self.missed(state.last.iter().map(|&last| steps(last)).max().unwrap_or(0));
+        let most = state.last.iter().map(|&last| steps(last)).max().unwrap_or(0);
+        let mut missed = self.missed(most, state.born);
         missed.iter_mut().for_each(|missed| *missed = missed.at_rate(table.rate.factor()));
         let width = table.width;
         #[cfg(feature = "cuda")]
@@ -144,18 +155,19 @@ impl Adam {
         data.into()
     }
 
-    /// What a row has missed by how many steps it has, up to `most`.
+    /// What a row has missed by how many steps it has, up to `most`, of a table that was `born` after so many steps.
     ///
     /// The coefficient of k steps is cₖ = Σ a(s) rᵏ⁻ⁿ⁺ˢ over the steps s from n − k + 1 to the present one, n, where a is the rate
     /// by its corrections and r = β₁/√β₂; so cₖ = r (a(n − k + 1) + cₖ₋₁).
-    fn missed(&self, most: usize) -> Vec<Missed> {
+    fn missed(&self, most: usize, born: u32) -> Vec<Missed> {
         let (b1, b2) = (self.beta1 as f64, self.beta2 as f64);
         let ratio = b1 / b2.sqrt();
         let (mut coefficient, mut m, mut v) = (0.0, 1.0, 1.0);
         let of = |k: usize| {
             if k > 0 {
                 let step = self.step + 1 - k;
-                let rate = self.rates.get(step - 1).copied().unwrap_or_else(|| self.corrected_rate(step));
+                let known = self.rates.get(step - 1).copied().filter(|_| born == 0);
+                let rate = known.unwrap_or_else(|| self.corrected_rate(step, born));
                 (coefficient, m, v) = (ratio * (rate + coefficient), m * b1, v * b2);
             }
             Missed { coefficient: coefficient as f32, m: m as f32, v: v as f32, epsilon: self.epsilon }
@@ -164,12 +176,12 @@ impl Adam {
     }
 
     /// The learning rate of a step by its corrections.
-    fn corrected_rate(&self, step: usize) -> f64 {
-        let (one, two) = self.corrections(step);
+    fn corrected_rate(&self, step: usize, born: u32) -> f64 {
+        let (one, two) = self.corrections(step - born as usize);
         self.rate.at(step) as f64 / one * two.sqrt()
     }
 
-    /// What the moments of a step are divided by: they start at 0 and are too small at first.
+    /// What the moments are divided by after so many steps of a parameter: they start at 0 and are too small at first.
     fn corrections(&self, step: usize) -> (f64, f64) {
         let of = |beta: f32| if self.bert { 1.0 } else { 1.0 - (beta as f64).powi(step as i32) };
         (of(self.beta1), of(self.beta2))
@@ -204,13 +216,17 @@ impl Adam {
             let own = each.next().expect("both visits see the same parameters").sqrt() as f32;
             let clipped = if self.bert { own } else { norm };
             let scale = if self.clip > 0.0 && clipped > self.clip { self.clip / clipped } else { 1.0 };
-            let mut rule = self.rule(scale, parameter.rate().factor());
+            let born = self.born(name);
+            let mut rule = self.rule(scale, parameter.rate().factor(), born);
             if !self.decays(parameter.group()) {
-                rule.decay = 1.0;
+                (rule.decay, rule.weight_decay) = (1.0, 0.0);
             }
+            let lamb = self.lamb;
             let state = self.state.entry(name.to_string()).or_default();
+            state.born = born;
             let mut dense = |p: &mut [f32], g: Option<&mut Buffer>| {
-                rule.dense(p, &on_host(g.expect("a matrix or a vector")), state);
+                let g = on_host(g.expect("a matrix or a vector"));
+                if lamb { rule.lamb(p, &g, state) } else { rule.dense(p, &g, state) }
             };
             let g = parameter.gradient(grads);
             match parameter.tensor() {
@@ -218,7 +234,10 @@ impl Adam {
                 TensorMut::Vector(p) => dense(&mut data1_mut(p), g),
                 TensorMut::Table(t) => {
                     let (rows, values) = &rows[name];
-                    rule.rows(t, rows, values, state, self.step);
+                    match lamb {
+                        true => rule.lamb_table(t, rows, values, state, self.step),
+                        false => rule.rows(t, rows, values, state, self.step),
+                    }
                 }
             }
         });
@@ -226,12 +245,22 @@ impl Adam {
     }
 
     fn decays(&self, group: Group) -> bool {
-        group == Group::Weights || group == Group::Biases && !self.bert
+        match group {
+            Group::Weights => true,
+            Group::Biases => !self.bert && !self.lamb,
+            Group::Scale => false,
+            Group::Rows => self.lamb,
+        }
+    }
+
+    /// [`AdamState::born`] of a parameter in the present step.
+    fn born(&self, name: &str) -> u32 {
+        self.state.get(name).filter(|s| !s.m.is_empty()).map_or(self.step as u32 - 1, |s| s.born)
     }
 
     /// For gradients times `scale`, at `factor` times the learning rate.
-    fn rule(&self, scale: f32, factor: f32) -> Rule {
-        let (one, two) = self.corrections(self.step);
+    fn rule(&self, scale: f32, factor: f32, born: u32) -> Rule {
+        let (one, two) = self.corrections(self.step - born as usize);
         let (one, two) = (one as f32, two as f32);
         let rate = self.rate.at(self.step) * factor;
         Rule {
@@ -242,6 +271,8 @@ impl Adam {
             root: 1.0 / two.sqrt(),
             decay: 1.0 - rate * self.weight_decay,
             epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            one,
         }
     }
 }
@@ -345,6 +376,10 @@ struct Rule {
     root: f32,
     decay: f32,
     epsilon: f32,
+    /// LAMB's, which is in the step.
+    weight_decay: f32,
+    /// What m is divided by; `rate` has it in it.
+    one: f32,
 }
 
 /// One step of a stretch of parameters.
@@ -370,7 +405,65 @@ impl Loop for Update<'_> {
     }
 }
 
+/// The moments of a stretch of parameters after a step, and the step before the trust ratio: r = m̂ / (√v̂ + ε) + λ p.
+struct Direction<'a> {
+    rule: &'a Rule,
+    p: &'a [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    r: &'a mut [f32],
+}
+
+impl Loop for Direction<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Direction { rule, p, g, m, v, r } = self;
+        for ((((p, g), m), v), r) in p.iter().zip(g).zip(m).zip(v).zip(r) {
+            let g = g * rule.scale;
+            *m = rule.b1 * *m + (1.0 - rule.b1) * g;
+            *v = rule.b2 * *v + (1.0 - rule.b2) * g * g;
+            *r = *m / rule.one / (v.sqrt() * rule.root + rule.epsilon) + rule.weight_decay * p;
+        }
+    }
+}
+
 impl Rule {
+    /// One step of LAMB for a whole tensor.
+    fn lamb(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) {
+        let (m, v) = (state.m.host_mut(), state.v.host_mut());
+        m.resize(p.len(), 0.0);
+        v.resize(p.len(), 0.0);
+        let mut r = vec![0.0; p.len()];
+        let blocks = p.par_chunks(BLOCK).zip(g.par_chunks(BLOCK)).zip(r.par_chunks_mut(BLOCK));
+        let blocks = blocks.zip(m.par_chunks_mut(BLOCK)).zip(v.par_chunks_mut(BLOCK));
+        blocks.for_each(|((((p, g), r), m), v)| vectorise(Direction { rule: self, p, g, m, v, r }));
+        let (own, step) = (squares(p).sqrt(), squares(&r).sqrt());
+        let trust = if own > 0.0 && step > 0.0 { (own / step) as f32 } else { 1.0 };
+        let rate = self.rate * self.one * trust;
+        p.par_chunks_mut(BLOCK).zip(r.par_chunks(BLOCK)).for_each(|(p, r)| {
+            p.iter_mut().zip(r).for_each(|(p, r)| *p -= rate * r);
+        });
+    }
+
+    /// As [`Self::lamb`], of a table of whose rows some have a gradient.
+    fn lamb_table(
+        &self,
+        table: &mut Table,
+        rows: &[u32],
+        values: &[f32],
+        state: &mut AdamState,
+        step: usize,
+    ) {
+        let width = table.width;
+        let mut g = vec![0.0; table.data().len()];
+        for (&row, values) in rows.iter().zip(values.chunks(width)) {
+            g[row as usize * width..][..width].copy_from_slice(values);
+        }
+        self.lamb(table.data_mut(), &g, state);
+        state.last = vec![step as u32; table.rows()];
+    }
+
     fn dense(&self, p: &mut [f32], g: &[f32], state: &mut AdamState) {
         let (m, v) = (state.m.host_mut(), state.v.host_mut());
         m.resize(p.len(), 0.0);

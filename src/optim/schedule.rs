@@ -32,7 +32,7 @@ impl LearningRate {
         }
     }
 
-    /// The rate of step `step`, counted from 1: linear from 0 over the warm-up, then constant, by steps, or half a cosine to 0.
+    /// The rate of step `step`, counted from 1: linear from 0 over the warm-up, then constant, by steps, half a cosine to 0, or a line to 0.
     pub fn at(&self, step: usize) -> f32 {
         if step <= self.warmup {
             return self.peak * step as f32 / self.warmup as f32;
@@ -47,6 +47,10 @@ impl LearningRate {
                 let left = (self.total.max(self.warmup + 1) - self.warmup) as f64;
                 let done = ((step - 1 - self.warmup) as f64 / left).min(1.0);
                 (self.peak as f64 * half_cosine(done)) as f32
+            }
+            Schedule::Linear => {
+                let left = (self.total.max(self.warmup + 1) - self.warmup) as f64;
+                (self.peak as f64 * (1.0 - ((step - 1 - self.warmup) as f64 / left).min(1.0))) as f32
             }
             Schedule::Unshifted => {
                 let done = ((step - 1) as f64 / self.total.max(1) as f64).min(1.0);
@@ -75,6 +79,8 @@ mod tests {
         assert_eq!(LearningRate { schedule: Schedule::Constant, ..rate }.at(13), 1.0);
         let steps = LearningRate { schedule: Schedule::Steps, warmup: 0, ..rate };
         assert_eq!([1, 5, 6, 10, 11].map(|step| steps.at(step)), [1.0, 1.0, 0.25, 0.25, 0.0625]);
+        let linear = LearningRate { schedule: Schedule::Linear, ..rate };
+        assert_eq!([4, 5, 10, 14].map(|step| linear.at(step)), [1.0, 1.0, 0.5, 0.1]);
         // BertAdam's falls by 2.4 % at once behind a warm-up of a tenth.
         let bert = LearningRate { warmup: 10, total: 100, schedule: Schedule::Unshifted, ..rate };
         assert_eq!([bert.at(5), bert.at(10)], [0.5, 1.0]);

@@ -34,7 +34,8 @@ pub struct TrainConfig {
     pub optimizer: Optimizer,
     /// Largest norm of the whole gradient (of each tensor's with `bert_adam`); 0 does not clip.
     pub clip: f32,
-    /// Decoupled weight decay: a step multiplies weights, and biases but with `bert_adam`, by 1 − rate · this; 0 does not decay.
+    /// Decoupled weight decay: a step multiplies weights, and biases but with `bert_adam` and `lamb`, by 1 − rate · this; with `lamb` it is in the
+    /// step that the trust ratio scales. 0 does not decay.
     pub weight_decay: f32,
     /// Adam's decay rate of the mean of gradients.
     pub beta1: f32,
@@ -119,6 +120,8 @@ pub enum Schedule {
     Steps,
     /// Half a cosine that begins with the first step, where the warm-up still holds it down (BertAdam).
     Unshifted,
+    /// A straight line to 0, from the end of the warm-up to the last step (MURAL, ETCL; cl-clip-align's falls once an epoch).
+    Linear,
 }
 
 /// The optimiser of all parameters.
@@ -132,6 +135,9 @@ pub enum Optimizer {
     /// by itself. MLA's code has it so; its warm-up is one step behind (the first step has the rate 0), and without fp16 it clips
     /// the whole gradient to 1 before.
     BertAdam,
+    /// LAMB (You et al. 2020, algorithm 2): Adam's step with the decay in it, of which each tensor takes as much as its own norm (its trust
+    /// ratio; 1 where one of the norms is 0), ε 1e-6. Rows of tables take part whole: every row is updated in every step, and decays.
+    Lamb,
 }
 
 /// What the inputs of matrix products are rounded to.

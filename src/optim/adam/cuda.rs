@@ -118,6 +118,39 @@ impl Gpu {
         self.each("adam_dense", n, args);
     }
 
+    /// One step of LAMB for a whole tensor; `own` has the rate, what m is divided by, and the decay.
+    pub fn lamb(
+        &self,
+        to: Moments,
+        g: TensorPtr,
+        c: Constants,
+        own: [f32; 3],
+        (clipped, tensor): (&Clipped, usize),
+        n: usize,
+    ) {
+        let ([rate, one, decay], scale, r) = (own, clipped.scale(tensor), zeroed(n));
+        let r = at_buffer(&r);
+        let args =
+            args![r, to.p.0, g.0, to.m.0, to.v.0, scale, c.b1, c.b2, one, c.root, decay, c.epsilon, n as u64];
+        self.each("lamb_direction", n, args);
+        let (squares, parts) = (self.alloc(4), self.alloc(2 * PARTS));
+        let blocks = n.div_ceil(128).clamp(1, PARTS);
+        for (k, x) in [to.p.0, r].into_iter().enumerate() {
+            self.launch("square_parts", (blocks, 1), (128, 1), args![&parts, x, n as u64]);
+            self.launch("square_sum", (1, 1), (128, 1), args![&squares, k, &parts, blocks]);
+        }
+        self.each("lamb_apply", n, args![to.p.0, r, &squares, rate, n as u64]);
+    }
+
+    /// Gradients of some rows as one of a whole table (rows, width).
+    pub fn scattered(&self, some: &[u32], values: TensorPtr, (rows, width): (usize, usize)) -> Buffer {
+        let mut places = vec![u32::MAX; rows];
+        some.iter().enumerate().for_each(|(i, &row)| places[row as usize] = i as u32);
+        let (whole, places) = (zeroed(rows * width), self.numbers(&places));
+        self.each("add_rows", rows * width, args![at_buffer(&whole), values.0, &places, rows, width]);
+        whole
+    }
+
     /// One step of some rows of a table; `values` (rows, width) are their gradients.
     pub fn adam_rows(
         &self,

@@ -42,10 +42,14 @@ impl Adam {
             if !parameter.trained() {
                 return;
             }
-            let rule = self.rule(1.0, parameter.rate().factor());
+            let born = self.born(name);
+            let rule = self.rule(1.0, parameter.rate().factor(), born);
             let constants = rule.constants();
-            let decay = if self.decays(parameter.group()) { rule.decay } else { 1.0 };
+            let decays = self.decays(parameter.group());
+            let decay = if decays { rule.decay } else { 1.0 };
+            let lamb = self.lamb;
             let state = self.state.entry(name.to_string()).or_default();
+            state.born = born;
             let n = parameter.count();
             if state.m.is_empty() {
                 (state.m, state.v) = (gpu.no_moments(n), gpu.no_moments(n));
@@ -53,16 +57,26 @@ impl Adam {
             let p = parameter.place();
             if let Some(g) = parameter.gradient(grads) {
                 let (m, v) = (TensorPtr::of(state.m.device_mut()), TensorPtr::of(state.v.device_mut()));
-                let moments = Moments { p, m, v };
-                gpu.adam_dense(moments, TensorPtr::of(g), constants, decay, (&clipped, tensor), n);
+                let (moments, g) = (Moments { p, m, v }, TensorPtr::of(g));
+                match lamb {
+                    true => gpu.lamb(moments, g, constants, rule.own_rate(decays), (&clipped, tensor), n),
+                    false => gpu.adam_dense(moments, g, constants, decay, (&clipped, tensor), n),
+                }
             }
             if let TensorMut::Table(table) = parameter.tensor() {
                 state.last.resize(table.rows(), 0);
                 let (rows, values) = &of_tables[name];
                 let values = TensorPtr::of(values.device());
                 let to = moments_of(table, state);
-                gpu.adam_rows(to, (rows, values), table.width, constants, (&clipped, tensor));
-                rows.iter().for_each(|&row| state.last[row as usize] = self.step as u32);
+                if lamb {
+                    let g = gpu.scattered(rows, values, (table.rows(), table.width));
+                    let g = TensorPtr::of(&g);
+                    gpu.lamb(to, g, constants, rule.own_rate(decays), (&clipped, tensor), n);
+                    state.last.fill(self.step as u32);
+                } else {
+                    gpu.adam_rows(to, (rows, values), table.width, constants, (&clipped, tensor));
+                    rows.iter().for_each(|&row| state.last[row as usize] = self.step as u32);
+                }
             }
             tensor += 1;
         });
@@ -83,5 +97,10 @@ impl Rule {
     fn constants(&self) -> Constants {
         let Rule { b1, b2, rate, root, epsilon, .. } = *self;
         Constants { b1, b2, rate, root, epsilon }
+    }
+
+    /// LAMB's rate before the trust ratio, what its m is divided by, and the decay in its step.
+    fn own_rate(&self, decays: bool) -> [f32; 3] {
+        [self.rate * self.one, self.one, if decays { self.weight_decay } else { 0.0 }]
     }
 }

@@ -57,7 +57,7 @@ fn lazy_follows_dense(config: &TrainConfig, factor: f32) {
 fn what_a_row_has_missed_is_the_sum_of_its_steps() {
     let mut adam = Adam::new(&config(), 900);
     adam.step = 700;
-    let missed = adam.missed(699);
+    let missed = adam.missed(699, 0);
     for k in [0usize, 1, 2, 30, 500, 699] {
         let term = |i: i32| {
             let step = 700 - k + i as usize;
@@ -68,6 +68,100 @@ fn what_a_row_has_missed_is_the_sum_of_its_steps() {
         let sum = (1..=k as i32).map(term).sum::<f64>() as f32;
         assert!((missed[k].coefficient - sum).abs() <= 2e-7 * sum, "{k}: {} {sum}", missed[k].coefficient);
         assert_eq!(missed[k].m, (adam.beta1 as f64).powi(k as i32) as f32);
+    }
+}
+
+/// Two steps of LAMB by its formula, of a matrix and a vector, which does not decay.
+#[test]
+fn lamb_scales_each_step_by_the_norm_of_its_tensor() {
+    let config = TrainConfig {
+        optimizer: Optimizer::Lamb,
+        weight_decay: 0.5,
+        schedule: Schedule::Constant,
+        ..config()
+    };
+    let (start, bias) = (noise(12, 1), noise(4, 2));
+    let (mut w, mut b) = (matrix(start.clone(), 3, 4), crate::ops::tape::vector(bias.clone()));
+    let (mut adam, mut rates) = (Adam::new(&config, 5), [Rate::TRAINED, Rate::of(0.5)]);
+    let mut by_formula = [(start, 1.0, 0.5), (bias, 0.5, 0.0)].map(|(p, factor, decay)| {
+        let p: Vec<f64> = p.iter().map(|&x| x as f64).collect();
+        (vec![0f64; p.len()], vec![0f64; p.len()], p, factor, decay)
+    });
+    for step in 1..=2i32 {
+        let gradients = [noise(12, 10 + step as u64), noise(4, 20 + step as u64)];
+        let mut grads = Grads::leaky();
+        on_host(grads.get_or_alloc_mut(&w).unwrap()).copy_from_slice(&gradients[0]);
+        on_host(grads.get_or_alloc_mut(&b).unwrap()).copy_from_slice(&gradients[1]);
+        adam.update(&mut grads, &mut |f| {
+            let [first, second] = &mut rates;
+            f("w", Parameter::matrix(&mut w, first));
+            f("b", Parameter::vector(&mut b, second));
+        });
+        for ((m, v, p, factor, decay), g) in by_formula.iter_mut().zip(&gradients) {
+            let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let r: Vec<f64> = (0..p.len())
+                .map(|i| {
+                    m[i] = 0.9 * m[i] + 0.1 * g[i] as f64;
+                    v[i] = 0.999 * v[i] + 0.001 * (g[i] as f64).powi(2);
+                    let (m, v) = (m[i] / (1.0 - 0.9f64.powi(step)), v[i] / (1.0 - 0.999f64.powi(step)));
+                    m / (v.sqrt() + 1e-6) + *decay * p[i]
+                })
+                .collect();
+            let trust = norm(p) / norm(&r);
+            p.iter_mut().zip(&r).for_each(|(p, r)| *p -= 0.01 * *factor * trust * r);
+        }
+    }
+    for (x, want) in data(&w).iter().zip(&by_formula[0].2).chain(b.as_vec().iter().zip(&by_formula[1].2)) {
+        assert!((*x as f64 - want).abs() < 1e-6, "{x} {want}");
+    }
+}
+
+#[test]
+fn lamb_updates_tables_whole() {
+    let config = TrainConfig { optimizer: Optimizer::Lamb, weight_decay: 0.1, ..config() };
+    lazy_follows_dense(&config, 1.0);
+    lazy_follows_dense(&config, 0.25);
+}
+
+/// A parameter that is thawed in the midst of a training begins as one that a new optimiser gets.
+#[test]
+fn moments_of_what_is_thawed_later_are_corrected_for_its_own_steps() {
+    let config = TrainConfig { schedule: Schedule::Constant, ..config() };
+    let (start, width) = (noise(12, 1), 3);
+    let steps = |before: usize| {
+        let (mut w, mut table) = (matrix(start.clone(), 4, width), Table::new(width, start.clone()));
+        let (mut adam, mut other) = (Adam::new(&config, 100), matrix(vec![1.0], 1, 1));
+        let mut rates = [Rate::TRAINED, Rate::FROZEN];
+        for step in 0..before + 30 {
+            let late = step as i64 - before as i64;
+            if late == 0 {
+                rates[1] = Rate::TRAINED;
+            }
+            table.rate = rates[1];
+            let mut grads = Grads::leaky();
+            let used = [0, 1, 2, 3].map(|r| r as u32);
+            let used: Vec<u32> = used.into_iter().filter(|r| late % (*r as i64 + 1) == 0).collect();
+            if late >= 0 {
+                let g = noise(12, late as u64);
+                on_host(grads.get_or_alloc_mut(&w).unwrap()).copy_from_slice(&g);
+                adam.catch_up("t", &mut table, &used);
+                let g = noise(used.len() * width, 50 + late as u64);
+                table.grads.lock().unwrap().push((used, g.into()));
+            }
+            on_host(grads.get_or_alloc_mut(&other).unwrap())[0] = 1.0;
+            adam.update(&mut grads, &mut |f| {
+                let [first, second] = &mut rates;
+                f("other", Parameter::matrix(&mut other, first));
+                f("w", Parameter::matrix(&mut w, second));
+                f("t", Parameter::table(&mut table));
+            });
+        }
+        assert_eq!((adam.state["w"].born, adam.state["t"].born), (before as u32, before as u32));
+        (data(&w).to_vec(), adam.settled("t", &table).host().to_vec())
+    };
+    let ((a, s), (b, t)) = (steps(0), steps(7));
+    for (x, y) in a.iter().zip(&b).chain(s.iter().zip(&t)) {
+        assert!((x - y).abs() < 1e-6, "{x} {y}");
     }
 }
 

@@ -44,6 +44,26 @@ KERNEL adam_dense(float *p, const float *g, float *m, float *v, const float *sca
     update(p + i, g[i] * *scale, m + i, v + i, b1, b2, rate, root, decay, epsilon);
 }
 
+// The moments after a step of LAMB, and its step before the trust ratio: r = m / one / (√v · root + ε) + decay · p
+KERNEL lamb_direction(float *r, const float *p, const float *g, float *m, float *v, const float *scale, float b1, float b2, float one,
+                      float root, float decay, float epsilon, ulong64 n) {
+    const ulong64 i = (ulong64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    const float x = g[i] * *scale;
+    m[i] = b1 * m[i] + (1.0f - b1) * x;
+    v[i] = b2 * v[i] + (1.0f - b2) * x * x;
+    r[i] = m[i] / one / (sqrtf(v[i]) * root + epsilon) + decay * p[i];
+}
+
+// p −= rate · ‖p‖ / ‖r‖ · r, of whose norms squares has the squares; where one is 0, rate · r
+KERNEL lamb_apply(float *p, const float *r, const double *squares, float rate, ulong64 n) {
+    const ulong64 i = (ulong64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    const double own = sqrt(squares[0]), step = sqrt(squares[1]);
+    const float trust = own > 0.0 && step > 0.0 ? (float)(own / step) : 1.0f;
+    p[i] -= rate * trust * r[i];
+}
+
 // values (n, width) are the gradients of the table's rows `rows`
 KERNEL adam_rows(float *p, const float *values, float *m, float *v, const float *scale, const uint *rows, float b1, float b2,
                  float rate, float root, float epsilon, uint n, uint width) {

@@ -1,4 +1,4 @@
-//! Which language is this? Softmax cross-entropy of a classifier whose input passed gradient reversal.
+//! Which language is this? InfoNce cross-entropy of a classifier whose input passed gradient reversal.
 
 use dfdx::prelude::*;
 

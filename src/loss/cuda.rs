@@ -7,7 +7,7 @@ use dfdx::prelude::*;
 use crate::config::{Distance, TripletConfig};
 use crate::device::cuda::{Gpu, GpuPtr, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
 use crate::device::{Dev, Matrix, Scalar};
-use crate::loss::Contrast;
+use crate::loss::{Anchors, Contrast, InfoNce};
 
 /// As many negatives as the kernel can remember.
 const MOST_NEGATIVES: usize = 256;
@@ -26,7 +26,7 @@ impl Gpu {
     pub fn contrasts(&self, contrast: &Contrast) -> bool {
         match contrast {
             Contrast::Triplet(config) | Contrast::Neighbourhood(config) => config.top_n <= MOST_NEGATIVES,
-            Contrast::Summed { .. } | Contrast::InfoNce { .. } => true,
+            Contrast::Summed { .. } | Contrast::InfoNce(_) => true,
         }
     }
 
@@ -60,9 +60,12 @@ impl Gpu {
                 self.summed(at(&s), &along, config, hardest, 1.0, to);
                 self.summed(at(&s), &across, config, hardest, columns, to);
             }
-            Contrast::InfoNce { temperature, smoothing } => {
-                for side in [along, across] {
-                    self.info_nce(at(&s), &side, temperature.value(), smoothing, matches, to);
+            Contrast::InfoNce(by) => {
+                let share = if by.anchors == Anchors::Both { 0.5 } else { 1.0 };
+                for (side, other) in [(along, Anchors::Columns), (across, Anchors::Rows)] {
+                    if by.anchors != other {
+                        self.info_nce(at(&s), &side, by, share, matches, to);
+                    }
                 }
             }
         }
@@ -146,22 +149,35 @@ impl Gpu {
         &self,
         s: GpuPtr,
         side: &Side,
-        temperature: f32,
-        smoothing: f32,
+        by: InfoNce,
+        share: f32,
         count: usize,
         (value, grad): (GpuPtr, GpuPtr),
     ) {
         if count == 0 {
             return;
         }
-        let half = 0.5 / count as f32;
+        let share = share / count as f32;
         let sums = self.alloc(2 * side.anchors);
         let ([anchors, items], [stride, step]) = (side.ids, side.steps);
-        let scale = half / temperature;
-        let args =
-            args![&sums, grad, s, anchors, items, side.items, stride, step, temperature, smoothing, scale];
+        let (temperature, smoothing, margin) = (by.temperature.value(), by.smoothing, by.margin);
+        let scale = share / temperature;
+        let args = args![
+            &sums,
+            grad,
+            s,
+            anchors,
+            items,
+            side.items,
+            stride,
+            step,
+            temperature,
+            smoothing,
+            margin,
+            scale
+        ];
         self.rows("info_nce", side.anchors, args);
-        self.add_sums(value, at_slice(&sums), side.anchors, half);
+        self.add_sums(value, at_slice(&sums), side.anchors, share);
     }
 
     /// value += Σ sums · scale

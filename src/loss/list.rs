@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::gradcheck::{matrix_gradient, noise};
-    use crate::loss::Temperature;
+    use crate::loss::{InfoNce, Temperature};
     use crate::ops::linear::similarity;
     use crate::ops::tape::matrix;
 
@@ -104,7 +104,7 @@ mod tests {
         PairLoss {
             name,
             between,
-            by: Contrast::InfoNce { temperature: Temperature::Fixed(temperature), smoothing: 0.0 },
+            by: Contrast::InfoNce(InfoNce::at(Temperature::Fixed(temperature))),
             weight,
         }
     }

@@ -60,12 +60,38 @@ pub enum Contrast<'a> {
         columns: f32,
     },
     /// [`info_nce::info_nce`]
-    InfoNce {
-        /// What similarities are divided by.
-        temperature: Temperature<'a>,
-        /// Share of the target spread evenly over the batch, from 0 to 1.
-        smoothing: f32,
-    },
+    InfoNce(InfoNce<'a>),
+}
+
+/// A softmax contrast.
+#[derive(Clone, Copy)]
+pub struct InfoNce<'a> {
+    /// What similarities are divided by.
+    pub temperature: Temperature<'a>,
+    /// Share of the target spread evenly over the candidates, from 0 to 1.
+    pub smoothing: f32,
+    /// Subtracted from the similarity of what matches, before it is divided (additive margin; Yang et al. 2019).
+    pub margin: f32,
+    /// What looks for its match.
+    pub anchors: Anchors,
+}
+
+impl<'a> InfoNce<'a> {
+    /// At a temperature; in both directions, without margin and smoothing.
+    pub fn at(temperature: Temperature<'a>) -> Self {
+        InfoNce { temperature, smoothing: 0.0, margin: 0.0, anchors: Anchors::Both }
+    }
+}
+
+/// What looks for its match in a softmax contrast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchors {
+    /// Rows among columns and columns among rows, half of each.
+    Both,
+    /// Rows among columns alone.
+    Rows,
+    /// Columns among rows alone.
+    Columns,
 }
 
 /// τ of a softmax.
@@ -118,8 +144,8 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
     columns: &[u32],
     by: Contrast,
 ) -> Scalar<T> {
-    if let Contrast::InfoNce { temperature: Temperature::Trained(log_scale), smoothing } = by {
-        return scale::scaled_info_nce(similarity, log_scale, rows, columns, smoothing);
+    if let Contrast::InfoNce(softmax @ InfoNce { temperature: Temperature::Trained(log_scale), .. }) = by {
+        return scale::scaled_info_nce(similarity, log_scale, rows, columns, softmax);
     }
     #[cfg(feature = "cuda")]
     if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
@@ -131,9 +157,7 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
             Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
             Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
             Contrast::Summed { config, hardest, columns } => triplet::summed(pairs, config, hardest, columns),
-            Contrast::InfoNce { temperature, smoothing } => {
-                info_nce::info_nce(pairs, temperature.value(), smoothing)
-            }
+            Contrast::InfoNce(softmax) => info_nce::info_nce(pairs, softmax),
         }
     })
 }

@@ -3,7 +3,7 @@
 use dfdx::prelude::*;
 
 use super::info_nce::info_nce;
-use super::{Pairs, Value};
+use super::{InfoNce, Pairs, Value};
 use crate::config::MOST_SCALE;
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::ops::leaf::Leaf;
@@ -27,23 +27,27 @@ pub fn clip(log_scale: &mut Vector) {
 }
 
 /// As [`super::contrast`] by InfoNCE: `similarity` (rows, columns), the pictures of each, and `log_scale` (1). The gradient of the
-/// logarithm of the scale is Σ similarity · gradient of similarity.
+/// logarithm of the scale is Σ (similarity, less the margin where it matches) · gradient of similarity.
 pub(super) fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
     similarity: Matrix<T>,
     log_scale: &Leaf<Vector>,
     rows: &[u32],
     columns: &[u32],
-    smoothing: f32,
+    by: InfoNce,
 ) -> Scalar<T> {
     let (s, tape) = similarity.split_tape();
     let pairs = Pairs { similarity: &data(&s), rows, columns };
-    let Value { value, grad } = info_nce(pairs, 1.0 / scale(&log_scale.value), smoothing);
+    let Value { value, grad } = info_nce(pairs, by);
+    let along = |(at, (d, s)): (usize, (&f32, &f32))| {
+        let own = rows[at / columns.len()] == columns[at % columns.len()];
+        d * if own { s - by.margin } else { *s }
+    };
+    let along: f32 = grad.iter().zip(&data(&s)[..]).enumerate().map(along).sum();
     let log_scale = log_scale.clone();
     record!(tape, scalar(value), |grads, g| {
         let mut to = on_host(grads.get_or_alloc_mut(&s)?);
         to.iter_mut().zip(&grad).for_each(|(t, d)| *t += g[0] * d);
         drop(to);
-        let along: f32 = grad.iter().zip(&data(&s)[..]).map(|(d, s)| d * s).sum();
         if log_scale.rate.trained() {
             on_host(grads.get_or_alloc_mut(&log_scale.value)?)[0] += g[0] * along;
         }
@@ -54,20 +58,22 @@ pub(super) fn scaled_info_nce<T: Tape<f32, Dev> + 'static>(
 mod tests {
     use super::*;
     use crate::gradcheck::{matrix_gradient, noise, vector_gradient};
-    use crate::loss::{Contrast, Temperature, contrast};
+    use crate::loss::{Anchors, Contrast, Temperature, contrast};
     use crate::ops::tape::matrix;
 
     #[test]
     fn gradients_are_slopes_and_the_value_is_that_of_the_temperature() {
         let s = matrix(noise(12, 1), 3, 4);
         let (rows, columns) = ([0, 1, 2], [0, 1, 1, 2]);
-        for smoothing in [0.0, 0.1] {
+        let plain = InfoNce::at(Temperature::Fixed(0.2));
+        let hard = InfoNce { margin: 0.3, anchors: Anchors::Rows, ..plain };
+        for by in [plain, InfoNce { smoothing: 0.1, ..plain }, hard] {
             let loss = |s: &Matrix, l: &Leaf<Vector>| {
-                scaled_info_nce(s.leaky_trace(), l, &rows, &columns, smoothing)
+                let by = InfoNce { temperature: Temperature::Trained(l), ..by };
+                contrast(s.leaky_trace(), &rows, &columns, Contrast::InfoNce(by))
             };
             let l = Leaf::trained(log_scale(0.2));
-            let by = Contrast::InfoNce { temperature: Temperature::Fixed(0.2), smoothing };
-            let fixed = contrast(s.clone(), &rows, &columns, by).array();
+            let fixed = contrast(s.clone(), &rows, &columns, Contrast::InfoNce(by)).array();
             assert!((loss(&s, &l).array() - fixed).abs() < 1e-6);
             let grads = loss(&s, &l).backward();
             matrix_gradient("similarity", &s, &grads, 1e-3, 1e-2, |s| loss(s, &l).array());

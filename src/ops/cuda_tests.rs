@@ -280,8 +280,12 @@ fn losses() {
         }
     }
     for smoothing in [0.0, 0.2] {
-        let by = Contrast::InfoNce { temperature: Temperature::Fixed(0.2), smoothing };
-        twins("info_nce", 2e-5, || contrasted(&s, &rows, &columns, by));
+        let plain = InfoNce { smoothing, ..InfoNce::at(Temperature::Fixed(0.2)) };
+        for (margin, anchors) in [(0.0, Anchors::Both), (0.3, Anchors::Rows), (0.3, Anchors::Columns)] {
+            let by = Contrast::InfoNce(InfoNce { margin, anchors, ..plain });
+            twins("info_nce", 2e-5, || contrasted(&s, &rows, &columns, by));
+        }
+        let by = Contrast::InfoNce(plain);
         let nobody = vec![1000; 150];
         twins("nobody matches", 1e-6, || contrasted(&s, &rows, &nobody, by));
     }
@@ -331,7 +335,7 @@ fn a_similarity_that_is_no_number_reaches_the_trainer() {
     for by in [
         Contrast::Triplet(&config),
         Contrast::Summed { config: &config, hardest: 0.5, columns: 1.0 },
-        Contrast::InfoNce { temperature: Temperature::Fixed(0.1), smoothing: 0.0 },
+        Contrast::InfoNce(InfoNce::at(Temperature::Fixed(0.1))),
     ] {
         assert!(values(vec![&contrast(s.clone(), &ids, &ids, by)])[0].is_nan());
     }

@@ -10,7 +10,7 @@ use crate::config::Objective;
 use crate::device::{Matrix, Scalar, Vector};
 use crate::loss::cached::{Parts, cached};
 use crate::loss::terms::{Taped, Terms};
-use crate::loss::{Contrast, Temperature, Value, combined, contrast, on_tape};
+use crate::loss::{Contrast, InfoNce, Temperature, Value, combined, contrast, on_tape};
 use crate::ops::leaf::Leaf;
 use crate::ops::linear::{similarity, unit_rows};
 use crate::ops::sequences::Sequences;
@@ -136,7 +136,7 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Leaf<Vector>>, aim: Ai
             let places: Vec<u32> = (0..n).collect();
             let temperature = scale.filter(|_| aim.scaled);
             let temperature = temperature.map_or(Temperature::Fixed(aim.temperature), Temperature::Trained);
-            contrast(s, &places, &places, Contrast::InfoNce { temperature, smoothing: 0.0 })
+            contrast(s, &places, &places, Contrast::InfoNce(InfoNce::at(temperature)))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
 use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Contrast, Temperature};
+use crate::loss::{Contrast, InfoNce, Temperature};
 use crate::ops::linear::{linear, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
@@ -94,7 +94,7 @@ fn losses(config: &LossConfig, step: usize) -> Vec<PairLoss<'_, Stream>> {
     let [image_text, text] = [Contrast::image_text(triplet, step), Contrast::near(triplet, step)];
     let softmax = |temperature, smoothing| {
         let temperature = Temperature::Fixed(temperature);
-        Contrast::InfoNce { temperature, smoothing }
+        Contrast::InfoNce(InfoNce { smoothing, ..InfoNce::at(temperature) })
     };
     let [by_image, by_text] =
         [softmax(nce.temperature, nce.label_smoothing), softmax(nce.text_temperature, 0.0)];

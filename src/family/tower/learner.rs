@@ -18,7 +18,7 @@ use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::scale;
 use crate::loss::terms::Taped;
 use crate::loss::terms::{Terms, Total};
-use crate::loss::{Contrast, Temperature};
+use crate::loss::{Contrast, InfoNce, Temperature};
 use crate::ops::batch_norm::keeps;
 use crate::ops::leaf::Leaf;
 use crate::ops::linear::similarity;
@@ -170,7 +170,7 @@ fn losses<'a>(
 ) -> [PairLoss<'a, Stream>; 2] {
     let (triplet, nce) = (&config.triplet, &config.info_nce);
     let temperature = scale.map_or(Temperature::Fixed(nce.temperature), Temperature::Trained);
-    let softmax = Contrast::InfoNce { temperature, smoothing: nce.label_smoothing };
+    let softmax = InfoNce { smoothing: nce.label_smoothing, ..InfoNce::at(temperature) };
     let between = [Stream::Pictures, Stream::Sentences];
     [
         PairLoss {
@@ -179,7 +179,7 @@ fn losses<'a>(
             by: Contrast::image_text(triplet, step),
             weight: triplet.weight,
         },
-        PairLoss { name: "info_nce", between, by: softmax, weight: nce.weight },
+        PairLoss { name: "info_nce", between, by: Contrast::InfoNce(softmax), weight: nce.weight },
     ]
 }
 

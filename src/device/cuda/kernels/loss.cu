@@ -167,13 +167,13 @@ KERNEL summed(double *sums, float *grad, const float *s, const uint *anchors, co
 // The contrast of an anchor's matches with its other items: the sum of their losses, and its gradient times `scale`, added.
 // One block for each anchor.
 KERNEL info_nce(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
-                uint step, float temperature, float smoothing, float scale) {
+                uint step, float temperature, float smoothing, float margin, float scale) {
     const uint anchor = blockIdx.x, own = anchors[anchor];
     const float *row = s + (ulong64)anchor * stride;
     float *to = grad + (ulong64)anchor * stride;
     float most = -1.0f / 0.0f;
     for (uint j = threadIdx.x; j < count; j += BLOCK) {
-        const float x = row[(ulong64)j * step] / temperature;
+        const float x = (row[(ulong64)j * step] - (items[j] == own ? margin : 0.0f)) / temperature;
         if (!(most >= x) && most == most) most = x;
     }
     most = block_max(most);
@@ -190,7 +190,7 @@ KERNEL info_nce(double *sums, float *grad, const float *s, const uint *anchors, 
     double loss = 0.0, matches = 0.0, shared = 0.0;
     for (uint j = threadIdx.x; j < count; j += BLOCK) {
         if (items[j] != own) continue;
-        const float x = row[(ulong64)j * step] / temperature;
+        const float x = (row[(ulong64)j * step] - margin) / temperature;
         const double weight = expf(x - most), total = negatives + weight;
         loss += log(total) + most - target * x - even * (logits + x);
         to[(ulong64)j * step] += (float)(weight / total - target - even) * scale;

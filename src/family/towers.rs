@@ -6,7 +6,7 @@ use crate::corpus::Corpus;
 use crate::estimate::{EMPTY, Estimate, bytes};
 use crate::ops::matmul::Packed;
 use crate::ops::sequences::Sequences;
-use crate::tower::{Architecture, TowerConfig};
+use crate::tower::TowerConfig;
 
 /// What is counted of a corpus.
 pub(crate) struct Counts {
@@ -94,7 +94,7 @@ pub(crate) fn rest(tower: &TowerConfig) -> usize {
     let width = tower.width;
     let layers = layers(tower).into_iter().map(|([inputs, outputs], count)| count * outputs * (inputs + 1));
     // Two norms in a block, and one behind the last, or of the embedding.
-    layers.sum::<usize>() + tower.context * width + 2 * width * (2 * tower.layers + 1)
+    layers.sum::<usize>() + (tower.positions() + tower.types) * width + 2 * width * (2 * tower.layers + 1)
 }
 
 /// Floats of the layers of a frozen tower as they are packed for products, forward and for the gradient, if there is one.
@@ -127,7 +127,7 @@ impl Kept {
 /// Of a token in a block: the results of its two halves and of norms behind them; queries, keys and values, and what goes into
 /// the activation.
 pub(crate) fn block(tower: &TowerConfig, recompute: bool) -> Kept {
-    let norms = if tower.architecture == Architecture::Bert { 2 } else { 0 };
+    let norms = if tower.architecture.norm_first() { 0 } else { 2 };
     let buffers = if recompute { 0 } else { 3 * tower.width + tower.hidden };
     Kept { tape: (2 + norms) * tower.width, buffers }
 }

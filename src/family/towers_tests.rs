@@ -52,10 +52,10 @@ fn beside(mut mla: Mla, change: impl FnOnce(&mut RawConfig)) {
     let mut stored = 0;
     mla.visit(&mut |_, x| stored += x.count());
     assert_eq!(need.stored, stored);
-    // With a bias behind the projection; BERT's two types of sentences are left out.
+    // With a bias behind the projection.
     let whole = |t: &mut Tower| {
         let mut numbers = t.config.projection.unwrap_or(0);
-        t.visit(&mut |name, x| numbers += if name == "types" { 0 } else { x.count() });
+        t.visit(&mut |_, x| numbers += x.count());
         numbers
     };
     let mut frozen = whole(&mut mla.tower) + packed(&tower, config.train().precision, true);

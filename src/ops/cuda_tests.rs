@@ -384,7 +384,13 @@ fn transformer_layers() {
         twins("attend without a tape", 5e-5, || {
             vec![data(&attend(x.clone(), &w, &sentences, pass)).to_vec()]
         });
-        for activation in [Activation::Relu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in [
+            Activation::Relu,
+            Activation::QuickGelu,
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::Tanh,
+        ] {
             twins("activate", 1e-6, || results(activate(x.leaky_trace(), activation), &[&x], &[]));
             let w = FeedForwardWeights {
                 norm: with_norm.then(|| norm(4, trained)),

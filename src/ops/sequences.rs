@@ -21,6 +21,11 @@ impl Sequences {
         self.starts.push(self.rows.len() as u32);
     }
 
+    /// Sentences of the same lengths of which each token has a row of its own, in order.
+    pub fn apart(&self) -> Sequences {
+        Sequences { rows: (0..self.rows.len() as u32).collect(), starts: self.starts.clone() }
+    }
+
     /// The number of sentences.
     pub fn len(&self) -> usize {
         self.starts.len() - 1

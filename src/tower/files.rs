@@ -9,6 +9,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::TowerConfig;
+use super::modules::Modules;
+use super::names::PROJECTION;
 use crate::checksum::sha256;
 use crate::map::Map;
 use crate::{Error, Result, finite};
@@ -16,7 +19,8 @@ use crate::{Error, Result, finite};
 /// Mapped files and which of them holds each tensor.
 pub struct Tensors {
     files: Vec<(PathBuf, Map)>,
-    place: BTreeMap<String, usize>,
+    /// Which file each is in, and its name there.
+    place: BTreeMap<String, (usize, String)>,
     folder: PathBuf,
     /// The tensors that were read.
     read: RefCell<BTreeSet<String>>,
@@ -54,15 +58,38 @@ impl Tensors {
             read: RefCell::default(),
         };
         for name in names {
-            let path = folder.join(name);
-            let map = Map::open(&path)?;
-            let place = tensors.files.len();
-            for name in parse(&map, &path)?.names() {
-                tensors.place.insert(name.to_string(), place);
-            }
-            tensors.files.push((path, map));
+            tensors.add(folder.join(name), str::to_string)?;
         }
         Ok(tensors)
+    }
+
+    /// As [`Self::open`], of a text tower: with those of the dense layer that sentence-transformers keeps beside it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; data, for a configuration or modules that cannot be read.
+    pub fn of_text(folder: &Path) -> Result<Self> {
+        let config = TowerConfig::read(&folder.join("config.json"))?;
+        let mut tensors = Self::open(folder)?;
+        if let Some(dense) = Modules::of(folder, config.architecture)?.and_then(|modules| modules.dense) {
+            let file = dense.folder.join("model.safetensors");
+            if !file.exists() {
+                return Err(Error::data("there is no `model.safetensors` here").at(&dense.folder).hint(
+                    "only safetensors are read: load it with sentence-transformers and `save` it again",
+                ));
+            }
+            tensors.add(file, |name| name.replacen("linear", PROJECTION, 1))?;
+        }
+        Ok(tensors)
+    }
+
+    /// The tensors of another file, by new names.
+    fn add(&mut self, path: PathBuf, name: impl Fn(&str) -> String) -> Result<()> {
+        let map = Map::open(&path)?;
+        for own in parse(&map, &path)?.names() {
+            self.place.insert(name(own), (self.files.len(), own.to_string()));
+        }
+        self.files.push((path, map));
+        Ok(())
     }
 
     /// Whether there is a tensor of this name.
@@ -81,14 +108,14 @@ impl Tensors {
     /// # Errors
     /// Data: missing, of another shape or type, or with a number that is not finite.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let Some(&place) = self.place.get(name) else {
+        let Some((place, own)) = self.place.get(name) else {
             return Err(Error::data(format!("the tensor `{name}` is missing"))
                 .at(&self.folder)
                 .hint("the checkpoint is damaged, or `config.json` belongs to another one"));
         };
-        let (path, map) = &self.files[place];
+        let (path, map) = &self.files[*place];
         let tensors = parse(map, path)?;
-        let tensor = tensors.tensor(name).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
+        let tensor = tensors.tensor(own).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
         if tensor.shape() != shape {
             let what = format!("`{name}` has shape {:?}; `config.json` asks for {shape:?}", tensor.shape());
             return Err(Error::data(what).at(path).hint("`config.json` belongs to another checkpoint"));
@@ -116,15 +143,15 @@ impl Tensors {
     /// Data, where a tensor cannot be read.
     pub fn text_only(&self) -> Result<Vec<u8>> {
         let mut views = Vec::new();
-        for (path, map) in &self.files {
+        for (n, (path, map)) in self.files.iter().enumerate() {
             let text = |name: &str| {
                 !["vision_model.", "visual_projection.", "logit_scale"].iter().any(|v| name.starts_with(v))
             };
             let parsed = parse(map, path)?;
-            for name in parsed.names().into_iter().filter(|name| text(name)) {
+            for (name, (_, own)) in self.place.iter().filter(|(name, (place, _))| *place == n && text(name)) {
                 let view =
-                    parsed.tensor(name).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
-                views.push((name.to_string(), view));
+                    parsed.tensor(own).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
+                views.push((name.clone(), view));
             }
         }
         safetensors::serialize(views, None)

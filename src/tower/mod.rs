@@ -1,10 +1,13 @@
 //! Text towers: transformers read from checkpoints in Hugging Face's layout and frozen until they are thawed, or new.
 //!
 //! A folder holds `config.json`, `model.safetensors` (or shards) and `tokenizer.json`. CLIP's text tower turns English
-//! into the joint space of pictures and text; BERT's is a multilingual encoder. Sentences are packed, not padded.
+//! into the joint space of pictures and text; BERT, RoBERTa, XLM-R and DistilBERT are encoders, with the pooling that
+//! sentence-transformers keeps beside them, if it does. Sentences are packed, not padded.
 
 mod config;
 mod files;
+mod modules;
+mod names;
 mod new;
 mod read;
 mod tokens;
@@ -18,12 +21,12 @@ use dfdx::prelude::*;
 
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::blend;
-use crate::ops::rows::{Table, lookup, select};
+use crate::ops::rows::{Table, lookup, mean, select};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::data;
 use crate::ops::transformer::{
-    AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, attend, feed_forward, layer_norm,
-    project,
+    Activation, AttentionWeights, FeedForwardWeights, NormWeights, Pass, Projection, activate, attend,
+    feed_forward, layer_norm, project,
 };
 use crate::optim::{Adam, Parameter, ParameterTree, Visitor, visit_norm, visit_projection, visit_weight};
 
@@ -38,22 +41,22 @@ pub struct Tower {
     pub config: TowerConfig,
     /// (vocabulary, width)
     tokens: Table,
-    /// (context, width)
+    /// ([`TowerConfig::positions`], width)
     positions: Table,
-    /// Embeddings of the types of BERT's sentences (2, width). All sentences here are of the first.
+    /// Embeddings of the types of an encoder's sentences (types, width). All sentences here are of the first.
     types: Option<Table>,
     /// BERT normalises the sum of embeddings.
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
     /// CLIP normalises the last states.
     final_norm: Option<NormWeights>,
-    /// CLIP's layer into the joint space, without bias.
+    /// The layer into the joint space: CLIP's, without bias, or the dense one of sentence-transformers.
     projection: Option<Projection>,
     /// Tensors of the checkpoint that are no part of the tower, by name.
     pub unused: Vec<String>,
 }
 
-/// Every weight by name. The bias behind CLIP's projection is 0 and stays so.
+/// Every weight by name. The bias behind a projection that has none is 0 and stays so.
 impl ParameterTree for Tower {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
         f("tokens", Parameter::table(&mut self.tokens));
@@ -80,7 +83,10 @@ impl ParameterTree for Tower {
         }
         norm("final_norm", &mut self.final_norm, f);
         if let Some(projection) = &mut self.projection {
-            visit_weight("projection", projection, f);
+            match self.config.projection_bias {
+                true => visit_projection("projection", projection, f),
+                false => visit_weight("projection", projection, f),
+            }
         }
     }
 }
@@ -136,20 +142,27 @@ impl Tower {
         }
     }
 
-    /// The embedding of each token's place in its sentence (tokens, width); BERT's with that of the first sentence's type.
+    /// The embedding of each token's place in its sentence (tokens, width); an encoder's with that of the first sentence's type.
     pub fn embed_positions<T: Tape<f32, Dev> + 'static>(&self, sentences: &Sequences) -> Matrix<T> {
         if T::OWNS_TAPE && !self.positions_trained() {
             return self.embed_positions::<NoneTape>(sentences).put_tape(T::default());
         }
         let places: Vec<u32> = (0..sentences.len()).flat_map(|s| 0..sentences.length(s) as u32).collect();
-        let longest: Vec<u32> = (0..places.iter().max().map_or(0, |n| n + 1)).collect();
-        assert!(longest.len() <= self.config.context, "a sentence longer than the context");
-        let mut positions = lookup::<T>(&self.positions, &longest);
+        let rows = self.position_rows(sentences);
+        assert!(rows.len() <= self.config.context, "a sentence longer than the context");
+        let mut positions = lookup::<T>(&self.positions, &rows);
         if let Some(types) = &self.types {
-            let first = select(lookup::<T>(types, &[0]), &vec![0; longest.len()]);
+            let first = select(lookup::<T>(types, &[0]), &vec![0; rows.len()]);
             positions = blend(positions, 1.0, first, 1.0);
         }
         select(positions, &places)
+    }
+
+    /// The rows of the positions that sentences read: those of the longest.
+    fn position_rows(&self, sentences: &Sequences) -> Vec<u32> {
+        let longest = (0..sentences.len()).map(|s| sentences.length(s)).max().unwrap_or(0);
+        let first = self.config.first_position;
+        (first as u32..(first + longest) as u32).collect()
     }
 
     /// Whether anything that [`Self::embed`] reads is trained.
@@ -193,30 +206,46 @@ impl Tower {
         some.fold(x, |x, n| between(n, self.blocks[n].forward(x, sentences, pass)))
     }
 
-    /// The states in the given rows of x (tokens, width) as vectors (rows, [`Self::outputs`]), not of unit length.
-    pub fn pool<T: Tape<f32, Dev> + 'static>(&self, x: Matrix<T>, rows: &[u32], pass: Pass) -> Matrix<T> {
-        let mut x = select(x, rows);
-        if let Some(norm) = &self.final_norm {
-            x = layer_norm(x, norm);
-        }
-        match &self.projection {
-            Some(layer) => project(x, layer, pass.precision),
-            None => x,
-        }
+    /// Says what stands for a sentence from now on, whatever the checkpoint says.
+    pub fn set_pooling(&mut self, pooled: Pooled) {
+        self.config.pooled = pooled;
     }
 
-    /// The row of each sentence's pooled token.
-    pub fn pooled_rows(&self, sentences: &Sequences) -> Vec<u32> {
-        let place = |s: usize| {
-            let ids = sentences.get(s);
-            let place = match self.config.pooled {
-                Pooled::First => Some(0),
-                Pooled::Token(id) => ids.iter().position(|&i| i == id),
-                Pooled::HighestId => ids.iter().max().and_then(|m| ids.iter().position(|i| i == m)),
-            };
-            sentences.starts[s] + place.unwrap_or(0) as u32
+    /// The states behind the last block, x (tokens, width), as vectors of the sentences (sentences, [`Self::outputs`]), not of unit length,
+    /// by the tower's own pooling.
+    pub fn pool<T: Tape<f32, Dev> + 'static>(
+        &self,
+        x: Matrix<T>,
+        sentences: &Sequences,
+        pass: Pass,
+    ) -> Matrix<T> {
+        self.pool_as(self.config.pooled, x, sentences, pass)
+    }
+
+    /// As [`Self::pool`], x (tokens, width) → (sentences, [`Self::outputs`]), by another pooling.
+    pub fn pool_as<T: Tape<f32, Dev> + 'static>(
+        &self,
+        pooled: Pooled,
+        x: Matrix<T>,
+        sentences: &Sequences,
+        pass: Pass,
+    ) -> Matrix<T> {
+        let norm = |x: Matrix<T>| match &self.final_norm {
+            Some(norm) => layer_norm(x, norm),
+            None => x,
         };
-        (0..sentences.len()).map(place).collect()
+        let x = match pooled {
+            Pooled::Mean => mean(norm(x), &Arc::new(sentences.apart())),
+            _ => norm(select(x, &pooled.rows(sentences))),
+        }; // (sentences, width)
+        let x = match &self.projection {
+            Some(layer) => project(x, layer, pass.precision),
+            None => x,
+        };
+        match self.config.projection_tanh {
+            true => activate(x, Activation::Tanh),
+            false => x,
+        }
     }
 
     /// Brings the embeddings that sentences read up to the optimiser's present step; `prefix` stands before the names of the tree.
@@ -227,15 +256,15 @@ impl Tower {
 
     /// As [`Self::catch_up`], of what [`Self::embed_positions`] reads.
     pub fn catch_up_positions(&mut self, prefix: &str, adam: &mut Adam, sentences: &Sequences) {
-        let longest = (0..sentences.len()).map(|s| sentences.length(s)).max().unwrap_or(0);
-        let places: Vec<u32> = (0..longest as u32).collect();
-        adam.catch_up(&format!("{prefix}positions"), &mut self.positions, &places);
+        let rows = self.position_rows(sentences);
+        adam.catch_up(&format!("{prefix}positions"), &mut self.positions, &rows);
         if let Some(types) = &mut self.types {
             adam.catch_up(&format!("{prefix}types"), types, &[0]);
         }
     }
 
-    /// The embeddings of positions (context, width) as they are read: BERT's with that of the first sentence's type.
+    /// The embeddings of positions ([`TowerConfig::positions`], width) as they are read: an encoder's with that of the first sentence's
+    /// type.
     pub fn position_table(&self) -> Vec<f32> {
         let mut positions = self.positions.data().to_vec();
         if let Some(types) = &self.types {
@@ -261,12 +290,33 @@ impl Tower {
             }
         };
         let x = self.some_blocks(first..layers, x, sentences, pass, |_, x| x);
-        self.pool(x, &self.pooled_rows(sentences), pass)
+        self.pool(x, sentences, pass)
     }
 
     /// As [`Self::forward`], without a tape.
     pub fn encode(&self, sentences: &Arc<Sequences>, pass: Pass) -> Vec<f32> {
         data(&self.forward::<NoneTape>(sentences, pass)).to_vec()
+    }
+}
+
+impl Pooled {
+    /// The row of the token that stands for each sentence.
+    ///
+    /// # Panics
+    /// With the mean, which is no token's.
+    fn rows(self, sentences: &Sequences) -> Vec<u32> {
+        let place = |s: usize| {
+            let ids = sentences.get(s);
+            let place = match self {
+                Pooled::First => Some(0),
+                Pooled::Mean => panic!("the mean is the state of no token"),
+                Pooled::Last => ids.len().checked_sub(1),
+                Pooled::Token(id) => ids.iter().position(|&i| i == id),
+                Pooled::HighestId => ids.iter().max().and_then(|m| ids.iter().position(|i| i == m)),
+            };
+            sentences.starts[s] + place.unwrap_or(0) as u32
+        };
+        (0..sentences.len()).map(place).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A new CLIP text tower, to be trained.
+//! A new text tower, to be trained.
 
 use super::{Architecture, Block, Tower, TowerConfig};
 use crate::init::Init;
@@ -8,61 +8,104 @@ use crate::ops::rows::Table;
 use crate::ops::tape::{matrix, vector};
 use crate::ops::transformer::{AttentionWeights, FeedForwardWeights, NormWeights, Projection};
 
-/// Standard deviations of token and position embeddings at the start (Radford et al. 2021).
-const TOKENS: f32 = 0.02;
-const POSITIONS: f32 = 0.01;
+/// Standard deviations at the start.
+struct Deviations {
+    tokens: f32,
+    positions: f32,
+    /// Of the queries', keys' and values' layers.
+    input: f32,
+    /// Of the layers that add to x.
+    adding: f32,
+    inner: f32,
+    projection: f32,
+}
+
+impl Deviations {
+    /// width^−½ in the attention and (2 · width)^−½ behind it, less in layers that add to x, the more of them there are (Radford et
+    /// al. 2021).
+    fn clip(config: &TowerConfig) -> Self {
+        let narrow = (config.width as f32).powf(-0.5);
+        Deviations {
+            tokens: 0.02,
+            positions: 0.01,
+            input: narrow,
+            adding: narrow * (2.0 * config.layers as f32).powf(-0.5),
+            inner: (2.0 * config.width as f32).powf(-0.5),
+            projection: narrow,
+        }
+    }
+
+    /// 0.02 everywhere (Devlin et al. 2019: `initializer_range`).
+    fn bert() -> Self {
+        let all = 0.02;
+        Deviations { tokens: all, positions: all, input: all, adding: all, inner: all, projection: all }
+    }
+}
 
 impl Tower {
-    /// A tower of these sizes with random weights, as CLIP's start (Radford et al. 2021): deviations of width^−½ in the attention
-    /// and (2 · width)^−½ behind it, less in layers that add to x, the more of them there are. Drawn uniformly.
+    /// A tower of these sizes with random weights, as CLIP's (Radford et al. 2021) or BERT's (Devlin et al. 2019) start, all of it to be
+    /// trained. Drawn uniformly, with their standard deviations; biases are 0.
     ///
     /// # Panics
-    /// With sizes of another architecture, or without a projection.
+    /// With sizes of another architecture; for a CLIP without a projection, or one with a bias or tanh, and a BERT with a projection.
     pub fn new(config: TowerConfig, init: &mut Init) -> Tower {
-        assert_eq!(config.architecture, Architecture::Clip, "a new tower is CLIP's");
-        let joint = config.projection.expect("a new tower has a projection");
+        let first = config.architecture.norm_first();
+        let deviations = match config.architecture {
+            Architecture::Clip => {
+                let plain = !config.projection_bias && !config.projection_tanh;
+                assert!(config.projection.is_some() && plain, "a new CLIP has a linear projection");
+                Deviations::clip(&config)
+            }
+            Architecture::Bert => {
+                assert!(config.projection.is_none(), "a new BERT has no projection");
+                Deviations::bert()
+            }
+            other => panic!("a new tower is CLIP's or BERT's, not {other:?}"),
+        };
         let (width, hidden) = (config.width, config.hidden);
-        let narrow = (width as f32).powf(-0.5);
-        let adding = narrow * (2.0 * config.layers as f32).powf(-0.5);
         let mut floats = |n: usize, deviation: f32| init.uniform(n, deviation * 3f32.sqrt());
-        let tokens = Table::new(width, floats(config.vocabulary * width, TOKENS));
-        let positions = Table::new(width, floats(config.context * width, POSITIONS));
+        let mut table = |rows: usize, deviation: f32| Table::new(width, floats(rows * width, deviation));
+        let tokens = table(config.vocabulary, deviations.tokens);
+        let positions = table(config.positions(), deviations.positions);
+        let types = (config.types > 0).then(|| table(config.types, deviations.tokens));
         let mut layer = |outputs: usize, inputs: usize, deviation: f32| {
             let weight = matrix(floats(outputs * inputs, deviation), outputs, inputs);
             Projection::new(LinearWeights::new(weight, vector(vec![0.0; outputs])))
         };
-        let norm = || NormWeights {
-            scale: vector(vec![1.0; width]),
-            shift: vector(vec![0.0; width]),
-            epsilon: config.epsilon,
-            rate: Rate::TRAINED,
+        let norm = |there: bool| {
+            there.then(|| NormWeights {
+                scale: vector(vec![1.0; width]),
+                shift: vector(vec![0.0; width]),
+                epsilon: config.epsilon,
+                rate: Rate::TRAINED,
+            })
         };
         let blocks = (0..config.layers).map(|_| Block {
             attention: AttentionWeights {
-                norm: Some(norm()),
-                input: layer(3 * width, width, narrow),
-                output: layer(width, width, adding),
+                norm: norm(first),
+                input: layer(3 * width, width, deviations.input),
+                output: layer(width, width, deviations.adding),
                 heads: config.heads,
-                causal: true,
+                causal: config.architecture.causal(),
             },
-            attention_norm: None,
+            attention_norm: norm(!first),
             feed_forward: FeedForwardWeights {
-                norm: Some(norm()),
-                inner: layer(hidden, width, (2.0 * width as f32).powf(-0.5)),
+                norm: norm(first),
+                inner: layer(hidden, width, deviations.inner),
                 activation: config.activation,
-                outer: layer(width, hidden, adding),
+                outer: layer(width, hidden, deviations.adding),
             },
-            feed_forward_norm: None,
+            feed_forward_norm: norm(!first),
         });
         let blocks = blocks.collect();
-        let projection = Some(layer(joint, width, narrow));
+        let projection = config.projection.map(|joint| layer(joint, width, deviations.projection));
         Tower {
             tokens,
             positions,
-            types: None,
-            embedding_norm: None,
+            types,
+            embedding_norm: norm(!first),
             blocks,
-            final_norm: Some(norm()),
+            final_norm: norm(first),
             projection,
             unused: Vec::new(),
             config,

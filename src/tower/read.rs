@@ -1,7 +1,8 @@
-//! From a folder to a tower: the names of its tensors, architecture by architecture.
+//! From a folder to a tower.
 
 use std::path::Path;
 
+use super::names::{CLIP_PROJECTION, Names, PROJECTION};
 use super::{Architecture, Block, Tensors, Tower, TowerConfig};
 use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
@@ -15,15 +16,13 @@ impl Tower {
     /// Reads the text tower of a checkpoint, all of it frozen.
     ///
     /// # Errors
-    /// Data: another architecture; a missing tensor or one of another shape or type; files that are missing or not whole.
+    /// Data: another architecture; a missing tensor or one of another shape or type; files that are missing or not whole; modules of
+    /// sentence-transformers that are not read.
     pub fn open(folder: &Path) -> Result<Tower> {
         let config = TowerConfig::read(&folder.join("config.json"))?;
-        let tensors = Tensors::open(folder)?;
-        let tower = match config.architecture {
-            Architecture::Clip => clip(config, &tensors, folder),
-            Architecture::Bert => bert(config, &tensors, folder),
-        };
-        let mut tower = Tower { unused: tensors.unused(), ..tower? };
+        let tensors = Tensors::of_text(folder)?;
+        let tower = read(config, &tensors, folder)?;
+        let mut tower = Tower { unused: tensors.unused(), ..tower };
         freeze(&mut tower, |_| true);
         Ok(tower)
     }
@@ -36,22 +35,14 @@ impl Tower {
 pub fn token_embedding(folder: &Path) -> Result<(TowerConfig, Vec<f32>)> {
     let config = TowerConfig::read(&folder.join("config.json"))?;
     let tensors = Tensors::open(folder)?;
-    let (prefixes, name) = match config.architecture {
-        Architecture::Clip => (CLIP_PREFIXES, CLIP_TOKENS),
-        Architecture::Bert => (BERT_PREFIXES, BERT_TOKENS),
-    };
-    let prefix = prefix(&tensors, &prefixes, name, folder)?;
-    let table = tensors.floats(&format!("{prefix}{name}"), &[config.vocabulary, config.width])?;
+    let names = Names::of(config.architecture);
+    let name = format!("{}{}", prefix(&tensors, names, folder)?, names.tokens);
+    let table = tensors.floats(&name, &[config.vocabulary, config.width])?;
     Ok((config, table))
 }
 
-/// The names begin with one of these: in whole models, and where the text tower was saved alone.
-const CLIP_PREFIXES: [&str; 2] = ["text_model.", ""];
-const CLIP_TOKENS: &str = "embeddings.token_embedding.weight";
-const BERT_PREFIXES: [&str; 2] = ["bert.", ""];
-const BERT_TOKENS: &str = "embeddings.word_embeddings.weight";
-
-fn prefix(tensors: &Tensors, prefixes: &[&'static str], tokens: &str, folder: &Path) -> Result<&'static str> {
+fn prefix(tensors: &Tensors, names: &Names, folder: &Path) -> Result<&'static str> {
+    let Names { prefixes, tokens, .. } = names;
     prefixes.iter().find(|p| tensors.has(&format!("{p}{tokens}"))).copied().ok_or_else(|| {
         let names: Vec<String> = prefixes.iter().map(|p| format!("`{p}{tokens}`")).collect();
         Error::data(format!("there is neither of the tensors {}", names.join(", ")))
@@ -78,6 +69,13 @@ impl Layers<'_> {
         Ok(Projection::new(LinearWeights::new(matrix(weight, outputs, inputs), vector(bias))))
     }
 
+    /// A layer with a bias of 0.
+    fn unbiased(&self, name: &str, outputs: usize, inputs: usize) -> Result<Projection> {
+        let weight = self.tensors.floats(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = vector(vec![0.0; outputs]);
+        Ok(Projection::new(LinearWeights::new(matrix(weight, outputs, inputs), bias)))
+    }
+
     fn norm(&self, name: &str, width: usize) -> Result<NormWeights> {
         // Checkpoints that began in TensorFlow call scale and shift gamma and beta.
         let old = self.tensors.has(&format!("{name}.gamma"));
@@ -91,93 +89,55 @@ impl Layers<'_> {
     }
 }
 
-fn clip(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> {
-    let prefix = prefix(tensors, &CLIP_PREFIXES, CLIP_TOKENS, folder)?;
+fn read(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> {
+    let (names, first) = (Names::of(config.architecture), config.architecture.norm_first());
+    let prefix = prefix(tensors, names, folder)?;
     let (width, hidden) = (config.width, config.hidden);
     let layers = Layers { tensors, epsilon: config.epsilon };
+    let norm_of = |name: String, there: bool| there.then(|| layers.norm(&name, width)).transpose();
     let block = |n: usize| -> Result<Block> {
-        let name = |part: &str| format!("{prefix}encoder.layers.{n}.{part}");
-        let qkv = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));
+        let name = |part: &str| format!("{prefix}{}.{n}.{part}", names.blocks);
         Ok(Block {
             attention: AttentionWeights {
-                norm: Some(layers.norm(&name("layer_norm1"), width)?),
-                input: layers.linear(&qkv, width, width)?,
-                output: layers.linear(&[name("self_attn.out_proj")], width, width)?,
+                norm: norm_of(name(names.attention_norm), first)?,
+                input: layers.linear(&names.input.map(name), width, width)?,
+                output: layers.linear(&[name(names.output)], width, width)?,
                 heads: config.heads,
-                causal: true,
+                causal: config.architecture.causal(),
             },
-            attention_norm: None,
+            attention_norm: norm_of(name(names.attention_norm), !first)?,
             feed_forward: FeedForwardWeights {
-                norm: Some(layers.norm(&name("layer_norm2"), width)?),
-                inner: layers.linear(&[name("mlp.fc1")], hidden, width)?,
+                norm: norm_of(name(names.feed_forward_norm), first)?,
+                inner: layers.linear(&[name(names.inner)], hidden, width)?,
                 activation: config.activation,
-                outer: layers.linear(&[name("mlp.fc2")], width, hidden)?,
+                outer: layers.linear(&[name(names.outer)], width, hidden)?,
             },
-            feed_forward_norm: None,
-        })
-    };
-    // A text model saved without its projection has none, whatever its configuration says.
-    let projection = match config.projection.filter(|_| tensors.has("text_projection.weight")) {
-        Some(joint) => {
-            let weight = tensors.floats("text_projection.weight", &[joint, width])?;
-            let bias = vector(vec![0.0; joint]);
-            Some(Projection::new(LinearWeights::new(matrix(weight, joint, width), bias)))
-        }
-        None => None,
-    };
-    let positions = format!("{prefix}embeddings.position_embedding.weight");
-    Ok(Tower {
-        tokens: Table::new(
-            width,
-            tensors.floats(&format!("{prefix}{CLIP_TOKENS}"), &[config.vocabulary, width])?,
-        ),
-        positions: Table::new(width, tensors.floats(&positions, &[config.context, width])?),
-        types: None,
-        embedding_norm: None,
-        blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
-        final_norm: Some(layers.norm(&format!("{prefix}final_layer_norm"), width)?),
-        projection,
-        unused: Vec::new(),
-        config,
-    })
-}
-
-fn bert(config: TowerConfig, tensors: &Tensors, folder: &Path) -> Result<Tower> {
-    let prefix = prefix(tensors, &BERT_PREFIXES, BERT_TOKENS, folder)?;
-    let (width, hidden) = (config.width, config.hidden);
-    let layers = Layers { tensors, epsilon: config.epsilon };
-    let block = |n: usize| -> Result<Block> {
-        let name = |part: &str| format!("{prefix}encoder.layer.{n}.{part}");
-        let qkv = ["query", "key", "value"].map(|p| name(&format!("attention.self.{p}")));
-        Ok(Block {
-            attention: AttentionWeights {
-                norm: None,
-                input: layers.linear(&qkv, width, width)?,
-                output: layers.linear(&[name("attention.output.dense")], width, width)?,
-                heads: config.heads,
-                causal: false,
-            },
-            attention_norm: Some(layers.norm(&name("attention.output.LayerNorm"), width)?),
-            feed_forward: FeedForwardWeights {
-                norm: None,
-                inner: layers.linear(&[name("intermediate.dense")], hidden, width)?,
-                activation: config.activation,
-                outer: layers.linear(&[name("output.dense")], width, hidden)?,
-            },
-            feed_forward_norm: Some(layers.norm(&name("output.LayerNorm"), width)?),
+            feed_forward_norm: norm_of(name(names.feed_forward_norm), !first)?,
         })
     };
     let table = |name: &str, rows: usize| -> Result<Table> {
         Ok(Table::new(width, tensors.floats(&format!("{prefix}{name}"), &[rows, width])?))
     };
+    let norm =
+        |name: Option<&str>| name.map(|name| layers.norm(&format!("{prefix}{name}"), width)).transpose();
+    let projection = match (config.architecture, config.projection) {
+        (_, None) => None,
+        // A text model saved without its projection has none, whatever its configuration says.
+        (Architecture::Clip, _) if !tensors.has(&format!("{CLIP_PROJECTION}.weight")) => None,
+        (Architecture::Clip, Some(joint)) => Some(layers.unbiased(CLIP_PROJECTION, joint, width)?),
+        (_, Some(joint)) if config.projection_bias => {
+            Some(layers.linear(&[PROJECTION.to_string()], joint, width)?)
+        }
+        (_, Some(joint)) => Some(layers.unbiased(PROJECTION, joint, width)?),
+    };
     Ok(Tower {
-        positions: table("embeddings.position_embeddings.weight", config.context)?,
-        types: Some(table("embeddings.token_type_embeddings.weight", 2)?),
-        tokens: table(BERT_TOKENS, config.vocabulary)?,
-        embedding_norm: Some(layers.norm(&format!("{prefix}embeddings.LayerNorm"), width)?),
+        tokens: table(names.tokens, config.vocabulary)?,
+        positions: table(names.positions, config.positions())?,
+        types: names.types.map(|name| table(name, config.types)).transpose()?,
+        embedding_norm: norm(names.embedding_norm)?,
         blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
-        final_norm: None,
-        projection: None,
+        final_norm: norm(names.final_norm)?,
+        projection,
         unused: Vec::new(),
         config,
     })

@@ -32,8 +32,8 @@ impl TowerTokenizer {
     /// Reads a tokenizer for a tower.
     ///
     /// # Errors
-    /// Data: no tokenizer; more tokens than the tower's embedding has rows, or so few that it belongs to another one;
-    /// other special tokens than the architecture's.
+    /// Data: no tokenizer; more tokens than the tower's embedding has rows, or so few that it belongs to another one; other than one
+    /// special token before and one behind a text, or another one behind it than CLIP's.
     pub fn open(path: &Path, config: &TowerConfig) -> Result<Self> {
         Self::new(HuggingFace::open(path)?, path, config)
     }
@@ -52,24 +52,27 @@ impl TowerTokenizer {
         if size > rows || size + PADDING <= rows {
             return wrong(format!("has {size} tokens; the tower's embedding has {rows}"));
         }
-        let [start, end] = tokenizer.ids("")[..] else {
-            let count = tokenizer.ids("").len();
-            return wrong(format!("puts {count} special tokens around a text; the tower was trained with 2"));
-        };
-        let expected = match (config.architecture, config.pooled) {
-            (Architecture::Bert, _) => (tokenizer.id("[CLS]"), tokenizer.id("[SEP]")),
-            (Architecture::Clip, Pooled::Token(end)) => (Some(start), Some(end)),
-            (Architecture::Clip, _) => (Some(start), Some(size as u32 - 1)),
-        };
-        if (Some(start), Some(end)) != expected || start == end {
-            let name = |id: Option<u32>| id.map_or("no token".into(), |id| tokenizer.name(id));
+        let around = tokenizer.around();
+        let ([start], [end]) = (&around[0][..], &around[1][..]) else {
+            let [before, behind] = around.map(|ids| ids.len());
             return wrong(format!(
-                "begins a text with {} and ends it with {}; the tower was trained with {} and {}",
-                name(Some(start)),
-                name(Some(end)),
-                name(expected.0),
-                name(expected.1)
+                "puts {before} special tokens before a text and {behind} behind it; the tower was trained with one and one"
             ));
+        };
+        let (start, end) = (*start, *end);
+        let name = |id: u32| tokenizer.name(id);
+        if start == end {
+            return wrong(format!("begins and ends a text with {}", name(start)));
+        }
+        let expected = match (config.architecture, config.pooled) {
+            (Architecture::Clip, Pooled::Token(end)) => end,
+            (Architecture::Clip, _) => size as u32 - 1,
+            // An encoder's are those that its tokenizer puts there.
+            _ => end,
+        };
+        if end != expected {
+            let (end, expected) = (name(end), name(expected));
+            return wrong(format!("ends a text with {end}; the tower was trained with {expected}"));
         }
         let TowerConfig { context, case_of_language, .. } = *config;
         Ok(TowerTokenizer { tokenizer, start, end, context, case_of_language })
@@ -82,7 +85,7 @@ impl TowerTokenizer {
 
     /// The id of what the tokenizer does not know, if it has one.
     pub fn unknown(&self) -> Option<u32> {
-        self.tokenizer.id("[UNK]")
+        self.tokenizer.unknown()
     }
 
     /// The same tokenizer for a tower with another context.

@@ -1,4 +1,4 @@
-//! From a tower to the files of Hugging Face's layout, which transformers reads as `CLIPTextModelWithProjection`.
+//! From a tower to the files of Hugging Face's layout.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,51 +6,100 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use super::config::CASE_OF_LANGUAGE;
+use super::config::{CASE_OF_LANGUAGE, POOLING, PROJECTION_KEYS, SizeKeys};
+use super::modules::POOLED;
+use super::names::{CLIP_PROJECTION, Names, PROJECTION};
 use super::{Architecture, Pooled, Tower, TowerConfig};
 use crate::ops::tape::{data, data1};
 use crate::ops::transformer::{Activation, NormWeights, Projection};
 
 impl TowerConfig {
-    /// As `config.json` holds it; reads back as an equal one. `start` is the id at the beginning of every text.
+    /// As `config.json` holds it; reads back as an equal one. `start` is the id at the beginning of every text, which a CLIP names.
+    ///
+    /// # Panics
+    /// With CLIP's pooling in another architecture: no checkpoint has it.
     pub fn to_json(&self, start: u32) -> String {
+        let mut json = self.plain_json(start);
+        self.add_own_keys(&mut json);
+        serde_json::to_string_pretty(&json).expect("plain data") + "\n"
+    }
+
+    /// What transformers knows of it.
+    pub(super) fn plain_json(&self, start: u32) -> Value {
         let activation = match self.activation {
             Activation::QuickGelu => "quick_gelu",
             Activation::Gelu => "gelu",
             Activation::GeluTanh => "gelu_new",
             Activation::Relu => "relu",
+            Activation::Tanh => "tanh",
         };
         let mut json = json!({
             "vocab_size": self.vocabulary,
-            "max_position_embeddings": self.context,
-            "hidden_size": self.width,
-            "intermediate_size": self.hidden,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "hidden_act": activation,
-            "layer_norm_eps": shortest(self.epsilon),
-            "pad_token_id": 0,
+            "max_position_embeddings": self.positions(),
+            "pad_token_id": self.first_position.saturating_sub(1),
         });
-        let (kind, class) = match self.architecture {
-            Architecture::Clip => ("clip_text_model", "CLIPTextModelWithProjection"),
-            Architecture::Bert => ("bert", "BertModel"),
+        let keys = SizeKeys::of(self.architecture);
+        json[keys.width] = self.width.into();
+        json[keys.hidden] = self.hidden.into();
+        json[keys.layers] = self.layers.into();
+        json[keys.heads] = self.heads.into();
+        json[keys.activation] = activation.into();
+        if self.architecture != Architecture::DistilBert {
+            json["layer_norm_eps"] = shortest(self.epsilon);
+        }
+        if self.types > 0 {
+            json["type_vocab_size"] = self.types.into();
+        }
+        let class = match self.architecture {
+            Architecture::Clip => "CLIPTextModelWithProjection",
+            Architecture::Bert => "BertModel",
+            Architecture::Roberta => "RobertaModel",
+            Architecture::XlmRoberta => "XLMRobertaModel",
+            Architecture::Camembert => "CamembertModel",
+            Architecture::DistilBert => "DistilBertModel",
         };
-        (json["model_type"], json["architectures"]) = (kind.into(), json!([class]));
+        (json["model_type"], json["architectures"]) = (self.architecture.model_type().into(), json!([class]));
         if self.architecture == Architecture::Clip {
             json["bos_token_id"] = start.into();
             json["eos_token_id"] = match self.pooled {
                 Pooled::Token(id) => id.into(),
                 // As configurations before 2023 had it.
-                Pooled::First | Pooled::HighestId => 2.into(),
+                _ => 2.into(),
             };
+            if let Some(joint) = self.projection {
+                json["projection_dim"] = joint.into();
+            }
         }
         if self.case_of_language {
             json[CASE_OF_LANGUAGE] = true.into();
         }
-        if let Some(joint) = self.projection {
-            json["projection_dim"] = joint.into();
+        json
+    }
+
+    /// Adds what transformers does not know: another pooling than the architecture's, and the projection of an encoder.
+    pub(super) fn add_own_keys(&self, json: &mut Value) {
+        let clip = self.architecture == Architecture::Clip;
+        let usual = match self.pooled {
+            Pooled::Token(_) | Pooled::HighestId => {
+                assert!(clip, "an encoder pools no token by its id");
+                true
+            }
+            pooled => pooled == Pooled::First && !clip,
+        };
+        if !usual {
+            json[POOLING] = self.pooled.name().into();
         }
-        serde_json::to_string_pretty(&json).expect("plain data") + "\n"
+        if let Some(joint) = self.projection.filter(|_| !clip) {
+            let values = [joint.into(), self.projection_bias.into(), self.projection_tanh.into()];
+            PROJECTION_KEYS.into_iter().zip(values).for_each(|(key, value)| json[key] = value);
+        }
+    }
+}
+
+impl Pooled {
+    /// Its name in sentence-transformers, which has none for CLIP's.
+    pub(super) fn name(self) -> &'static str {
+        POOLED.iter().find(|(_, own)| *own == self).expect("a pooling of sentence-transformers").0
     }
 }
 
@@ -61,38 +110,48 @@ fn shortest(x: f32) -> Value {
 
 impl Tower {
     /// As `model.safetensors` holds it.
-    ///
-    /// # Panics
-    /// With a tower that is not CLIP's.
     pub fn to_safetensors(&self) -> Vec<u8> {
-        assert_eq!(self.config.architecture, Architecture::Clip, "a tower of CLIP is written");
-        let (width, config) = (self.config.width, &self.config);
-        let mut tensors = Tensors(Vec::new());
-        let name = |kind: &str| format!("text_model.embeddings.{kind}_embedding.weight");
-        tensors.push(name("token"), &[config.vocabulary, width], self.tokens.data());
-        tensors.push(name("position"), &[config.context, width], self.positions.data());
-        for (n, block) in self.blocks.iter().enumerate() {
-            let name = |part: &str| format!("text_model.encoder.layers.{n}.{part}");
-            tensors.norm(&name("layer_norm1"), &block.attention.norm);
-            let parts = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));
-            tensors.layers(&parts, &block.attention.input);
-            tensors.layers(&[name("self_attn.out_proj")], &block.attention.output);
-            tensors.norm(&name("layer_norm2"), &block.feed_forward.norm);
-            tensors.layers(&[name("mlp.fc1")], &block.feed_forward.inner);
-            tensors.layers(&[name("mlp.fc2")], &block.feed_forward.outer);
-        }
-        tensors.norm("text_model.final_layer_norm", &self.final_norm);
+        let mut tensors = self.tensors();
         if let Some(projection) = &self.projection {
-            let shape = [projection.outputs(), width];
-            tensors.push("text_projection.weight".into(), &shape, data(&projection.weights.weight));
+            match (self.config.architecture, self.config.projection_bias) {
+                (Architecture::Clip, _) => tensors.weight(CLIP_PROJECTION, projection),
+                (_, false) => tensors.weight(PROJECTION, projection),
+                (_, true) => tensors.layers(&[PROJECTION.into()], projection),
+            }
         }
-        // transformers asks for it.
-        let about = HashMap::from([("format".to_string(), "pt".to_string())]);
-        let views = tensors.0.iter().map(|(name, shape, x)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(x));
-            (name, view.expect("as many numbers as the shape says"))
-        });
-        safetensors::serialize(views, Some(about)).expect("tensors of distinct names")
+        tensors.serialised()
+    }
+
+    /// All but the projection.
+    fn tensors(&self) -> Tensors<'_> {
+        let (width, config) = (self.config.width, &self.config);
+        let names = Names::of(config.architecture);
+        let mut tensors = Tensors(Vec::new());
+        let name = |part: &str| format!("{}{part}", names.written);
+        tensors.push(name(names.tokens), &[config.vocabulary, width], self.tokens.data());
+        tensors.push(name(names.positions), &[config.positions(), width], self.positions.data());
+        if let (Some(types), Some(own)) = (&self.types, names.types) {
+            tensors.push(name(own), &[types.rows(), width], types.data());
+        }
+        if let (Some(norm), Some(own)) = (&self.embedding_norm, names.embedding_norm) {
+            tensors.norm(&name(own), norm);
+        }
+        for (n, block) in self.blocks.iter().enumerate() {
+            let name = |part: &str| name(&format!("{}.{n}.{part}", names.blocks));
+            // Each stands before its layer or behind it.
+            let attention = block.attention.norm.iter().chain(&block.attention_norm);
+            attention.for_each(|norm| tensors.norm(&name(names.attention_norm), norm));
+            tensors.layers(&names.input.map(name), &block.attention.input);
+            tensors.layers(&[name(names.output)], &block.attention.output);
+            let feed_forward = block.feed_forward.norm.iter().chain(&block.feed_forward_norm);
+            feed_forward.for_each(|norm| tensors.norm(&name(names.feed_forward_norm), norm));
+            tensors.layers(&[name(names.inner)], &block.feed_forward.inner);
+            tensors.layers(&[name(names.outer)], &block.feed_forward.outer);
+        }
+        if let (Some(norm), Some(own)) = (&self.final_norm, names.final_norm) {
+            tensors.norm(&name(own), norm);
+        }
+        tensors
     }
 }
 
@@ -104,12 +163,16 @@ impl<'a> Tensors<'a> {
         self.0.push((name, shape.to_vec(), x.into()));
     }
 
-    fn norm(&mut self, name: &str, norm: &'a Option<NormWeights>) {
-        if let Some(norm) = norm {
-            let width = data1(&norm.scale).len();
-            self.push(format!("{name}.weight"), &[width], data1(&norm.scale));
-            self.push(format!("{name}.bias"), &[width], data1(&norm.shift));
-        }
+    fn norm(&mut self, name: &str, norm: &'a NormWeights) {
+        let width = data1(&norm.scale).len();
+        self.push(format!("{name}.weight"), &[width], data1(&norm.scale));
+        self.push(format!("{name}.bias"), &[width], data1(&norm.shift));
+    }
+
+    /// A layer whose bias is none.
+    fn weight(&mut self, name: &str, layer: &'a Projection) {
+        let shape = [layer.outputs(), layer.inputs()];
+        self.push(format!("{name}.weight"), &shape, data(&layer.weights.weight));
     }
 
     /// Layers that stand below each other in one.
@@ -121,6 +184,16 @@ impl<'a> Tensors<'a> {
             self.push(format!("{name}.weight"), &[outputs, inputs], weight.to_vec());
             self.push(format!("{name}.bias"), &[outputs], bias.to_vec());
         }
+    }
+
+    fn serialised(&self) -> Vec<u8> {
+        // transformers asks for it.
+        let about = HashMap::from([("format".to_string(), "pt".to_string())]);
+        let views = self.0.iter().map(|(name, shape, x)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(x));
+            (name, view.expect("as many numbers as the shape says"))
+        });
+        safetensors::serialize(views, Some(about)).expect("tensors of distinct names")
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -206,6 +206,30 @@ impl HuggingFace {
     /// The id of a token, if it is one.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
+    }
+
+    /// The special tokens that stand before and behind those of every text, as the tokenizer's post-processor puts them.
+    pub fn around(&self) -> [Vec<u32>; 2] {
+        let encoding = self.encoded("a", true);
+        let (ids, special) = (encoding.get_ids(), encoding.get_special_tokens_mask());
+        let before = special.iter().take_while(|&&special| special == 1).count();
+        let behind = special[before..].iter().rev().take_while(|&&special| special == 1).count();
+        [ids[..before].to_vec(), ids[ids.len() - behind..].to_vec()]
+    }
+
+    /// The id of what the model does not know, if it has one.
+    pub fn unknown(&self) -> Option<u32> {
+        let own = match self.tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => self.id(&model.unk_token),
+            ModelWrapper::WordLevel(model) => self.id(&model.unk_token),
+            ModelWrapper::BPE(model) => model.unk_token.as_ref().and_then(|token| self.id(token)),
+            // It tells nobody but its file.
+            ModelWrapper::Unigram(model) => {
+                let json = serde_json::to_value(model).expect("plain data");
+                json["unk_id"].as_u64().map(|id| id as u32)
+            }
+        };
+        own.or_else(|| ["[UNK]", "<unk>"].into_iter().find_map(|token| self.id(token)))
     }
 
     /// A token for messages: its spelling and id.

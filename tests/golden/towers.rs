@@ -1,4 +1,5 @@
-//! Text towers beside transformers: token ids, every block's output, the final vectors. `towers/make.py` wrote the files.
+//! Text towers beside transformers: token ids, every block's output, the final vectors. `towers/make.py` and `towers/encoders.py`
+//! wrote the files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,10 +7,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use tinyglot::config::Precision;
 use tinyglot::device::Matrix;
+use tinyglot::ops::linear::unit_rows;
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::data;
 use tinyglot::ops::transformer::Pass;
-use tinyglot::tower::{Tower, TowerTokenizer};
+use tinyglot::tower::{Architecture, Pooled, Tower, TowerTokenizer};
 
 use crate::{Golden, file, near_within};
 
@@ -68,30 +70,69 @@ fn ids_by_the_two_files_of_a_clip_are_those_of_transformers() {
     assert_eq!(encoded.ids.rows, golden.counts("clip.ids"));
 }
 
+/// Compares token ids and the states between blocks with those of a golden file; the last states.
+fn states(golden: &Golden, name: &str, tower: &Tower, sentences: &Arc<Sequences>) -> Matrix {
+    let lengths: Vec<u32> = (0..sentences.len()).map(|s| sentences.length(s) as u32).collect();
+    assert_eq!(lengths, golden.counts(&format!("{name}.lengths")), "{name}");
+    assert_eq!(sentences.rows, golden.counts(&format!("{name}.ids")), "{name}");
+    let compare = |state: usize, x: &Matrix| {
+        let want = golden.floats(&format!("{name}.state.{state}"));
+        near_within(&format!("{name}, state {state}"), &data(x), &want, 1e-4);
+    };
+    let x: Matrix = tower.embed(sentences);
+    compare(0, &x);
+    let mut blocks = 0;
+    let x = tower.blocks(x, sentences, PASS, |n, x: Matrix| {
+        compare(n + 1, &x);
+        blocks += 1;
+        x
+    });
+    assert_eq!(blocks, tower.config.layers);
+    x
+}
+
 #[test]
 fn ids_states_and_vectors_are_those_of_transformers() {
     let golden = Golden::read("towers/expected");
     for name in ["clip", "openclip", "bare", "mbert"] {
         let tower = Tower::open(&folder(name)).expect("a checkpoint");
         let sentences = encoded(name, &tower, &texts("sentences"));
-        let lengths: Vec<u32> = (0..sentences.len()).map(|s| sentences.length(s) as u32).collect();
-        assert_eq!(lengths, golden.counts(&format!("{name}.lengths")), "{name}");
-        assert_eq!(sentences.rows, golden.counts(&format!("{name}.ids")), "{name}");
-        let compare = |state: usize, x: &Matrix| {
-            let want = golden.floats(&format!("{name}.state.{state}"));
-            near_within(&format!("{name}, state {state}"), &data(x), &want, 1e-4);
-        };
-        let x: Matrix = tower.embed(&sentences);
-        compare(0, &x);
-        let mut blocks = 0;
-        let x = tower.blocks(x, &sentences, PASS, |n, x: Matrix| {
-            compare(n + 1, &x);
-            blocks += 1;
-            x
-        });
-        assert_eq!(blocks, tower.config.layers);
-        let vectors = tower.pool(x, &tower.pooled_rows(&sentences), PASS);
+        let x = states(&golden, name, &tower, &sentences);
+        let vectors = tower.pool(x, &sentences, PASS);
         near_within(name, &data(&vectors), &golden.floats(&format!("{name}.vectors")), 1e-4);
         assert_eq!(tower.encode(&sentences, PASS)[..], data(&vectors)[..]);
+    }
+}
+
+#[test]
+fn encoders_and_their_poolings_are_those_of_transformers() {
+    let golden = Golden::read("towers/encoders");
+    for (name, architecture, first, types) in [
+        ("xlmr", Architecture::XlmRoberta, 2, 1),
+        ("roberta", Architecture::Roberta, 2, 1),
+        ("distilbert", Architecture::DistilBert, 0, 0),
+        ("sentence", Architecture::Bert, 0, 2),
+    ] {
+        let mut tower = Tower::open(&folder(name)).expect("a checkpoint");
+        let config = &tower.config;
+        assert_eq!((config.architecture, config.first_position, config.types), (architecture, first, types));
+        assert_eq!((config.context, config.positions()), (24, 24 + first), "{name}");
+        let sentences = encoded(name, &tower, &texts("sentences"));
+        let x = states(&golden, name, &tower, &sentences);
+        if name == "sentence" {
+            // Mean, a dense layer with tanh, unit length.
+            assert_eq!((config.pooled, config.projection), (Pooled::Mean, Some(12)));
+            let vectors: Matrix = unit_rows(tower.pool(x, &sentences, PASS));
+            near_within(name, &data(&vectors), &golden.floats("sentence.vectors"), 1e-4);
+            continue;
+        }
+        assert_eq!(config.pooled, Pooled::First, "{name}");
+        for (pooling, pooled) in [("cls", Pooled::First), ("mean", Pooled::Mean), ("lasttoken", Pooled::Last)]
+        {
+            tower.set_pooling(pooled);
+            let vectors = tower.encode(&sentences, PASS);
+            near_within(name, &vectors, &golden.floats(&format!("{name}.{pooling}")), 1e-4);
+            assert_eq!(vectors[..], data(&tower.pool(x.clone(), &sentences, PASS))[..]);
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Bert {
         sentences: &Sequences,
         pass: Pass,
     ) -> Matrix<T> {
-        let x = self.tower.pool(x, &self.tower.pooled_rows(sentences), pass); // (sentences, width)
+        let x = self.tower.pool(x, sentences, pass); // (sentences, width)
         linear(x, &self.layer, pass.precision)
     }
 }

@@ -239,10 +239,7 @@ impl Mla {
         };
         let x = body.some_blocks(1..body.config.layers, x, sentences, pass, acquired);
         match &self.encoder {
-            Encoder::Tower(_) => {
-                let last: Vec<u32> = sentences.starts[1..].iter().map(|&end| end - 1).collect();
-                self.tower.pool(x, &last, pass)
-            }
+            Encoder::Tower(_) => self.tower.pool_as(self.tower.config.pooled.by_place(), x, sentences, pass),
             Encoder::Bert(bert) => bert.pool(x, sentences, pass),
         }
     }

@@ -438,6 +438,6 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 /// Copies the tensors of a checkpoint, those of pictures left out, as they are.
 fn copy_text_tensors(from: &Path, to: &Path) -> Result<()> {
-    let bytes = Tensors::open(from)?.text_only()?;
+    let bytes = Tensors::of_text(from)?.text_only()?;
     write_whole(&to.join("model.safetensors"), &bytes)
 }

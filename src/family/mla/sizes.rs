@@ -1,47 +1,28 @@
 //! Sizes of checkpoints that a configuration says beforehand (`acquire.sizes`).
 
 use crate::config::{Config, SizesConfig};
-use crate::ops::transformer::Activation;
-use crate::tower::{Architecture, Pooled, TowerConfig};
+use crate::tower::TowerConfig;
 use crate::{Error, Result};
-
-/// Tokens of CLIP's vocabulary, and of a sentence, at most.
-const CLIP: [usize; 2] = [49_408, 77];
-/// Tokens of a sentence of M-BERT, at most.
-const BERT: usize = 512;
 
 /// The sizes of the tower and of the embedding, or M-BERT, if they are said.
 pub fn said(config: &Config) -> Option<[TowerConfig; 2]> {
     let sizes = &config.acquire().sizes;
     let SizesConfig { width, layers, joint, words, word_width } = *sizes;
     let tower = TowerConfig {
-        architecture: Architecture::Clip,
-        vocabulary: CLIP[0],
-        context: CLIP[1],
         width,
         hidden: 4 * width,
         layers,
         // It has no part in what is counted.
         heads: 1,
-        activation: Activation::QuickGelu,
-        epsilon: 1e-5,
-        pooled: Pooled::HighestId,
         projection: Some(joint),
-        case_of_language: false,
+        ..TowerConfig::clip()
     };
     let embedding = TowerConfig {
-        architecture: Architecture::Bert,
         vocabulary: words,
-        context: BERT,
         width: word_width,
         hidden: 4 * word_width,
-        layers: 12,
         heads: 1,
-        activation: Activation::Gelu,
-        epsilon: 1e-12,
-        pooled: Pooled::First,
-        projection: None,
-        case_of_language: false,
+        ..TowerConfig::bert()
     };
     (width > 0).then_some([tower, embedding])
 }

@@ -8,7 +8,7 @@ use crate::gradcheck::probe;
 use crate::init::Init;
 use crate::ops::rows::Table;
 use crate::optim::freeze;
-use crate::tower::token_embedding;
+use crate::tower::{Pooled, token_embedding};
 
 const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
 
@@ -75,8 +75,7 @@ fn an_acquirer_starts_as_the_identity() {
     assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2]);
     let x = mla.entered::<NoneTape>(&sentences, None, PASS);
     let x = mla.tower.blocks(x, &sentences, PASS, |_, x: Matrix| x);
-    let last = sentences.rows.len() as u32 - 1;
-    assert_eq!(data(&mla.tower.pool(x, &[last], PASS)), outputs[0]);
+    assert_eq!(data(&mla.tower.pool_as(Pooled::Last, x, &sentences, PASS)), outputs[0]);
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The words of acquired languages: a multilingual checkpoint's, or new ones.
 
-use std::fs;
 use std::path::Path;
 
 use crate::config::Config;
 use crate::init::Init;
 use crate::ops::rows::Table;
-use crate::ops::transformer::Activation;
 use crate::seed::derive;
-use crate::tower::{Architecture, Pooled, TowerConfig, TowerTokenizer, token_embedding};
+use crate::tower::{TowerConfig, TowerTokenizer, token_embedding};
 use crate::words::HuggingFace;
 use crate::{Error, Result};
 
@@ -50,18 +48,13 @@ impl Words {
         let words = HuggingFace::train(&texts, fresh.vocabulary, ENDS)?;
         // Nothing but the embedding is read of it.
         let sizes = TowerConfig {
-            architecture: Architecture::Bert,
             vocabulary: words.size(),
-            context: CONTEXT,
             width: fresh.width,
             hidden: fresh.width,
             layers: 1,
             heads: 1,
-            activation: Activation::Gelu,
-            epsilon: 1e-12,
-            pooled: Pooled::First,
-            projection: None,
             case_of_language: true,
+            ..TowerConfig::bert()
         };
         let files = [sizes.to_json(0).into_bytes(), words.to_json()?.into_bytes()];
         let mut init = Init::new(derive(config.seed(), "embedding", 0));
@@ -91,8 +84,6 @@ impl Words {
 
 /// Tokens at the beginning and at the end of a text, as M-BERT has them.
 const ENDS: [&str; 2] = ["[CLS]", "[SEP]"];
-/// M-BERT's; the tower's own is what counts.
-const CONTEXT: usize = 512;
 /// Fresh vectors begin uniformly in ± this: as long as M-BERT's, about.
 const START: f32 = 0.08;
 
@@ -101,7 +92,5 @@ const START: f32 = 0.08;
 /// # Errors
 /// Data, where one of them cannot be read.
 pub fn small_files(from: &Path) -> Result<[Vec<u8>; 2]> {
-    let config = from.join(FILES[0]);
-    let sizes = fs::read(&config).map_err(|e| Error::reading(&config, e))?;
-    Ok([sizes, HuggingFace::read(&from.join(FILES[1]))?])
+    Ok([TowerConfig::whole_file(from)?, HuggingFace::read(&from.join(FILES[1]))?])
 }

@@ -21,9 +21,9 @@ use crate::ops::leaf::Leaf;
 use crate::ops::linear::unit_rows;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::data;
-use crate::ops::transformer::{Activation, Pass};
+use crate::ops::transformer::Pass;
 use crate::optim::{Parameter, ParameterTree};
-use crate::tower::{Architecture, Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
+use crate::tower::{Encoded, Pooled, Tower, TowerConfig, TowerTokenizer, by_length};
 use crate::words::{HuggingFace, with_dotless};
 use crate::{Error, Result};
 
@@ -51,18 +51,16 @@ pub struct Clip {
 pub fn sizes(config: &Config, vocabulary: usize, end: u32) -> TowerConfig {
     let tower = config.tower();
     TowerConfig {
-        architecture: Architecture::Clip,
         vocabulary,
         context: tower.context,
         width: tower.width,
         hidden: tower.hidden,
         layers: tower.layers,
         heads: tower.heads,
-        activation: Activation::QuickGelu,
-        epsilon: 1e-5,
         pooled: Pooled::Token(end),
         projection: Some(config.text().joint),
         case_of_language: true,
+        ..TowerConfig::clip()
     }
 }
 
@@ -112,8 +110,7 @@ impl Clip {
     pub fn forward<T: Tape<f32, Dev> + 'static>(&self, sentences: &Arc<Sequences>, seed: u64) -> Matrix<T> {
         let x = dropout(self.tower.embed::<T>(sentences), self.dropout[0], seed);
         let x = self.tower.blocks(x, sentences, self.pass(), |_, x| x);
-        let rows = self.tower.pooled_rows(sentences);
-        let x = dropout(self.tower.pool(x, &rows, self.pass()), self.dropout[1], seed ^ 1);
+        let x = dropout(self.tower.pool(x, sentences, self.pass()), self.dropout[1], seed ^ 1);
         unit_rows(x)
     }
 

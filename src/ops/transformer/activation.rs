@@ -18,6 +18,8 @@ pub enum Activation {
     Gelu,
     /// Their approximation ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
     GeluTanh,
+    /// tanh x
+    Tanh,
 }
 
 impl Activation {
@@ -62,6 +64,7 @@ impl Loop for Apply<'_> {
             Activation::GeluTanh => {
                 self.x.iter_mut().for_each(|x| *x *= 0.5 + 0.5 * tanh::<FMA>(cubic(*x).0));
             }
+            Activation::Tanh => self.x.iter_mut().for_each(|x| *x = tanh::<FMA>(*x)),
         }
     }
 }
@@ -90,6 +93,10 @@ impl Loop for Pull<'_> {
                 let (inner, slope) = cubic(x);
                 let t = tanh::<FMA>(inner);
                 *g *= 0.5 * (1.0 + t + x * (1.0 - t * t) * slope);
+            }),
+            Activation::Tanh => pairs.for_each(|(g, &x)| {
+                let t = tanh::<FMA>(x);
+                *g *= 1.0 - t * t;
             }),
         }
     }

@@ -12,8 +12,8 @@ use crate::ops::tape::{data, data1, matrix, on_host, vector};
 
 const PASS: Pass = Pass { precision: Precision::F32, recompute: false };
 const WIDTH: usize = 6;
-const ACTIVATIONS: [Activation; 4] =
-    [Activation::Relu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh];
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Relu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh, Activation::Tanh];
 
 fn random(rows: usize, cols: usize, seed: u64) -> Matrix {
     matrix(noise(rows * cols, seed), rows, cols)
@@ -97,6 +97,7 @@ fn activations_have_the_values_of_their_formulas_and_slopes_as_gradients() {
                 Activation::GeluTanh => {
                     0.5 * x * (1.0 + (0.797_884_560_8 * (x + 0.044_715 * x.powi(3))).tanh())
                 }
+                Activation::Tanh => x.tanh(),
             };
             assert!((y as f64 - want).abs() < 1e-6, "{activation:?}({x}) is {y}, not {want}");
         }

@@ -44,6 +44,7 @@ KERNEL layer_norm_back(float *to, float *products, const float *x, const float *
 #define QUICK_GELU 1
 #define GELU 2
 #define GELU_TANH 3
+#define TANH 4
 #define ROOT_HALF 0.70710678118654752f
 #define ROOT_2_PI 0.79788456080286536f // √(2/π)
 
@@ -57,6 +58,8 @@ KERNEL activate(float *out, const float *x, uint kind, uint n) {
         out[i] = v / (1.0f + expf(-1.702f * v));
     else if (kind == GELU)
         out[i] = v * 0.5f * (1.0f + erff(v * ROOT_HALF));
+    else if (kind == TANH)
+        out[i] = tanhf(v);
     else
         out[i] = v * (0.5f + 0.5f * tanhf(ROOT_2_PI * (v + 0.044715f * v * v * v)));
 }
@@ -73,6 +76,9 @@ KERNEL activate_back(float *g, const float *x, uint kind, uint n) {
         slope = s + 1.702f * v * s * (1.0f - s);
     } else if (kind == GELU) {
         slope = 0.5f * (1.0f + erff(v * ROOT_HALF)) + v * 0.3989422804014327f * expf(-0.5f * v * v);
+    } else if (kind == TANH) {
+        const float t = tanhf(v);
+        slope = 1.0f - t * t;
     } else {
         const float t = tanhf(ROOT_2_PI * (v + 0.044715f * v * v * v));
         slope = 0.5f + 0.5f * t + 0.5f * v * (1.0f - t * t) * ROOT_2_PI * (1.0f + 3.0f * 0.044715f * v * v);

@@ -8,7 +8,7 @@ use crate::family::mla::data::{Pairs, Translations};
 use crate::family::mla::learner::StagePasses;
 use crate::family::mla::{Acquirer, Encoder, Mla, Way};
 use crate::ops::sequences::Sequences;
-use crate::tower::{Architecture, Tower};
+use crate::tower::Tower;
 
 /// Multiply–adds, and the sentences that training saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -30,9 +30,9 @@ struct Lengths {
 impl Lengths {
     fn of(sentences: &Sequences, tower: &Tower) -> Lengths {
         let lengths = (0..sentences.len()).map(|s| sentences.length(s) as f64);
-        let pairs = |n: f64| match tower.config.architecture {
-            Architecture::Clip => n * (n + 1.0) / 2.0,
-            Architecture::Bert => n * n,
+        let pairs = |n: f64| match tower.config.architecture.causal() {
+            true => n * (n + 1.0) / 2.0,
+            false => n * n,
         };
         Lengths {
             sentences: sentences.len() as f64,

@@ -46,6 +46,7 @@ pub fn may_change(family: FamilyName, key: &str) -> bool {
         "data.dictionary",
         "data.text",
         "data.captions.files",
+        "data.pairs.files",
         "words.tokenizer",
         "words.vectors",
         "acquire.tower",
@@ -57,7 +58,7 @@ pub fn may_change(family: FamilyName, key: &str) -> bool {
         "consistency",
         "grow",
     ];
-    // Files of an entry of `data.captions`, whichever it is.
+    // Files of an entry of `data.captions` or `data.pairs`, whichever it is.
     let key: Vec<&str> = key.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
     let key = key.join(".");
     !family.reads(&key) || FREE.iter().any(|free| is_or_is_below(&key, free))

@@ -82,6 +82,18 @@ pub enum Fault {
     TranslatedTwice { language: String },
     #[error("has `{file}` with `{{language}}`, but a line of a `jsonl` file has all languages; leave it out")]
     LanguageOfJsonl { file: String },
+    #[error("has `{file}` with `{{language}}`, but a line of it has all languages; leave it out")]
+    LanguageOfRecords { file: String },
+    #[error("is `{key}`; put `{{language}}` where the names of the languages differ")]
+    NoLanguageInKey { key: String },
+    #[error("is set, but `lines` files have no keys; leave it out")]
+    KeyOfLines,
+    #[error("must name two languages or more; a line is the same sentence in each of them")]
+    NoPairOfLanguages,
+    #[error("is 0, but `data.pairs` are given; set a weight, or leave them out")]
+    PairsUnused,
+    #[error("is {value}, but there are no `data.pairs`; name some, or leave this out")]
+    NoPairs { value: f32 },
     #[error("has `{file}` for every split; put `{{split}}` where their paths differ")]
     NoSplitInPath { file: String },
     #[error(

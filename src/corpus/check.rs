@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -72,6 +73,30 @@ pub struct Lost {
     pub words: usize,
 }
 
+/// The sentence pairs of two languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PairsOf {
+    /// Their codes.
+    pub languages: [String; 2],
+    /// Lines that have a sentence in both.
+    pub lines: u64,
+}
+
+/// The sentences of pairs in one language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SentencesOf {
+    /// Its code.
+    pub language: String,
+    /// How many there are.
+    pub sentences: u64,
+    /// Characters of the longest.
+    pub longest: usize,
+    /// Where that is.
+    pub file: PathBuf,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
 /// All that `data check` says; printed as a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -89,7 +114,11 @@ pub struct Report {
     pub overlaps: Vec<Overlap>,
     /// How pictures were compared to find them.
     pub compared: &'static str,
-    /// Test captions in the further text, by language that has any.
+    /// Lines of the sentence pairs by every two languages.
+    pub pairs: Vec<PairsOf>,
+    /// Their sentences by language.
+    pub sentences: Vec<SentencesOf>,
+    /// Test captions in the further text and in the sentence pairs, by language that has any of these.
     pub recurrences: Vec<Recurrence>,
     /// What was left out while reading, for the user.
     pub notes: Vec<String>,
@@ -114,6 +143,8 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
         languages: (0..corpus.languages.len()).map(|n| language(corpus, n, top_k, tokens, known)).collect(),
         overlaps: overlaps(corpus),
         compared: compared(corpus),
+        pairs: pairs(corpus),
+        sentences: (0..corpus.languages.len()).filter_map(|n| sentences(corpus, n)).collect(),
         recurrences: refuse_test_leak(corpus, tokens)?,
         notes: corpus.notes.clone(),
         bound: "`words.max_tokens`",
@@ -195,6 +226,28 @@ fn language(corpus: &Corpus, n: usize, top_k: usize, tokens: Tokens, known: Opti
     }
 }
 
+fn pairs(corpus: &Corpus) -> Vec<PairsOf> {
+    let of = |(languages, lines): ([usize; 2], u64)| PairsOf {
+        languages: languages.map(|l| corpus.languages[l].clone()),
+        lines,
+    };
+    corpus.pairs.counts().into_iter().map(of).collect()
+}
+
+fn sentences(corpus: &Corpus, n: usize) -> Option<SentencesOf> {
+    let texts = corpus.pairs.texts.iter().filter(|text| text.languages().contains(&n));
+    let longest = texts.clone().filter_map(|text| Some((text, text.longest(n)?)));
+    let (text, (longest, line)) = longest.max_by_key(|(_, (longest, _))| *longest)?;
+    let (file, line) = text.place(line, n);
+    Some(SentencesOf {
+        language: corpus.languages[n].clone(),
+        sentences: texts.map(|text| text.sentences(n)).sum(),
+        longest,
+        file: file.to_path_buf(),
+        line,
+    })
+}
+
 fn count_words(n: usize, captions: &[Caption], tokens: Tokens) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for token in captions.iter().flat_map(|c| tokens(n, &c.text)) {
@@ -244,8 +297,18 @@ impl fmt::Display for Report {
                 writeln!(f, "warning: {words} words in {} {what}", l.language)?;
             }
         }
-        for Recurrence { language, captions, found } in &self.recurrences {
-            writeln!(f, "further text in {language}: holds {found} of {captions} test captions")?;
+        for PairsOf { languages: [one, other], lines } in &self.pairs {
+            writeln!(f, "sentence pairs in {one} and {other}: {lines}")?;
+        }
+        for SentencesOf { language, sentences, longest, file, line } in &self.sentences {
+            writeln!(
+                f,
+                "sentences of pairs in {language}: {sentences}, the longest of {longest} characters (`{}`:{line})",
+                file.display()
+            )?;
+        }
+        for Recurrence { of, language, captions, found } in &self.recurrences {
+            writeln!(f, "{of} in {language}: holds {found} of {captions} test captions")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 /// Bytes read at either end of a file of features.
 const END: u64 = 1 << 20;
 
-/// SHA-256 over the languages, every training caption, and of every file of training features its size and its first and
-/// last MiB. Features may be larger than memory: to read them whole would take longer than it is worth, so a change in
+/// SHA-256 over the languages, every training caption, every sentence pair, and of every file of training features its size and its first
+/// and last MiB. Features may be larger than memory: to read them whole would take longer than it is worth, so a change in
 /// the middle of a large file of the same size goes unseen.
 ///
 /// # Errors
@@ -27,6 +27,7 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
         add_captions(captions, &mut hash);
     }
     corpus.train.features.hash_content(&mut hash)?;
+    corpus.pairs.hash_content(&corpus.languages, &mut hash);
     Ok(sha256(hash))
 }
 

@@ -37,10 +37,10 @@ pub(in crate::corpus) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
     })?;
     let read = |e| Error::reading(file, e);
     let (head, packed) = peek(BufReader::with_capacity(BUFFER, opened)).map_err(read)?;
-    let unpacked: Box<dyn BufRead> = match &head[..] {
-        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(packed))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(BUFFER, Frames::new(packed))),
-        _ => Box::new(packed),
+    let unpacked: Box<dyn BufRead> = match packing(&head) {
+        Some(Packing::Gzip) => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(packed))),
+        Some(Packing::Zstd) => Box::new(BufReader::with_capacity(BUFFER, Frames::new(packed))),
+        None => Box::new(packed),
     };
     let (head, mut text) = peek(unpacked).map_err(read)?;
     if let Some((_, what, hint)) = OTHERS.iter().find(|(magic, ..)| head.starts_with(magic)) {
@@ -50,6 +50,21 @@ pub(in crate::corpus) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
         text.consume(3);
     }
     Ok(Box::new(text))
+}
+
+/// How a file is packed.
+pub(in crate::corpus) enum Packing {
+    Gzip,
+    Zstd,
+}
+
+/// How a file with these first bytes is packed, four at least; none, where it is plain.
+pub(in crate::corpus) fn packing(head: &[u8]) -> Option<Packing> {
+    match head {
+        [0x1f, 0x8b, ..] => Some(Packing::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+        _ => None,
+    }
 }
 
 /// Reads `file` line by line, without the line ends; `take` gets the number of the line, from 1, and its text.

@@ -9,6 +9,7 @@ pub mod leak;
 pub mod overlap;
 pub mod text;
 
+mod bitext;
 mod captions;
 mod fingerprint;
 mod harvest;
@@ -27,11 +28,13 @@ mod wanted;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{Config, DataConfig, Source, same_code};
 use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
+pub use bitext::{Bitext, SentencePairs};
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use npy::NpyWriter;
@@ -179,6 +182,8 @@ pub struct Corpus {
     pub translations: Option<Translations>,
     /// Queries in further languages, translated into one of these.
     pub translated: Vec<Translated>,
+    /// Sentences without pictures that say the same, where `data.pairs` has some; what is only evaluated reads none.
+    pub pairs: Arc<SentencePairs>,
     /// Files of further monolingual text of each language, one sentence a line; `None` where there is none.
     pub texts: Vec<Option<Vec<PathBuf>>>,
     /// Whether pictures have ids of their own, rather than row numbers.
@@ -295,6 +300,10 @@ impl Corpus {
             true => texts(config, &paths, &mut notes)?,
             false => vec![None; config.languages.len()],
         };
+        let pairs = match wanted.has(SplitName::Train) {
+            true => SentencePairs::read(config, &paths, &mut notes)?,
+            false => SentencePairs::default(),
+        };
         let shared = pictures.shared();
         let [mut train, mut val, mut test] = harvest.splits(&pictures)?;
         let count = config.languages.len();
@@ -346,6 +355,7 @@ impl Corpus {
             parallel,
             translations,
             translated,
+            pairs: Arc::new(pairs),
             texts,
             has_ids: pictures.has_ids || shared,
             notes,

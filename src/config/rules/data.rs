@@ -26,6 +26,9 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
         rules.need(captioned, "data.languages", fault);
     }
     translations(&data.translations, rules);
+    for (index, source) in data.pairs.iter().enumerate() {
+        pairs(&format!("data.pairs.{index}"), source, rules);
+    }
     if let Some(file) = &data.images {
         placeholders("data.images", file, &["split", "id"], rules);
     }
@@ -202,6 +205,33 @@ fn translations(sources: &[TranslatedCaptions], rules: &mut Rules) {
             }
         }
     }
+}
+
+/// Texts that say the same: their languages, and where each of them is.
+fn pairs(key: &str, source: &PairSource, rules: &mut Rules) {
+    let [files, named, column] = ["files", "languages", "key"].map(|of| format!("{key}.{of}"));
+    rules.need(!source.files.is_empty(), &files, Fault::NoFiles);
+    rules.need(source.languages.len() >= 2, &named, Fault::NoPairOfLanguages);
+    for (index, language) in source.languages.iter().enumerate() {
+        code(&named, language, rules);
+        let first = source.languages.iter().position(|l| same_code(l, language)) == Some(index);
+        rules.need(first, &named, Fault::LanguageTwice { language: language.clone() });
+    }
+    let lines = source.format == PairFormat::Lines;
+    for file in &source.files {
+        placeholders(&files, file, &["language"], rules);
+        let apart = file.contains("{language}");
+        let fault = match lines {
+            true => Fault::NoLanguageInPath { file: file.clone() },
+            false => Fault::LanguageOfRecords { file: file.clone() },
+        };
+        rules.need(apart == lines, &files, fault);
+    }
+    placeholders(&column, &source.key, &["language"], rules);
+    let apart = source.key.contains("{language}");
+    rules.need(apart, &column, Fault::NoLanguageInKey { key: source.key.clone() });
+    let given = source.key != PairSource::default().key;
+    rules.need(!(lines && given), &column, Fault::KeyOfLines);
 }
 
 /// A misspelt placeholder would else be looked for on the disk.

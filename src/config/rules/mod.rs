@@ -6,6 +6,7 @@ mod data;
 mod tests;
 mod tower;
 
+use super::family::FamilyName;
 use super::problem::{Fault, Problem};
 use super::sections::*;
 
@@ -38,6 +39,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     loss(&raw.loss, &mut rules);
     word_drift(&raw.loss, &raw.embedding, &mut rules);
     between_languages(&raw.loss, raw.data.languages.len(), &mut rules);
+    pairs(raw, &mut rules);
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
     grow(&raw.grow, &mut rules);
@@ -218,8 +220,7 @@ fn image(image: &ImageConfig, rules: &mut Rules) {
 }
 
 fn loss(loss: &LossConfig, rules: &mut Rules) {
-    let LossConfig { triplet, info_nce, neighbourhood, mclm, adversary, word_drift, word_drift_centre: _ } =
-        loss;
+    let LossConfig { triplet, info_nce, neighbourhood, pairs, mclm, adversary, .. } = loss;
     rules.not_negative("loss.triplet.weight", triplet.weight);
     rules.positive("loss.triplet.margin", triplet.margin);
     rules.at_least("loss.triplet.top_n", triplet.top_n, 1);
@@ -237,6 +238,10 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
     rules.not_negative("loss.neighbourhood.sentences", neighbourhood.sentences);
     rules.not_negative("loss.neighbourhood.within", neighbourhood.within);
 
+    rules.not_negative("loss.pairs.weight", pairs.weight);
+    rules.positive("loss.pairs.temperature", pairs.temperature);
+    rules.share("loss.pairs.label_smoothing", pairs.label_smoothing);
+
     rules.not_negative("loss.mclm.average", mclm.average);
     rules.not_negative("loss.mclm.lstm", mclm.lstm);
     if rules.finite("loss.mclm.mask", mclm.mask) {
@@ -247,7 +252,7 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
 
     rules.not_negative("loss.adversary.weight", adversary.weight);
     rules.not_negative("loss.adversary.reversal", adversary.reversal);
-    rules.not_negative("loss.word_drift", *word_drift);
+    rules.not_negative("loss.word_drift", loss.word_drift);
 
     let joined = triplet.weight != 0.0 || info_nce.weight != 0.0 || mclm.masked_triplet != 0.0;
     rules.need(joined, "loss.triplet.weight", Fault::NoImageTextLoss);
@@ -269,12 +274,25 @@ fn between_languages(loss: &LossConfig, languages: usize, rules: &mut Rules) {
         ("loss.info_nce.text_weight", loss.info_nce.text_weight),
         ("loss.neighbourhood.words", loss.neighbourhood.words),
         ("loss.neighbourhood.sentences", loss.neighbourhood.sentences),
+        ("loss.pairs.weight", loss.pairs.weight),
         ("loss.mclm.average", loss.mclm.average),
         ("loss.mclm.lstm", loss.mclm.lstm),
         ("loss.adversary.weight", loss.adversary.weight),
     ] {
         rules.need(value <= 0.0 || !value.is_finite(), key, Fault::OneLanguage { value });
     }
+}
+
+/// Sentence pairs and the loss that reads them come together. Which families have such a loss, [`super::family`] says.
+fn pairs(raw: &RawConfig, rules: &mut Rules) {
+    let (value, given) = (raw.loss.pairs.weight, !raw.data.pairs.is_empty());
+    if raw.inferred_family() == FamilyName::Smalr {
+        rules.need(value != 0.0 || !given, "loss.pairs.weight", Fault::PairsUnused);
+        rules.need(given || value == 0.0, "loss.pairs.weight", Fault::NoPairs { value });
+    }
+    // A pair needs a wrong one beside it.
+    rules.times("train.pairs.lines", raw.train.pairs.lines, 2);
+    rules.not_negative("train.pairs.temperature", raw.train.pairs.temperature);
 }
 
 fn train(train: &TrainConfig, data: &DataConfig, rules: &mut Rules) {

@@ -35,6 +35,9 @@ pub struct DataConfig {
     pub parallel: Option<String>,
     /// Translations of the captions that people wrote in `val` and `test`, for queries in several languages (CLC).
     pub translations: Vec<TranslatedCaptions>,
+    /// Translations of sentences without pictures, for losses between sentences (`train.pairs` says how they are drawn). They must hold no
+    /// test caption. Larger ones than memory stay on the disk.
+    pub pairs: Vec<PairSource>,
     /// Dictionaries into the language `words.translate_into`, e.g. `"../dictionaries/{language}-en.dict"`: MUSE's `word translation` or
     /// `translation @ word` a line.
     pub dictionary: Option<String>,
@@ -55,6 +58,7 @@ impl Default for DataConfig {
             captions: Vec::new(),
             parallel: None,
             translations: Vec::new(),
+            pairs: Vec::new(),
             dictionary: None,
             text: None,
         }
@@ -260,6 +264,54 @@ pub enum TranslationFormat {
     Lines,
     /// A caption by its text a line, `{"text": "ein Hund", "translations": {"en": "a dog", "fr": "un chien"}}`: for pictures with different
     /// numbers of captions.
+    Jsonl,
+}
+
+/// Sentences that say the same in two or more languages, without pictures: any two languages of a line are a pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PairSource {
+    /// How the files hold them.
+    pub format: PairFormat,
+    /// Languages of the files, two or more. Those that `data.languages` does not have are passed over. `{language}` in `files` and `key` is
+    /// the code as it is written here.
+    pub languages: Vec<String>,
+    /// Files. Plain ones are mapped into memory as far as they are read; those packed by gzip or zstd are unpacked into memory, up to 4 GiB
+    /// each.
+    pub files: Vec<String>,
+    /// The column of a `tsv` file with a head, or the key of a `jsonl` file, that holds the sentence of a language. A dot leads into an
+    /// object: `"translation.{language}"`.
+    #[serde(skip_serializing_if = "is_code_alone")]
+    pub key: String,
+}
+
+fn is_code_alone(key: &String) -> bool {
+    key == "{language}"
+}
+
+impl Default for PairSource {
+    fn default() -> Self {
+        PairSource {
+            format: PairFormat::Lines,
+            languages: Vec::new(),
+            files: Vec::new(),
+            key: "{language}".into(),
+        }
+    }
+}
+
+/// How files hold sentences that say the same. A line without a sentence in some language pairs the others; one with fewer than two is counted
+/// and left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PairFormat {
+    /// A file a language, of which line n says the same: `"train.{language}"`, or as Moses and OPUS have them `"corpus.de-en.{language}"`.
+    #[default]
+    Lines,
+    /// Columns separated by tabs, without quotes: those that a head on the first line names by `key`; without a head the first ones, in the
+    /// order of `languages`.
+    Tsv,
+    /// An object a line, e.g. `{"de": "ein Hund", "en": "a dog"}`, or with another `key`.
     Jsonl,
 }
 

@@ -14,6 +14,8 @@ pub struct LossConfig {
     pub info_nce: InfoNceConfig,
     /// Captions of one picture near each other.
     pub neighbourhood: NeighbourhoodConfig,
+    /// Sentence pairs without pictures near each other.
+    pub pairs: PairLossConfig,
     /// Masked cross-language model.
     pub mclm: MclmConfig,
     /// Language classifier behind gradient reversal.
@@ -143,6 +145,39 @@ pub struct NeighbourhoodConfig {
     pub sentences: f32,
     /// On final sentence vectors, within a language.
     pub within: f32,
+}
+
+/// A loss between the sentences of `data.pairs` on their final vectors, the mean over pairs of languages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PairLossConfig {
+    /// Weight in the sum of losses; 0 turns it off.
+    pub weight: f32,
+    /// Which loss it is.
+    pub kind: PairLossKind,
+    /// τ of `info_nce`.
+    pub temperature: f32,
+    /// Share of the target of `info_nce` spread evenly over the batch.
+    pub label_smoothing: f32,
+}
+
+impl Default for PairLossConfig {
+    fn default() -> Self {
+        PairLossConfig { weight: 0.0, kind: PairLossKind::InfoNce, temperature: 0.05, label_smoothing: 0.0 }
+    }
+}
+
+/// The loss between sentence pairs; the other sentences of the batch in the other language are the wrong ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PairLossKind {
+    /// Symmetric softmax over the batch with a temperature.
+    #[default]
+    InfoNce,
+    /// Triplets as `loss.triplet` has them, both sides alike (λ1 = 1).
+    Triplet,
+    /// Neighbourhood constraints as `loss.neighbourhood` has them, with the margin of `loss.triplet`.
+    Neighbourhood,
 }
 
 /// Masked cross-language model (Burns et al. 2020, equation 2).

@@ -16,7 +16,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 /// The files of a checkpoint beside its state.
 const TENSORS: [&str; 2] = [MODEL, OPTIMIZER];
 /// What says which row of a table a word is, where a run has it.
-const TOKENS: [&str; 3] = ["words/lexicon.json", "tower/tokenizer.json", "embedding/tokenizer.json"];
+const TOKENS: [&str; 4] =
+    ["words/lexicon.json", "tower/tokenizer.json", "embedding/tokenizer.json", "encoder/tokenizer.json"];
 /// No training comes so far: rows of tables count steps in 32 bits.
 const LAST: usize = u32::MAX as usize;
 

@@ -52,6 +52,8 @@ pub fn may_change(family: FamilyName, key: &str) -> bool {
         "acquire.tower",
         "acquire.embedding",
         "acquire.sizes",
+        "contrastive.checkpoint",
+        "contrastive.start",
         "train.checkpoint_every",
         "train.patience",
         "train.epochs",

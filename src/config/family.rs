@@ -17,6 +17,8 @@ pub enum FamilyName {
     Tower,
     /// Languages of a frozen text tower (MLA); needs `acquire.tower`.
     Mla,
+    /// A multilingual encoder trained by contrast (MURAL, ETCL, cl-clip-align); needs an encoder in `contrastive`.
+    Contrastive,
 }
 
 impl FamilyName {
@@ -26,25 +28,30 @@ impl FamilyName {
             FamilyName::Smalr => "smalr",
             FamilyName::Tower => "tower",
             FamilyName::Mla => "mla",
+            FamilyName::Contrastive => "contrastive",
         }
     }
 
     /// What makes a configuration one of this family.
     pub(super) fn needs(self) -> &'static str {
         match self {
-            FamilyName::Smalr => "leave out `acquire.tower` and `tower.layers`",
+            FamilyName::Smalr => "leave out `acquire.tower`, `tower.layers` and `contrastive`",
             FamilyName::Tower => "set `tower.layers`, and leave out `acquire.tower`",
             FamilyName::Mla => "set `acquire.tower`",
+            FamilyName::Contrastive => {
+                "set `contrastive.checkpoint`, `contrastive.start` or `contrastive.fresh.layers`"
+            }
         }
     }
 
     /// Keys and sections that the family does not read.
     fn unread(self) -> &'static [&'static str] {
         match self {
-            FamilyName::Smalr => &["tower", "acquire"],
+            FamilyName::Smalr => &["tower", "acquire", "contrastive"],
             FamilyName::Tower => &[
                 "acquire",
                 "added",
+                "contrastive",
                 "data.dictionary",
                 "data.pairs",
                 "embedding",
@@ -63,7 +70,24 @@ impl FamilyName {
                 "train.pairs",
                 "words",
             ],
+            FamilyName::Contrastive => &[
+                "acquire",
+                "added",
+                "data.dictionary",
+                "data.text",
+                "embedding",
+                "loss",
+                "text.bag",
+                "text.bidirectional",
+                "text.encoder",
+                "text.hidden",
+                "text.pooling",
+                "text.projection",
+                "tower",
+                "words",
+            ],
             FamilyName::Mla => &[
+                "contrastive",
                 "data.dictionary",
                 "data.pairs",
                 "embedding",
@@ -100,6 +124,7 @@ impl RawConfig {
     pub(super) fn inferred_family(&self) -> FamilyName {
         match (&self.acquire.tower, self.tower.layers) {
             (Some(_), _) => FamilyName::Mla,
+            (None, 0) if self.contrastive.given() => FamilyName::Contrastive,
             (None, 0) => FamilyName::Smalr,
             (None, _) => FamilyName::Tower,
         }

@@ -71,7 +71,13 @@ impl RawConfig {
         let mut raw = self;
         raw.data.root = paths::climb(&base, &raw.data.root);
         raw.words.tokenizer = raw.words.tokenizer.map(|file| paths::climb(&base, &file));
-        for file in [&mut raw.acquire.tower, &mut raw.acquire.embedding] {
+        let contrastive = &mut raw.contrastive;
+        for file in [
+            &mut raw.acquire.tower,
+            &mut raw.acquire.embedding,
+            &mut contrastive.checkpoint,
+            &mut contrastive.start,
+        ] {
             *file = file.take().map(|file| paths::climb(&base, &file));
         }
         raw.words.vectors =
@@ -231,6 +237,11 @@ impl Config {
     /// The section `tower`: the text tower to train.
     pub fn tower(&self) -> &NewTowerConfig {
         &self.raw.tower
+    }
+
+    /// The section `contrastive`: a multilingual encoder trained by contrast.
+    pub fn contrastive(&self) -> &ContrastiveConfig {
+        &self.raw.contrastive
     }
 
     /// The section `acquire`: languages on a frozen tower (MLA).

@@ -7,8 +7,15 @@ use toml::Value;
 use crate::{Error, Result};
 
 /// The keys with such paths; those of `[data]` start from `data.root` and stay as they are.
-const KEYS: [&str; 5] =
-    ["data.root", "words.tokenizer", "words.vectors", "acquire.tower", "acquire.embedding"];
+const KEYS: [&str; 7] = [
+    "data.root",
+    "words.tokenizer",
+    "words.vectors",
+    "acquire.tower",
+    "acquire.embedding",
+    "contrastive.checkpoint",
+    "contrastive.start",
+];
 
 /// The full path of the folder that `file` is in, without links where it exists.
 pub(super) fn folder_of(file: &Path) -> Result<PathBuf> {

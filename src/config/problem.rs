@@ -206,8 +206,22 @@ pub enum Fault {
     AcquireUnused,
     #[error("is {layers}, and `acquire.tower` is set; a run trains a tower or acquires languages on one")]
     TowerTwice { layers: usize },
-    #[error("is {width}; it must divide into `tower.heads` = {heads}")]
+    #[error("is {width}; it must divide into {heads} heads")]
     HeadsUnequal { width: usize, heads: usize },
+    #[error(
+        "is not alone: give one of `contrastive.checkpoint`, `contrastive.start` and `contrastive.fresh.layers`"
+    )]
+    EncoderTwice,
+    #[error("has a tower beside it (`tower.layers`, `acquire.tower`); a run trains one encoder")]
+    OtherEncoder,
+    #[error(
+        "is 0, and so are `contrastive.text_text.weight` and `contrastive.triple.weight`; nothing would be trained"
+    )]
+    NoContrast,
+    #[error(
+        "is false, but the image branch gives vectors of unit length; set `contrastive.pictures = \"linear\"`"
+    )]
+    RawPictures,
     #[error("is {value}; a temperature that is trained is at least 0.01")]
     TooCold { value: f32 },
     #[error("is true, but no temperature is used: {reason}")]

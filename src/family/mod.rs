@@ -2,6 +2,8 @@
 //!
 //! Another family is a folder with an implementation of [`Family`], a name in [`FamilyName`], and a line in [`of`].
 
+mod chunks;
+pub mod contrastive;
 pub mod mla;
 pub mod smalr;
 pub mod tower;
@@ -26,6 +28,7 @@ pub fn of(config: &Config) -> &'static dyn Family {
         FamilyName::Smalr => &smalr::SmalrFamily,
         FamilyName::Tower => &tower::TowerFamily,
         FamilyName::Mla => &mla::MlaFamily,
+        FamilyName::Contrastive => &contrastive::ContrastiveFamily,
     }
 }
 

@@ -43,11 +43,11 @@ impl Deviations {
 }
 
 impl Tower {
-    /// A tower of these sizes with random weights, as CLIP's (Radford et al. 2021) or BERT's (Devlin et al. 2019) start, all of it to be
+    /// A tower of these sizes with random weights, as CLIP's (Radford et al. 2021) or, of all other architectures, BERT's (Devlin et al. 2019) start, all of it to be
     /// trained. Drawn uniformly, with their standard deviations; biases are 0.
     ///
     /// # Panics
-    /// With sizes of another architecture; for a CLIP without a projection, or one with a bias or tanh, and a BERT with a projection.
+    /// For a CLIP without a projection, or with one that has a bias or tanh.
     pub fn new(config: TowerConfig, init: &mut Init) -> Tower {
         let first = config.architecture.norm_first();
         let deviations = match config.architecture {
@@ -56,11 +56,7 @@ impl Tower {
                 assert!(config.projection.is_some() && plain, "a new CLIP has a linear projection");
                 Deviations::clip(&config)
             }
-            Architecture::Bert => {
-                assert!(config.projection.is_none(), "a new BERT has no projection");
-                Deviations::bert()
-            }
-            other => panic!("a new tower is CLIP's or BERT's, not {other:?}"),
+            _ => Deviations::bert(),
         };
         let (width, hidden) = (config.width, config.hidden);
         let mut floats = |n: usize, deviation: f32| init.uniform(n, deviation * 3f32.sqrt());

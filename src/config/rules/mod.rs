@@ -1,6 +1,7 @@
 //! The rules a configuration must keep beyond the types of its keys. All broken ones are reported at once.
 
 mod acquire;
+mod contrastive;
 mod data;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     grow(&raw.grow, &mut rules);
     tower::tower(raw, &mut rules);
     acquire::acquire(raw, &mut rules);
+    contrastive::contrastive(raw, &mut rules);
     raw.added.keys().for_each(|language| data::code("added", language, &mut rules));
     rules.0
 }

@@ -1,6 +1,7 @@
 //! The sections of a configuration, one plain struct each. Every field states its meaning, unit and default.
 
 mod acquire;
+mod contrastive;
 mod data;
 mod embedding;
 mod grow;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::FamilyName;
 
 pub use acquire::*;
+pub use contrastive::*;
 pub use data::*;
 pub use embedding::*;
 pub use grow::*;
@@ -28,7 +30,7 @@ pub use train::*;
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// The family of models to train; by default the one whose sections are filled: `mla` with `acquire.tower`, `tower` with `tower.layers`,
-    /// else `smalr`.
+    /// `contrastive` with an encoder in `contrastive`, else `smalr`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<FamilyName>,
     /// Seed of everything random; per-use seeds are derived from it.
@@ -57,4 +59,6 @@ pub struct RawConfig {
     pub tower: NewTowerConfig,
     /// Languages acquired on an English text tower, of the family `mla`.
     pub acquire: AcquireConfig,
+    /// A multilingual encoder trained by contrast, of the family `contrastive`.
+    pub contrastive: ContrastiveConfig,
 }

@@ -11,6 +11,7 @@ use crate::device::{Matrix, Vector};
 use crate::eval::Evaluation;
 use crate::eval::Scope;
 use crate::eval::task::recall;
+use crate::family::chunks::{Chunks, thinned};
 use crate::family::tower::Clip;
 use crate::family::tower::model::ClipEncoder;
 use crate::loss::cached::{Parts, cached};
@@ -130,13 +131,6 @@ impl Learner for TowerLearner<'_> {
     }
 }
 
-/// A sentence less the words that `keeps` drops; its start and its end stay.
-fn thinned(ids: &[u32], p: f32, keeps: impl Fn(usize) -> bool) -> Vec<u32> {
-    let last = ids.len() - 1;
-    let stays = |n: &usize| p == 0.0 || *n == 0 || *n == last || keeps(*n);
-    (0..ids.len()).filter(stays).map(|n| ids[n]).collect()
-}
-
 /// Streams of a batch.
 #[derive(Clone, Copy)]
 enum Stream {
@@ -183,36 +177,13 @@ fn losses<'a>(
     ]
 }
 
-/// The sentences of a batch, so many at a time.
-struct Chunks {
-    sentences: Vec<Arc<Sequences>>,
-    seed: u64,
-}
-
-impl Chunks {
-    /// `size` 0 takes all at once.
-    fn new(all: &Arc<Sequences>, size: usize, seed: u64) -> Chunks {
-        if size == 0 || size >= all.len() {
-            return Chunks { sentences: vec![all.clone()], seed };
-        }
-        let some = |first: usize| {
-            let mut some = Sequences::new();
-            (first..all.len().min(first + size)).for_each(|s| some.push(all.get(s).iter().copied()));
-            Arc::new(some)
-        };
-        Chunks { sentences: (0..all.len()).step_by(size).map(some).collect(), seed }
-    }
-}
-
 impl Parts<Clip> for Chunks {
     fn count(&self) -> usize {
         self.sentences.len()
     }
 
     fn forward(&self, clip: &Clip, part: usize) -> Matrix<Taped> {
-        // Each part has its own draw of dropout.
-        let seed = if part == 0 { self.seed } else { derive(self.seed, "part", part as u64) };
-        clip.forward(&self.sentences[part], seed)
+        clip.forward(&self.sentences[part], self.seed_of(part))
     }
 }
 
@@ -367,12 +338,5 @@ mod tests {
                 assert!((slope - g[i]).abs() <= 0.03 * scale.max(0.02), "{name}[{i}]: {} {slope}", g[i]);
             }
         }
-    }
-
-    #[test]
-    fn words_are_dropped_between_the_ends_of_a_sentence() {
-        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |n| n == 2), [2, 8, 3]);
-        assert_eq!(thinned(&[2, 7, 8, 9, 3], 0.5, |_| false), [2, 3]);
-        assert_eq!(thinned(&[2, 7, 3], 0.0, |_| false), [2, 7, 3]);
     }
 }

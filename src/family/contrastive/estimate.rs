@@ -1,0 +1,118 @@
+//! What the training of a multilingual encoder will need, counted of sizes and sentences. No checkpoint's tensors are read.
+
+use super::encoder::Encoder;
+use super::model::layers;
+use crate::Result;
+use crate::config::{Config, DrawnIn, PictureHead, TrainedPart};
+use crate::corpus::{Caption, Corpus};
+use crate::estimate::{Counts, Estimate, Share, bytes};
+use crate::family::towers::{self, Kept, Need, Sentences, block, copies, packed, wide};
+use crate::ops::sequences::Sequences;
+use crate::tower::TowerConfig;
+
+/// An encoder by its sizes, and its sentences.
+pub(super) struct Counted {
+    counts: towers::Counts,
+    sizes: TowerConfig,
+    /// Tokens of a sentence of the pairs, in the mean.
+    pairs: f64,
+    languages: usize,
+}
+
+/// What configurations must have in common to share the counts.
+pub(super) fn key(config: &Config) -> String {
+    let contrastive = config.contrastive();
+    let encoder = (&contrastive.checkpoint, &contrastive.start, &contrastive.fresh, contrastive.context);
+    format!("{:?}{encoder:?}", config.data())
+}
+
+/// Sentences of the pairs that are counted, at most.
+const PAIRS: u64 = 2000;
+
+impl Counted {
+    pub(super) fn of(config: &Config, corpus: &Corpus) -> Result<Counted> {
+        let encoder = Encoder::sized(config, corpus)?;
+        let ids = |(language, captions): (&String, &Vec<Caption>)| {
+            encoder.tokenizer.encode(language, &captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>()).ids
+        };
+        let ids: Vec<Sequences> = corpus.languages.iter().zip(&corpus.train.captions).map(ids).collect();
+        let (mut tokens, mut sentences) = (0, 0);
+        for (n, text) in corpus.pairs.texts.iter().enumerate() {
+            for line in 0..text.lines().min(PAIRS) {
+                for &l in text.languages() {
+                    if let Some(sentence) = corpus.pairs.sentence(n, line, l) {
+                        let ids = encoder.tokenizer.encode(&corpus.languages[l], &[&sentence]).ids;
+                        (tokens, sentences) = (tokens + ids.rows.len(), sentences + 1);
+                    }
+                }
+            }
+        }
+        Ok(Counted {
+            counts: towers::Counts::of(vec![Sentences::of(&ids, 0)], corpus),
+            sizes: encoder.sizes,
+            pairs: tokens as f64 / f64::from(sentences.max(1)),
+            languages: corpus.languages.len(),
+        })
+    }
+}
+
+impl Counts for Counted {
+    fn estimate(&self, config: &Config) -> Estimate {
+        let (contrastive, train, sizes) = (config.contrastive(), config.train(), &self.sizes);
+        let (joint, features) = (config.text().joint, self.counts.features);
+        let encoder = sizes.numbers() as usize;
+        let tokens = sizes.vocabulary * sizes.width;
+        let further_tables = (sizes.positions() + sizes.types) * sizes.width;
+        let (trained, tables) = match contrastive.train {
+            TrainedPart::All => (encoder, tokens + further_tables),
+            TrainedPart::Blocks => (encoder - tokens, further_tables),
+            TrainedPart::Tokens => (tokens, tokens),
+            TrainedPart::Nothing => (0, 0),
+        };
+        let layers = layers(config, sizes.projection.unwrap_or(sizes.width), features) as usize;
+        let stage = &self.counts.stages[0];
+        let captions = config.data().languages.iter().map(|l| train.captions.get(l).copied().unwrap_or(1));
+        let captions = (train.images * captions.sum::<usize>()) as f64 * stage.length;
+        let in_languages = match train.pairs.draw {
+            DrawnIn::All => self.languages,
+            DrawnIn::Pair => 2,
+        };
+        let pairs = if contrastive.reads_pairs() { train.pairs.lines * in_languages } else { 0 };
+        let mut all = captions + pairs as f64 * self.pairs;
+        if contrastive.micro_batch > 0 {
+            all = all.min(contrastive.micro_batch as f64 * stage.length.max(self.pairs));
+        }
+        let mut kept = block(sizes, contrastive.recompute).times(sizes.layers);
+        kept.tape += 6 * sizes.width;
+        kept.buffers += 2 * (sizes.width + sizes.hidden);
+        let kept = kept.of(all);
+        let hidden = if contrastive.pictures == PictureHead::Mlp { 6 * config.image().hidden } else { joint };
+        let pictures = train.images * (2 * features + hidden);
+        let need = Need {
+            trained: trained + layers,
+            tables,
+            stored: encoder + layers + 2 * (config.image().hidden + features),
+            frozen: if trained == 0 { packed(sizes, train.precision, false) } else { 0 },
+            data: stage.held(joint),
+            step: Kept { tape: kept.tape + pictures, ..kept },
+            start: 0,
+        };
+        self.counts.estimate(config, ((trained + layers, encoder + layers - tokens), need))
+    }
+}
+
+/// What the memory of a training goes to at least, counted of the sizes alone.
+pub(super) fn shares(config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
+    let sizes = Encoder::announced(config)?;
+    let (copies, features) = (copies(config), &corpus.train.features);
+    let tokens = wide(sizes.vocabulary) * wide(sizes.width);
+    let layers = layers(config, sizes.projection.unwrap_or(sizes.width), features.width());
+    let batch = wide(config.train().images) * wide(2 * features.width() + 3 * sizes.width);
+    Ok(vec![
+        Share { what: "features", key: "data.features", bytes: u128::from(bytes(features)) },
+        Share::floats("encoder.tokens", "contrastive.train", copies * tokens),
+        Share::floats("encoder.blocks", "contrastive.train", copies * (sizes.numbers() - tokens)),
+        Share::floats("heads", "image.hidden", copies * layers),
+        Share::floats("a batch", "train.images", batch),
+    ])
+}

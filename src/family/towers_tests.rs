@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::config::{AcquireEncoder, AcquirerShape};
 use crate::config::{CaptionSource, RawConfig};
@@ -90,6 +92,29 @@ fn acquisitions_have_as_many_numbers_as_their_models() {
     low.encoder = Encoder::Tower(Box::new(entrance));
     low.scale = Some(Leaf::trained(crate::loss::scale::log_scale(0.1)));
     beside(low, |raw| (raw.acquire.rank, raw.acquire.train_embedding) = (3, false));
+}
+
+/// As many as their tensors have.
+#[test]
+fn encoders_have_as_many_numbers_as_their_sizes_say() {
+    let golden = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
+        .join("tests/golden/towers");
+    for name in ["mbert", "xlmr", "roberta", "distilbert", "sentence"] {
+        let mut tower = Tower::open(&golden.join(name)).expect("a checkpoint");
+        let (mut numbers, mut layers_) = (0, 0);
+        tower.visit(&mut |part, x| {
+            numbers += x.count();
+            let table = ["tokens", "positions", "types"].contains(&part) || part.contains("norm");
+            layers_ += if table { 0 } else { x.count() };
+        });
+        let sizes = &tower.config;
+        assert_eq!(sizes.numbers(), numbers as u128, "{name}");
+        assert_eq!(rest(sizes) + sizes.vocabulary * sizes.width, numbers, "{name}");
+        let counted = layers(sizes).into_iter().map(|([inputs, outputs], n)| n * outputs * (inputs + 1));
+        assert_eq!(counted.sum::<usize>(), layers_, "{name}");
+        // Norms stand behind the sums.
+        assert_eq!(block(sizes, true).tape, 4 * sizes.width, "{name}");
+    }
 }
 
 /// CLIP ViT-B/32 and M-BERT, from the sizes that are said of them: MLA's numbers for five languages.

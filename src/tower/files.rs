@@ -117,15 +117,15 @@ impl Tensors {
         let tensors = parse(map, path)?;
         let tensor = tensors.tensor(own).map_err(|e| Error::data("cannot be read").at(path).because(e))?;
         if tensor.shape() != shape {
-            let what = format!("`{name}` has shape {:?}; `config.json` asks for {shape:?}", tensor.shape());
+            let what = format!("`{own}` has shape {:?}; `config.json` asks for {shape:?}", tensor.shape());
             return Err(Error::data(what).at(path).hint("`config.json` belongs to another checkpoint"));
         }
         let numbers = numbers(&tensor).ok_or_else(|| {
-            Error::data(format!("`{name}` is of type {:?}", tensor.dtype()))
+            Error::data(format!("`{own}` is of type {:?}", tensor.dtype()))
                 .at(path)
                 .hint("save it as F32, F16 or BF16")
         })?;
-        finite::check(path, name, shape, &numbers)?;
+        finite::check(path, own, shape, &numbers)?;
         self.read.borrow_mut().insert(name.to_string());
         Ok(numbers)
     }

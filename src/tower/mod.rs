@@ -10,6 +10,7 @@ mod modules;
 mod names;
 mod new;
 mod read;
+mod sentence;
 mod tokens;
 pub mod vision;
 mod write;
@@ -33,6 +34,7 @@ use crate::optim::{Adam, Parameter, ParameterTree, Visitor, visit_norm, visit_pr
 pub use config::{Architecture, Pooled, TowerConfig};
 pub use files::Tensors;
 pub use read::token_embedding;
+pub use sentence::TokenizerFiles;
 pub use tokens::{Encoded, TowerTokenizer};
 
 /// A transformer over token ids. One from a checkpoint is frozen until it is thawed ([`crate::optim::thaw`]); a new one is trained.

@@ -116,6 +116,13 @@ const MODES: [(&str, &str); 6] = [
 pub(super) const POOLED: [(&str, Pooled); 3] =
     [("cls", Pooled::First), ("mean", Pooled::Mean), ("lasttoken", Pooled::Last)];
 
+/// `config.json` of a pooling, which `name` of [`POOLED`] does, in the form that all versions read.
+pub(super) fn pooling_json(name: &str, width: usize) -> Value {
+    let mut json = serde_json::json!({ "word_embedding_dimension": width, "include_prompt": true });
+    MODES.iter().for_each(|(mode, key)| json[key] = (*mode == name).into());
+    json
+}
+
 /// The pooling of a module's folder.
 fn pooling(folder: &Path) -> Result<Pooled> {
     let path = folder.join("config.json");

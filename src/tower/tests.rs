@@ -9,7 +9,10 @@ use super::*;
 use crate::Result;
 use crate::config::{Precision, TrainConfig};
 use crate::gradcheck::{by_name, probe};
+use crate::init::Init;
+use crate::ops::linear::linear;
 use crate::optim::{freeze, thaw, trained_count};
+use crate::words::HuggingFace;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder"))
@@ -20,11 +23,21 @@ fn golden(name: &str) -> PathBuf {
 /// A copy of a checkpoint that make.py wrote.
 fn copied(name: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    for file in fs::read_dir(golden(name)).expect("a checkpoint") {
-        let file = file.expect("a file").path();
-        fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("copied");
-    }
+    copy(&golden(name), folder.path());
     folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).expect("a folder") {
+        let file = file.expect("a file").path();
+        let to = to.join(file.file_name().expect("a name"));
+        if file.is_dir() {
+            fs::create_dir(&to).expect("a folder");
+            copy(&file, &to);
+        } else {
+            fs::copy(&file, to).expect("copied");
+        }
+    }
 }
 
 /// The message of a refusal, which is one about data.
@@ -172,7 +185,7 @@ fn a_tokenizer_of_another_model_is_refused() {
     assert_eq!(TowerTokenizer::open(&path, &bert).expect("taken").end(), 3);
     change(&folder, "tokenizer.json", "\"[END]\"", "\"[CLS]\"");
     let text = refused(TowerTokenizer::open(&path, &bert));
-    assert!(text.contains("special"), "{text}");
+    assert!(text.contains("begins and ends a text with `[CLS]` (3)"), "{text}");
     let other = TowerConfig { pooled: Pooled::Token(7), ..clip.clone() };
     let text = refused(TowerTokenizer::open(&golden("clip/tokenizer.json"), &other));
     assert!(text.contains("ends a text with `<|endoftext|>` (521); the tower was trained with"), "{text}");
@@ -227,7 +240,7 @@ fn a_checkpoint_is_fine_tuned_where_it_is_thawed() {
     // Half of a layer's parts: the other half stays as it is.
     let part: Some = |name| name.starts_with("blocks.1.attention.output") || name.ends_with("outer.weight");
     for (checkpoint, thawed) in
-        ["clip", "mbert"].into_iter().flat_map(|c| [embeddings, last, part].map(|t| (c, t)))
+        ["clip", "mbert", "sentence"].into_iter().flat_map(|c| [embeddings, last, part].map(|t| (c, t)))
     {
         let (mut tower, sentences) = opened(checkpoint);
         assert_eq!(trained_count(&mut tower), 0, "what is read is frozen");
@@ -262,8 +275,18 @@ fn shift(tower: &mut Tower, name: &str, i: usize, by: f32) {
 
 #[test]
 fn gradients_of_a_thawed_checkpoint_are_slopes() {
-    for (checkpoint, tables) in [("clip", 2), ("mbert", 3)] {
+    for (checkpoint, tables, pooled) in [
+        ("clip", 2, None),
+        ("mbert", 3, None),
+        // The mean, a dense layer and tanh.
+        ("sentence", 3, None),
+        ("xlmr", 3, Some(Pooled::Mean)),
+        ("roberta", 3, Some(Pooled::Last)),
+        ("distilbert", 2, Some(Pooled::Mean)),
+        ("clip", 2, Some(Pooled::Mean)),
+    ] {
         let (mut tower, sentences) = opened(checkpoint);
+        pooled.into_iter().for_each(|pooled| tower.set_pooling(pooled));
         // Block 1 stays, and gradients go through it.
         thaw(&mut tower, |name| !name.starts_with("blocks.1."));
         let mut grads = probe(tower.forward::<OwnedTape<f32, Dev>>(&sentences, PASS)).backward();
@@ -303,4 +326,266 @@ fn tensors_that_are_no_part_of_the_tower_are_named() {
     others.sort_unstable();
     assert_eq!(tower.unused, others);
     assert!(others.contains(&"logit_scale") && others.len() < all.len());
+}
+
+/// The ids of some texts, by the tokenizer of a folder.
+fn ids(folder: &Path, config: &TowerConfig) -> Sequences {
+    let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), config).expect("a tokenizer");
+    tokenizer.encode("de", &["Ein Hund läuft", "", "two men 犬"]).ids
+}
+
+#[test]
+fn a_folder_of_sentence_transformers_reads_back_equal() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (name, pooled) in [
+        ("mbert", Pooled::Mean),
+        ("xlmr", Pooled::First),
+        ("roberta", Pooled::Last),
+        ("distilbert", Pooled::Mean),
+        ("sentence", Pooled::Mean),
+    ] {
+        let mut tower = Tower::open(&golden(name)).expect("a tower");
+        tower.set_pooling(pooled);
+        let tokenizer = TokenizerFiles::read(&golden(name)).expect("a tokenizer");
+        let folder = place.path().join(name);
+        tower.write_sentence_transformer(&folder, &tokenizer, None).expect("written");
+        let mut read = Tower::open(&folder).expect("a tower");
+        assert_eq!(read.config, tower.config);
+        assert_eq!(every(&mut read), every(&mut tower), "{name}");
+        assert!(read.unused.is_empty());
+        assert_eq!(ids(&folder, &read.config), ids(&golden(name), &tower.config));
+        let copied = fs::read(folder.join("tokenizer.json")).expect("read");
+        assert_eq!(copied, fs::read(golden(name).join("tokenizer.json")).expect("read"));
+    }
+}
+
+#[test]
+fn a_further_layer_is_written_as_a_dense_module_and_taken_away_again() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("written");
+    let mut tower = Tower::open(&golden("xlmr")).expect("a tower");
+    tower.set_pooling(Pooled::Mean);
+    let tokenizer = TokenizerFiles::read(&golden("xlmr")).expect("a tokenizer");
+    let layer = Init::new(4).linear(16, 5);
+    tower.write_sentence_transformer(&folder, &tokenizer, Some(&layer)).expect("written");
+    let read = Tower::open(&folder).expect("a tower");
+    let TowerConfig { projection, projection_bias, projection_tanh, .. } = read.config;
+    assert_eq!((projection, projection_bias, projection_tanh), (Some(5), true, false));
+    let sentences = Arc::new(ids(&folder, &read.config));
+    let vectors: Matrix = linear(tower.forward(&sentences, PASS), &layer, PASS.precision);
+    let vectors = data(&vectors);
+    let pairs = read.encode(&sentences, PASS).into_iter().zip(&vectors[..]);
+    assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-6);
+    // Over what is there; two layers cannot be read.
+    tower.write_sentence_transformer(&folder, &tokenizer, None).expect("written");
+    assert_eq!(Tower::open(&folder).expect("a tower").config, tower.config);
+    assert!(!folder.join("2_Dense").exists() && folder.join("2_Normalize").is_dir());
+    let two = Tower::open(&golden("sentence")).expect("a tower");
+    let second = Init::new(4).linear(12, 5);
+    two.write_sentence_transformer(&folder, &tokenizer, Some(&second)).expect("written");
+    let text = refused(Tower::open(&folder));
+    assert!(text.contains("modules.json`: has the module `Dense` behind `Dense`"), "{text}");
+    let text = refused(tower.write_sentence_transformer(&golden(""), &tokenizer, None));
+    assert!(text.contains("holds other files"), "{text}");
+    let clip = Tower::open(&golden("clip")).expect("a tower");
+    assert!(clip.write_sentence_transformer(&folder, &tokenizer, None).is_err());
+}
+
+#[test]
+fn a_new_bert_of_a_learnt_vocabulary_is_written_and_read() {
+    let words = HuggingFace::train(&["ein Hund", "un chien"], 280, ["[CLS]", "[SEP]"]).expect("learnt");
+    let config = TowerConfig {
+        vocabulary: words.size(),
+        context: 12,
+        width: 8,
+        hidden: 16,
+        layers: 2,
+        heads: 2,
+        pooled: Pooled::Mean,
+        case_of_language: true,
+        ..TowerConfig::bert()
+    };
+    let mut tower = Tower::new(config, &mut Init::new(7));
+    assert_eq!(trained_count(&mut tower) as u128, tower.config.numbers());
+    // Uniform, of a standard deviation of 0.02.
+    let all = every(&mut tower);
+    let (_, weights) =
+        all.iter().find(|(name, _)| name == "blocks.0.feed_forward.inner.weight").expect("one");
+    let deviation = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
+    assert!((deviation - 0.02).abs() < 3e-3, "{deviation}");
+    let place = tempfile::tempdir().expect("a folder");
+    let tokenizer = TokenizerFiles::of(&words).expect("files");
+    tower.write_sentence_transformer(place.path(), &tokenizer, None).expect("written");
+    let mut read = Tower::open(place.path()).expect("a tower");
+    assert_eq!(read.config, tower.config);
+    assert_eq!(every(&mut read), all);
+    let about = fs::read_to_string(place.path().join("tokenizer_config.json")).expect("read");
+    assert!(
+        about.contains("\"cls_token\": \"[CLS]\"") && about.contains("\"pad_token\": \"[PAD]\""),
+        "{about}"
+    );
+    let ids = ids(place.path(), &read.config);
+    assert_eq!(ids.get(1), [2, 3]);
+}
+
+/// What a run keeps of a folder of sentence-transformers: one configuration, one file of tensors.
+#[test]
+fn one_file_says_all_of_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("config.json"), TowerConfig::whole_file(&golden("sentence")).expect("read"))
+        .expect("written");
+    let tensors = Tensors::of_text(&golden("sentence")).expect("tensors").text_only().expect("tensors");
+    fs::write(file("model.safetensors"), tensors).expect("written");
+    let (mut whole, mut read) =
+        (Tower::open(&golden("sentence")).expect("a tower"), Tower::open(folder.path()).expect("a tower"));
+    assert_eq!(read.config, whole.config);
+    assert_eq!(every(&mut read), every(&mut whole));
+    // Others stay byte for byte.
+    let own = fs::read(golden("xlmr/config.json")).expect("read");
+    assert_eq!(TowerConfig::whole_file(&golden("xlmr")).expect("read"), own);
+}
+
+#[test]
+fn modules_that_are_not_read_are_named() {
+    let of = |file: &str, from: &str, to: &str| {
+        let folder = copied("sentence");
+        change(&folder, file, from, to);
+        refused(Tower::open(folder.path()))
+    };
+    let pooling = |to: &str| of("1_Pooling/config.json", "\"mean\"", to);
+    let text = pooling("\"max\"");
+    assert!(text.contains("1_Pooling/config.json`: has the pooling `max`\nhint: one of `cls`"), "{text}");
+    assert!(pooling("[\"cls\", \"mean\"]").contains("has the pooling `cls`, `mean`"));
+    let old = "null, \"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true";
+    assert!(pooling(old).contains("has the pooling `max`, `mean`"));
+    let relu = of("2_Dense/config.json", "activation.Tanh", "activation.ReLU");
+    assert!(
+        relu.contains(
+            "2_Dense/config.json`: `activation_function` is \"torch.nn.modules.activation.ReLU\"; expected"
+        ),
+        "{relu}"
+    );
+    let residual = of("2_Dense/config.json", "\"bias\": true", "\"bias\": true, \"use_residual\": true");
+    assert!(residual.contains("`use_residual` is true; expected false"), "{residual}");
+    assert!(
+        of("2_Dense/config.json", "\"out_features\": 12", "\"out_features\": 0")
+            .contains("`out_features` is 0")
+    );
+    let shape = of("2_Dense/config.json", "\"out_features\": 12", "\"out_features\": 13");
+    assert!(shape.contains("2_Dense/model.safetensors`: `linear.weight` has shape [12, 16]"), "{shape}");
+    let module = |from: &str, to: &str| of("modules.json", from, to);
+    let other = module("dense.Dense", "cnn.CNN");
+    assert!(other.contains("modules.json`: has the module `CNN` behind `Pooling`"), "{other}");
+    assert!(module("transformer.Transformer", "bow.BoW").contains("begins with the module `BoW`"));
+    assert!(
+        module("\"path\": \"\"", "\"path\": \"0_Transformer\"")
+            .contains("keeps its transformer in `0_Transformer`")
+    );
+    assert!(module("1_Pooling", "../1_Pooling").contains("no folder beside it"));
+    let folder = copied("sentence");
+    fs::write(folder.path().join("modules.json"), "[]").expect("written");
+    assert!(refused(Tower::open(folder.path())).contains("has no pooling"));
+    let lower = of("sentence_bert_config.json", "{", "{\"do_lower_case\": true,");
+    assert!(lower.contains("`do_lower_case` is true"), "{lower}");
+    let folder = copied("sentence");
+    fs::remove_file(folder.path().join("2_Dense/model.safetensors")).expect("removed");
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains("2_Dense`: there is no `model.safetensors` here"), "{text}");
+    fs::remove_dir_all(folder.path().join("1_Pooling")).expect("removed");
+    assert!(refused(Tower::open(folder.path())).contains("1_Pooling/config.json"));
+}
+
+#[test]
+fn older_names_of_poolings_and_no_activation_are_read() {
+    let folder = copied("sentence");
+    for (key, pooled) in [
+        ("pooling_mode_cls_token", Pooled::First),
+        ("pooling_mode_mean_tokens", Pooled::Mean),
+        ("pooling_mode_lasttoken", Pooled::Last),
+    ] {
+        let json = format!(
+            "{{\"word_embedding_dimension\": 16, \"pooling_mode_max_tokens\": false, \"{key}\": true}}"
+        );
+        fs::write(folder.path().join("1_Pooling/config.json"), json).expect("written");
+        assert_eq!(Tower::open(folder.path()).expect("a tower").config.pooled, pooled);
+    }
+    change(&folder, "2_Dense/config.json", "activation.Tanh", "linear.Identity");
+    assert!(!Tower::open(folder.path()).expect("a tower").config.projection_tanh);
+}
+
+#[test]
+fn encoders_that_are_damaged_are_refused() {
+    let of = |from: &str, to: &str| {
+        let folder = copied("xlmr");
+        change(&folder, "config.json", from, to);
+        refused(Tower::open(folder.path()))
+    };
+    let (positions, name) =
+        ("\"max_position_embeddings\": 26", "roberta.embeddings.position_embeddings.weight");
+    let long = of(positions, "\"max_position_embeddings\": 514");
+    assert!(
+        long.contains(&format!("`{name}` has shape [26, 16]; `config.json` asks for [514, 16]")),
+        "{long}"
+    );
+    let short = of(positions, "\"max_position_embeddings\": 4");
+    assert!(
+        short.contains("`max_position_embeddings` is 4, and its first 2 are of no token: a context of 2"),
+        "{short}"
+    );
+    assert!(of(positions, "\"max_position_embeddings\": 1").contains("is 1, and positions begin at 2"));
+    let relative = of("\"pad_token_id\"", "\"position_embedding_type\": \"relative_key\", \"pad_token_id\"");
+    assert!(
+        relative.contains("`position_embedding_type` is \"relative_key\"; expected \"absolute\""),
+        "{relative}"
+    );
+    assert!(of("\"is_decoder\": false", "\"is_decoder\": true").contains("`is_decoder` is true"));
+    assert!(of("\"type_vocab_size\": 1", "\"type_vocab_size\": 0").contains("`type_vocab_size` is 0"));
+    let other = of("\"xlm-roberta\"", "\"mpnet\"");
+    assert!(
+        other.contains("has the architecture `mpnet`\nhint: text towers are read of CLIP")
+            && other.contains("`camembert`")
+    );
+    assert!(
+        of("\"xlm-roberta\"", "\"distilbert\"").contains("`distilbert.embeddings.word_embeddings.weight`")
+    );
+
+    let folder = copied("xlmr");
+    let mut table = [0u8; 26 * 16 * 4];
+    table[4 * 17..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    rewrite(&folder, name, Some((Dtype::F32, vec![26, 16], table.to_vec())));
+    let text = refused(Tower::open(folder.path()));
+    assert!(text.contains(&format!("model.safetensors`: `{name}` has NaN in row 1, column 1")), "{text}");
+
+    let folder = copied("roberta");
+    fs::remove_file(folder.path().join("model-00001-of-00002.safetensors")).expect("removed");
+    assert!(refused(Tower::open(folder.path())).contains("of which are missing: `model-00001"));
+}
+
+#[test]
+fn special_tokens_are_those_of_the_tokenizer() {
+    let config = TowerConfig::read(&golden("xlmr/config.json")).expect("a configuration");
+    let folder = copied("xlmr");
+    let path = folder.path().join("tokenizer.json");
+    let tokenizer = TowerTokenizer::open(&path, &config).expect("a tokenizer");
+    assert_eq!((tokenizer.end(), tokenizer.unknown()), (2, Some(3)));
+    assert_eq!(tokenizer.encode("de", &[""]).ids.rows, [0, 2]);
+    let long = tokenizer.encode("de", &["Hund ".repeat(40).trim()]);
+    assert_eq!((long.ids.length(0), long.ids.rows[23], long.truncated.len()), (24, 2, 1));
+    for (name, unknown) in [("mbert", "[UNK]"), ("distilbert", "[UNK]"), ("roberta", "<unk>")] {
+        let tokenizer = HuggingFace::open(&golden(name).join("tokenizer.json")).expect("a tokenizer");
+        assert_eq!(tokenizer.unknown(), tokenizer.id(unknown), "{name}");
+    }
+    // None behind the text.
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("read")).expect("JSON");
+    json["post_processor"]["single"].as_array_mut().expect("a template").pop();
+    fs::write(&path, json.to_string()).expect("written");
+    let text = refused(TowerTokenizer::open(&path, &config));
+    assert!(text.contains("puts 1 special tokens before a text and 0 behind it"), "{text}");
+    json["post_processor"] = serde_json::Value::Null;
+    fs::write(&path, json.to_string()).expect("written");
+    assert!(refused(TowerTokenizer::open(&path, &config)).contains("puts 0 special tokens"));
+    // That of another model.
+    let text = refused(TowerTokenizer::open(&golden("roberta/tokenizer.json"), &config));
+    assert!(text.contains("has 300 tokens; the tower's embedding has "), "{text}");
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use dfdx::prelude::HasShape;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
@@ -10,8 +11,9 @@ use super::config::{CASE_OF_LANGUAGE, POOLING, PROJECTION_KEYS, SizeKeys};
 use super::modules::POOLED;
 use super::names::{CLIP_PROJECTION, Names, PROJECTION};
 use super::{Architecture, Pooled, Tower, TowerConfig};
+use crate::ops::linear::LinearWeights;
 use crate::ops::tape::{data, data1};
-use crate::ops::transformer::{Activation, NormWeights, Projection};
+use crate::ops::transformer::{Activation, NormWeights};
 
 impl TowerConfig {
     /// As `config.json` holds it; reads back as an equal one. `start` is the id at the beginning of every text, which a CLIP names.
@@ -114,19 +116,19 @@ impl Tower {
         let mut tensors = self.tensors();
         if let Some(projection) = &self.projection {
             match (self.config.architecture, self.config.projection_bias) {
-                (Architecture::Clip, _) => tensors.weight(CLIP_PROJECTION, projection),
-                (_, false) => tensors.weight(PROJECTION, projection),
-                (_, true) => tensors.layers(&[PROJECTION.into()], projection),
+                (Architecture::Clip, _) => tensors.weight(CLIP_PROJECTION, &projection.weights),
+                (_, false) => tensors.weight(PROJECTION, &projection.weights),
+                (_, true) => tensors.layers(&[PROJECTION.into()], &projection.weights),
             }
         }
         tensors.serialised()
     }
 
     /// All but the projection.
-    fn tensors(&self) -> Tensors<'_> {
+    pub(super) fn tensors(&self) -> Tensors<'_> {
         let (width, config) = (self.config.width, &self.config);
         let names = Names::of(config.architecture);
-        let mut tensors = Tensors(Vec::new());
+        let mut tensors = Tensors::default();
         let name = |part: &str| format!("{}{part}", names.written);
         tensors.push(name(names.tokens), &[config.vocabulary, width], self.tokens.data());
         tensors.push(name(names.positions), &[config.positions(), width], self.positions.data());
@@ -141,12 +143,12 @@ impl Tower {
             // Each stands before its layer or behind it.
             let attention = block.attention.norm.iter().chain(&block.attention_norm);
             attention.for_each(|norm| tensors.norm(&name(names.attention_norm), norm));
-            tensors.layers(&names.input.map(name), &block.attention.input);
-            tensors.layers(&[name(names.output)], &block.attention.output);
+            tensors.layers(&names.input.map(name), &block.attention.input.weights);
+            tensors.layers(&[name(names.output)], &block.attention.output.weights);
             let feed_forward = block.feed_forward.norm.iter().chain(&block.feed_forward_norm);
             feed_forward.for_each(|norm| tensors.norm(&name(names.feed_forward_norm), norm));
-            tensors.layers(&[name(names.inner)], &block.feed_forward.inner);
-            tensors.layers(&[name(names.outer)], &block.feed_forward.outer);
+            tensors.layers(&[name(names.inner)], &block.feed_forward.inner.weights);
+            tensors.layers(&[name(names.outer)], &block.feed_forward.outer.weights);
         }
         if let (Some(norm), Some(own)) = (&self.final_norm, names.final_norm) {
             tensors.norm(&name(own), norm);
@@ -156,7 +158,8 @@ impl Tower {
 }
 
 /// Tensors on their way into the file.
-struct Tensors<'a>(Vec<(String, Vec<usize>, Cow<'a, [f32]>)>);
+#[derive(Default)]
+pub(super) struct Tensors<'a>(Vec<(String, Vec<usize>, Cow<'a, [f32]>)>);
 
 impl<'a> Tensors<'a> {
     fn push(&mut self, name: String, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) {
@@ -170,15 +173,16 @@ impl<'a> Tensors<'a> {
     }
 
     /// A layer whose bias is none.
-    fn weight(&mut self, name: &str, layer: &'a Projection) {
-        let shape = [layer.outputs(), layer.inputs()];
-        self.push(format!("{name}.weight"), &shape, data(&layer.weights.weight));
+    pub(super) fn weight(&mut self, name: &str, layer: &'a LinearWeights) {
+        let (outputs, inputs) = *layer.weight.shape();
+        self.push(format!("{name}.weight"), &[outputs, inputs], data(&layer.weight));
     }
 
     /// Layers that stand below each other in one.
-    fn layers(&mut self, names: &[String], layer: &'a Projection) {
-        let (outputs, inputs) = (layer.outputs() / names.len(), layer.inputs());
-        let (weight, bias) = (data(&layer.weights.weight), data1(&layer.weights.bias));
+    pub(super) fn layers(&mut self, names: &[String], layer: &'a LinearWeights) {
+        let (outputs, inputs) = *layer.weight.shape();
+        let outputs = outputs / names.len();
+        let (weight, bias) = (data(&layer.weight), data1(&layer.bias));
         let parts = weight.chunks(outputs * inputs).zip(bias.chunks(outputs));
         for (name, (weight, bias)) in names.iter().zip(parts) {
             self.push(format!("{name}.weight"), &[outputs, inputs], weight.to_vec());
@@ -186,7 +190,7 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    fn serialised(&self) -> Vec<u8> {
+    pub(super) fn serialised(&self) -> Vec<u8> {
         // transformers asks for it.
         let about = HashMap::from([("format".to_string(), "pt".to_string())]);
         let views = self.0.iter().map(|(name, shape, x)| {
@@ -229,27 +233,28 @@ mod tests {
     #[test]
     fn a_tower_that_is_written_reads_back_equal_with_the_names_of_transformers() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["clip", "openclip"] {
+        for name in ["clip", "openclip", "mbert", "xlmr", "roberta", "distilbert", "sentence"] {
             let mut tower = Tower::open(&golden(name)).expect("a tower");
             let mut read = again(&tower, folder.path());
             assert_eq!(read.config, tower.config);
             assert_eq!(every(&mut read), every(&mut tower));
         }
-        let tower = Tower::open(&golden("clip")).expect("a tower");
-        again(&tower, folder.path());
-        // Older versions of transformers kept the numbers of the positions, too.
+        // Older versions of transformers kept the numbers of the positions, too; a pooler is no part of the tower.
         let names = |file: &Path| -> BTreeSet<String> {
             let text = Files::open(file).expect("tensors").text_only().expect("text");
             let tensors = safetensors::SafeTensors::deserialize(&text).expect("tensors");
-            tensors.names().iter().filter(|n| !n.ends_with("position_ids")).map(|n| n.to_string()).collect()
+            let other = |n: &str| n.ends_with("position_ids") || n.starts_with("pooler.");
+            tensors.names().iter().filter(|n| !other(n)).map(|n| n.to_string()).collect()
         };
-        assert_eq!(names(folder.path()), names(&golden("clip")));
+        for name in ["clip", "mbert", "roberta"] {
+            again(&Tower::open(&golden(name)).expect("a tower"), folder.path());
+            assert_eq!(names(folder.path()), names(&golden(name)), "{name}");
+        }
     }
 
     #[test]
     fn a_new_tower_reads_back_equal() {
-        let config = TowerConfig {
-            architecture: Architecture::Clip,
+        let clip = TowerConfig {
             vocabulary: 30,
             context: 9,
             width: 8,
@@ -257,16 +262,26 @@ mod tests {
             layers: 2,
             heads: 2,
             activation: Activation::Gelu,
-            epsilon: 1e-5,
             pooled: Pooled::Token(3),
             projection: Some(6),
             case_of_language: true,
+            ..TowerConfig::clip()
         };
-        let mut tower = Tower::new(config, &mut Init::new(1));
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut read = again(&tower, folder.path());
-        assert_eq!(read.config, tower.config);
-        assert_eq!(every(&mut read), every(&mut tower));
+        let bert = TowerConfig {
+            architecture: Architecture::Bert,
+            types: 1,
+            epsilon: 1e-6,
+            pooled: Pooled::Mean,
+            projection: None,
+            ..clip.clone()
+        };
+        for config in [clip, bert] {
+            let mut tower = Tower::new(config, &mut Init::new(1));
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut read = again(&tower, folder.path());
+            assert_eq!(read.config, tower.config);
+            assert_eq!(every(&mut read), every(&mut tower));
+        }
     }
 
     #[test]

@@ -232,9 +232,14 @@ impl HuggingFace {
         own.or_else(|| ["[UNK]", "<unk>"].into_iter().find_map(|token| self.id(token)))
     }
 
+    /// The spelling of a token, if the id is one's.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
     /// A token for messages: its spelling and id.
     pub fn name(&self, id: u32) -> String {
-        format!("`{}` ({id})", self.tokenizer.id_to_token(id).unwrap_or_default())
+        format!("`{}` ({id})", self.token(id).unwrap_or_default())
     }
 }
 

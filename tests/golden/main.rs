@@ -43,7 +43,11 @@ fn file(name: &str) -> PathBuf {
 
 impl Golden {
     fn read(name: &str) -> Golden {
-        let bytes = std::fs::read(file(&format!("{name}.safetensors"))).expect("a file that make.py wrote");
+        Self::of(&file(&format!("{name}.safetensors")))
+    }
+
+    fn of(path: &Path) -> Golden {
+        let bytes = std::fs::read(path).expect("a file that a script wrote");
         let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
         // Floats and counts have four bytes each; the name says which of them a tensor holds.
         let words = |t: &safetensors::tensor::TensorView| {

@@ -4,14 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use tinyglot::config::Precision;
 use tinyglot::device::Matrix;
-use tinyglot::ops::linear::unit_rows;
+use tinyglot::init::Init;
+use tinyglot::ops::linear::{LinearWeights, linear, unit_rows};
 use tinyglot::ops::sequences::Sequences;
-use tinyglot::ops::tape::data;
+use tinyglot::ops::tape::{data, data1};
 use tinyglot::ops::transformer::Pass;
-use tinyglot::tower::{Architecture, Pooled, Tower, TowerTokenizer};
+use tinyglot::tower::{Architecture, Pooled, TokenizerFiles, Tower, TowerConfig, TowerTokenizer};
+use tinyglot::words::HuggingFace;
 
 use crate::{Golden, file, near_within};
 
@@ -135,4 +138,73 @@ fn encoders_and_their_poolings_are_those_of_transformers() {
             assert_eq!(vectors[..], data(&tower.pool(x.clone(), &sentences, PASS))[..]);
         }
     }
+}
+
+/// Writes the folders that `towers/check.py` reads, where it is told to.
+#[test]
+fn written_folders_are_for_python_to_read() {
+    let Some(place) = std::env::var_os("TINYGLOT_WRITTEN").map(PathBuf::from) else {
+        eprintln!("skipped: TINYGLOT_WRITTEN names no folder to write to");
+        return;
+    };
+    let texts = texts("sentences");
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let write = |name: &str, tower: &Tower, tokenizer: &TokenizerFiles, dense: Option<&LinearWeights>| {
+        let folder = place.join(name);
+        tower.write_sentence_transformer(&folder, tokenizer, dense).expect("written");
+        let read = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config).expect("a tokenizer");
+        let sentences = Arc::new(read.encode("en", &texts).ids);
+        let x: Matrix = tower.forward(&sentences, PASS);
+        let x = unit_rows(match dense {
+            Some(layer) => linear(x, layer, Precision::F32),
+            None => x,
+        });
+        let shape = vec![texts.len(), dense.map_or(tower.outputs(), |layer| data1(&layer.bias).len())];
+        let x = data(&x);
+        let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&x)).expect("a tensor");
+        let bytes = safetensors::serialize([("vectors", view)], None).expect("a file");
+        std::fs::write(place.join(format!("{name}.safetensors")), bytes).expect("written");
+    };
+    let folders = ["mbert", "xlmr", "roberta", "distilbert", "sentence"].map(|name| (name, folder(name)));
+    let whole = std::env::var_os("TINYGLOT_ENCODER").map(|whole| ("whole", PathBuf::from(whole)));
+    for (name, folder) in folders.into_iter().chain(whole) {
+        let mut tower = Tower::open(&folder).expect("a checkpoint");
+        let tokenizer = TokenizerFiles::read(&folder).expect("a tokenizer");
+        let layer = Init::new(3).linear(tower.outputs(), 7);
+        write(&format!("{name}-dense"), &tower, &tokenizer, Some(&layer));
+        for (pooling, pooled) in [("cls", Pooled::First), ("mean", Pooled::Mean), ("last", Pooled::Last)] {
+            tower.set_pooling(pooled);
+            write(&format!("{name}-{pooling}"), &tower, &tokenizer, None);
+        }
+    }
+    let words = HuggingFace::train(&texts, 300, ["[CLS]", "[SEP]"]).expect("a vocabulary");
+    let config = TowerConfig {
+        vocabulary: words.size(),
+        context: 24,
+        width: 16,
+        hidden: 24,
+        layers: 2,
+        heads: 2,
+        pooled: Pooled::Mean,
+        ..TowerConfig::bert()
+    };
+    let tower = Tower::new(config, &mut Init::new(9));
+    write("new-mean", &tower, &TokenizerFiles::of(&words).expect("files"), None);
+}
+
+/// A whole checkpoint beside what `towers/check.py` says of it, where there is one at hand.
+#[test]
+fn a_whole_encoder_has_the_ids_and_vectors_of_transformers() {
+    let Some(folder) = std::env::var_os("TINYGLOT_ENCODER").map(PathBuf::from) else {
+        eprintln!("skipped: TINYGLOT_ENCODER names no checkpoint");
+        return;
+    };
+    let expected = Golden::of(&folder.join("expected.safetensors"));
+    let mut tower = Tower::open(&folder).expect("a checkpoint");
+    tower.set_pooling(Pooled::Mean);
+    let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config).expect("a tokenizer");
+    let texts = texts("sentences");
+    let ids = tokenizer.encode("en", &texts.iter().map(String::as_str).collect::<Vec<_>>()).ids;
+    assert_eq!(ids.rows, expected.counts("ids"));
+    near_within("the mean", &tower.encode(&Arc::new(ids), PASS), &expected.floats("mean"), 1e-4);
 }

@@ -35,7 +35,7 @@ impl Mla {
         // Types are part of the positions.
         let mut tower = |t: &mut Tower| {
             t.visit(&mut |name, x| match name {
-                "tokens" | "types" => {}
+                "tokens" | "types" | "projection.bias" => {}
                 // With a bias.
                 "projection.weight" => test += (x.count() + x.shape()[0]) as u64,
                 _ => test += x.count() as u64,

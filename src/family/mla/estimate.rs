@@ -116,10 +116,12 @@ impl Acquired {
         // The English tower goes forward only where M-BERT takes its place.
         let mut frozen =
             tower.vocabulary * tower.width + rest(tower) + packed(tower, precision, !cross_modal);
-        let mut test = rest(tower) + acquirers;
+        // Types are part of the positions.
+        let used = |tower: &TowerConfig| rest(tower) - tower.types * tower.width;
+        let mut test = used(tower) + acquirers;
         if cross_modal {
             frozen += table + rest(words) + packed(words, precision, true);
-            test = rest(words) + into + acquirers;
+            test = used(words) + into + acquirers;
         }
         let kept_table = if cross_modal || acquire.train_embedding { 0 } else { table };
         let (nlt, le) = (&acquire.nlt, &acquire.le);

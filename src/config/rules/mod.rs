@@ -290,7 +290,11 @@ fn pairs(raw: &RawConfig, rules: &mut Rules) {
     let (value, given) = (raw.loss.pairs.weight, !raw.data.pairs.is_empty());
     if raw.inferred_family() == FamilyName::Smalr {
         rules.need(value != 0.0 || !given, "loss.pairs.weight", Fault::PairsUnused);
-        rules.need(given || value == 0.0, "loss.pairs.weight", Fault::NoPairs { value });
+        rules.need(
+            given || value <= 0.0 || !value.is_finite(),
+            "loss.pairs.weight",
+            Fault::NoPairs { value },
+        );
     }
     // A pair needs a wrong one beside it.
     rules.times("train.pairs.lines", raw.train.pairs.lines, 2);

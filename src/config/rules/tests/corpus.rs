@@ -414,3 +414,66 @@ fn translations_say_what_is_in_their_files() {
         )
     );
 }
+
+// [[data.pairs]]
+fn with_pairs(c: &mut RawConfig) -> &mut PairSource {
+    c.loss.pairs.weight = 0.5;
+    let source = PairSource {
+        languages: vec!["en".into(), "de".into()],
+        files: vec!["pairs.{language}".into()],
+        ..PairSource::default()
+    };
+    c.data.pairs.push(source);
+    &mut c.data.pairs[0]
+}
+#[test]
+fn sentence_pairs_with_their_loss_are_good() {
+    assert_eq!(after(|c| _ = with_pairs(c)), [""; 0]);
+}
+rule!(
+    sentence_pairs_need_a_loss,
+    |c| {
+        with_pairs(c);
+        c.loss.pairs.weight = 0.0;
+    },
+    "`loss.pairs.weight` is 0, but `data.pairs` are given; set a weight, or leave them out"
+);
+rule!(
+    a_loss_of_pairs_needs_some,
+    |c| c.loss.pairs.weight = 0.5,
+    "`loss.pairs.weight` is 0.5, but there are no `data.pairs`; name some, or leave this out"
+);
+rule!(
+    a_pair_has_two_languages,
+    |c| with_pairs(c).languages.truncate(1),
+    "`data.pairs.0.languages` must name two languages or more; a line is the same sentence in each of them"
+);
+rule!(
+    pairs_by_file_differ_by_language,
+    |c| with_pairs(c).files = vec!["pairs.txt".into()],
+    "`data.pairs.0.files` has `pairs.txt` for several languages; put `{language}` where their paths differ"
+);
+rule!(
+    pairs_by_line_have_one_file,
+    |c| with_pairs(c).format = PairFormat::Tsv,
+    "`data.pairs.0.files` has `pairs.{language}` with `{language}`, but a line of it has all languages; leave it out"
+);
+rule!(
+    keys_of_pairs_differ_by_language,
+    |c| {
+        let source = with_pairs(c);
+        (source.format, source.files) = (PairFormat::Jsonl, vec!["pairs.jsonl".into()]);
+        source.key = "text".into();
+    },
+    "`data.pairs.0.key` is `text`; put `{language}` where the names of the languages differ"
+);
+rule!(
+    lines_have_no_keys,
+    |c| with_pairs(c).key = "t.{language}".into(),
+    "`data.pairs.0.key` is set, but `lines` files have no keys; leave it out"
+);
+rule!(
+    a_step_draws_a_wrong_pair_too,
+    |c| c.train.pairs.lines = 1,
+    "`train.pairs.lines` is 1; it must be at least 2"
+);

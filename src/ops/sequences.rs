@@ -26,6 +26,12 @@ impl Sequences {
         Sequences { rows: (0..self.rows.len() as u32).collect(), starts: self.starts.clone() }
     }
 
+    /// The first sentences, so many of them.
+    pub fn first(&self, count: usize) -> Sequences {
+        let starts = self.starts[..=count].to_vec();
+        Sequences { rows: self.rows[..starts[count] as usize].to_vec(), starts }
+    }
+
     /// The number of sentences.
     pub fn len(&self) -> usize {
         self.starts.len() - 1

@@ -101,7 +101,7 @@ pub fn resume(run: &Path, given: &Config) -> Result<()> {
     let corpus = Corpus::load(given.data(), given.base())?;
     let Start { folder, config, encoder, train, validation, model, .. } =
         go_on(Earlier::open(run, given)?, &corpus)?;
-    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let learner = SmalrLearner::new(&config, &corpus, &encoder, &train, validation, model);
     let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     assert!(trainer.state.step <= trainer.steps(), "more steps than the training has");

@@ -142,6 +142,7 @@ fn batch(config: &Config, golden: &Golden, name: &str) -> Batch {
         thinned,
         deleted,
         replaced,
+        paired: Default::default(),
     }
 }
 

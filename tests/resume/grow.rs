@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tinyglot::Result;
-use tinyglot::checkpoint::metrics;
 use tinyglot::checkpoint::metrics::MetricsLine;
+use tinyglot::checkpoint::{RunFolder, metrics};
 use tinyglot::config::Config;
+use tinyglot::corpus::Corpus;
 use tinyglot::grow::Addition;
 use tinyglot::run::add_language;
 use tinyglot::train::Event;
@@ -206,4 +207,23 @@ fn additions_of_other_kinds_go_on_to_the_same_bits() {
         add(&place, &broken, true, &mut |_, _| false).expect("an addition that goes on");
         assert_whole(&broken, &straight, &set);
     }
+}
+
+/// The pairs have French too, which the run does not know yet.
+#[test]
+fn a_language_joins_a_run_that_learns_from_sentence_pairs() {
+    let pairs = "data.pairs=[{languages=['en','de','fr'], files=['captions/train.1.{language}']}]";
+    let settings = ["loss.adversary.weight=0.0", pairs, "loss.pairs.weight=0.5", "train.pairs.lines=12"];
+    let place = Place::with(&settings);
+    resume(&place.run()).expect("a training");
+    fs::write(place.folder.path().join("fr.toml"), FRENCH).expect("written");
+    let out = place.folder.path().join("grown");
+    add(&place, &out, false, &mut |_, _| false).expect("an addition");
+    let grown = RunFolder::new(&out);
+    assert_eq!(grown.info().unwrap().languages, ["en", "de", "zh", "fr"]);
+    let config = grown.config().unwrap();
+    assert_eq!((config.data().pairs.len(), config.loss().pairs.weight), (1, 0.5));
+    // What was trained on in the end: French pairs too.
+    let corpus = Corpus::of(&config).unwrap();
+    assert!(corpus.pairs.counts().contains_key(&[0, 3]), "{:?}", corpus.pairs.counts());
 }

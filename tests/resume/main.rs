@@ -9,6 +9,7 @@ mod failure;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grow;
+mod pairs;
 mod rivals;
 mod tower;
 
@@ -172,8 +173,8 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
     for (one, other) in again.iter().zip(&prepared.train) {
         assert!(one.slots == other.slots, "captions read from the run are those it was prepared with");
     }
-    let lexicon = &prepared.encoder.lexicon;
-    let learner = SmalrLearner::new(config, &corpus, lexicon, &prepared.train, Vec::new(), model);
+    let encoder = &prepared.encoder;
+    let learner = SmalrLearner::new(config, &corpus, encoder, &prepared.train, Vec::new(), model);
     let mut trainer = Trainer::new(config, &folder, learner);
     let (adam, state) = (Adam::new(config.train(), STEPS), trainer.state.clone());
     folder.save(Which::Latest, trainer.learner.model(), Some((&adam, &BTreeMap::new())), &state)
@@ -210,7 +211,7 @@ fn telling(
     let model = Model::new(&config, embedding, info.features, 0);
     let train = encode_training(&encoder, &corpus);
     let validation = (0..info.languages.len()).map(|l| encode(&encoder, &corpus.val, l)).collect();
-    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let learner = SmalrLearner::new(&config, &corpus, &encoder, &train, validation, model);
     let mut trainer = Trainer::new(&config, &folder, learner);
     trainer.resume()?;
     before(&mut trainer);

@@ -7,6 +7,7 @@ use crate::config::MclmConfig;
 use crate::device::Matrix;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::embedding::{Slot, TokenRows};
+use crate::family::smalr::paired::{Compared, PairedSentences};
 use crate::ops::batch_norm::keeps;
 use crate::ops::sequences::Sequences;
 use crate::sampler::{CaptionIndex, Draw};
@@ -23,7 +24,7 @@ pub struct Captions {
     pub slots: Vec<Vec<Slot>>,
 }
 
-/// A batch ready for the model. Sentences are grouped by language; masked versions follow all of them.
+/// A batch ready for the model. Sentences are grouped by language; masked versions follow all of them, and then the sentences of pairs.
 pub struct Batch {
     /// Picture features (pictures, width).
     pub images: Matrix,
@@ -41,6 +42,17 @@ pub struct Batch {
     pub deleted: Option<usize>,
     /// The same for the version with `[MASK]` in place of words.
     pub replaced: Option<usize>,
+    /// The sentences of pairs without pictures.
+    pub paired: Paired,
+}
+
+/// The sentences of pairs without pictures in a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Paired {
+    /// By language: its sentences.
+    pub groups: Vec<Range<usize>>,
+    /// What is compared, by the places of the sentences in the batch.
+    pub compared: Vec<Compared>,
 }
 
 impl Batch {
@@ -50,9 +62,7 @@ impl Batch {
 
     /// The unmasked sentences.
     pub fn whole(&self) -> Sequences {
-        let starts = self.sentences.starts[..=self.count()].to_vec();
-        let rows = self.sentences.rows[..starts[self.count()] as usize].to_vec();
-        Sequences { rows, starts }
+        self.sentences.first(self.count())
     }
 
     /// The given sentences, then their masked versions: sentences of `masked`, `shift` later than themselves.
@@ -63,13 +73,14 @@ impl Batch {
         both
     }
 
-    /// Languages with the places of their sentences, masked versions included.
+    /// Languages with the places of their sentences, masked versions and pairs included.
     pub fn spoken(&self) -> Vec<(usize, Range<usize>)> {
-        let versions = (0..self.sentences.len()).step_by(self.count().max(1));
+        let end = self.paired.groups.first().map_or(self.sentences.len(), |group| group.start);
+        let versions = (0..end).step_by(self.count().max(1));
         let of = |first: usize| {
             self.groups.iter().enumerate().map(move |(l, g)| (l, first + g.start..first + g.end))
         };
-        versions.flat_map(of).collect()
+        versions.flat_map(of).chain(self.paired.groups.iter().cloned().enumerate()).collect()
     }
 
     /// The language of each unmasked sentence.
@@ -113,8 +124,15 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// `images` are the features of the draw's pictures (pictures, width); `seed` is the step's own.
-    pub fn assemble(&mut self, draw: &Draw, captions: &[Captions], images: Matrix, seed: u64) -> Batch {
+    /// `images` are the features of the draw's pictures (pictures, width), `paired` the sentences of pairs; `seed` is the step's own.
+    pub fn assemble(
+        &mut self,
+        draw: &Draw,
+        captions: &[Captions],
+        images: Matrix,
+        paired: Option<&PairedSentences>,
+        seed: u64,
+    ) -> Batch {
         let (mut sentences, mut image_of, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for (l, draws) in draw.captions.iter().enumerate() {
             groups.push(sentences.len()..sentences.len() + draws.len());
@@ -127,8 +145,14 @@ impl Assembler {
         }
         let count = sentences.len();
         let hidden = |s: usize, seed: u64| derive(seed, "mask", s as u64);
+        let others = paired.iter().flat_map(|paired| paired.slots.iter().enumerate());
+        for (l, slots) in others.flat_map(|(l, all)| all.iter().map(move |slots| (l, slots))) {
+            let seed = derive(seed, "word dropout", sentences.len() as u64);
+            sentences.push((l, thinned(slots, self.word_dropout, seed)));
+        }
         let slots = sentences.iter().map(|(l, s)| (*l, &s[..]));
-        let (tokens, mut sequences) = self.collector.collect(slots, self.mclm.lstm > 0.0);
+        let (tokens, all) = self.collector.collect(slots, self.mclm.lstm > 0.0);
+        let mut sequences = all.first(count);
         let whole = sequences.clone();
         let version = |replacement: Option<u32>| {
             let mut version = Sequences::new();
@@ -152,8 +176,30 @@ impl Assembler {
         let thinned = (self.mclm.average > 0.0).then(|| version(None));
         let deleted = thinned.as_ref().filter(|_| self.mclm.reads_thinned()).map(&mut read);
         let replaced = (self.mclm.lstm > 0.0).then(|| read(&version(Some(tokens.mask_row()))));
+        let first = sequences.len();
+        (count..all.len()).for_each(|s| sequences.push(all.get(s).iter().copied()));
+        let paired = paired.map(|paired| placed(paired, first)).unwrap_or_default();
         let sentences = Arc::new(sequences);
-        Batch { images, tokens, sentences, image_of, groups, thinned, deleted, replaced }
+        Batch { images, tokens, sentences, image_of, groups, thinned, deleted, replaced, paired }
+    }
+}
+
+/// Sentences of pairs that begin with number `first` of a batch.
+fn placed(paired: &PairedSentences, first: usize) -> Paired {
+    let mut end = first;
+    let group = |slots: &Vec<Vec<Slot>>| {
+        let start = end;
+        end += slots.len();
+        start..end
+    };
+    let place = |places: &Vec<u32>| places.iter().map(|place| place + first as u32).collect();
+    let compared = |compared: &Compared| {
+        let sentences = compared.sentences.each_ref().map(place);
+        Compared { sentences, ids: compared.ids.clone() }
+    };
+    Paired {
+        groups: paired.slots.iter().map(group).collect(),
+        compared: paired.compared.iter().map(compared).collect(),
     }
 }
 
@@ -164,4 +210,62 @@ fn thinned(slots: &[Slot], p: f32, seed: u64) -> Vec<Slot> {
     }
     let kept: Vec<Slot> = (0..slots.len()).filter(|&t| keeps(seed, t, p)).map(|t| slots[t]).collect();
     if kept.is_empty() { slots.iter().take(1).copied().collect() } else { kept }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tape::matrix;
+
+    fn assembler() -> Assembler {
+        let mclm = MclmConfig { lstm: 0.1, average: 0.1, ..MclmConfig::default() };
+        Assembler { collector: Collector::with_sizes(9, &[4, 4]), word_dropout: 0.3, mclm }
+    }
+
+    fn captions(of: &[&[u32]]) -> Captions {
+        let slots: Vec<Vec<Slot>> = of.iter().map(|s| s.iter().map(|&t| Slot::Latent(t)).collect()).collect();
+        let image_of: Vec<u32> = (0..of.len() as u32).collect();
+        Captions { index: CaptionIndex::new(image_of.iter().copied(), of.len()), image_of, slots }
+    }
+
+    #[test]
+    fn sentences_of_pairs_follow_all_others_and_change_none_of_them() {
+        let captions = [captions(&[&[1, 2, 3], &[4, 5]]), captions(&[&[6, 1], &[2, 2, 7]])];
+        let draw = Draw { images: vec![0, 1], captions: vec![vec![(0, 0), (1, 1)], vec![(1, 1)]] };
+        let some = |slots: &[Slot]| slots.to_vec();
+        let paired = PairedSentences {
+            slots: vec![
+                vec![some(&[Slot::Latent(8), Slot::Own(1)])],
+                vec![some(&[Slot::Latent(1)]), some(&[Slot::Own(3), Slot::Latent(0)])],
+            ],
+            compared: vec![Compared { sentences: [vec![0], vec![2]], ids: vec![5] }],
+        };
+        let images = || matrix(vec![0.0; 4], 2, 2);
+        let alone = assembler().assemble(&draw, &captions, images(), None, 11);
+        let both = assembler().assemble(&draw, &captions, images(), Some(&paired), 11);
+        // Words of each sentence, whatever the row they have in the batch.
+        let words = |batch: &Batch, s: usize| -> Vec<(u32, u32)> {
+            let TokenRows { latents, own, .. } = &batch.tokens;
+            let first =
+                [latents.len(), latents.len() + own[0].len(), latents.len() + own[0].len() + own[1].len()];
+            let word = |&row: &u32| match first.iter().position(|&end| (row as usize) < end) {
+                Some(0) => (0, latents[row as usize]),
+                Some(table) => (table as u32, own[table - 1][row as usize - first[table - 1]]),
+                None => (9, 9),
+            };
+            batch.sentences.get(s).iter().map(word).collect()
+        };
+        let count = alone.sentences.len();
+        assert_eq!((count, both.sentences.len()), (9, 12));
+        for s in 0..count {
+            assert_eq!(words(&alone, s), words(&both, s), "sentence {s}");
+        }
+        assert_eq!((alone.deleted, alone.replaced), (both.deleted, both.replaced));
+        assert_eq!(both.whole().len(), 3);
+        assert_eq!(both.paired.groups, [9..10, 10..12]);
+        assert_eq!(both.paired.compared, [Compared { sentences: [vec![9], vec![11]], ids: vec![5] }]);
+        assert_eq!(words(&both, 10), [(0, 1)]);
+        let spoken = alone.spoken();
+        assert_eq!(both.spoken(), [&spoken[..], &[(0, 9..10), (1, 10..12)]].concat());
+    }
 }

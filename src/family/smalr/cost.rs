@@ -64,6 +64,12 @@ impl Cost {
         self.sentences += sentences as u64;
     }
 
+    /// Sentences with so many tokens in all that training learns from beside captions.
+    pub fn learnt(&mut self, sentences: usize, tokens: usize) {
+        self.forward(sentences, tokens, 3);
+        self.sentences += sentences as u64;
+    }
+
     /// Sentences through an adapter of so many weights, whose gradient is computed.
     pub fn adapter(&mut self, sentences: usize, weights: usize) {
         self.products += 3 * (sentences * weights) as u64;

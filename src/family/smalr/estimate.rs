@@ -1,13 +1,16 @@
 //! What a training of words will need.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::cost::{Cost, Spoken};
 use super::embedding::characters::Spellings;
+use super::paired::of_step;
 use super::sizes::{self, Part, WordSizes};
 use crate::Result;
 use crate::config::{Config, EmbeddingKind, MaskedEncoder};
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, SentencePairs};
 use crate::estimate::{Estimate, Share, bytes, total};
 use crate::sampler::{CaptionIndex, Sampler};
 use crate::words::{Segmenter, Vocabulary};
@@ -25,6 +28,9 @@ pub struct Counts {
     feature_bytes: u64,
     /// Bytes of all captions.
     caption_bytes: u64,
+    /// Sentences without pictures.
+    pairs: Arc<SentencePairs>,
+    segmenters: Vec<Segmenter>,
 }
 
 impl crate::estimate::Counts for Counts {
@@ -67,6 +73,8 @@ impl Counts {
             features: features.width(),
             feature_bytes,
             caption_bytes,
+            pairs: corpus.pairs.clone(),
+            segmenters,
         })
     }
 
@@ -87,7 +95,9 @@ impl Counts {
         let spoken: Vec<Spoken> = spoken.collect();
         let versions =
             1 + usize::from(config.loss().mclm.reads_thinned()) + usize::from(config.loss().mclm.lstm > 0.0);
-        let work = Cost::of_training(config, self.features, self.pictures, &spoken, versions, updates);
+        let mut work = Cost::of_training(config, self.features, self.pictures, &spoken, versions, updates);
+        let (sentences, tokens) = self.paired(config);
+        work.learnt(updates * sentences, updates * tokens);
         if e.kind == EmbeddingKind::Characters {
             return work.products as f64;
         }
@@ -99,6 +109,11 @@ impl Counts {
         let pretraining = if e.latents > 0 { e.pretrain.epochs } else { 0 };
         let before = per_epoch as f64 * (e.align.epochs as f64 * mapped + pretraining as f64 * pretrained);
         work.products as f64 + before
+    }
+
+    /// Sentences and tokens of pairs in a step.
+    fn paired(&self, config: &Config) -> (usize, usize) {
+        of_step(config, &self.pairs, |l, text| self.segmenters[l].segment(text).len())
     }
 
     /// The parts of a model: the K most frequent words of each language have vectors, the rest share latent tokens; or words are
@@ -141,11 +156,14 @@ impl Counts {
         }
         let pretraining = 4 * embedding.latents as u128 * embedding.width as u128;
         shares.push(Share::floats("pretraining of latent tokens", "embedding.latents", pretraining));
-        let steps = (self.tokens_of_batch(config) * self.floats_of_token(config)) as u128;
+        let tokens = self.tokens_of_batch(config) + self.paired(config).1 as f64;
+        let steps = (tokens * self.floats_of_token(config)) as u128;
         let hidden = 2 * self.features as u128 + 6 * config.image().hidden as u128;
         shares.push(Share::floats("a batch", "train.images", steps + train.images as u128 * hidden));
         let data = u128::from(self.feature_bytes) + 4 * u128::from(self.caption_bytes);
         shares.push(Share { what: "features and captions", key: "data.features", bytes: data });
+        let held = self.pairs.held().into();
+        shares.push(Share { what: "sentence pairs", key: "data.pairs", bytes: held });
         shares
     }
 

@@ -9,11 +9,12 @@ use crate::eval::Parameters;
 use crate::eval::Scope;
 use crate::eval::task::recall::of_vectors;
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
-use crate::family::smalr::embedding::Lexicon;
+use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::inference::embed_sentences;
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::{When, objective};
+use crate::family::smalr::paired::PairReader;
 use crate::image::embed_features;
 use crate::optim::{Adam, ParameterTree};
 use crate::sampler::{Pictures, Sampler};
@@ -25,10 +26,11 @@ use crate::{Error, Result};
 pub struct SmalrLearner<'a> {
     config: &'a Config,
     corpus: &'a Corpus,
-    lexicon: &'a Lexicon,
+    encoder: &'a Encoder,
     captions: &'a [Captions],
     validation: Vec<Captions>,
     sampler: Sampler,
+    pairs: Option<PairReader<'a>>,
     assembler: Assembler,
     pictures: Pictures<'a>,
     /// The batch of a step to come.
@@ -45,7 +47,7 @@ impl<'a> SmalrLearner<'a> {
     pub fn new(
         config: &'a Config,
         corpus: &'a Corpus,
-        lexicon: &'a Lexicon,
+        encoder: &'a Encoder,
         captions: &'a [Captions],
         validation: Vec<Captions>,
         mut model: Model,
@@ -54,19 +56,21 @@ impl<'a> SmalrLearner<'a> {
         let seed = derive(config.seed(), "sampler", 0);
         let sampler = Sampler::new(seed, config.train(), &corpus.languages, index);
         let assembler = Assembler {
-            collector: Collector::new(lexicon),
+            collector: Collector::new(&encoder.lexicon),
             word_dropout: config.text().word_dropout,
             mclm: config.loss().mclm.clone(),
         };
+        let pairs = PairReader::new(config, &corpus.pairs, encoder);
         let pictures = Pictures::new(&corpus.train.features, config.train());
         let (ahead, truncated, parameters) = (None, 0, model.parameter_counts().into());
         SmalrLearner {
             config,
             corpus,
-            lexicon,
+            encoder,
             captions,
             validation,
             sampler,
+            pairs,
             assembler,
             pictures,
             ahead,
@@ -88,7 +92,8 @@ impl<'a> SmalrLearner<'a> {
         let draw = self.sampler.draw(step);
         let images = self.pictures.take(&draw.images);
         let seed = derive(self.config.seed(), "batch", step as u64);
-        self.assembler.assemble(&draw, self.captions, images, seed)
+        let paired = self.pairs.as_ref().map(|pairs| pairs.read(step));
+        self.assembler.assemble(&draw, self.captions, images, paired.as_ref(), seed)
     }
 }
 
@@ -147,7 +152,7 @@ impl Learner for SmalrLearner<'_> {
         let vectors = |language: &str, _: &[&str]| {
             let l = self.model.languages.iter().position(|l| l == language)?;
             let slots = &self.validation[l].slots;
-            Some(embed_sentences(&self.model, self.lexicon, l, slots, config.train().precision))
+            Some(embed_sentences(&self.model, &self.encoder.lexicon, l, slots, config.train().precision))
         };
         let joint = config.text().joint;
         of_vectors(self.corpus, Scope::VALIDATION, self.parameters, &pictures, joint, &vectors).map(Some)

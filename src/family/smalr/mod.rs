@@ -12,6 +12,7 @@ pub mod learner;
 pub mod model;
 pub mod objective;
 mod pack;
+pub mod paired;
 pub mod prepare;
 pub mod pretrain;
 pub mod run;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use dfdx::prelude::*;
 
-use crate::config::{LossConfig, Pooling, Precision};
+use crate::config::{LossConfig, PairLossKind, Pooling, Precision, TripletConfig};
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::batch::Batch;
 use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
+use crate::family::smalr::paired::Compared;
 use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::list::{PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
@@ -84,12 +85,19 @@ pub enum Stream {
     Masked,
     /// The mean of each sentence's token vectors, by language.
     Words,
+    /// The sentences of pairs without pictures, by what is compared.
+    Pairs,
 }
 
-/// The pairwise losses of a configuration in a step, counted from 0: between pictures and sentences (equation 3), and between sentences of
-/// one picture (section 3.3).
-fn losses(config: &LossConfig, step: usize) -> Vec<PairLoss<'_, Stream>> {
-    use Stream::{Masked, Pictures, Sentences, Siblings, Words};
+/// The triplet loss of a configuration with both sides as anchors alike.
+fn even(config: &LossConfig) -> TripletConfig {
+    TripletConfig { sentence_anchor: 1.0, ..config.triplet.clone() }
+}
+
+/// The pairwise losses of a configuration in a step, counted from 0: between pictures and sentences (equation 3), between sentences of
+/// one picture (section 3.3), and between sentences of pairs without pictures. `even` is [`even`].
+fn losses<'c>(config: &'c LossConfig, even: &'c TripletConfig, step: usize) -> Vec<PairLoss<'c, Stream>> {
+    use Stream::{Masked, Pairs, Pictures, Sentences, Siblings, Words};
     let (triplet, nce, near) = (&config.triplet, &config.info_nce, &config.neighbourhood);
     let [image_text, text] = [Contrast::image_text(triplet, step), Contrast::near(triplet, step)];
     let softmax = |temperature, smoothing| {
@@ -98,6 +106,11 @@ fn losses(config: &LossConfig, step: usize) -> Vec<PairLoss<'_, Stream>> {
     };
     let [by_image, by_text] =
         [softmax(nce.temperature, nce.label_smoothing), softmax(nce.text_temperature, 0.0)];
+    let paired = match config.pairs.kind {
+        PairLossKind::InfoNce => softmax(config.pairs.temperature, config.pairs.label_smoothing),
+        PairLossKind::Triplet => Contrast::image_text(even, step),
+        PairLossKind::Neighbourhood => text,
+    };
     let pair = |name, between, by, weight| PairLoss { name, between, by, weight };
     vec![
         pair("triplet", [Pictures, Sentences], image_text, triplet.weight),
@@ -107,6 +120,7 @@ fn losses(config: &LossConfig, step: usize) -> Vec<PairLoss<'_, Stream>> {
         pair("neighbourhood_words", [Words, Words], text, near.words),
         pair("neighbourhood_within", [Sentences, Siblings], text, near.within),
         pair("info_nce_text", [Sentences, Sentences], by_text, nce.text_weight),
+        pair("pairs", [Pairs, Pairs], paired, config.pairs.weight),
     ]
 }
 
@@ -130,6 +144,7 @@ impl Streams for BatchOutputs<'_> {
                 let versions = self.batch.deleted.iter().chain(&self.batch.replaced);
                 versions.flat_map(|shift| self.groups().map(move |g| with_pictures(*shift, g))).collect()
             }
+            [Stream::Pairs, _] => self.batch.paired.compared.iter().map(|c| self.paired(c)).collect(),
             [Stream::Pictures, _] => self.groups().map(|group| with_pictures(0, group)).collect(),
             [_, Stream::Siblings] => self.groups().map(|g| languages(&sentences, [g, g])).collect(),
             [Stream::Words, _] => {
@@ -144,7 +159,7 @@ impl BatchOutputs<'_> {
     /// Every loss but the adversary's, in a step counted from 0.
     pub fn compare(&self, mclm: &Mclm, config: &LossConfig, precision: Precision, step: usize) -> Total {
         let mut total = Total::default();
-        total.compare(self, &losses(config, step));
+        total.compare(self, &losses(config, &even(config), step));
         self.masked(mclm, config, precision, &mut total);
         total
     }
@@ -153,6 +168,13 @@ impl BatchOutputs<'_> {
     fn sentences(&self, group: &Range<usize>, shift: usize) -> Matrix<Taped> {
         let rows: Vec<u32> = group.clone().map(|r| (r + shift) as u32).collect();
         select(self.text.leaky_trace(), &rows)
+    }
+
+    /// Sentences of pairs with what they are compared with.
+    fn paired(&self, compared: &Compared) -> Similarities {
+        let [left, right] = compared.sentences.each_ref().map(|s| select(self.text.leaky_trace(), s));
+        let (rows, columns) = (compared.ids.clone(), compared.ids.clone());
+        Similarities { matrix: similarity(left, right), rows, columns }
     }
 
     /// The mean token vector of every unmasked sentence (sentences, width).
@@ -241,5 +263,92 @@ impl BatchOutputs<'_> {
             predict("mclm_lstm", config.mclm.lstm, heads, Some(shift), words);
         }
         tapes.into_iter().for_each(|tape| total.keep_tape(tape));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::smalr::batch::Paired;
+    use crate::gradcheck::{matrix_gradient, noise};
+    use crate::ops::tape::matrix;
+
+    /// The first and the last pair are of one sentence.
+    const IDS: [u32; 4] = [0, 1, 2, 0];
+
+    /// Sentences of pairs in two languages, four and three, behind the two captions of a batch.
+    fn batch() -> Batch {
+        let (sentences, ids) = ([vec![2, 3, 4, 5], vec![6, 7, 8, 6]], IDS.to_vec());
+        let mut all = Sequences::new();
+        (0..9).for_each(|s| all.push([s]));
+        Batch {
+            images: matrix(noise(3, 1), 1, 3),
+            tokens: Default::default(),
+            sentences: Arc::new(all),
+            image_of: vec![0, 0],
+            groups: vec![0..1, 1..2],
+            thinned: None,
+            deleted: None,
+            replaced: None,
+            paired: Paired { groups: vec![2..6, 6..9], compared: vec![Compared { sentences, ids }] },
+        }
+    }
+
+    fn config(kind: PairLossKind) -> LossConfig {
+        let mut config = LossConfig::default();
+        (config.triplet.weight, config.pairs.weight, config.pairs.kind) = (0.0, 0.5, kind);
+        (config.pairs.temperature, config.pairs.label_smoothing) = (0.2, 0.1);
+        // All violations count, and none is at the edge.
+        (config.triplet.margin, config.triplet.top_n) = (2.5, 2);
+        config
+    }
+
+    fn total(config: &LossConfig, batch: &Batch, text: &Matrix) -> (Option<Scalar<Taped>>, Terms) {
+        let image = matrix(noise(5, 3), 1, 5);
+        let tokens = matrix(noise(18, 4), 9, 2);
+        let views = BatchOutputs { batch, text: text.clone(), image, tokens, frozen: 0 };
+        views.compare(&Mclm::default(), config, Precision::F32, 3).finish()
+    }
+
+    #[test]
+    fn the_gradient_of_pairs_is_a_slope_for_each_kind() {
+        let batch = batch();
+        let text = matrix(noise(9 * 5, 2), 9, 5);
+        for kind in [PairLossKind::InfoNce, PairLossKind::Triplet, PairLossKind::Neighbourhood] {
+            let config = config(kind);
+            let (sum, terms) = total(&config, &batch, &text);
+            let (value, terms) = terms.read();
+            assert_eq!(terms.iter().map(|t| (t.name, t.weight)).collect::<Vec<_>>(), [("pairs", 0.5)]);
+            assert!(terms[0].raw > 0.0 && (value - 0.5 * terms[0].raw).abs() < 1e-6);
+            let grads = sum.expect("a loss").backward();
+            let touched: f32 = crate::ops::tape::data(&grads.get(&text))[..10].iter().map(|g| g.abs()).sum();
+            assert_eq!(touched, 0.0, "captions have no part in it");
+            matrix_gradient("text", &text, &grads, 1e-3, 1e-2, |text| {
+                total(&config, &batch, text).1.read().0
+            });
+        }
+    }
+
+    #[test]
+    fn the_loss_is_that_of_the_cosines_between_both_sides() {
+        let config = config(PairLossKind::InfoNce);
+        let text = noise(9 * 5, 2);
+        let value = total(&config, &batch(), &matrix(text.clone(), 9, 5)).1.read().0;
+        let row = |s: usize| &text[5 * s..][..5];
+        let dot = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(x, y)| x * y).sum::<f32>();
+        let similarity: Vec<f32> =
+            [2, 3, 4, 5].iter().flat_map(|&a| [6, 7, 8, 6].map(|b| dot(a, b))).collect();
+        let pairs = crate::loss::Pairs { similarity: &similarity, rows: &IDS, columns: &IDS };
+        let expected = 0.5 * crate::loss::info_nce::info_nce(pairs, 0.2, 0.1).value;
+        assert!((value - expected).abs() < 1e-5, "{value} {expected}");
+    }
+
+    #[test]
+    fn without_a_weight_pairs_are_no_term() {
+        let mut config = config(PairLossKind::InfoNce);
+        (config.pairs.weight, config.neighbourhood.sentences) = (0.0, 1.0);
+        let text = matrix(noise(9 * 5, 2), 9, 5);
+        let (_, terms) = total(&config, &batch(), &text).1.read();
+        assert_eq!(terms.iter().map(|t| t.name).collect::<Vec<_>>(), ["neighbourhood_sentences"]);
     }
 }

@@ -58,8 +58,8 @@ struct Source {
 impl LearnerSource for Source {
     fn learner<'a>(&'a mut self, config: &'a Config, corpus: &'a Corpus) -> Result<Box<dyn Learner + 'a>> {
         let (validation, model) = self.ahead.take().expect("one learner of a run");
-        let lexicon = &self.encoder.lexicon;
-        let mut learner = SmalrLearner::new(config, corpus, lexicon, &self.train, validation, model);
+        let encoder = &self.encoder;
+        let mut learner = SmalrLearner::new(config, corpus, encoder, &self.train, validation, model);
         learner.truncated = self.cut;
         Ok(Box::new(learner))
     }

@@ -18,6 +18,7 @@ use crate::family::smalr::grow::lesson::read_translations;
 use crate::family::smalr::grow::shared::shared_hash;
 use crate::family::smalr::grow::{Growing, Material, Translated, base_languages};
 use crate::family::smalr::learner::SmalrLearner;
+use crate::family::smalr::paired::of_step;
 use crate::family::smalr::start::every_language;
 use crate::grow::LEAST;
 use crate::grow::addition::{
@@ -345,7 +346,10 @@ fn work_of_training(config: &Config, features: usize, corpus: &Corpus, steps: us
             tokens: captions.iter().map(|c| c.text.split_whitespace().count()).sum(),
         })
         .collect();
-    Cost::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps)
+    let mut work = Cost::of_training(config, features, corpus.train.features.rows(), &languages, 1, steps);
+    let (sentences, words) = of_step(config, &corpus.pairs, |_, text| text.split_whitespace().count());
+    work.learnt(steps * sentences, steps * words);
+    work
 }
 
 /// Trains everything on the captions of all languages, from the run as it was written in `folder`, or from where that was stopped, and tells
@@ -360,7 +364,7 @@ fn unfreeze(
     let corpus = Corpus::of(&config)?;
     let train = every_language(&encoder, &corpus.train);
     let validation = every_language(&encoder, &corpus.val);
-    let learner = SmalrLearner::new(&config, &corpus, &encoder.lexicon, &train, validation, model);
+    let learner = SmalrLearner::new(&config, &corpus, &encoder, &train, validation, model);
     let mut trainer = Trainer::new(&config, folder, learner);
     // The run as it was written stays where no epoch is better.
     trainer.begin_with_best()?;

@@ -137,7 +137,7 @@ impl LanguageObjective<'_> {
             None => draw.images.clone(),
         };
         let images = gathered(if pictures { &shown } else { &[] }, joint, picture);
-        let batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, seed);
+        let batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, None, seed);
         Shown { lesson, others: shown.len() - draw.images.len(), draw, seed, batch }
     }
 
@@ -362,7 +362,7 @@ mod tests {
         let images = lessons.all[0].known.images.as_ref().expect("images");
         let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
         let images = gathered(&draw.images, 4, picture);
-        let batch = batches.assembler.assemble(&draw, &batches.captions[0], images, 7);
+        let batch = batches.assembler.assemble(&draw, &batches.captions[0], images, None, 7);
         test(objective, &draw.captions, &batch);
     }
 

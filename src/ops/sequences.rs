@@ -1,12 +1,18 @@
 //! Sentences as rows of a matrix of distinct tokens: every distinct token of a batch is embedded and projected once.
 
 /// For each sentence the rows of its tokens, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequences {
     /// The rows of all tokens, sentence after sentence.
     pub rows: Vec<u32>,
     /// Sentence s holds `rows[starts[s]..starts[s + 1]]`.
     pub starts: Vec<u32>,
+}
+
+impl Default for Sequences {
+    fn default() -> Self {
+        Sequences::new()
+    }
 }
 
 impl Sequences {

@@ -15,8 +15,9 @@ fn files() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).expect("the folder of configurations");
         entries.map(|entry| entry.expect("an entry").path())
     };
-    let folders = ["configs", "configs/grow", "configs/mla", "configs/rivals"];
-    let mut files: Vec<_> = folders.into_iter().flat_map(entries).collect();
+    let folders =
+        ["", "/cl-clip-align", "/etcl", "/grow", "/mla", "/mural", "/rivals"].map(|f| format!("configs{f}"));
+    let mut files: Vec<_> = folders.iter().flat_map(|folder| entries(folder)).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     assert!(files.len() >= 4, "{files:?}");

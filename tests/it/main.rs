@@ -8,6 +8,9 @@ mod clip_sizes;
 mod command;
 mod config;
 mod configs;
+mod contrastive;
+#[path = "../shared/contrastive.rs"]
+mod contrastive_config;
 mod corpus;
 mod cross_modal;
 mod examples;

@@ -3,6 +3,9 @@
 mod acquire;
 #[path = "../shared/acquisition.rs"]
 mod acquisition;
+mod contrastive;
+#[path = "../shared/contrastive.rs"]
+mod contrastive_config;
 mod damage;
 mod exact;
 mod failure;

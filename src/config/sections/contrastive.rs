@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A multilingual text encoder and picture vectors in one space, trained on streams of pairs: MURAL (Jain et al. 2021) and ALIGN, the stage of
-/// ETCL (Zhang et al. 2022), cl-clip-align (Krasner et al. 2024). What is minimised is a list: `image_text`, `text_text`, `triple`.
+/// ETCL (Lee et al. 2022), cl-clip-align (Krasner et al. 2025). What is minimised is a list: `image_text`, `text_text`, `triple`.
 /// `configs/{mural,etcl,cl-clip-align}/` hold the papers' constants. Of the other sections it reads `text.joint`, `text.dropout` (on the pooled
 /// state), `text.word_dropout`, `image`, `data.pairs` and `train`.
 ///
 /// Ours, in all of them: pictures are features that were computed beforehand, so no picture tower is trained; the encoder has no dropout in
 /// its blocks; tables of tokens and positions do not decay, but with `train.optimizer = "lamb"`; the best checkpoint is that of the best
-/// validation (`train.best`); recall goes by cosine.
+/// validation (`train.best`), or the last where nothing is compared with pictures; recall goes by cosine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContrastiveConfig {

@@ -291,6 +291,11 @@ impl Learner for ContrastiveLearner<'_> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
+        let contrastive = self.config.contrastive();
+        if contrastive.image_text.weight == 0.0 && contrastive.triple.weight == 0.0 {
+            // Pictures are not trained: their recall would say nothing.
+            return Ok(None);
+        }
         let parameters = self.model.parameters();
         let model = ContrastiveEncoder { model: &self.model, languages: &self.corpus.languages };
         recall::evaluate(&model, self.corpus, Scope::VALIDATION, parameters).map(Some)

@@ -1,5 +1,5 @@
-//! A multilingual text encoder and picture vectors in one space, trained on streams of pairs: MURAL (Jain et al. 2021), ETCL (Zhang et al. 2022),
-//! cl-clip-align (Krasner et al. 2024).
+//! A multilingual text encoder and picture vectors in one space, trained on streams of pairs: MURAL (Jain et al. 2021), ETCL (Lee et al. 2022),
+//! cl-clip-align (Krasner et al. 2025).
 
 mod encoder;
 mod estimate;

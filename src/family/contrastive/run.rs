@@ -15,7 +15,7 @@ use crate::init::Init;
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
-use crate::tower::Tower;
+use crate::tower::{TokenizerFiles, Tower};
 use crate::{Error, Result};
 
 /// A trained encoder with its heads, and its folder.
@@ -34,7 +34,8 @@ pub struct ContrastiveRun {
     pub state: TrainState,
 }
 
-/// Where the vectors of the pictures are, by split.
+/// Where the encoder with its head is, as sentence-transformers reads it; and the vectors of the pictures, by split.
+const SENTENCES: &str = "sentence_transformer";
 const PICTURES: &str = "pictures";
 
 impl ContrastiveRun {
@@ -55,7 +56,13 @@ impl ContrastiveRun {
         if let Some(start) = &config.contrastive().start {
             let hint = "the runs' encoders and layers must be alike: set `contrastive.head_layers`, `shared_head`, `pictures`, \
                         `learn_temperature`, `text.joint` and `image` as the run has them, and use its features";
-            RunFolder::new(start).read_model(Which::Best, &mut model).map_err(|e| e.or_hint(hint))?;
+            let start = RunFolder::new(start);
+            if !start.has(Which::Best) {
+                return Err(Error::data("has no best checkpoint to begin with")
+                    .at(&start.path)
+                    .hint("let that run train for an epoch first"));
+            }
+            start.read_model(Which::Best, &mut model).map_err(|e| e.hint(hint))?;
         }
         let parameters = model.parameters();
         let info = description(config, corpus, &mut model, parameters, data);
@@ -109,7 +116,8 @@ impl ContrastiveRun {
         Ok(ContrastiveRun { folder, config, info, model, parameters, state })
     }
 
-    /// Writes the encoder as sentence-transformers reads it, and the vectors of all pictures. Gives what to tell the user.
+    /// Writes the vectors of all pictures and, where its head is one linear layer, the encoder with it as sentence-transformers reads it. Gives
+    /// what to tell the user.
     ///
     /// # Errors
     /// Data, where features are of another width than the model's; run, where a file cannot be written.
@@ -124,7 +132,17 @@ impl ContrastiveRun {
             crate::eval::encoder::add_pictures(&model, features, &mut vectors)?;
             write_npy(pictures.join(format!("{split}.npy")), features.rows(), self.model.joint(), &vectors)?;
         }
-        Ok(format!("the pictures' vectors: {}", pictures.display()))
+        let Some(head) = self.model.linear_head() else {
+            return Ok(format!("the pictures' vectors: {}", pictures.display()));
+        };
+        let folder = self.folder.path.join(SENTENCES);
+        let tokenizer = TokenizerFiles::read(&self.folder.path.join(FOLDER))?;
+        self.model.tower.write_sentence_transformer(&folder, &tokenizer, Some(head))?;
+        Ok(format!(
+            "the pictures' vectors: {}; for `SentenceTransformer`: {}",
+            pictures.display(),
+            folder.display()
+        ))
     }
 }
 

@@ -339,7 +339,8 @@ mod tests {
         let similarity: Vec<f32> =
             [2, 3, 4, 5].iter().flat_map(|&a| [6, 7, 8, 6].map(|b| dot(a, b))).collect();
         let pairs = crate::loss::Pairs { similarity: &similarity, rows: &IDS, columns: &IDS };
-        let expected = 0.5 * crate::loss::info_nce::info_nce(pairs, 0.2, 0.1).value;
+        let by = InfoNce { smoothing: 0.1, ..InfoNce::at(Temperature::Fixed(0.2)) };
+        let expected = 0.5 * crate::loss::info_nce::info_nce(pairs, by).value;
         assert!((value - expected).abs() < 1e-5, "{value} {expected}");
     }
 

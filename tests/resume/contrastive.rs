@@ -1,0 +1,112 @@
+//! A multilingual encoder in training: stopped and resumed to the same bits, on any number of threads.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+use tinyglot::Result;
+use tinyglot::checkpoint::{Earlier, ReservedFolder};
+use tinyglot::config::Config;
+use tinyglot::corpus::Corpus;
+use tinyglot::family::contrastive::{ContrastiveLearner, ContrastiveRun};
+use tinyglot::train::{End, Event, Trainer};
+
+use crate::acquisition::write;
+use crate::assert_same;
+use crate::contrastive_config::write_contrastive;
+
+/// 8 passes of 3 steps each; the encoder is thawed after the second.
+const STEPS: usize = 24;
+
+/// Begins a run, or goes on with it, as a new process would.
+fn train(folder: &Path, name: &str, set: &[&str], stop: Option<usize>) -> Result<End> {
+    let settings: Vec<String> = ["train.epochs=8"].iter().chain(set).map(|s| s.to_string()).collect();
+    let config = Config::load(&folder.join("contrastive.toml"), &settings)?;
+    let corpus = Corpus::load(config.data(), config.base())?;
+    let path = folder.join(name);
+    let resumed = path.exists();
+    let run = match resumed {
+        true => ContrastiveRun::go_on(Earlier::open(&path, &config)?, &corpus)?,
+        false => ContrastiveRun::begin(&config, &corpus, ReservedFolder::new(&path)?)?,
+    };
+    let learner = ContrastiveLearner::new(&run.config, &corpus, run.model);
+    let mut trainer = Trainer::new(&run.config, &run.folder, learner);
+    if resumed {
+        trainer.resume()?;
+    }
+    assert_eq!(trainer.steps(), STEPS);
+    let flag = AtomicBool::new(false);
+    let end = trainer.run(&flag, &mut |event| {
+        if let Event::Step { step, .. } = event {
+            flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
+        }
+    })?;
+    if end == End::Finished {
+        ContrastiveRun::open(&path, &[])?.hand_over(&corpus)?;
+    }
+    Ok(end)
+}
+
+fn made() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path());
+    write_contrastive(folder.path());
+    folder
+}
+
+#[test]
+fn an_encoder_goes_on_to_the_same_bits() {
+    let rotation = ["contrastive.captions=rotation", "train.pairs.draw=pair", "train.optimizer=lamb"];
+    for set in [&["train.average=0.9"][..], &rotation] {
+        let folder = made();
+        assert_eq!(train(folder.path(), "straight", set, None).unwrap(), End::Finished);
+        // Before the encoder is thawed, in the step before it and in the one that does it, within an epoch and at its end.
+        for stop in [1, 2, 3, 6, 11, 16, 21] {
+            assert_eq!(train(folder.path(), "broken", set, Some(stop)).unwrap(), End::Interrupted);
+        }
+        assert_eq!(train(folder.path(), "broken", set, None).unwrap(), End::Finished);
+        let (one, other) = (folder.path().join("straight"), folder.path().join("broken"));
+        assert_same(&one, &other);
+        for file in ["encoder/tokenizer.json", "sentence_transformer/model.safetensors", "pictures/test.npy"]
+        {
+            assert!(fs::read(one.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit_of_an_encoder() {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let folder = made();
+        pool.install(|| train(folder.path(), "run", &[], None)).unwrap();
+        folder
+    };
+    let (one, more) = (on(1), on(5));
+    assert_same(&one.path().join("run"), &more.path().join("run"));
+}
+
+#[test]
+fn a_run_begins_with_the_weights_of_another() {
+    let folder = made();
+    train(folder.path(), "first", &[], None).unwrap();
+    let start = format!("contrastive.start={}", folder.path().join("first").display());
+    let set = [&start[..], "contrastive.fresh.layers=0", "train.learning_rate=1e-12"];
+    train(folder.path(), "second", &set, None).unwrap();
+    let open = |name: &str| ContrastiveRun::open(&folder.path().join(name), &[]).unwrap().model;
+    let (first, second) = (open("first"), open("second"));
+    let texts = ["ein roter Hund", "la maison bleue"];
+    let of =
+        |model: &tinyglot::family::contrastive::Contrastive| model.encode(&model.tokens("de", &texts).ids);
+    let far = of(&first).iter().zip(of(&second)).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+    assert!(far < 1e-5, "{far}");
+    // Layers that the other run does not have.
+    let other = [&start[..], "contrastive.fresh.layers=0", "contrastive.shared_head=true"];
+    let error = train(folder.path(), "third", &other, None).unwrap_err().to_string();
+    assert!(
+        error.contains("is not a parameter of this model\nhint: the runs' encoders and layers must be alike"),
+        "{error}"
+    );
+    assert!(!folder.path().join("third").exists());
+}

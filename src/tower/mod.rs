@@ -6,6 +6,7 @@
 
 mod config;
 mod files;
+mod keys;
 mod modules;
 mod names;
 mod new;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::config::{Keys, check_sizes, json};
+use super::keys::{Keys, check_sizes, json};
 use super::{Architecture, Pooled, TowerConfig};
 use crate::{Error, Result};
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::acquisition::write;
+use crate::acquisition::{checkpoint, write};
 use crate::corpus::refused;
 use crate::{printed, text};
 
@@ -205,4 +205,42 @@ fn a_language_is_added_in_stages_of_its_own_with_a_learning_curve() {
     let card = fs::read_to_string(exported.with_extension("md")).expect("what it is");
     assert!(card.contains("(LE): 2 passes, batches of 18"), "{card}");
     assert_eq!(evaluated("curve")["fr"], evaluated("own-stages")["fr"]);
+}
+
+/// Other encoders than M-BERT, with a tokenizer, a pooling and a dense layer of their own; the run keeps all of it.
+#[test]
+fn languages_are_acquired_with_encoders_of_sentence_transformers() {
+    let place = TempDir::new().expect("a folder");
+    let config = write(place.path());
+    let made = fs::read_to_string(&config).expect("read");
+    for (name, tower, embedding, more) in [
+        ("cma", "clip", "sentence", "encoder = 'bert'\ntrain_embedding = false\n"),
+        ("cma-distilbert", "sentence", "distilbert", "encoder = 'bert'\ntrain_embedding = false\n"),
+        ("mla", "sentence", "xlmr", ""),
+        ("mla-roberta", "roberta", "roberta", "train_embedding = false\nrank = 2\n"),
+    ] {
+        let [clip, mbert] = ["clip", "mbert"].map(|name| checkpoint(name).display().to_string());
+        let [own, words] = [tower, embedding].map(|name| checkpoint(name).display().to_string());
+        let text_ = made.replace(&format!("tower = '{clip}'"), &format!("tower = '{own}'"));
+        let text_ = text_.replace(&format!("embedding = '{mbert}'"), &format!("{more}embedding = '{words}'"));
+        let text_ = text_.replace("epochs = 40", "epochs = 2").replace("epochs = 10", "epochs = 1");
+        fs::write(&config, text_).expect("written");
+        let (run, moved) = (place.path().join(name), place.path().join(format!("{name}-moved")));
+        if name == "mla-roberta" {
+            // Its vectors are 16 wide.
+            refused(&["train", text(&config), "--out", text(&run), "--quiet"], 4, &["train.npy`: has rows of 12 numbers; the joint space of the tower has 16"]);
+            continue;
+        }
+        printed(&["train", text(&config), "--out", text(&run), "--quiet"]);
+        fs::rename(&run, &moved).expect("moved");
+        let json = printed(&["evaluate", text(&moved), "--json"]);
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        assert!(json["languages"]["de"]["mR"].as_f64().is_some_and(|mr| mr > 0.0), "{name}");
+        let kept = |part: &str| {
+            let file = fs::read_to_string(moved.join(part).join("config.json")).expect("read");
+            serde_json::from_str::<Value>(&file).expect("JSON")["tinyglot_pooling"].clone()
+        };
+        let pooling = |of: &str| if of == "sentence" { Value::from("mean") } else { Value::Null };
+        assert_eq!((kept("tower"), kept("embedding")), (pooling(tower), pooling(embedding)), "{name}");
+    }
 }

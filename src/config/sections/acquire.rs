@@ -58,16 +58,17 @@ impl Default for NewTowerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcquireConfig {
-    /// Folder of the English tower, a CLIP checkpoint in Hugging Face's layout; `data.features` then are the vectors of
-    /// pictures in its joint space. Without it, a model of the other sections is trained.
+    /// Folder of the English tower, a CLIP checkpoint in Hugging Face's layout, or an encoder as `embedding` names them; `data.features`
+    /// then are the vectors of pictures in its joint space. Without it, a model of the other sections is trained.
     pub tower: Option<PathBuf>,
-    /// What the acquirers stand in: the English tower, or M-BERT.
+    /// What the acquirers stand in: the English tower, or M-BERT, as which any encoder of `embedding` is used.
     pub encoder: AcquireEncoder,
     /// Sizes of the checkpoints in `tower` and `embedding`: what `tinyglot sweep --dry-run` counts of where they are not at hand.
     /// Those that are there must have them.
     pub sizes: SizesConfig,
-    /// Folder of the embedding for other languages, an M-BERT checkpoint; only its token embedding and tokenizer are used, but
-    /// with `encoder = "bert"`. Without it both begin anew, as `fresh` says.
+    /// Folder of the embedding for other languages, a checkpoint of M-BERT or another BERT (E5, LaBSE), RoBERTa, XLM-R, CamemBERT or
+    /// DistilBERT, alone or as sentence-transformers keeps it; only its token embedding and tokenizer are used, but with `encoder =
+    /// "bert"`. Without it both begin anew, as `fresh` says.
     pub embedding: Option<PathBuf>,
     /// Sizes of an embedding that begins anew; without effect where `embedding` is given.
     pub fresh: FreshConfig,
@@ -142,8 +143,8 @@ pub enum AcquireEncoder {
     /// Those of the M-BERT in `embedding`, all of which stays as it is: cross-modal acquisition (CMA). All languages go through it,
     /// English too, and learn in both stages; of the English tower NLT has its teacher, nothing else. Of the paper
     /// (supplement, B.4) are the acquirers in every layer, the fixed M-BERT and the two stages. It leaves open, and ours are:
-    /// acquirers of each language's own, which stand behind the blocks as in MLA; the state at `[CLS]`, taken to the joint space by a
-    /// trained linear layer; English sentences of `nlt.source` as translations of themselves, and English captions, for English.
+    /// acquirers of each language's own, which stand behind the blocks as in MLA; the state at `[CLS]`, or the pooling and dense layer
+    /// that sentence-transformers keeps beside the encoder, taken to the joint space by a trained linear layer; English sentences of `nlt.source` as translations of themselves, and English captions, for English.
     Bert,
 }
 

@@ -4,7 +4,8 @@
 //! Every language goes through it, English too, which the supplement's table 4 reports lower than the tower's own; the English
 //! tower is there for its teacher's vectors in NLT. The supplement says no more than that acquirers stand in each layer, that
 //! M-BERT stays fixed and that the two stages are MLA's. Here the adapters are each language's own, as in MLA; the vector is the
-//! state at `[CLS]`, taken into the joint space by a linear layer; and English sentences are translations of themselves.
+//! state at `[CLS]`, or what sentence-transformers' pooling beside another encoder makes of the states, taken into the joint space
+//! by a linear layer; and English sentences are translations of themselves.
 
 use dfdx::prelude::*;
 
@@ -15,7 +16,7 @@ use crate::ops::sequences::Sequences;
 use crate::ops::transformer::Pass;
 use crate::tower::{Tower, TowerTokenizer};
 
-/// M-BERT, which stays as it is, and the layer from it into the joint space.
+/// M-BERT, or another encoder, which stays as it is, and the layer from it into the joint space.
 pub struct Bert {
     /// The encoder, frozen.
     pub tower: Tower,

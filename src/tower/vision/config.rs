@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::config::{Keys, check_sizes, damaged, json};
+use super::super::keys::{Keys, check_sizes, damaged, json};
 use crate::ops::transformer::Activation;
 use crate::{Error, Result};
 

@@ -40,6 +40,7 @@ pub fn may_change(family: FamilyName, key: &str) -> bool {
         "data.root",
         "data.features",
         "data.image_ids",
+        "data.split",
         "data.images",
         "data.parallel",
         "data.translations",

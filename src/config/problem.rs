@@ -106,6 +106,8 @@ pub enum Fault {
         "has only `train`, but texts with `read_as` are asked with, in `val` and `test`; name one of these too"
     )]
     OnlyTrainingAsked,
+    #[error("is set, but `{by}` tells the split too; leave one of the two out")]
+    SplitToldTwice { by: String },
     #[error("has `{{split}}` in some files; put it into all or none")]
     SplitInSome,
     #[error("has no `{{split}}`, but line n of a `lines` file is picture n of its split")]

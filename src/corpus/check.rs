@@ -118,6 +118,9 @@ pub struct Report {
     pub pairs: Vec<PairsOf>,
     /// Their sentences by language.
     pub sentences: Vec<SentencesOf>,
+    /// The file that says which picture is in which split, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub splits_by: Option<PathBuf>,
     /// Test captions in the further text and in the sentence pairs, by language that has any of these.
     pub recurrences: Vec<Recurrence>,
     /// What was left out while reading, for the user.
@@ -145,6 +148,7 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
         compared: compared(corpus),
         pairs: pairs(corpus),
         sentences: (0..corpus.languages.len()).filter_map(|n| sentences(corpus, n)).collect(),
+        splits_by: corpus.splits_by.clone(),
         recurrences: refuse_test_leak(corpus, tokens)?,
         notes: corpus.notes.clone(),
         bound: "`words.max_tokens`",
@@ -266,9 +270,13 @@ impl fmt::Display for Report {
         let BySplit { train, val, test } = self.pictures;
         writeln!(
             f,
-            "{train} train, {val} val, {test} test pictures and {} distractors; {} numbers each\n",
+            "{train} train, {val} val, {test} test pictures and {} distractors; {} numbers each",
             self.distractors, self.width
         )?;
+        if let Some(file) = &self.splits_by {
+            writeln!(f, "which is in which split says `{}`", file.display())?;
+        }
+        writeln!(f)?;
         write_table(f, &self.table())?;
         writeln!(f, "\npictures, captions: train/val/test")?;
         writeln!(

@@ -15,7 +15,8 @@ use crate::{Error, Result};
 const END: u64 = 1 << 20;
 
 /// SHA-256 over the languages, every training caption, every sentence pair, and of every file of training features its size and its first
-/// and last MiB. Features may be larger than memory: to read them whole would take longer than it is worth, so a change in
+/// and last MiB; where a file says what is in which split (`data.split`), over the ids of the training pictures too. Features may be larger
+/// than memory: to read them whole would take longer than it is worth, so a change in
 /// the middle of a large file of the same size goes unseen.
 ///
 /// # Errors
@@ -28,6 +29,7 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
     }
     corpus.train.features.hash_content(&mut hash)?;
     corpus.pairs.hash_content(&corpus.languages, &mut hash);
+    add_pictures(corpus, SplitName::Train, &mut hash);
     Ok(sha256(hash))
 }
 
@@ -51,7 +53,15 @@ pub fn fingerprint_of(corpus: &Corpus, split: SplitName, by: Source) -> Result<S
         add_captions(translated.captions(split).unwrap_or_default(), &mut hash);
     }
     asked.features.hash_content(&mut hash)?;
+    add_pictures(corpus, split, &mut hash);
     Ok(sha256(hash))
+}
+
+/// Adds which pictures are in a split, where a file says it: the files of the features are those of all splits.
+fn add_pictures(corpus: &Corpus, split: SplitName, hash: &mut Sha256) {
+    if corpus.splits_by.is_some() {
+        corpus.split(split).image_ids.iter().for_each(|id| hash.update(format!("{id}\n")));
+    }
 }
 
 fn add_captions(captions: &[Caption], hash: &mut Sha256) {

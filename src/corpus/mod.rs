@@ -22,6 +22,7 @@ mod paths;
 mod pictures;
 mod source;
 mod split;
+mod splits;
 mod tensors;
 mod translations;
 mod wanted;
@@ -39,10 +40,11 @@ pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use npy::NpyWriter;
 pub use parallel::Parallel;
-pub use pictures::read_ids;
+pub use pictures::{Names, read_ids};
 pub use source::PictureSource;
 pub(crate) use source::same_width;
 pub use split::SplitName;
+pub use splits::{Assigned, Splits};
 pub use translations::{Asked, Translations};
 pub use wanted::Wanted;
 
@@ -190,6 +192,8 @@ pub struct Corpus {
     pub has_ids: bool,
     /// What was left out while reading, to be told to the user.
     pub notes: Vec<String>,
+    /// The file that says which picture is in which split, where there is one (`data.split`).
+    pub splits_by: Option<PathBuf>,
     distractor_split: Split,
 }
 
@@ -359,6 +363,7 @@ impl Corpus {
             texts,
             has_ids: pictures.has_ids || shared,
             notes,
+            splits_by: config.split.as_ref().map(|file| paths.resolve(file, None, None)).transpose()?,
             distractor_split,
         })
     }

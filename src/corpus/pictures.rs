@@ -1,4 +1,6 @@
 //! The pictures of each split: their features, and the row that belongs to an id.
+//!
+//! Which picture is in which split is told by the paths of the features (`{split}`), by a file (`data.split`), or by the captions.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,19 +8,80 @@ use std::path::Path;
 
 use super::input::each_line;
 use super::paths::{self, Paths};
+use super::splits::Splits;
 use super::{Features, Split, SplitName, Wanted};
 use crate::config::DataConfig;
 use crate::{Error, Result};
+
+/// The rows of pictures by their names.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// One a row.
+    ids: Vec<String>,
+    rows_by_id: HashMap<String, u32>,
+    /// Rows of the ids that hold a folder, by what follows it.
+    rows_by_file: HashMap<String, Vec<u32>>,
+}
+
+impl Names {
+    /// Pictures with these ids, in the order of their rows; `source` is where they are from.
+    ///
+    /// # Errors
+    /// Data, where two ids are one but for their endings.
+    pub fn new(ids: Vec<String>, source: &Path) -> Result<Names> {
+        let mut names = Names { ids, ..Names::default() };
+        for (row, id) in names.ids.iter().enumerate() {
+            if let Some(first) = names.rows_by_id.insert(stem(id).to_string(), row as u32) {
+                let what = format!("id `{id}` stands for two pictures: ids {} and {}", first + 1, row + 1);
+                return Err(Error::data(what).at(source).hint("each picture has one row and one id"));
+            }
+            if let Some((_, file)) = stem(id).rsplit_once('/') {
+                names.rows_by_file.entry(file.to_string()).or_default().push(row as u32);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The id of every row.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The row of a picture by its id.
+    ///
+    /// Either of id and name may begin with folders that the other has not: `val2014/7.jpg` is `7.jpg`.
+    ///
+    /// # Errors
+    /// Data, where the name fits several ids.
+    pub fn find(&self, name: &str) -> Result<Option<u32>> {
+        let name = stem(name);
+        if let Some(&row) = self.rows_by_id.get(name) {
+            return Ok(Some(row));
+        }
+        let tails = name.match_indices('/').filter_map(|(at, _)| self.rows_by_id.get(&name[at + 1..]));
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let longer = self.rows_by_file.get(file).into_iter().flatten();
+        let longer = longer.filter(|&&row| {
+            stem(&self.ids[row as usize]).strip_suffix(name).is_some_and(|folder| folder.ends_with('/'))
+        });
+        let mut rows = tails.chain(longer).copied();
+        match (rows.next(), rows.next()) {
+            (Some(one), Some(other)) => {
+                let ids = [one, other].map(|row| self.ids[row as usize].as_str());
+                Err(Error::data(format!("picture `{name}` may be id `{}` or `{}`", ids[0], ids[1]))
+                    .hint("name it with its folder, as `data.image_ids` does"))
+            }
+            (one, _) => Ok(one),
+        }
+    }
+}
 
 /// The rows of one set of feature files; none, where they are not read.
 #[derive(Default)]
 pub(super) struct Gallery {
     pub features: Features,
-    /// One id a row, where ids are given.
-    ids: Option<Vec<String>>,
-    rows_by_id: HashMap<String, u32>,
-    /// Rows of the ids that hold a folder, by what follows it.
-    rows_by_file: HashMap<String, Vec<u32>>,
+    /// Where ids are given.
+    names: Option<Names>,
     /// Rows in the files for each picture.
     pub repeats: usize,
 }
@@ -46,82 +109,64 @@ impl Gallery {
         let one_of = |ids: Option<Vec<String>>| -> Result<Option<Vec<String>>> {
             ids.filter(|ids| ids.len() == rows).map(|ids| one_id_of(ids, repeats, &source)).transpose()
         };
-        let ids = one_of(stored)?;
-        let mut gallery =
-            Gallery { ids, features, rows_by_id: HashMap::new(), rows_by_file: HashMap::new(), repeats };
+        let mut ids = one_of(stored)?;
         if let Some(given) = given {
             let given = if given.len() == rows { one_id_of(given, repeats, &source)? } else { given };
-            gallery.set_ids(given, &source)?;
+            agree(&given, ids.as_deref(), &features, &source)?;
+            ids = Some(given);
         }
-        for (row, id) in gallery.ids.iter().flatten().enumerate() {
-            if let Some(first) = gallery.rows_by_id.insert(stem(id).to_string(), row as u32) {
-                let what = format!("id `{id}` stands for two pictures: ids {} and {}", first + 1, row + 1);
-                return Err(Error::data(what).at(source).hint("each picture has one row and one id"));
-            }
-            if let Some((_, file)) = stem(id).rsplit_once('/') {
-                gallery.rows_by_file.entry(file.to_string()).or_default().push(row as u32);
-            }
-        }
-        Ok(gallery)
-    }
-
-    fn set_ids(&mut self, ids: Vec<String>, source: &Path) -> Result<()> {
-        if ids.len() != self.features.rows() {
-            return Err(Error::data(format!(
-                "holds {} ids, but there are {} rows of features in `{}`",
-                ids.len(),
-                self.features.rows(),
-                self.features.place(0).0.display()
-            ))
-            .at(source)
-            .hint("one id a line, in the order of the rows"));
-        }
-        let other = self.ids.iter().flatten().zip(&ids).position(|(a, b)| a != b);
-        if let (Some(row), Some(stored)) = (other, &self.ids) {
-            let what = format!("id `{}`, but the features call this row `{}`", ids[row], stored[row]);
-            return Err(Error::data(what).at(source).line(row + 1).hint("leave `data.image_ids` out"));
-        }
-        self.ids = Some(ids);
-        Ok(())
+        let names = ids.map(|ids| Names::new(ids, &source)).transpose()?;
+        Ok(Gallery { features, names, repeats })
     }
 
     /// The row of a picture by its id; without ids a name is the row's number, from 0.
     ///
-    /// Either of id and name may begin with folders that the other has not: `val2014/7.jpg` is `7.jpg`.
-    ///
     /// # Errors
-    /// Where the name fits several ids.
+    /// As [`Names::find`].
     pub(super) fn find(&self, name: &str) -> Result<Option<u32>> {
-        let Some(ids) = &self.ids else {
-            let row = name.parse().ok().filter(|row: &u32| row.to_string() == name);
-            return Ok(row.filter(|&row| (row as usize) < self.features.rows()));
-        };
-        let name = stem(name);
-        if let Some(&row) = self.rows_by_id.get(name) {
-            return Ok(Some(row));
+        if let Some(names) = &self.names {
+            return names.find(name);
         }
-        let tails = name.match_indices('/').filter_map(|(at, _)| self.rows_by_id.get(&name[at + 1..]));
-        let file = name.rsplit('/').next().unwrap_or(name);
-        let longer = self.rows_by_file.get(file).into_iter().flatten();
-        let longer = longer.filter(|&&row| {
-            stem(&ids[row as usize]).strip_suffix(name).is_some_and(|folder| folder.ends_with('/'))
-        });
-        let mut rows = tails.chain(longer).copied();
-        match (rows.next(), rows.next()) {
-            (Some(one), Some(other)) => {
-                let ids = [one, other].map(|row| ids[row as usize].as_str());
-                Err(Error::data(format!("picture `{name}` may be id `{}` or `{}`", ids[0], ids[1]))
-                    .hint("name it with its folder, as `data.image_ids` does"))
-            }
-            (one, _) => Ok(one),
-        }
+        let row = name.parse().ok().filter(|row: &u32| row.to_string() == name);
+        Ok(row.filter(|&row| (row as usize) < self.features.rows()))
     }
 
     /// The id of every row; its number where none is given.
     pub(super) fn ids(&self) -> Vec<String> {
-        match &self.ids {
-            Some(ids) => ids.clone(),
+        match &self.names {
+            Some(names) => names.ids.clone(),
             None => (0..self.features.rows()).map(|r| r.to_string()).collect(),
+        }
+    }
+
+    /// Some rows of a gallery with ids.
+    fn select(&self, rows: &[u32]) -> Result<Gallery> {
+        let features = self.features.select(rows);
+        let of = |names: &Names| rows.iter().map(|&row| names.ids[row as usize].clone()).collect();
+        let names =
+            self.names.as_ref().map(|names| Names::new(of(names), features.place(0).0)).transpose()?;
+        Ok(Gallery { features, names, repeats: self.repeats })
+    }
+}
+
+/// Refuses ids of another number than the rows of features, or other ones than the features hold.
+fn agree(given: &[String], stored: Option<&[String]>, features: &Features, source: &Path) -> Result<()> {
+    if given.len() != features.rows() {
+        return Err(Error::data(format!(
+            "holds {} ids, but there are {} rows of features in `{}`",
+            given.len(),
+            features.rows(),
+            features.place(0).0.display()
+        ))
+        .at(source)
+        .hint("one id a line, in the order of the rows"));
+    }
+    let Some(stored) = stored else { return Ok(()) };
+    match stored.iter().zip(given).position(|(a, b)| a != b) {
+        None => Ok(()),
+        Some(row) => {
+            let what = format!("id `{}`, but the features call this row `{}`", given[row], stored[row]);
+            Err(Error::data(what).at(source).line(row + 1).hint("leave `data.image_ids` out"))
         }
     }
 }
@@ -191,11 +236,17 @@ pub(super) struct Pictures {
     pub distractors: Option<Gallery>,
     /// Whether ids were given, rather than counted.
     pub has_ids: bool,
+    /// All pictures, where a file says what is in which split.
+    all: Option<Gallery>,
+    notes: Vec<String>,
 }
 
 impl Pictures {
     /// Opens the features of the splits that are wanted.
     pub(super) fn open(config: &DataConfig, paths: &Paths, wanted: &Wanted) -> Result<Pictures> {
+        if let Some(file) = &config.split {
+            return Pictures::by_file(config, file, paths, wanted);
+        }
         let by_split = one_way("data.features", &config.features)?;
         if config.image_ids.as_deref().is_some_and(|f| paths::has_split(f) != by_split) {
             return Err(Error::config(
@@ -233,14 +284,42 @@ impl Pictures {
                     .at(other.features.place(0).0)
                     .hint("all features must come from the same network"));
             }
-            if other.ids.is_some() != first.ids.is_some() {
+            if other.names.is_some() != first.names.is_some() {
                 return Err(Error::data("only some splits have picture ids inside their features")
                     .at(other.features.place(0).0)
                     .hint("set `data.image_ids`"));
             }
         }
-        let has_ids = first.ids.is_some();
-        Ok(Pictures { galleries, distractors, has_ids })
+        let has_ids = first.names.is_some();
+        Ok(Pictures { galleries, distractors, has_ids, all: None, notes: Vec::new() })
+    }
+
+    /// Opens the features once, and takes the rows of each split that is wanted as `data.split` has them.
+    fn by_file(config: &DataConfig, file: &str, paths: &Paths, wanted: &Wanted) -> Result<Pictures> {
+        if let Some(name) = &wanted.test {
+            let what = format!("`data.split` has no set `{name}`: it has `train`, `val` and `test`");
+            return Err(Error::usage(what)
+                .hint("give one of these, or with `--data` a configuration of the other set"));
+        }
+        let all = Gallery::open(config, paths, None)?;
+        let Some(names) = &all.names else {
+            return Err(Error::config("`data.split` names pictures, but the features have no ids")
+                .hint("set `data.image_ids`"));
+        };
+        let splits = Splits::read(&paths.resolve(file, None, None)?)?.rows(names, &wanted.pictures)?;
+        let take = |split: SplitName| match &splits.rows[split as usize][..] {
+            [] => Ok(Gallery::default()),
+            rows => all.select(rows),
+        };
+        let galleries: Result<Vec<Gallery>> = SplitName::CAPTIONED.into_iter().map(take).collect();
+        let distractors = Some(take(SplitName::Distractors)?).filter(|g| g.features.rows() > 0);
+        let notes = splits.note.into_iter().collect();
+        Ok(Pictures { galleries: galleries?, distractors, has_ids: true, all: Some(all), notes })
+    }
+
+    /// Whether a picture is there that no split with captions has.
+    pub(super) fn leaves_out(&self, name: &str) -> Result<bool> {
+        self.all.as_ref().map_or(Ok(false), |all| Ok(all.find(name)?.is_some()))
     }
 
     /// What was made of repeated rows, for the user.
@@ -253,7 +332,7 @@ impl Pictures {
                 gallery.features.rows()
             )
         };
-        repeated.map(note).collect()
+        self.notes.iter().cloned().chain(repeated.map(note)).collect()
     }
 
     /// Whether all splits are rows of the same features.
@@ -287,17 +366,23 @@ impl Pictures {
 /// of other splits too.
 pub(super) fn training(config: &DataConfig, paths: &Paths) -> Result<Option<(Split, bool)>> {
     let split = Some(SplitName::Train);
-    if !one_way("data.features", &config.features)? {
+    let by_file = config.split.is_some();
+    if !by_file && !one_way("data.features", &config.features)? {
         return Ok(None);
     }
-    for file in config.features.iter().chain(&config.image_ids) {
+    for file in config.features.iter().chain(&config.image_ids).chain(&config.split) {
         if !paths.resolve(file, split, None)?.is_file() {
             return Ok(None);
         }
     }
-    let gallery = Gallery::open(config, paths, split)?;
+    let gallery = match by_file {
+        true => Pictures::open(config, paths, &Wanted::only(SplitName::Train, None, false))?
+            .galleries
+            .swap_remove(0),
+        false => Gallery::open(config, paths, split)?,
+    };
     let image_ids = gallery.ids();
-    let has_ids = gallery.ids.is_some();
+    let has_ids = gallery.names.is_some();
     Ok(Some((Split { features: gallery.features, image_ids, ..Split::default() }, has_ids)))
 }
 

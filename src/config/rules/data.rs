@@ -19,6 +19,7 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
         records(&key, source, rules);
         read_as(&key, source, data, rules);
     }
+    split(data, rules);
     for language in &data.languages {
         let has = |source: &CaptionSource| data.names(source, language) && source.read_as.is_none();
         let fault = Fault::LanguageWithoutCaptions { language: language.clone() };
@@ -97,6 +98,25 @@ fn features(data: &DataConfig, rules: &mut Rules) {
     let lines = data.captions.iter().any(|source| source.format == CaptionFormat::Lines);
     let in_order = by_split || data.features.is_empty() || !lines;
     rules.need(in_order, "data.features", Fault::LinesWithoutSplit);
+}
+
+/// A file that says what is in which split, and nothing else that says it.
+fn split(data: &DataConfig, rules: &mut Rules) {
+    let Some(file) = &data.split else { return };
+    placeholders("data.split", file, &[], rules);
+    let in_path = |files: &[String]| files.iter().any(|file| file.contains("{split}"));
+    let mut told = Vec::new();
+    told.extend(in_path(&data.features).then(|| "data.features".to_string()));
+    told.extend(in_path(data.image_ids.as_slice()).then(|| "data.image_ids".to_string()));
+    for (index, source) in data.captions.iter().enumerate() {
+        let key = format!("data.captions.{index}");
+        told.extend(in_path(&source.files).then(|| format!("{key}.files")));
+        told.extend(source.keys.split.is_some().then(|| format!("{key}.keys.split")));
+        told.extend((source.format == CaptionFormat::Karpathy).then(|| format!("{key}.format")));
+    }
+    for by in told {
+        rules.need(false, "data.split", Fault::SplitToldTwice { by });
+    }
 }
 
 fn captions(key: &str, source: &CaptionSource, rules: &mut Rules) {
@@ -240,8 +260,8 @@ pub(super) fn placeholders(key: &str, file: &str, known: &[&str], rules: &mut Ru
     while let Some((_, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else { break };
         let names: Vec<_> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
-        let fault =
-            Fault::UnknownPlaceholder { file: file.into(), name: name.into(), known: names.join(" and ") };
+        let known_names = if names.is_empty() { "none".into() } else { names.join(" and ") };
+        let fault = Fault::UnknownPlaceholder { file: file.into(), name: name.into(), known: known_names };
         rules.need(known.contains(&name), key, fault);
         rest = after;
     }

@@ -23,6 +23,11 @@ pub struct DataConfig {
     pub features: Vec<String>,
     /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
     pub image_ids: Option<String>,
+    /// File that says which picture is in which split, for features and captions whose paths have no `{split}`: a table whose first line is
+    /// `picture`, `split` and perhaps `group`, separated by tabs, then a line for each picture, with `train`, `val`, `test` or
+    /// `distractors`. Pictures of one group are one photograph, and must be in one split. `tinyglot init` writes it. Pictures that it does not
+    /// name are left out.
+    pub split: Option<String>,
     /// Rows of features for each picture, one after the other and all equal, as VSE++ stores them (5, one for each caption). 0
     /// recognises rows that all stand equally often; 1 takes each row for a picture, however alike they are.
     pub rows_per_picture: usize,
@@ -53,6 +58,7 @@ impl Default for DataConfig {
             codes: BTreeMap::new(),
             features: vec!["features/{split}.npy".into()],
             image_ids: None,
+            split: None,
             rows_per_picture: 0,
             images: None,
             captions: Vec::new(),

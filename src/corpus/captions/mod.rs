@@ -185,7 +185,7 @@ impl CaptionFile<'_> {
         Ok(match found {
             Some((split, row)) if self.used.contains(&split) => Place::Row(split, row),
             Some(_) => Place::Unused,
-            None if split.is_none() && others()? => Place::Unused,
+            None if split.is_none() && (others()? || pictures.leaves_out(name)?) => Place::Unused,
             None => Place::Nowhere,
         })
     }

@@ -1,5 +1,6 @@
 //! Corpora of tiny files, written to a folder and read back.
 
+mod assigned;
 mod bitexts;
 mod checks;
 mod formats;

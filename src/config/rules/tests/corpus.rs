@@ -477,3 +477,48 @@ rule!(
     |c| c.train.pairs.lines = 1,
     "`train.pairs.lines` is 1; it must be at least 2"
 );
+#[test]
+fn one_thing_alone_says_what_is_in_which_split() {
+    let table = |c: &mut RawConfig| {
+        c.data.captions[0] =
+            CaptionSource { format: CaptionFormat::Csv, files: vec!["all.csv".into()], ..Default::default() };
+        (c.data.features, c.data.image_ids) = (vec!["all.npy".into()], Some("ids.txt".into()));
+        c.data.split = Some("splits.tsv".into());
+    };
+    let with = |change: &dyn Fn(&mut DataConfig)| {
+        after(|c| {
+            table(c);
+            change(&mut c.data);
+        })
+    };
+    let says =
+        |by: &str| [format!("`data.split` is set, but `{by}` tells the split too; leave one of the two out")];
+    assert_eq!(with(&|_| ()), [""; 0]);
+    assert_eq!(
+        with(&|data| {
+            (data.features, data.image_ids) = (vec!["{split}.npy".into()], Some("{split}.txt".into()))
+        }),
+        [says("data.features"), says("data.image_ids")].concat()
+    );
+    assert_eq!(
+        with(&|data| data.captions[0].files = vec!["{split}.csv".into()]),
+        says("data.captions.0.files")
+    );
+    assert_eq!(
+        with(&|data| data.captions[0].keys.split = Some("split".into())),
+        says("data.captions.0.keys.split")
+    );
+    assert_eq!(
+        with(&|data| data.captions[0] = CaptionSource {
+            format: CaptionFormat::Karpathy,
+            languages: vec!["en".into(), "de".into()],
+            files: vec!["dataset_{language}.json".into()],
+            ..Default::default()
+        }),
+        says("data.captions.0.format")
+    );
+    assert_eq!(
+        with(&|data| data.split = Some("{split}.tsv".into())),
+        ["`data.split` has `{split}.tsv` with the unknown placeholder `{split}`; this path may hold none"]
+    );
+}

@@ -36,6 +36,8 @@ use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
 pub use bitext::{Bitext, SentencePairs};
+pub(crate) use captions::keys;
+pub use captions::{Row, Table};
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use npy::NpyWriter;

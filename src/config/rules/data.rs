@@ -166,7 +166,7 @@ fn records(key: &str, source: &CaptionSource, rules: &mut Rules) {
     let given = source.keys != CaptionKeys::default();
     rules.need(source.format.has_keys() || !given, &keys, Fault::KeysOfOther);
     if let Some(text) = &source.keys.text {
-        placeholders(&format!("{keys}.text"), text, &["language"], rules);
+        placeholders(&format!("{keys}.text"), text, &["language", "n"], rules);
     }
     let split = source.keys.split.is_some();
     let in_path = source.files.iter().any(|file| file.contains("{split}"));

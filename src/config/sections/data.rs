@@ -167,7 +167,7 @@ pub struct CaptionKeys {
     /// The name of the picture, or a list of names, as in `data.image_ids`; without ids the numbers of the rows, from 0.
     pub image: Option<String>,
     /// The caption, or a list of captions. `{language}` in it stands for the code where each language has a key of its own:
-    /// `"{language}.caption"`.
+    /// `"{language}.caption"`; `{n}` for a number where a record has several captions: `"caption_{n}"`.
     pub text: Option<String>,
     /// The code of the language; `""` reads none.
     pub language: Option<String>,

@@ -2,24 +2,22 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
+use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 use serde_json::Value;
 
-use super::super::Harvest;
-use super::CaptionFile;
 use super::keys::Record;
-use super::records::{Records, Spot};
+use super::records::{Spot, Take};
 use crate::corpus::input;
-use crate::corpus::pictures::Pictures;
 use crate::{Error, Result};
 
 /// Reads the rows as a stream. Values may stand in double quotes, with two for one inside (RFC 4180); an empty value is none.
 /// Between tabs and `|` a quote is a quote unless such a pair is around the whole value, and a row is a line.
-pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
-    let mut text = input::open(file.path)?;
+pub(super) fn read(file: &Path, take: Take) -> Result<()> {
+    let mut text = input::open(file)?;
     let mut head = Vec::new();
-    text.read_until(b'\n', &mut head).map_err(|e| Error::reading(file.path, e))?;
+    text.read_until(b'\n', &mut head).map_err(|e| Error::reading(file, e))?;
     let separator = separator(&head);
     let whole = std::io::Cursor::new(head).chain(text);
     let quoting = matches!(separator, b',' | b';');
@@ -29,7 +27,6 @@ pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harves
         .quoting(quoting)
         .trim(Trim::All)
         .from_reader(whole);
-    let mut records = Records::new(file, pictures, harvest);
     let mut columns: Option<Vec<String>> = None;
     let mut row = ByteRecord::new();
     loop {
@@ -39,7 +36,7 @@ pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harves
         }
         let spot = Spot::Byte(row.position().map_or(0, |p| p.byte()));
         let Some(columns) = &columns else {
-            columns = Some(names(&row).map_err(|e| spot.put(file.path, e))?);
+            columns = Some(names(&row).map_err(|e| spot.put(file, e))?);
             continue;
         };
         let mut record = Record::new();
@@ -49,11 +46,11 @@ pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harves
                 swallowed(&cell, separator, columns.len())?;
                 value(&cell)
             });
-            record.insert(column.clone(), value.map_err(|e| spot.put(file.path, e))?);
+            record.insert(column.clone(), value.map_err(|e| spot.put(file, e))?);
         }
-        records.add(spot, &record)?;
+        take(spot, &record)?;
     }
-    records.finish()
+    Ok(())
 }
 
 /// The separator that a head has most of; a comma where it has none.
@@ -75,7 +72,7 @@ fn names(row: &ByteRecord) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn fault(error: &csv::Error, columns: Option<&[String]>, file: &CaptionFile) -> Error {
+fn fault(error: &csv::Error, columns: Option<&[String]>, file: &Path) -> Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, len, .. } => {
             let head = columns.unwrap_or_default();
@@ -83,9 +80,9 @@ fn fault(error: &csv::Error, columns: Option<&[String]>, file: &CaptionFile) -> 
                 format!("has {len} values, but the head names {}: `{}`", head.len(), head.join("`, `"));
             let error = Error::data(what)
                 .hint("put a value that holds the separator into double quotes; correct the line by hand");
-            Spot::Byte(pos.as_ref().map_or(0, |p| p.byte())).put(file.path, error)
+            Spot::Byte(pos.as_ref().map_or(0, |p| p.byte())).put(file, error)
         }
-        _ => Error::data("is no table").at(file.path).because(error.to_string()),
+        _ => Error::data("is no table").at(file).because(error.to_string()),
     }
 }
 

@@ -1,22 +1,20 @@
 //! JSON: records one a line, or in one list.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::super::Harvest;
+use super::json_fault;
 use super::keys::Record;
-use super::records::{Records, Spot};
-use super::{CaptionFile, json_fault};
+use super::records::{Spot, Take};
 use crate::corpus::input::{each_line, open};
-use crate::corpus::pictures::Pictures;
 use crate::{Error, Result};
 
-/// Reads records line by line. Blank lines are skipped; captions in other languages are counted and left out.
-pub(super) fn read_lines(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
-    let mut records = Records::new(file, pictures, harvest);
-    each_line(file.path, |number, line| {
+/// Reads records line by line. Blank lines are skipped.
+pub(super) fn read_lines(file: &Path, take: Take) -> Result<()> {
+    each_line(file, |number, line| {
         let line = line.trim();
         if line.is_empty() {
             return Ok(());
@@ -27,37 +25,35 @@ pub(super) fn read_lines(file: &CaptionFile, pictures: &Pictures, harvest: &mut 
                 false => "expected {\"image\": …, \"language\": \"…\", \"text\": \"…\"} and perhaps \"source\": \"human\" or \"machine\"; \
                           other keys are named in `keys`",
             };
-            Error::data(format!("is no caption: {}", json_fault(&e))).at(file.path).line(number).hint(hint)
+            Error::data(format!("is no caption: {}", json_fault(&e))).at(file).line(number).hint(hint)
         })?;
-        records.add(Spot::Line(number), &object.0)
-    })?;
-    records.finish()
+        take(Spot::Line(number), &object.0)
+    })
 }
 
 /// Reads records from one list.
-pub(super) fn read_list(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
-    let mut records = Records::new(file, pictures, harvest);
+pub(super) fn read_list(file: &Path, take: Take) -> Result<()> {
     let mut refused = None;
-    let mut take = |entry: usize, record: Record| match records.add(Spot::Entry(entry), &record) {
+    let mut give = |entry: usize, record: Record| match take(Spot::Entry(entry), &record) {
         Ok(()) => true,
         Err(error) => {
             refused = Some(error);
             false
         }
     };
-    let mut text = serde_json::Deserializer::from_reader(open(file.path)?);
-    let read = List(&mut take).deserialize(&mut text).and_then(|()| text.end());
+    let mut text = serde_json::Deserializer::from_reader(open(file)?);
+    let read = List(&mut give).deserialize(&mut text).and_then(|()| text.end());
     if let Some(error) = refused {
         return Err(error);
     }
     if let Err(error) = read {
-        let fault = Error::data(format!("is no list of captions: {}", json_fault(&error))).at(file.path).hint(
+        let fault = Error::data(format!("is no list of captions: {}", json_fault(&error))).at(file).hint(
             "expected [{\"image\": …, \"caption\": \"…\"}, …]; for one object a line set `format = \"jsonl\"`, for COCO's or \
              Karpathy's files `coco` or `karpathy`",
         );
         return Err(if error.line() > 0 { fault.line(error.line()) } else { fault });
     }
-    records.finish()
+    Ok(())
 }
 
 /// An object that names no key twice.

@@ -6,7 +6,7 @@ use crate::config::CaptionKeys;
 use crate::{Error, Result};
 
 /// Names of what holds a picture's name, in files of others.
-pub(super) const IMAGES: [&str; 9] = [
+pub(crate) const IMAGES: [&str; 9] = [
     "image",
     "file_name",
     "filename",
@@ -18,7 +18,7 @@ pub(super) const IMAGES: [&str; 9] = [
     "image_url",
 ];
 /// Names of what holds captions.
-pub(super) const TEXTS: [&str; 8] = [
+pub(crate) const TEXTS: [&str; 8] = [
     "text",
     "caption",
     "captions",
@@ -29,13 +29,15 @@ pub(super) const TEXTS: [&str; 8] = [
     "caption_reference_description",
 ];
 /// Names of what holds the code of the language.
-const LANGUAGES: [&str; 4] = ["language", "lang", "language_code", "locale"];
+pub(crate) const LANGUAGES: [&str; 4] = ["language", "lang", "language_code", "locale"];
 /// The name of what says who wrote a caption.
 const SOURCES: [&str; 1] = ["source"];
 /// Stands for the code of a language in `keys.text`.
-const LANGUAGE: &str = "{language}";
+pub(crate) const LANGUAGE: &str = "{language}";
+/// Stands for a number in `keys.text`.
+pub(crate) const NUMBER: &str = "{n}";
 
-pub(super) type Record = Map<String, Value>;
+pub(crate) type Record = Map<String, Value>;
 
 /// The keys of a record, for an error.
 pub(super) fn listed(record: &Record) -> String {
@@ -156,7 +158,7 @@ impl Keys {
         let text = self.text.split('.').next().unwrap_or_default();
         is(&self.image)
             || is(&self.text)
-            || (text.contains(LANGUAGE) && code(top, text).is_some())
+            || fits(top, text).is_some()
             || said(&self.language, &LANGUAGES)
             || said(&self.source, &SOURCES)
             || self.split.as_deref() == Some(top)
@@ -208,22 +210,71 @@ fn step<'r>(
     found: &mut Vec<(Option<&'r str>, &'r Value)>,
 ) {
     let Some((first, rest)) = path.split_first() else { return };
-    if !first.contains(LANGUAGE) {
+    if !first.contains(LANGUAGE) && !first.contains(NUMBER) {
         if let Some(value) = record.get(*first) {
             walk(value, rest, before, found);
         }
         return;
     }
     for (key, value) in record {
-        if let Some(code) = code(key, first) {
-            walk(value, rest, Some(code), found);
+        if let Some(code) = fits(key, first) {
+            walk(value, rest, code.or(before), found);
         }
     }
 }
 
-/// The code of the language in `key` where `pattern` has `{language}`.
-fn code<'k>(key: &'k str, pattern: &str) -> Option<&'k str> {
-    let (before, after) = pattern.split_once(LANGUAGE)?;
-    let code = key.strip_prefix(before)?.strip_suffix(after)?;
-    (!code.is_empty()).then_some(code)
+/// Whether `pattern` stands for a key; if so, the code in the place of `{language}`, where it has that. `{n}` is a number without a digit
+/// beside it.
+pub(crate) fn fits<'k>(key: &'k str, pattern: &str) -> Option<Option<&'k str>> {
+    let Some((before, after)) = pattern.split_once(NUMBER) else {
+        let Some((before, after)) = pattern.split_once(LANGUAGE) else {
+            return (key == pattern).then_some(None);
+        };
+        let code = key.strip_prefix(before)?.strip_suffix(after)?;
+        return (!code.is_empty()).then_some(Some(code));
+    };
+    let numbers = key.match_indices(|c: char| c.is_ascii_digit()).map(|(at, _)| at);
+    let begins = numbers.filter(|&at| !key[..at].ends_with(|c: char| c.is_ascii_digit()));
+    begins.into_iter().find_map(|begin| {
+        let end = key[begin..].find(|c: char| !c.is_ascii_digit()).map_or(key.len(), |length| begin + length);
+        let (first, second) = (fits(&key[..begin], before)?, fits(&key[end..], after)?);
+        Some(first.or(second))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stand_for_keys() {
+        for (key, pattern, expected) in [
+            ("caption", "caption", Some(None)),
+            ("caption_12", "caption_{n}", Some(None)),
+            ("12", "{n}", Some(None)),
+            ("caption_", "caption_{n}", None),
+            ("caption_1b", "caption_{n}", None),
+            ("en", "{language}", Some(Some("en"))),
+            ("text_pt-BR", "text_{language}", Some(Some("pt-BR"))),
+            ("text_", "text_{language}", None),
+            ("de_3", "{language}_{n}", Some(Some("de"))),
+            ("2 of 10 de", "{n} of 10 {language}", Some(Some("de"))),
+            ("2_de_10", "2_{language}_{n}", Some(Some("de"))),
+        ] {
+            assert_eq!(fits(key, pattern), expected, "{key} by {pattern}");
+        }
+    }
+
+    #[test]
+    fn numbered_captions_are_all_read() {
+        let record =
+            serde_json::json!({"image": "1", "en_1": "a", "en_2": "b", "de_1": ["c", "d"], "en": "e"});
+        let given = CaptionKeys { text: Some("{language}_{n}".into()), ..CaptionKeys::default() };
+        let record = record.as_object().unwrap();
+        let keys = Keys::of(&given, record).unwrap();
+        let texts: Vec<_> = keys.texts(record).into_iter().map(|(code, v)| (code, v.as_str())).collect();
+        let of = |code, text| (Some(code), Some(text));
+        assert_eq!(texts, [of("en", "a"), of("en", "b"), of("de", "c"), of("de", "d")]);
+        assert!(keys.by_language() && keys.reads("de_1") && !keys.reads("en"));
+    }
 }

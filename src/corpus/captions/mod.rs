@@ -4,13 +4,16 @@ mod coco;
 mod csv;
 mod json;
 mod karpathy;
-mod keys;
+pub(crate) mod keys;
 pub(super) mod lines;
 mod named;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod records;
 mod sniff;
+mod table;
+
+pub use table::{Row, Table};
 
 use crate::corpus::input;
 use std::collections::HashMap;
@@ -18,6 +21,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::path::Path;
 
+use records::{Choose, Take};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -71,6 +75,28 @@ pub(super) fn read(
         }
     }
     Ok(())
+}
+
+/// Reads the records of a file in a format that has keys, one by one.
+fn each_record(file: &Path, format: CaptionFormat, choose: Choose, take: Take) -> Result<()> {
+    #[cfg(not(feature = "parquet"))]
+    let _ = choose;
+    match format {
+        CaptionFormat::Csv => csv::read(file, take),
+        CaptionFormat::Json => json::read_list(file, take),
+        CaptionFormat::Jsonl => json::read_lines(file, take),
+        #[cfg(feature = "parquet")]
+        CaptionFormat::Parquet => parquet::read(file, choose, take),
+        #[cfg(not(feature = "parquet"))]
+        CaptionFormat::Parquet => {
+            Err(Error::config("this tinyglot was built without Parquet").at(file).hint(
+                "build it with `cargo build --release --features parquet`, or write the captions as JSON lines",
+            ))
+        }
+        CaptionFormat::Lines | CaptionFormat::Named | CaptionFormat::Coco | CaptionFormat::Karpathy => {
+            unreachable!("a format without keys")
+        }
+    }
 }
 
 /// Whether nothing in the file, nor the ids of pictures, tells the split of a caption.
@@ -153,16 +179,8 @@ impl CaptionFile<'_> {
             }
             CaptionFormat::Coco => self.attach(coco::read(self.path, self.split)?, pictures, harvest),
             CaptionFormat::Named => named::read(self, pictures, harvest),
-            CaptionFormat::Csv => csv::read(self, pictures, harvest),
-            CaptionFormat::Json => json::read_list(self, pictures, harvest),
-            CaptionFormat::Jsonl => json::read_lines(self, pictures, harvest),
-            #[cfg(feature = "parquet")]
-            CaptionFormat::Parquet => parquet::read(self, pictures, harvest),
-            #[cfg(not(feature = "parquet"))]
-            CaptionFormat::Parquet => {
-                Err(Error::config("this tinyglot was built without Parquet").at(self.path).hint(
-                    "build it with `cargo build --release --features parquet`, or write the captions as JSON lines",
-                ))
+            CaptionFormat::Csv | CaptionFormat::Json | CaptionFormat::Jsonl | CaptionFormat::Parquet => {
+                records::read(self, pictures, harvest)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Parquet, as Hugging Face's datasets are stored: only the columns that captions are read from.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::{ConvertedType, Type as Physical};
@@ -10,43 +11,39 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 use serde_json::Value;
 
-use super::super::Harvest;
-use super::CaptionFile;
 use super::keys::Record;
-use super::records::{Records, Spot};
-use crate::corpus::pictures::Pictures;
+use super::records::{Choose, Spot, Take, Wish};
 use crate::{Error, Result};
 
-/// Reads the rows as a stream, row group by row group; pictures that lie beside the captions are not read.
-pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
+/// Reads the rows as a stream, row group by row group; pictures that lie beside the captions are not read. `choose` says of each column at the
+/// top, given a record with all of them, whether it is read.
+pub(super) fn read(file: &Path, choose: Choose, take: Take) -> Result<()> {
     let broken = |e: ParquetError| {
         Error::data("is no Parquet file that can be read")
-            .at(file.path)
+            .at(file)
             .because(e.to_string())
             .hint("its columns may be packed by Snappy or gzip, or not at all")
     };
-    let opened = File::open(file.path).map_err(|e| {
-        Error::reading(file.path, e).hint("the path comes from `data.captions`, relative to `data.root`")
+    let opened = File::open(file).map_err(|e| {
+        Error::reading(file, e).hint("the path comes from `data.captions`, relative to `data.root`")
     })?;
     let reader = SerializedFileReader::new(opened).map_err(broken)?;
     let schema = reader.metadata().file_metadata().schema();
-    let mut records = Records::new(file, pictures, harvest);
-    let keys = records.keys(&sample(schema)).map_err(|e| e.at(file.path))?;
+    let reads = choose(&sample(schema)).map_err(|e| e.at(file))?;
     let mut columns = Vec::new();
-    for column in schema.get_fields() {
-        if keys.reads(column.name()) {
-            columns.extend(without_bytes(column));
+    for column in schema.get_fields().iter().filter_map(without_bytes) {
+        match (reads(column.name()), check(&column)) {
+            (Wish::Needed, Err(e)) => return Err(e.at(file)),
+            (Wish::Needed | Wish::Welcome, Ok(())) => columns.push(column),
+            _ => {}
         }
-    }
-    for column in &columns {
-        check(column).map_err(|e| e.at(file.path))?;
     }
     let chosen = Type::group_type_builder(schema.name()).with_fields(columns).build().map_err(broken)?;
     for (entry, row) in reader.get_row_iter(Some(chosen)).map_err(broken)?.enumerate() {
-        let record = record(row.map_err(broken)?).map_err(|e| Spot::Entry(entry).put(file.path, e))?;
-        records.add(Spot::Entry(entry), &record)?;
+        let record = record(row.map_err(broken)?).map_err(|e| Spot::Entry(entry).put(file, e))?;
+        take(Spot::Entry(entry), &record)?;
     }
-    records.finish()
+    Ok(())
 }
 
 /// A record with the names of the columns: objects where they hold columns, else nothing.

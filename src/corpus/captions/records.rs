@@ -1,12 +1,14 @@
 //! Captions as records: objects of JSON, rows of a table. Which of their keys say what, and what becomes of a record.
 
+use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::super::{Caption, Harvest, SplitName};
 use super::keys::{Keys, Record, listed};
-use super::{CaptionFile, Place, Tally, trimmed};
+use super::{CaptionFile, Place, Tally, each_record, trimmed};
 use crate::config::Source;
 use crate::corpus::input;
 use crate::corpus::pictures::Pictures;
@@ -25,7 +27,7 @@ pub(super) enum Spot {
 
 impl Spot {
     /// Says where the error is.
-    pub(super) fn put(self, file: &std::path::Path, error: Error) -> Error {
+    pub(super) fn put(self, file: &Path, error: Error) -> Error {
         match self {
             Spot::Line(line) => error.at(file).line(line),
             Spot::Byte(byte) => match input::line_of(file, byte) {
@@ -35,10 +37,55 @@ impl Spot {
             Spot::Entry(entry) => error.within(format!("entry {entry} (from 0)")).at(file),
         }
     }
+
+    /// Where it is, for people.
+    pub(super) fn told(self, file: &Path) -> String {
+        match self {
+            Spot::Line(line) => format!("line {line}"),
+            Spot::Byte(byte) => match input::line_of(file, byte) {
+                Ok(line) => format!("line {line}"),
+                Err(_) => format!("byte {byte}"),
+            },
+            Spot::Entry(entry) => format!("entry {entry} (from 0)"),
+        }
+    }
+}
+
+/// Takes a record and where it is.
+pub(super) type Take<'a> = &'a mut dyn FnMut(Spot, &Record) -> Result<()>;
+
+/// Whether a column of a format that can leave others unread is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+pub(super) enum Wish {
+    /// It is read; one that cannot be is an error.
+    Needed,
+    /// It is read where it can be.
+    Welcome,
+    /// It is not.
+    Unread,
+}
+
+/// Says whether a column is read.
+pub(super) type Reads = Box<dyn Fn(&str) -> Wish>;
+
+/// Given a record with the names of all columns, says which are read.
+pub(super) type Choose<'a> = &'a mut dyn FnMut(&Record) -> Result<Reads>;
+
+/// Reads a file of a source, whose format has keys.
+pub(super) fn read(file: &CaptionFile, pictures: &Pictures, harvest: &mut Harvest) -> Result<()> {
+    let records = RefCell::new(Records::new(file, pictures, harvest));
+    let mut choose = |sample: &Record| -> Result<Reads> {
+        let keys = records.borrow_mut().keys(sample)?;
+        Ok(Box::new(move |top| if keys.reads(top) { Wish::Needed } else { Wish::Unread }))
+    };
+    let mut take = |spot, record: &Record| records.borrow_mut().add(spot, record);
+    each_record(file.path, file.source.format, &mut choose, &mut take)?;
+    records.into_inner().finish()
 }
 
 /// Takes the records of one file.
-pub(super) struct Records<'a, 'h> {
+struct Records<'a, 'h> {
     file: &'a CaptionFile<'a>,
     pictures: &'a Pictures,
     harvest: &'a mut Harvest<'h>,
@@ -49,16 +96,12 @@ pub(super) struct Records<'a, 'h> {
 }
 
 impl<'a, 'h> Records<'a, 'h> {
-    pub(super) fn new(
-        file: &'a CaptionFile<'a>,
-        pictures: &'a Pictures,
-        harvest: &'a mut Harvest<'h>,
-    ) -> Self {
+    fn new(file: &'a CaptionFile<'a>, pictures: &'a Pictures, harvest: &'a mut Harvest<'h>) -> Self {
         Records { file, pictures, harvest, keys: None, tally: Tally::default(), found: Vec::new() }
     }
 
     /// Which keys are read, by the names in `sample`; the first call decides.
-    pub(super) fn keys(&mut self, sample: &Record) -> Result<Rc<Keys>> {
+    fn keys(&mut self, sample: &Record) -> Result<Rc<Keys>> {
         if let Some(keys) = &self.keys {
             return Ok(keys.clone());
         }
@@ -75,7 +118,7 @@ impl<'a, 'h> Records<'a, 'h> {
     }
 
     /// Takes the captions of a record.
-    pub(super) fn add(&mut self, spot: Spot, record: &Record) -> Result<()> {
+    fn add(&mut self, spot: Spot, record: &Record) -> Result<()> {
         self.take(record).map_err(|e| spot.put(self.file.path, e))
     }
 
@@ -200,7 +243,7 @@ impl<'a, 'h> Records<'a, 'h> {
         wanted.then_some(language)
     }
 
-    pub(super) fn finish(self) -> Result<()> {
+    fn finish(self) -> Result<()> {
         if let Some(keys) = self.keys.as_ref().filter(|keys| keys.by_language()) {
             let wanted = self.file.source.languages.iter().filter_map(|code| {
                 let language = self.harvest.language(self.file.source, code)?;
@@ -220,7 +263,7 @@ impl<'a, 'h> Records<'a, 'h> {
 }
 
 /// The pictures of a record: one, or a list.
-fn names(keys: &Keys, record: &Record) -> Result<Vec<String>> {
+pub(super) fn names(keys: &Keys, record: &Record) -> Result<Vec<String>> {
     let value = keys.image(record).unwrap_or(&Value::Null);
     let all = match value {
         Value::Array(all) => all.as_slice(),
@@ -240,7 +283,7 @@ fn names(keys: &Keys, record: &Record) -> Result<Vec<String>> {
     }
 }
 
-fn text_of<'v>(value: Option<&'v Value>, key: &str) -> Result<Option<&'v str>> {
+pub(super) fn text_of<'v>(value: Option<&'v Value>, key: &str) -> Result<Option<&'v str>> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -53,9 +53,10 @@ pub mod train;
 // The families of models.
 pub mod family;
 
-// What users do with a model of any family.
+// What users do: data made ready, and a model of any family.
 pub mod report;
 pub mod run;
+pub mod setup;
 pub mod sweep;
 
 // The command.

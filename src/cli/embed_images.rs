@@ -72,24 +72,44 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         skip_bad: args.skip_bad,
         stop: interrupt::flag(),
     };
-    let mut bar = None;
-    let done = embed(&args.model, &photographs, &options, &mut |told| match told {
-        Told::Line(line) => terminal.say(line),
-        Told::Warning(line) => terminal.warn(line),
-        Told::Begun { done, total } => {
-            let progress = Progress::new(terminal, "photographs", total as u64);
-            bar = Some(progress.resumed_at(done as u64));
-        }
-        Told::Done(count) => {
-            if let Some(bar) = &mut bar {
-                bar.advance(count as u64);
-            }
-        }
-    });
-    if let Some(bar) = bar {
-        bar.finish();
-    }
+    let mut view = View::new(terminal);
+    let done = embed(&args.model, &photographs, &options, &mut |told| view.show(told));
+    view.finish();
     let done = done?;
     terminal.say(&format!("{} rows of {} numbers: `{}`", done.rows, done.width, args.out.display()));
     Ok(())
+}
+
+/// What of the making of features is on the screen.
+pub(super) struct View<'a> {
+    terminal: &'a Terminal,
+    bar: Option<Progress>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(terminal: &'a Terminal) -> Self {
+        View { terminal, bar: None }
+    }
+
+    pub(super) fn show(&mut self, told: Told) {
+        match told {
+            Told::Line(line) => self.terminal.say(line),
+            Told::Warning(line) => self.terminal.warn(line),
+            Told::Begun { done, total } => {
+                let progress = Progress::new(self.terminal, "photographs", total as u64);
+                self.bar = Some(progress.resumed_at(done as u64));
+            }
+            Told::Done(count) => {
+                if let Some(bar) = &mut self.bar {
+                    bar.advance(count as u64);
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish();
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub struct Args {
     /// Features of the pictures, .npy or .safetensors
     #[arg(long, value_name = "FILE")]
     pub gallery: PathBuf,
-    /// Ids of the pictures, one a line [default: those in the gallery's file, else row numbers from 0]
+    /// Ids of the pictures, one a line [default: those in the gallery's file, or beside it in one that ends in .ids, else row numbers from 0]
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
     /// Folder to make

@@ -14,6 +14,7 @@ mod embed;
 mod embed_images;
 mod evaluate;
 mod index;
+mod init;
 mod man;
 mod pack;
 mod pictures;
@@ -68,6 +69,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Init(init::Args),
     Data(data::Args),
     Train(train::Args),
     Evaluate(evaluate::Args),
@@ -119,6 +121,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Pack(args) => of_run(args.run.clone(), pack::run(args, &terminal)),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
+        Command::Init(args) => init::run(args, &terminal),
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
         Command::Index(args) => of_run(args.run.clone(), index::run(args, &terminal)),
         Command::EmbedImages(args) => embed_images::run(args, &terminal),
@@ -162,6 +165,8 @@ mod tests {
     fn the_documented_commands_parse() {
         for line in [
             "tinyglot demo",
+            "tinyglot init photos captions.csv --tower model --out pets --val 9 --test 9 --seed 2 --language en,de",
+            "tinyglot init f.npy captions.csv --ids i.txt --out pets --columns picture=file,text=a,text=b,language=",
             "tinyglot data check a.toml",
             "tinyglot data scenes --out d --seed 1 --train 9 --val 2 --test 2 --captions 3 --languages en,qu",
             "tinyglot train a.toml --set train.epochs=3 --set seed=1 --out run --resume --threads 2 -q",

@@ -16,12 +16,15 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// `given`: a file with an id for each picture, or for each row.
+    /// `given`: a file with an id for each picture, or for each row; by default the one beside `file` that ends in `.ids`, as `embed-images` writes it,
+    /// where the features hold no ids.
     ///
     /// # Errors
     /// Data: files that cannot be used, or another number of ids than pictures.
     pub fn open(file: &Path, given: Option<&Path>, terminal: &Terminal) -> Result<Pictures> {
         let rows = Features::open(&[file.to_path_buf()])?;
+        let beside = file.with_extension("ids");
+        let given = given.or_else(|| (rows.ids().is_none() && beside.is_file()).then_some(beside.as_path()));
         let known = given.map(read_ids).transpose()?.or_else(|| rows.ids());
         let (features, times) = rows.each_once(known.as_deref())?;
         let ids = match (known, given) {

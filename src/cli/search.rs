@@ -45,7 +45,7 @@ pub struct Args {
     /// Folder that `tinyglot index` made, to search in place of a gallery
     #[arg(long, value_name = "INDEX", conflicts_with_all = ["gallery", "ids"])]
     pub index: Option<PathBuf>,
-    /// Ids of the pictures, one a line [default: those in the gallery's file, else row numbers from 0]
+    /// Ids of the pictures, one a line [default: those in the gallery's file, or beside it in one that ends in .ids, else row numbers from 0]
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
     /// Pictures to show per query

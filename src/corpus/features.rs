@@ -1,5 +1,6 @@
 //! Rows of picture features, memory-mapped: larger than memory works.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
@@ -148,6 +149,20 @@ impl Features {
             values
         };
         self.hash(row) == other.hash(there) && values(self, row) == values(other, there)
+    }
+
+    /// By row, the first one with the same numbers; itself, where there is none before it.
+    pub fn first_equal(&self) -> Vec<usize> {
+        let mut rows: HashMap<u64, Vec<usize>> = HashMap::new();
+        let first = |row: usize| {
+            let alike = rows.entry(self.hash(row)).or_default();
+            let found = alike.iter().copied().find(|&other| self.same_row(row, self, other));
+            found.unwrap_or_else(|| {
+                alike.push(row);
+                row
+            })
+        };
+        (0..self.rows()).map(first).collect()
     }
 
     /// How often each row stands, one directly after the other, where all do equally often and there are at least two

@@ -297,7 +297,7 @@ fn sound(row: &[f32]) -> std::result::Result<(), String> {
 }
 
 /// An error in one line.
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     let text = error.to_string();
     let (what, hint) =
         text.split_once("\nhint: ").map_or((&text[..], None), |(what, hint)| (what, Some(hint)));

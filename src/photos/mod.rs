@@ -1,5 +1,6 @@
 //! Photographs: a folder, a list of names or a tar, and their features by a picture tower.
 
+mod alike;
 mod embed;
 mod work;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus::read_ids;
 use crate::{Error, Result};
 
+pub use alike::{Alike, alike};
 pub use embed::{Options, Summary, Told, embed};
 
 /// Photographs in the order of their rows; none of them is open.

@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use crate::{ended, printed, run, text, tinyglot};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
+    "init",
     "data",
     "train",
     "evaluate",
@@ -32,7 +33,9 @@ fn help_lists_every_command() {
 
 #[test]
 fn help_of_long_commands_has_examples() {
-    for command in ["demo", "train", "evaluate", "embed", "search", "sweep", "report", "completions", "man"] {
+    for command in
+        ["demo", "init", "train", "evaluate", "embed", "search", "sweep", "report", "completions", "man"]
+    {
         let help = printed(&[command, "--help"]);
         assert!(help.contains(&format!("Examples:\n  tinyglot {command}")), "{help}");
     }

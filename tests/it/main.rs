@@ -19,6 +19,7 @@ mod floors;
 mod gpu;
 mod grow;
 mod index;
+mod init;
 mod inputs_captions;
 mod inputs_features;
 mod inputs_text;

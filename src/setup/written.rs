@@ -1,0 +1,193 @@
+//! The configuration that is written: short, each key with its reason.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use toml::Value;
+
+use super::columns::Text;
+use super::found::Found;
+use crate::config::{CaptionFormat, CaptionKeys};
+use crate::{Error, Result};
+
+/// What a configuration says, beside what its table holds.
+pub(super) struct Written<'a> {
+    /// The folder that it will be in.
+    pub folder: &'a Path,
+    /// Its name there.
+    pub name: &'a str,
+    pub photographs: &'a Path,
+    pub features: &'a Path,
+    pub ids: Option<&'a Path>,
+    pub table: &'a Path,
+    pub format: CaptionFormat,
+    pub found: &'a Found,
+    /// Places of the languages that are trained.
+    pub languages: &'a [usize],
+    /// Photographs to train on.
+    pub train: usize,
+    /// A file beside it, or elsewhere.
+    pub splits: &'a str,
+    /// Whether captions speak of pictures that have no features.
+    pub unknown: bool,
+}
+
+impl Written<'_> {
+    /// The text of the configuration.
+    ///
+    /// # Errors
+    /// Config, for a path that is not Unicode.
+    pub(super) fn text(&self) -> Result<String> {
+        let Written { folder, name, found, .. } = self;
+        let path = |path: &Path| self.path(path);
+        let all = |languages: &[usize]| -> Value {
+            let used = languages.iter().filter(|place| self.languages.contains(place));
+            Value::Array(used.map(|&place| string(&found.languages[place].code)).collect())
+        };
+        let (shown, config) = (folder.display(), folder.join(format!("{name}.toml")));
+        let captions: u32 = found.languages.iter().flat_map(|spoken| &spoken.captions).sum();
+        let mut text = String::new();
+        let _ = write!(
+            text,
+            "\
+# {captions} captions of `{}` about photographs of `{}`, as `tinyglot init` found them.
+#
+#     tinyglot train {} --out runs/{name}
+#     tinyglot evaluate runs/{name} --split test
+#     tinyglot search runs/{name} --language {} --gallery {} \"{}\"
+#
+# Paths are relative to this folder, {shown}. `tinyglot config schema` describes every key.
+
+[data]
+languages = {}
+features = [{}]
+",
+            self.table.display(),
+            self.photographs.display(),
+            config.display(),
+            found.languages[self.languages[0]].code,
+            self.features.display(),
+            self.question(),
+            all(self.languages),
+            path(self.features)?,
+        );
+        if let Some(ids) = self.ids {
+            let _ = writeln!(text, "image_ids = {}", path(ids)?);
+        }
+        let _ = writeln!(
+            text,
+            "# Which photograph is in train, val or test, drawn by `init`. Photographs of one `group` in it show the same.\nsplit = {}",
+            string(self.splits)
+        );
+        if self.photographs.is_dir() {
+            let folder =
+                std::path::absolute(self.photographs).unwrap_or_else(|_| self.photographs.to_path_buf());
+            let _ = writeln!(text, "# For the report.\nimages = {}", path(&folder.join("{id}"))?);
+        }
+        for (spoken, column) in found.texts.iter().zip(&found.columns.texts) {
+            if !spoken.iter().any(|place| self.languages.contains(place)) {
+                continue;
+            }
+            let _ = write!(
+                text,
+                "\n[[data.captions]]\nformat = {}\nlanguages = {}\nfiles = [{}]\nkeys = {}\n",
+                string(format_name(self.format)),
+                all(spoken),
+                path(self.table)?,
+                self.keys(column)
+            );
+            if self.unknown {
+                text += "# Captions of pictures that have no features are left out.\nskip_unknown = true\n";
+            }
+        }
+        text += &choices(self.train, found.words);
+        Ok(text)
+    }
+
+    fn keys(&self, column: &Text) -> Value {
+        let CaptionKeys { image, text, language, source, split: _ } = self.found.columns.keys(column);
+        let named = [("image", image), ("text", text), ("language", language), ("source", source)];
+        Value::Table(named.into_iter().filter_map(|(key, name)| Some((key.into(), string(&name?)))).collect())
+    }
+
+    /// A caption that a shell takes as it is, to search by.
+    fn question(&self) -> &str {
+        let text = &self.found.languages[self.languages[0]].example.1;
+        let plain = text.len() < 80 && !text.contains(['"', '\\', '$', '`', '!', '\n', '\r']);
+        if plain { text } else { "…" }
+    }
+
+    /// A path as the configuration has it: from its folder, where it leads into that, else in full.
+    fn path(&self, path: &Path) -> Result<Value> {
+        let full = |path: &Path| std::path::absolute(path).map_err(|e| Error::reading(path, e));
+        let (whole, folder) = (full(path)?, full(self.folder)?);
+        let path = whole.strip_prefix(&folder).unwrap_or(&whole);
+        let text = path.to_str().ok_or_else(|| {
+            Error::config("cannot be written into a configuration: it is not Unicode")
+                .at(path)
+                .hint("rename it")
+        })?;
+        Ok(string(text))
+    }
+}
+
+fn string(text: &str) -> Value {
+    Value::String(text.into())
+}
+
+fn format_name(format: CaptionFormat) -> &'static str {
+    match format {
+        CaptionFormat::Json => "json",
+        CaptionFormat::Jsonl => "jsonl",
+        CaptionFormat::Parquet => "parquet",
+        _ => "csv",
+    }
+}
+
+/// The sizes of a model for so much data.
+fn choices(train: usize, words: usize) -> String {
+    let epochs = (144_000 / train.max(1)).clamp(12, 60);
+    let images = (train / 16).clamp(8, 128).min(train);
+    let latents = (words / 8).clamp(40, 5000);
+    let mut text = String::new();
+    if words < SMALL {
+        text += "
+# Few words: small vectors, more often seen.
+[words.fasttext]
+width = 100
+epochs = 20
+buckets = 20_000
+";
+    }
+    let _ = write!(
+        text,
+        "
+# No word has a vector of its own: all words share {latents} latent ones, which suits up to some 10,000 photographs.
+[embedding]
+top_k = 0
+latents = {latents}
+
+# The mean of the words beside the state of the recurrent network.
+[text]
+bag = true
+
+[image]
+input_dropout = 0.2
+
+[loss.triplet]
+margin = 0.1
+
+# More epochs for fewer photographs: some {} in all. The best epoch on val counts.
+[train]
+epochs = {epochs}
+images = {images}
+average = 0.99
+precision = \"bf16\"
+",
+        epochs * train
+    );
+    text
+}
+
+/// Different words below which word vectors are small.
+const SMALL: usize = 3000;

@@ -83,6 +83,7 @@ pub(crate) fn description(
         languages: corpus.languages.clone(),
         human: corpus.human.clone(),
         features: corpus.train.features.width(),
+        features_by: corpus.made_by().cloned(),
         data,
         latents: [0, 0],
         parameters: parameters_by_part(model),

@@ -31,6 +31,7 @@ pub use writer::LEARNING;
 
 use crate::building::remove;
 use crate::config::Config;
+use crate::corpus::{MadeBy, PictureSource, same_maker};
 use crate::eval::Growth;
 use crate::lock::Lock;
 use crate::ops::host_device::HostDeviceBuffer;
@@ -72,6 +73,9 @@ pub struct RunInfo {
     pub human: Vec<bool>,
     /// Width of the picture features.
     pub features: usize,
+    /// What made the picture features, where that is noted beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_by: Option<MadeBy>,
     /// SHA-256 of the training captions and features.
     pub data: String,
     /// Latent tokens before and after unused ones were dropped.
@@ -99,6 +103,16 @@ pub struct RunInfo {
     /// CRC-32 of files that stay as they were written, by their path in the run; set as above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+}
+
+impl RunInfo {
+    /// Refuses pictures that something else made than those that the run was trained on; where that is not known of both, nothing.
+    ///
+    /// # Errors
+    /// Data, naming their first file and both makers.
+    pub fn check_maker(&self, pictures: &dyn PictureSource) -> Result<()> {
+        same_maker(pictures, self.features_by.as_ref(), "the run was trained on features")
+    }
 }
 
 /// `state.json`: where training stands.

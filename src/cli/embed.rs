@@ -58,7 +58,7 @@ fn embed_sentences(run: &dyn Retriever, language: &str, terminal: &Terminal) -> 
 /// Tile by tile: neither features nor vectors need fit into memory.
 fn embed_pictures(run: &dyn Retriever, images: PathBuf, terminal: &Terminal) -> Result<()> {
     let rows = Features::open(std::slice::from_ref(&images))?;
-    run.check_width(&rows)?;
+    run.check_pictures(&rows)?;
     let (features, times) = rows.each_once(rows.ids().as_deref())?;
     if times > 1 {
         terminal.say(&format!(

@@ -227,6 +227,8 @@ fn load(args: &Args, run: &dyn Retriever, set: Vec<String>, terminal: &Terminal)
         .map_err(moved)
         .in_file_if(Kind::Config, args.data.as_deref().unwrap_or(&args.run.join("config.toml")))?;
     corpus.notes.iter().for_each(|note| terminal.detail(note));
+    let read = corpus.read_splits().map(|split| &split.features).chain(&corpus.distractors);
+    read.into_iter().try_for_each(|features| run.check_pictures(features))?;
     Ok(corpus)
 }
 

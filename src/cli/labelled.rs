@@ -34,7 +34,7 @@ impl LabelledArgs {
         let language = run.languages().swap_remove(run.language(&self.language)?);
         let classes = Classes::read(&self.classes, self.templates.as_deref())?;
         let pictures = Features::open(std::slice::from_ref(&self.images))?;
-        run.check_width(&pictures)?;
+        run.check_pictures(&pictures)?;
         let labels = read_labels(&self.labels, pictures.rows(), classes.names.len())?;
         let file = self.images.file_stem().unwrap_or_default().to_string_lossy();
         let name = name.map_or_else(|| format!("{file}-{language}"), String::from);

@@ -74,7 +74,7 @@ impl Gallery {
         }
         let file = args.gallery.as_deref().expect("asked for where there is no index");
         let pictures = Pictures::open(file, args.ids.as_deref(), terminal)?;
-        run.check_width(&pictures.features)?;
+        run.check_pictures(&pictures.features)?;
         Ok(Gallery::Pictures(pictures))
     }
 }

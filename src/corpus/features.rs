@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::fingerprint::add_ends;
 use super::layout::Layout;
+use super::made_by::{MadeBy, other_maker};
 pub use super::npy::{write_npy, write_npy_f16};
 use super::{PictureSource, npy, tensors};
 use crate::map::Map;
@@ -23,6 +24,7 @@ struct Part {
     map: Map,
     layout: Layout,
     first: usize,
+    made_by: Option<MadeBy>,
 }
 
 impl Part {
@@ -44,7 +46,8 @@ impl Part {
             ))
             .at(file));
         }
-        Ok(Part { file: file.to_path_buf(), map, layout, first })
+        let made_by = MadeBy::beside(file, layout.rows, layout.width)?;
+        Ok(Part { file: file.to_path_buf(), map, layout, first, made_by })
     }
 }
 
@@ -62,7 +65,7 @@ pub struct Features {
 impl Features {
     /// Maps `.npy` and `.safetensors` files, one after the other, and reads each row once.
     ///
-    /// A file that is not whole, widths that differ, a number that is not finite, a row of zeros and one whose length is
+    /// A file that is not whole, widths that differ, files that two towers made (as noted beside them), a number that is not finite, a row of zeros and one whose length is
     /// infinite in 32 bits are errors.
     ///
     /// # Errors
@@ -72,6 +75,17 @@ impl Features {
         for file in files {
             let first = parts.last().map_or(0, |p| p.first + p.layout.rows);
             let part = Part::open(file, first)?;
+            let known = parts.iter().find_map(|part| Some((part, part.made_by.as_ref()?)));
+            if let (Some((one, first)), Some(made)) = (known, &part.made_by)
+                && first != made
+            {
+                return Err(other_maker(
+                    file,
+                    made,
+                    &format!("those of `{}` are", one.file.display()),
+                    first,
+                ));
+            }
             if let Some(one) = parts.first()
                 && one.layout.width != part.layout.width
             {
@@ -233,6 +247,11 @@ impl Features {
         }
     }
 
+    /// What made them, where it is noted beside one of the files.
+    pub fn made_by(&self) -> Option<&MadeBy> {
+        self.parts.iter().find_map(|part| part.made_by.as_ref())
+    }
+
     /// The files, in order.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|p| p.file.as_path())
@@ -299,6 +318,10 @@ impl PictureSource for Features {
 
     fn place(&self, row: usize) -> (&Path, usize) {
         Features::place(self, row)
+    }
+
+    fn made_by(&self) -> Option<&MadeBy> {
+        Features::made_by(self)
     }
 
     /// The number of rows, and of every file its size and its first and last MiB: to read features that are larger than memory would take

@@ -16,6 +16,7 @@ mod harvest;
 mod header;
 pub(crate) mod input;
 mod layout;
+mod made_by;
 mod npy;
 mod parallel;
 mod paths;
@@ -40,6 +41,8 @@ pub(crate) use captions::keys;
 pub use captions::{Row, Table};
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
+pub use made_by::MadeBy;
+pub(crate) use made_by::same_maker;
 pub use npy::NpyWriter;
 pub use parallel::Parallel;
 pub use pictures::{Names, read_ids};
@@ -386,6 +389,12 @@ impl Corpus {
             .into_iter()
             .map(|name| self.split(name))
             .filter(|split| split.features.rows() > 0)
+    }
+
+    /// What made the features, where it is noted beside any of them.
+    pub fn made_by(&self) -> Option<&MadeBy> {
+        let all = SplitName::CAPTIONED.into_iter().chain([SplitName::Distractors]);
+        all.map(|name| &self.split(name).features).find_map(Features::made_by)
     }
 
     /// The place of a language in every list of this corpus.

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::input::each_line;
 use super::paths::{self, Paths};
 use super::splits::Splits;
-use super::{Features, Split, SplitName, Wanted};
+use super::{Features, Split, SplitName, Wanted, same_maker};
 use crate::config::DataConfig;
 use crate::{Error, Result};
 
@@ -275,7 +275,12 @@ impl Pictures {
         }
         let read = || galleries.iter().chain(&distractors).filter(|gallery| gallery.features.rows() > 0);
         let first = read().next().expect("something is wanted");
+        let made_by = read().find_map(|gallery| Some((gallery, gallery.features.made_by()?)));
         for other in read() {
+            if let Some((one, made_by)) = made_by {
+                let there = format!("those of `{}` are", one.features.place(0).0.display());
+                same_maker(&other.features, Some(made_by), &there)?;
+            }
             let (width, expected) = (other.features.width(), first.features.width());
             if width != expected {
                 let there = first.features.place(0).0.display();

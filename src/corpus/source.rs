@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sha2::Sha256;
 
+use super::MadeBy;
 use crate::{Error, Result};
 
 /// Pictures as rows of numbers. Features that were computed beforehand ([`super::Features`]) are the first kind.
@@ -25,6 +26,11 @@ pub trait PictureSource: Sync {
     /// # Panics
     /// Where there is no such row.
     fn place(&self, row: usize) -> (&Path, usize);
+
+    /// What made them, where that is known.
+    fn made_by(&self) -> Option<&MadeBy> {
+        None
+    }
 
     /// Adds what the pictures are to a hash: sources that add the same hold the same pictures.
     ///

@@ -68,7 +68,7 @@ impl Index {
             let what = format!("the id {id:?} cannot stand on a line of its own");
             return Err(Error::data(what).at(pictures.place(0).0).hint("rename the picture"));
         }
-        model.check_width(pictures)?;
+        model.check_pictures(pictures)?;
         let made = !path.exists();
         fs::create_dir_all(path).map_err(|e| Error::writing(path, e))?;
         let written = Self::write(model, pictures, ids, numbers, path);

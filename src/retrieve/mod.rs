@@ -44,11 +44,13 @@ pub trait Retriever: Shareable {
         self.encoder().sentences(language, texts)
     }
 
-    /// Refuses pictures of another width than those the model was trained on.
+    /// Refuses pictures of another width than those the model was trained on, and those that another picture tower or preprocessing made, as far
+    /// as that is noted beside the features.
     ///
     /// # Errors
-    /// Data, naming their first file.
-    fn check_width(&self, pictures: &dyn PictureSource) -> Result<()> {
+    /// Data, naming their first file; or where the run cannot be read.
+    fn check_pictures(&self, pictures: &dyn PictureSource) -> Result<()> {
+        self.folder().info()?.check_maker(pictures)?;
         self.encoder().check_width(pictures)
     }
 

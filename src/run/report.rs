@@ -98,7 +98,7 @@ fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Co
             return Ok(Default::default());
         }
     };
-    run.check_width(&corpus.test.features)?;
+    run.check_pictures(&corpus.test.features)?;
     let config = run.config().clone();
     let examples = examples(&*run, &corpus, config.data(), notes)?;
     Ok((examples, compared(&*run, &corpus, config.data(), notes)?))

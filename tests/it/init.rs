@@ -158,6 +158,47 @@ fn photographs_and_a_table_become_a_search_in_three_commands() {
     let found = printed(&[&search[..], &["a red circle"]].concat());
     assert_eq!(found.lines().count(), 3);
     assert!(found.lines().skip(1).all(|line| line.ends_with(".png") || line.ends_with(".jpg")), "{found}");
+
+    // Features of another tower are refused, wherever they come from.
+    let other = given.path("other.npy");
+    printed(&[
+        "embed-images",
+        text(&tower("siglip")),
+        text(&photos),
+        "--out",
+        text(&other),
+        "--skip-bad",
+        "-q",
+    ]);
+    let said = [
+        "other.npy`: holds features by a siglip (weights ",
+        "but the run was trained on features by a siglip",
+    ];
+    refused(
+        &["search", text(&trained), "--language", "en", "--gallery", text(&other), "a red circle"],
+        4,
+        &said,
+    );
+    let index = given.path("index");
+    refused(&["index", text(&trained), "--gallery", text(&other), "--out", text(&index)], 4, &said);
+    assert!(!index.exists());
+    let elsewhere = fs::read_to_string(&config)
+        .expect("read")
+        .replace("\"features.npy\"", &format!("{:?}", text(&other)));
+    let elsewhere =
+        elsewhere.replace("\"features.ids\"", &format!("{:?}", text(&other.with_extension("ids"))));
+    fs::write(out.join("elsewhere.toml"), elsewhere).expect("written");
+    let data = out.join("elsewhere.toml");
+    refused(&["evaluate", text(&trained), "--data", text(&data)], 4, &said);
+    let both = format!("data.features=[{:?}, {:?}]", text(&gallery), text(&other));
+    refused(
+        &["data", "check", text(&config), "--set", &both],
+        4,
+        &["other.npy`: holds features by ", "features.npy` are by"],
+    );
+    // Where it is not known, nothing is refused but another width.
+    fs::remove_file(other.with_extension("json")).expect("removed");
+    printed(&["search", text(&trained), "--language", "en", "--gallery", text(&other), "a red circle"]);
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn pictures_of_any_source_are_searched() {
     assert_eq!(search(&Embedding { model: &*run, pictures: &source }, &queries, 5).expect("found"), expected);
     assert_eq!(Gallery::new(&*run, &source).expect("a gallery").search(&queries, 5), expected);
     let other = InMemory { rows: vec![vec![1.0; 3]] };
-    let refusal = run.check_width(&other).expect_err("another width").to_string();
+    let refusal = run.check_pictures(&other).expect_err("another width").to_string();
     assert!(refusal.contains("`memory`: has rows of 3 numbers"), "{refusal}");
     let huge = InMemory { rows: vec![source.rows[0].clone(), vec![f32::MAX; features.width()]] };
     let refusal =

@@ -160,6 +160,7 @@ fn begin(config: &Config, path: &Path) -> Result<()> {
         seed: config.seed(),
         languages: corpus.languages.clone(),
         human: corpus.human.clone(),
+        features_by: None,
         features: features.width(),
         data: "not hashed".into(),
         latents: [prepared.latents_before, prepared.encoder.lexicon.latents],

@@ -118,7 +118,10 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
         false => Some(Corpus::of(given)?),
     };
     if let Some(corpus) = &new {
-        corpus.read_splits().try_for_each(|split| check_width(&run.mla, &split.features))?;
+        for split in corpus.read_splits() {
+            run.info.check_maker(&split.features)?;
+            check_width(&run.mla, &split.features)?;
+        }
     }
     // Captions of other splits measure the language.
     let taught = new.as_ref().is_some_and(|corpus| !corpus.train.captions[0].is_empty());

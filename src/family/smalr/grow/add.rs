@@ -211,6 +211,7 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     };
     if let Some(corpus) = &new {
         for split in corpus.read_splits() {
+            run.info.check_maker(&split.features)?;
             run.check_width(&split.features)?;
         }
         let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;

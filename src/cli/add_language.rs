@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::config::Source;
+use super::embed_images::featured;
 use super::log::Log;
 use super::progress::{Progress, Stages};
 use super::terminal::Terminal;
@@ -47,7 +48,8 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let given = Config::load_addition(&args.source.config, &args.source.set)?;
-    given.names(add(&args, &given, terminal))
+    let add = || add(&args, &featured(&given, args.cache.as_deref(), terminal)?, terminal);
+    given.names(add())
 }
 
 fn add(args: &Args, given: &Config, terminal: &Terminal) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::config::Source;
+use super::embed_images::featured;
 use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
@@ -46,6 +47,9 @@ Examples:
 pub struct Check {
     #[command(flatten)]
     pub source: Source,
+    /// Folder that keeps features of `data.photos`
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -78,14 +82,15 @@ pub struct Scenes {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     match args.action {
-        Action::Check(args) => check_corpus(args),
+        Action::Check(args) => check_corpus(args, terminal),
         Action::Scenes(args) => write_scenes(args, terminal),
     }
 }
 
-fn check_corpus(args: Check) -> Result<()> {
+fn check_corpus(args: Check, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
-    let report = config.names(report(&config))?;
+    let report = config
+        .names(featured(&config, args.cache.as_deref(), terminal).and_then(|config| report(&config)))?;
     match args.json {
         true => stdout::print(&(serde_json::to_string_pretty(&report).expect("plain data") + "\n")),
         false => stdout::print(&report.to_string()),

@@ -1,14 +1,14 @@
 //! `tinyglot embed-images`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::interrupt;
 use super::progress::Progress;
 use super::terminal::Terminal;
-use crate::Result;
-use crate::config::Precision;
+use crate::config::{Config, Precision};
 use crate::photos::{Options, Photographs, Told, embed};
 use crate::pixels::Decoding;
+use crate::{Result, photos};
 
 /// Make picture features from photographs
 #[derive(Debug, clap::Args)]
@@ -78,6 +78,14 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let done = done?;
     terminal.say(&format!("{} rows of {} numbers: `{}`", done.rows, done.width, args.out.display()));
     Ok(())
+}
+
+/// The configuration with features of the photographs that it names in their place, made where they are not kept.
+pub(super) fn featured(config: &Config, cache: Option<&Path>, terminal: &Terminal) -> Result<Config> {
+    let mut view = View::new(terminal);
+    let featured = photos::featured(config, cache, interrupt::flag(), &mut |told| view.show(told));
+    view.finish();
+    featured
 }
 
 /// What of the making of features is on the screen.

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde_json::{Map, Value, json};
 
+use super::embed_images::featured;
 use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
@@ -292,6 +293,7 @@ fn data(
         return Ok((run.config().data().clone(), run.config().base().to_path_buf()));
     };
     let config = Config::load(file, &set)?;
+    let config = featured(&config, None, terminal)?;
     let mut data = config.data().clone();
     let known = run.languages();
     let unknown: Vec<String> = data.languages.iter().filter(|l| !known.contains(l)).cloned().collect();

@@ -34,7 +34,7 @@ pub struct Args {
     /// Go on from the last checkpoint of the run; one that was stopped before its first checkpoint begins
     #[arg(long)]
     pub resume: bool,
-    /// Folder that keeps FastText vectors and pretraining, for other runs on the same texts
+    /// Folder that keeps FastText vectors, pretraining and features of `data.photos`, for other runs on the same data
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// Stop after so many epochs, as Ctrl-C would; `--resume` goes on to `train.epochs`
@@ -160,6 +160,7 @@ impl View<'_> {
 /// What a stage of the preparation does, for people.
 fn name(stage: &str) -> &str {
     match stage {
+        "features" => "photographs into features",
         "segment" => "captions into words",
         "vectors" => "FastText vectors",
         "align" => "languages into one space",

@@ -39,6 +39,8 @@ pub fn may_change(family: FamilyName, key: &str) -> bool {
         "family",
         "data.root",
         "data.features",
+        "data.photos",
+        "data.tower",
         "data.image_ids",
         "data.split",
         "data.images",

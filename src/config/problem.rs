@@ -106,6 +106,10 @@ pub enum Fault {
         "has only `train`, but texts with `read_as` are asked with, in `val` and `test`; name one of these too"
     )]
     OnlyTrainingAsked,
+    #[error("is set, but `{lacking}` is not; set it too, or leave this out")]
+    PhotosWithoutTower { lacking: &'static str },
+    #[error("is set, and so is `data.photos`, whose features are made; leave one of the two out")]
+    FeaturesAndPhotos,
     #[error("is set, but `{by}` tells the split too; leave one of the two out")]
     SplitToldTwice { by: String },
     #[error("has `{{split}}` in some files; put it into all or none")]

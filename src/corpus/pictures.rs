@@ -244,6 +244,10 @@ pub(super) struct Pictures {
 impl Pictures {
     /// Opens the features of the splits that are wanted.
     pub(super) fn open(config: &DataConfig, paths: &Paths, wanted: &Wanted) -> Result<Pictures> {
+        if config.photos.is_some() {
+            return Err(Error::config("`data.photos` names photographs, whose features were not made")
+                .hint("`photos::featured` makes them, as `tinyglot train` and `data check` do"));
+        }
         if let Some(file) = &config.split {
             return Pictures::by_file(config, file, paths, wanted);
         }
@@ -371,6 +375,9 @@ impl Pictures {
 /// of other splits too.
 pub(super) fn training(config: &DataConfig, paths: &Paths) -> Result<Option<(Split, bool)>> {
     let split = Some(SplitName::Train);
+    if config.photos.is_some() {
+        return Ok(None);
+    }
     let by_file = config.split.is_some();
     if !by_file && !one_way("data.features", &config.features)? {
         return Ok(None);

@@ -2,6 +2,7 @@
 
 mod alike;
 mod embed;
+mod featured;
 mod work;
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use crate::{Error, Result};
 
 pub use alike::{Alike, alike};
 pub use embed::{Options, Summary, Told, embed};
+pub use featured::featured;
 
 /// Photographs in the order of their rows; none of them is open.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use crate::estimate::{gigabytes, machine, total};
 use crate::eval::{Evaluation, Scope};
 use crate::family::{self, Begun};
 use crate::ops::scratch::give_back_freed_memory;
+use crate::photos;
 use crate::retrieve::Retriever;
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
@@ -22,7 +23,7 @@ use super::open;
 pub struct Options<'a> {
     /// Goes on from the latest checkpoint of the run, where there is one.
     pub resume: bool,
-    /// Folder that keeps word vectors and pretraining, for other runs on the same texts.
+    /// Folder that keeps word vectors, pretraining, and features of photographs, for other runs on the same data.
     pub cache: Option<&'a Path>,
     /// Memory that the training may need, in GB; 0 for no limit, nothing for what is free.
     pub memory: Option<f64>,
@@ -107,6 +108,7 @@ pub fn train_with(
     tell: Tell,
 ) -> Result<Option<Box<dyn Retriever>>> {
     let family = family::of(config);
+    let config = &with_features(config, options, tell)?;
     // One that was killed before the run was there has nothing to go on with, and loses nothing.
     let resumed = options.resume && !RunFolder::new(out).is_unbegun();
     let (corpus, begun) = if resumed {
@@ -176,6 +178,30 @@ pub fn train_with(
     tell(Told::Line(&format!("the best checkpoint, after step {best}:\n{evaluation}")))?;
     tell(Told::Evaluated(&evaluation))?;
     Ok(Some(run))
+}
+
+/// Makes the features of photographs that the configuration names in their place.
+fn with_features(config: &Config, options: &Options, tell: Tell) -> Result<Config> {
+    let (mut done, mut total, mut told) = (0, 0, Ok(()));
+    let featured = photos::featured(config, options.cache, options.stop, &mut |event| {
+        if told.is_err() {
+            return;
+        }
+        told = match event {
+            photos::Told::Line(line) => tell(Told::Line(line)),
+            photos::Told::Warning(line) => tell(Told::Warning(line)),
+            photos::Told::Begun { done: before, total: all } => {
+                (done, total) = (before, all);
+                tell(Told::Preparing { stage: "features", done, total, loss: 0.0 })
+            }
+            photos::Told::Done(more) => {
+                done += more;
+                tell(Told::Preparing { stage: "features", done, total, loss: 0.0 })
+            }
+        };
+    });
+    told?;
+    featured
 }
 
 /// Takes the steps of a training.

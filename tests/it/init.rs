@@ -249,6 +249,66 @@ fn copies_are_on_one_side_whatever_the_seed() {
     assert_ne!(drawn[0], drawn[1]);
 }
 
+#[test]
+fn photographs_in_a_configuration_become_features_once() {
+    let given = Given::new();
+    let (photos, out) = (given.path("photos"), given.path("out"));
+    let table = given.write("captions.csv", given.table());
+    let model = tower("vit");
+    let init = ["init", text(&photos), text(&table), "--out", text(&out), "--tower", text(&model), "-q"];
+    printed(&init);
+    let written = fs::read_to_string(out.join("out.toml")).expect("read");
+    let named = format!("photos = {:?}\ntower = {:?}", text(&photos), text(&model));
+    let by_photos = written.replace("features = [\"features.npy\"]\nimage_ids = \"features.ids\"", &named);
+    assert_ne!(by_photos, written);
+    let config = out.join("photos.toml");
+    fs::write(&config, &by_photos).expect("written");
+    for name in ["features.npy", "features.ids", "features.json"] {
+        fs::rename(out.join(name), given.path(name)).expect("moved");
+    }
+    let cut = photos.join("train_00004.png");
+    let whole = fs::read(&cut).expect("read");
+    fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
+    let said = ["errors.tsv`: lists 1 of 40 photographs that cannot be used", "mend these photographs"];
+    refused(&["data", "check", text(&config), "-q"], 4, &said);
+    fs::write(&cut, whole).expect("mended");
+    let checked = printed(&["data", "check", text(&config), "-q"]);
+    assert!(checked.starts_with("32 train, 4 val, 4 test pictures and 0 distractors"), "{checked}");
+    // They are those of `embed-images`, and another command takes them as they are.
+    let kept = || {
+        let entries = fs::read_dir(out.join("tinyglot.features")).expect("a folder");
+        let files = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<PathBuf> =
+            files.filter(|file| file.extension().is_some_and(|e| e == "npy")).collect();
+        files.sort();
+        files
+    };
+    let files = kept();
+    let features = files.last().expect("features").clone();
+    assert_eq!(fs::read(&features).expect("read"), fs::read(given.path("features.npy")).expect("read"));
+    let time = || fs::metadata(&features).expect("there").modified().expect("a time");
+    let before = time();
+    let run = given.path("run");
+    let quick =
+        ["--set", "train.epochs=1", "--set", "words.fasttext.epochs=1", "--set", "embedding.align.epochs=1"];
+    let train = ["train", text(&config), "--out", text(&run), "-q"];
+    printed(&[&train[..], &quick].concat());
+    assert_eq!((kept(), time()), (files, before));
+    printed(&["evaluate", text(&run), "-q"]);
+    printed(&[&train[..], &quick, &["--resume", "--set", "train.epochs=2"]].concat());
+    // In a folder of one's own they are made anew.
+    let cache = given.path("cache");
+    printed(&["data", "check", text(&config), "--cache", text(&cache), "-q"]);
+    let name = features.file_name().expect("a name");
+    assert_eq!(fs::read(cache.join(name)).expect("read"), fs::read(&features).expect("read"));
+    let none = format!("data.photos={:?}", text(&given.path("cache")));
+    refused(
+        &["train", text(&config), "--set", &none, "--out", text(&given.path("other"))],
+        4,
+        &["cache`: holds no photograph"],
+    );
+}
+
 /// A table of another form, and what is found in it.
 fn found(given: &Given, name: &str, content: String, more: &[&str], said: &[&str], config: &[&str]) {
     let (table, out, features) = (given.write(name, content), given.path("out"), given.path("features.npy"));

@@ -19,6 +19,7 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
         records(&key, source, rules);
         read_as(&key, source, data, rules);
     }
+    photos(data, rules);
     split(data, rules);
     for language in &data.languages {
         let has = |source: &CaptionSource| data.names(source, language) && source.read_as.is_none();
@@ -82,7 +83,32 @@ fn codes(data: &DataConfig, rules: &mut Rules) {
     }
 }
 
+/// Photographs have a tower, and no features beside those that are made.
+fn photos(data: &DataConfig, rules: &mut Rules) {
+    for (key, file) in [("data.photos", &data.photos), ("data.tower", &data.tower)] {
+        file.iter().for_each(|file| placeholders(key, file, &[], rules));
+    }
+    match (&data.photos, &data.tower) {
+        (Some(_), None) => {
+            rules.need(false, "data.photos", Fault::PhotosWithoutTower { lacking: "data.tower" });
+        }
+        (None, Some(_)) => {
+            rules.need(false, "data.tower", Fault::PhotosWithoutTower { lacking: "data.photos" });
+        }
+        _ => {}
+    }
+    let given = data.features != DataConfig::default().features;
+    rules.need(data.photos.is_none() || !given, "data.features", Fault::FeaturesAndPhotos);
+    rules.need(data.photos.is_none() || data.image_ids.is_none(), "data.image_ids", Fault::FeaturesAndPhotos);
+}
+
 fn features(data: &DataConfig, rules: &mut Rules) {
+    if data.photos.is_some() {
+        // One matrix for all splits.
+        let lines = data.captions.iter().any(|source| source.format == CaptionFormat::Lines);
+        rules.need(!lines, "data.photos", Fault::LinesWithoutSplit);
+        return;
+    }
     rules.need(!data.features.is_empty(), "data.features", Fault::NoFiles);
     for file in &data.features {
         placeholders("data.features", file, &["split"], rules);
@@ -106,7 +132,7 @@ fn split(data: &DataConfig, rules: &mut Rules) {
     placeholders("data.split", file, &[], rules);
     let in_path = |files: &[String]| files.iter().any(|file| file.contains("{split}"));
     let mut told = Vec::new();
-    told.extend(in_path(&data.features).then(|| "data.features".to_string()));
+    told.extend((data.photos.is_none() && in_path(&data.features)).then(|| "data.features".to_string()));
     told.extend(in_path(data.image_ids.as_slice()).then(|| "data.image_ids".to_string()));
     for (index, source) in data.captions.iter().enumerate() {
         let key = format!("data.captions.{index}");

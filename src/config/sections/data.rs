@@ -21,6 +21,13 @@ pub struct DataConfig {
     pub codes: BTreeMap<String, Vec<String>>,
     /// Files of picture features (`.npy` or `.safetensors`), concatenated in this order.
     pub features: Vec<String>,
+    /// Photographs in place of features: a folder, a list of names or a tar, as `tinyglot embed-images` takes them. Their features are made once by
+    /// `tower`, and kept in the folder `--cache`, by default `tinyglot.features` within `root`; pictures are called by the names of the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub photos: Option<String>,
+    /// Folder of the picture tower that makes features of `photos`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tower: Option<String>,
     /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.
     pub image_ids: Option<String>,
     /// File that says which picture is in which split, for features and captions whose paths have no `{split}`: a table whose first line is
@@ -57,6 +64,8 @@ impl Default for DataConfig {
             languages: Vec::new(),
             codes: BTreeMap::new(),
             features: vec!["features/{split}.npy".into()],
+            photos: None,
+            tower: None,
             image_ids: None,
             split: None,
             rows_per_picture: 0,

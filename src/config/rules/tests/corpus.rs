@@ -522,3 +522,44 @@ fn one_thing_alone_says_what_is_in_which_split() {
         ["`data.split` has `{split}.tsv` with the unknown placeholder `{split}`; this path may hold none"]
     );
 }
+
+#[test]
+fn photographs_have_a_tower_and_no_features_beside_them() {
+    let with = |change: &dyn Fn(&mut DataConfig)| {
+        after(|c| {
+            c.data.captions[0] = CaptionSource {
+                format: CaptionFormat::Csv,
+                files: vec!["all.csv".into()],
+                ..Default::default()
+            };
+            (c.data.photos, c.data.tower) = (Some("photos".into()), Some("clip".into()));
+            c.data.split = Some("splits.tsv".into());
+            change(&mut c.data);
+        })
+    };
+    let lacks = |key: &str, other: &str| {
+        [format!("`{key}` is set, but `{other}` is not; set it too, or leave this out")]
+    };
+    let both = |key: &str| {
+        [format!(
+            "`{key}` is set, and so is `data.photos`, whose features are made; leave one of the two out"
+        )]
+    };
+    assert_eq!(with(&|_| ()), [""; 0]);
+    assert_eq!(with(&|data| data.tower = None), lacks("data.photos", "data.tower"));
+    assert_eq!(
+        with(&|data| (data.photos, data.features, data.split) = (None, vec!["all.npy".into()], None)),
+        lacks("data.tower", "data.photos")
+    );
+    assert_eq!(with(&|data| data.features = vec!["all.npy".into()]), both("data.features"));
+    assert_eq!(with(&|data| data.image_ids = Some("ids.txt".into())), both("data.image_ids"));
+    let lines = with(&|data| {
+        let files = vec!["{split}.{language}".into()];
+        let languages = vec!["en".into(), "de".into()];
+        (data.captions[0], data.split) = (CaptionSource { languages, files, ..Default::default() }, None);
+    });
+    assert_eq!(
+        lines,
+        ["`data.photos` has no `{split}`, but line n of a `lines` file is picture n of its split"]
+    );
+}

@@ -1,0 +1,92 @@
+//! Photographs that a configuration names in place of features (`data.photos`, `data.tower`): their features are made once, and kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::embed::{Options, Told, embed};
+use super::work::folder_of;
+use super::{Photographs, Place};
+use crate::cache::Content;
+use crate::config::{Config, Precision};
+use crate::error::Kind;
+use crate::lock::Lock;
+use crate::pixels::{Decoding, Preprocessing};
+use crate::tower::Tensors;
+use crate::{Error, Result};
+
+/// The folder within `data.root` that keeps features where no other is given.
+const KEPT: &str = "tinyglot.features";
+
+/// The configuration with the features of its photographs in their place; as it is, where it names none. They are kept in the folder `cache`, by
+/// default one within `data.root`, under a name that says what they follow from: the weights and preprocessing of the tower, and of each photograph
+/// its name, size and time. Where another process is making them, this one waits.
+///
+/// # Errors
+/// Data: photographs that cannot be used, which are listed in a file beside the features, or a tower that cannot. Stopped, on request; the next
+/// call goes on. Run, where nothing can be written.
+pub fn featured(
+    config: &Config,
+    cache: Option<&Path>,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Told),
+) -> Result<Config> {
+    let data = config.data();
+    let (Some(photos), Some(tower)) = (&data.photos, &data.tower) else { return Ok(config.clone()) };
+    let (photos, tower) = (data.root.join(photos), data.root.join(tower));
+    let folder = cache.map_or_else(|| data.root.join(KEPT), Path::to_path_buf);
+    let folder = std::path::absolute(&folder).map_err(|e| Error::writing(&folder, e))?;
+    let photographs = Photographs::open(&photos, None)?;
+    photographs.notes.iter().for_each(|note| tell(Told::Line(note)));
+    let file = folder.join(format!("features-{}.npy", content(&photographs, &tower)?));
+    if !file.exists() {
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        let _alone = Lock::wait(&file.with_extension("making"))?;
+        let options = Options {
+            out: &file,
+            decoding: Decoding::default(),
+            precision: Precision::F32,
+            unit: false,
+            resume: true,
+            skip_bad: false,
+            stop,
+        };
+        embed(&tower, &photographs, &options, tell).map_err(|e| match e.kind() {
+            Kind::Stopped => e.hint("the same command goes on from there"),
+            Kind::Data => {
+                // Mended photographs are other ones, and go by another name. The first error is the one to tell.
+                let _ = fs::remove_dir_all(folder_of(&file));
+                e.hint("mend these photographs, or move them and their captions away")
+            }
+            _ => e,
+        })?;
+    }
+    let mut raw = config.raw().clone();
+    (raw.data.photos, raw.data.tower) = (None, None);
+    raw.data.features = vec![text(&file)?];
+    raw.data.image_ids = Some(text(&file.with_extension("ids"))?);
+    raw.check(config.base().to_path_buf()).map_err(|problems| problems.into_error())
+}
+
+fn text(path: &Path) -> Result<String> {
+    let text = path.to_str().map(String::from);
+    text.ok_or_else(|| Error::config("is not Unicode").at(path).hint("give another folder by `--cache`"))
+}
+
+/// A name for all that features follow from.
+fn content(photographs: &Photographs, tower: &Path) -> Result<String> {
+    let about = Preprocessing::open(tower)?.to_json();
+    let mut content = Content::new(&format!("{about}")).and(Tensors::open(tower)?.sha256().as_bytes());
+    for photograph in &photographs.all {
+        let (file, size): (&PathBuf, Option<u64>) = match &photograph.place {
+            Place::File(file) => (file, None),
+            Place::Entry { tar, size, .. } => (tar, Some(*size)),
+        };
+        // One that is not there is told when it is read.
+        let about = fs::metadata(file).ok();
+        let time = about.as_ref().and_then(|about| about.modified().ok());
+        let size = size.or_else(|| about.map(|about| about.len()));
+        content = content.and(format!("{} {size:?} {time:?}", photograph.name).as_bytes());
+    }
+    Ok(content.name())
+}

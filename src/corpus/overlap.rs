@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::pictures::{file_name, stem};
+use super::ids::{file_name, stem};
 use super::{Corpus, SplitName};
 
 /// Pictures that are in two splits, or twice in one.

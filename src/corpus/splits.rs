@@ -14,8 +14,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::SplitName;
+use super::ids::Names;
 use super::input::each_line;
-use super::pictures::Names;
 use crate::write::write_whole;
 use crate::{Error, Result};
 

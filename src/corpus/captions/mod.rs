@@ -25,8 +25,9 @@ use records::{Choose, Take};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::ids;
 use super::paths::{self, Paths};
-use super::pictures::{self, Pictures};
+use super::pictures::Pictures;
 use super::{Caption, Harvest, SplitName};
 use crate::config::{CaptionFormat, CaptionSource};
 use crate::{Error, Result};
@@ -350,7 +351,7 @@ impl Tally {
                 free.insert(name.to_string());
                 Ok(())
             }
-            Entry::Occupied(first) if pictures::same(first.get(), name) => Ok(()),
+            Entry::Occupied(first) if ids::same(first.get(), name) => Ok(()),
             Entry::Occupied(first) => {
                 let what = format!("`{}` and `{name}` both fit one id of the features", first.get());
                 Err(Error::data(what).hint(

@@ -74,7 +74,7 @@ fn table(head: &str) -> Vec<&str> {
 fn name(line: &str) -> Option<&str> {
     let end = line.find(['\t', ' ', ',', '|', ';'])?;
     let name = &line[..end];
-    let file = crate::corpus::pictures::ending(name.split('#').next()?).is_some();
+    let file = crate::corpus::ids::ending(name.split('#').next()?).is_some();
     let numbered = bare(name) != name && !bare(name).is_empty();
     let digit = name.contains(|c: char| c.is_ascii_digit()) && !name.chars().all(char::is_alphabetic);
     let column = line[end..].starts_with('\t') && digit;

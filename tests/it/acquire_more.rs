@@ -228,7 +228,11 @@ fn languages_are_acquired_with_encoders_of_sentence_transformers() {
         let (run, moved) = (place.path().join(name), place.path().join(format!("{name}-moved")));
         if name == "mla-roberta" {
             // Its vectors are 16 wide.
-            refused(&["train", text(&config), "--out", text(&run), "--quiet"], 4, &["train.npy`: has rows of 12 numbers; the joint space of the tower has 16"]);
+            refused(
+                &["train", text(&config), "--out", text(&run), "--quiet"],
+                4,
+                &["train.npy`: has rows of 12 numbers; the joint space of the tower has 16"],
+            );
             continue;
         }
         printed(&["train", text(&config), "--out", text(&run), "--quiet"]);

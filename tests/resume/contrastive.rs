@@ -110,3 +110,27 @@ fn a_run_begins_with_the_weights_of_another() {
     );
     assert!(!folder.path().join("third").exists());
 }
+
+#[test]
+fn parameters_are_counted_before_anything_is_made() {
+    let folder = made();
+    let xlmr = format!("contrastive.checkpoint={}", crate::acquisition::checkpoint("xlmr").display());
+    let sentence = format!("contrastive.checkpoint={}", crate::acquisition::checkpoint("sentence").display());
+    let sets: [&[&str]; 5] = [
+        &["contrastive.head_layers=2"],
+        &["contrastive.shared_head=true", "contrastive.pictures=linear", "contrastive.train=blocks"],
+        &["contrastive.train=tokens"],
+        &[&xlmr, "contrastive.fresh.layers=0", "contrastive.train=nothing"],
+        &[&sentence, "contrastive.fresh.layers=0"],
+    ];
+    for (n, set) in sets.into_iter().enumerate() {
+        let set: Vec<String> = set.iter().map(|s| s.to_string()).collect();
+        let config = Config::load(&folder.path().join("contrastive.toml"), &set).unwrap();
+        let corpus = Corpus::load(config.data(), config.base()).unwrap();
+        let counted = tinyglot::family::of(&config).count(&config, &corpus).unwrap().estimate(&config);
+        let place = ReservedFolder::new(&folder.path().join(n.to_string())).unwrap();
+        let made = ContrastiveRun::begin(&config, &corpus, place).unwrap().parameters;
+        assert_eq!(counted.parameters, Some((made.train as usize, made.test as usize)), "{set:?}");
+        assert!(counted.memory.is_some());
+    }
+}

@@ -35,10 +35,18 @@ pub(super) struct Encoder {
 }
 
 /// The folder that the encoder's small files are read from; nothing for one that begins anew.
-fn source(config: &Config) -> Option<PathBuf> {
+///
+/// # Errors
+/// Data, for a run to begin with that is none of this family.
+fn source(config: &Config) -> Result<Option<PathBuf>> {
     let contrastive = config.contrastive();
-    let of_run = contrastive.start.as_ref().map(|run| run.join(FOLDER));
-    of_run.or_else(|| contrastive.checkpoint.clone())
+    let Some(run) = &contrastive.start else { return Ok(contrastive.checkpoint.clone()) };
+    match RunFolder::new(run).config()?.family() {
+        FamilyName::Contrastive => Ok(Some(run.join(FOLDER))),
+        other => Err(Error::data(format!("is a run of the family \"{}\"", other.as_str()))
+            .at(run)
+            .hint("`contrastive.start` takes a run of the family \"contrastive\"")),
+    }
 }
 
 /// Sizes with the pooling that the configuration wants.
@@ -83,9 +91,9 @@ impl Encoder {
     /// The sizes that the configuration announces, without reading a text: a vocabulary that is learnt has as many tokens as it may.
     ///
     /// # Errors
-    /// Data, where a checkpoint's configuration cannot be read.
+    /// Data, where a checkpoint's configuration cannot be read, or a run to begin with is none of this family.
     pub fn announced(config: &Config) -> Result<TowerConfig> {
-        match source(config) {
+        match source(config)? {
             Some(folder) => Ok(pooled(config, read(&folder.join(SIZES))?)),
             None => Ok(pooled(config, fresh(config, config.contrastive().fresh.vocabulary))),
         }
@@ -97,15 +105,7 @@ impl Encoder {
     /// Data: files of a checkpoint that cannot be used, another run than one of this family, no captions; run, where no tokenizer can be
     /// learnt.
     pub fn sized(config: &Config, corpus: &Corpus) -> Result<Encoder> {
-        if let Some(run) = &config.contrastive().start {
-            let family = RunFolder::new(run).config()?.family();
-            if family != FamilyName::Contrastive {
-                return Err(Error::data(format!("is a run of the family \"{}\"", family.as_str()))
-                    .at(run)
-                    .hint("`contrastive.start` takes a run of the family \"contrastive\""));
-            }
-        }
-        match source(config) {
+        match source(config)? {
             Some(folder) => {
                 let mut files = vec![
                     (SIZES, TowerConfig::whole_file(&folder)?),

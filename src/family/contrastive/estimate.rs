@@ -69,7 +69,8 @@ impl Counts for Counted {
             TrainedPart::Tokens => (tokens, tokens),
             TrainedPart::Nothing => (0, 0),
         };
-        let layers = layers(config, sizes.projection.unwrap_or(sizes.width), features) as usize;
+        let [layers, needed] =
+            layers(config, sizes.projection.unwrap_or(sizes.width), features).map(|n| n as usize);
         let stage = &self.counts.stages[0];
         let captions = config.data().languages.iter().map(|l| train.captions.get(l).copied().unwrap_or(1));
         let captions = (train.images * captions.sum::<usize>()) as f64 * stage.length;
@@ -97,7 +98,7 @@ impl Counts for Counted {
             step: Kept { tape: kept.tape + pictures, ..kept },
             start: 0,
         };
-        self.counts.estimate(config, ((trained + layers, encoder + layers - tokens), need))
+        self.counts.estimate(config, ((trained + layers, encoder + needed - tokens), need))
     }
 }
 
@@ -106,7 +107,7 @@ pub(super) fn shares(config: &Config, corpus: &Corpus) -> Result<Vec<Share>> {
     let sizes = Encoder::announced(config)?;
     let (copies, features) = (copies(config), &corpus.train.features);
     let tokens = wide(sizes.vocabulary) * wide(sizes.width);
-    let layers = layers(config, sizes.projection.unwrap_or(sizes.width), features.width());
+    let [layers, _] = layers(config, sizes.projection.unwrap_or(sizes.width), features.width());
     let batch = wide(config.train().images) * wide(2 * features.width() + 3 * sizes.width);
     Ok(vec![
         Share { what: "features", key: "data.features", bytes: u128::from(bytes(features)) },

@@ -73,8 +73,9 @@ pub enum Meets {
     Texts,
 }
 
-/// Numbers of the layers beside the encoder, counted without making them; `states` is the width of the encoder's vectors.
-pub fn layers(config: &Config, states: usize, features: usize) -> u128 {
+/// Numbers of the layers beside the encoder, and those of them that queries need, counted without making them; `states` is the width of the
+/// encoder's vectors.
+pub fn layers(config: &Config, states: usize, features: usize) -> [u128; 2] {
     let contrastive = config.contrastive();
     let joint = config.text().joint as u128;
     let (states, features) = (states as u128, features as u128);
@@ -84,9 +85,9 @@ pub fn layers(config: &Config, states: usize, features: usize) -> u128 {
         PictureHead::Linear => joint * (features + 1),
         PictureHead::Mlp => hidden * (features + 3) + joint * (hidden + 1),
     };
-    head * if contrastive.shared_head { 1 } else { 2 }
-        + pictures
-        + scales(contrastive).into_iter().sum::<u128>()
+    let heads = if contrastive.shared_head { 1 } else { 2 };
+    let scales: u128 = scales(contrastive).into_iter().sum();
+    [heads * head + pictures + scales, head + pictures]
 }
 
 /// Temperatures that are trained, as numbers of parameters.

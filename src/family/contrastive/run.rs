@@ -106,7 +106,7 @@ impl ContrastiveRun {
         }
         let encoder = Encoder::kept(&config, &folder.path)?;
         let states = encoder.sizes.projection.unwrap_or(encoder.sizes.width);
-        folder.check_count(which, encoder.sizes.numbers() + layers(&config, states, info.features))?;
+        folder.check_count(which, encoder.sizes.numbers() + layers(&config, states, info.features)[0])?;
         let tower = Tower::new(encoder.sizes.clone(), &mut Init::new(0));
         let mut model = Contrastive::new(&config, tower, encoder.tokenizer, info.features, 0);
         let state = folder.read_model(which, &mut model)?;

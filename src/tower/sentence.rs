@@ -84,7 +84,7 @@ impl Tower {
     /// folder that holds something else, or a tokenizer that cannot be read.
     ///
     /// # Panics
-    /// With a layer of another width than the tower's vectors.
+    /// With a layer of another width than the tower's vectors, or CLIP's pooling.
     pub fn write_sentence_transformer(
         &self,
         folder: &Path,
@@ -94,17 +94,23 @@ impl Tower {
         if self.config.architecture == Architecture::Clip {
             return Err(Error::run("sentence-transformers reads no text tower of a CLIP alone").at(folder));
         }
+        let new = !folder.exists();
         fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
         recover(folder, MODULES)?;
         let mut entries = fs::read_dir(folder).map_err(|e| Error::reading(folder, e))?;
         if entries.next().is_some() && !folder.join(MODULES).exists() {
             return Err(Error::data("holds other files").at(folder).hint("give a new or an empty folder"));
         }
-        build(folder, MODULES, |new| {
-            self.write_parts(new, tokenizer, dense)?;
-            let old = FOLDERS.iter().map(|part| folder.join(part));
-            old.into_iter().try_for_each(|part| remove(&part).map_err(|e| Error::writing(&part, e)))
-        })
+        let written = build(folder, MODULES, |parts| {
+            self.write_parts(parts, tokenizer, dense)?;
+            let mut old = FOLDERS.iter().map(|part| folder.join(part));
+            old.try_for_each(|part| remove(&part).map_err(|e| Error::writing(&part, e)))
+        });
+        if written.is_err() && new {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir(folder);
+        }
+        written
     }
 
     fn write_parts(

@@ -387,6 +387,14 @@ fn a_further_layer_is_written_as_a_dense_module_and_taken_away_again() {
     assert!(text.contains("modules.json`: has the module `Dense` behind `Dense`"), "{text}");
     let text = refused(tower.write_sentence_transformer(&golden(""), &tokenizer, None));
     assert!(text.contains("holds other files"), "{text}");
+    // Nothing is left where the tokenizer cannot be read.
+    let damaged = copied("xlmr");
+    fs::write(damaged.path().join("tokenizer.json"), "{}").expect("written");
+    fs::remove_file(damaged.path().join("tokenizer_config.json")).expect("removed");
+    let damaged = TokenizerFiles::read(damaged.path()).expect("read");
+    let new = place.path().join("new");
+    assert!(refused(tower.write_sentence_transformer(&new, &damaged, None)).contains("not a tokenizer"));
+    assert!(!new.exists());
     let clip = Tower::open(&golden("clip")).expect("a tower");
     assert!(clip.write_sentence_transformer(&folder, &tokenizer, None).is_err());
 }

@@ -38,7 +38,6 @@ impl TowerConfig {
         let mut json = json!({
             "vocab_size": self.vocabulary,
             "max_position_embeddings": self.positions(),
-            "pad_token_id": self.first_position.saturating_sub(1),
         });
         let keys = SizeKeys::of(self.architecture);
         json[keys.width] = self.width.into();
@@ -49,6 +48,7 @@ impl TowerConfig {
         if self.architecture != Architecture::DistilBert {
             json["layer_norm_eps"] = shortest(self.epsilon);
         }
+        json["pad_token_id"] = self.first_position.saturating_sub(1).into();
         if self.types > 0 {
             json["type_vocab_size"] = self.types.into();
         }
@@ -68,12 +68,12 @@ impl TowerConfig {
                 // As configurations before 2023 had it.
                 _ => 2.into(),
             };
-            if let Some(joint) = self.projection {
-                json["projection_dim"] = joint.into();
-            }
         }
         if self.case_of_language {
             json[CASE_OF_LANGUAGE] = true.into();
+        }
+        if let Some(joint) = self.projection.filter(|_| self.architecture == Architecture::Clip) {
+            json["projection_dim"] = joint.into();
         }
         json
     }

@@ -69,7 +69,7 @@ fn m_bert_learns_english_too_in_both_stages() {
         .collect();
     assert_eq!(parts, ["bert.layer", "acquirer.de", "acquirer.en", "scale"]);
     let page = fs::read_to_string(run.join("report.html")).expect("a report");
-    assert!(page.contains("in M-BERT, beside an en tower") && page.contains("acquirer.en"));
+    assert!(page.contains("in a multilingual encoder, beside an en tower") && page.contains("acquirer.en"));
 }
 
 #[test]

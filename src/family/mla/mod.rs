@@ -101,7 +101,7 @@ impl Family for MlaFamily {
         let own = &config.acquire().own;
         let on = match config.acquire().encoder {
             AcquireEncoder::Tower => format!("on an {own} tower"),
-            AcquireEncoder::Bert => format!("in M-BERT, beside an {own} tower"),
+            AcquireEncoder::Bert => format!("in a multilingual encoder, beside an {own} tower"),
         };
         vec![("acquired".to_string(), on)]
     }

@@ -236,7 +236,9 @@ impl MlaRun {
         let (info, language, (width, blocks)) = (&self.info, &acquirer.language, self.mla.size());
         let stands_in = match self.mla.encoder {
             Encoder::Tower(_) => format!("an {} text tower read `{language}` (multilingual", self.mla.own),
-            Encoder::Bert(_) => format!("M-BERT take `{language}` to an {} tower (cross-modal", self.mla.own),
+            Encoder::Bert(_) => {
+                format!("multilingual encoder take `{language}` to an {} tower (cross-modal", self.mla.own)
+            }
         };
         let stage = |epochs: usize, batch: usize, rate: f32| match epochs {
             0 => "left out".to_string(),

@@ -138,6 +138,11 @@ impl Tower {
         let place = |id: &u32| distinct.binary_search(id).expect("an id of the sentences") as u32;
         let ids: Vec<u32> = sentences.rows.iter().map(place).collect();
         let tokens = select(lookup::<T>(&self.tokens, &distinct), &ids); // (tokens, width)
+        self.place(tokens, sentences)
+    }
+
+    /// Vectors of tokens (tokens, width) as they go into the first block: with the embedding of each one's place, and at an encoder's norm.
+    pub fn place<T: Tape<f32, Dev> + 'static>(&self, tokens: Matrix<T>, sentences: &Sequences) -> Matrix<T> {
         let x = blend(tokens, 1.0, self.embed_positions(sentences), 1.0);
         match &self.embedding_norm {
             Some(norm) => layer_norm(x, norm),

@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::keeps;
 use crate::ops::leaf::Leaf;
-use crate::ops::linear::blend;
 use crate::ops::on_gpu;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
@@ -263,8 +262,7 @@ impl Mla {
     ) -> Matrix<T> {
         match &self.encoder {
             Encoder::Tower(entrance) => {
-                let positions = self.tower.embed_positions(sentences);
-                dropped(blend(entrance.forward::<T>(sentences, pass), 1.0, positions, 1.0), drop)
+                dropped(self.tower.place(entrance.forward::<T>(sentences, pass), sentences), drop)
             }
             Encoder::Bert(bert) => dropped(bert.tower.embed::<T>(sentences), drop),
         }

@@ -78,6 +78,31 @@ fn an_acquirer_starts_as_the_identity() {
     assert_eq!(data(&mla.tower.pool_as(Pooled::Last, x, &sentences, PASS)), outputs[0]);
 }
 
+/// Where the entrance has the tower's own embedding, and the acquirer is the identity, sentences go the tower's own way: with its places,
+/// its norms and its pooling.
+#[test]
+fn an_acquired_language_is_placed_normed_and_pooled_as_the_tower_does() {
+    for name in ["sentence", "xlmr", "mbert", "clip"] {
+        let tower = Tower::open(&golden(name)).expect("a tower");
+        let (config, table) = token_embedding(&golden(name)).expect("an embedding");
+        let tokenizer =
+            || TowerTokenizer::open(&golden(name).join("tokenizer.json"), &config).expect("a tokenizer");
+        let (mut init, width) = (Init::new(1), config.width);
+        let mut entrance = InputEmbedding::new(tokenizer(), Table::new(width, table), width, &mut init);
+        let identity = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 });
+        entrance.layer.weight = matrix(identity.collect(), width, width);
+        entrance.layer.bias = crate::ops::tape::vector(vec![0.0; width]);
+        let size = (width, config.layers);
+        let acquirers = vec![Acquirer::new("de", &form(AcquirerShape::Mlp), size, &mut init)];
+        let encoder = Encoder::Tower(Box::new(entrance));
+        let mla = Mla { tower, tokenizer: tokenizer(), own: "en".into(), encoder, acquirers, scale: None };
+        let ids = mla.tokens(Way::Acquired(0), &["Ein Hund läuft", "Hund"]).ids;
+        let (ours, own) = (mla.encode(Way::Acquired(0), &ids, PASS), mla.encode(Way::Tower, &ids, PASS));
+        let off = ours.iter().zip(&own).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5, "{name}: {off}");
+    }
+}
+
 #[test]
 fn languages_come_and_go_and_english_stays_bit_for_bit() {
     let mut mla = model(&[], AcquirerShape::Mlp);

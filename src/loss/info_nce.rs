@@ -26,32 +26,38 @@ pub fn info_nce(pairs: Pairs, by: InfoNce) -> Value {
     Value { value: 0.5 * (value + flipped_value), grad }
 }
 
+/// [`InfoNce`] as numbers.
+#[derive(Clone, Copy)]
+struct Numbers {
+    temperature: f32,
+    smoothing: f32,
+    margin: f32,
+}
+
 /// Rows as anchors.
 fn one_direction(pairs: Pairs, by: InfoNce) -> (f32, Vec<f32>) {
-    let temperature = by.temperature.value();
+    // A temperature on a GPU does not go to other threads.
+    let by = Numbers { temperature: by.temperature.value(), smoothing: by.smoothing, margin: by.margin };
     let columns = pairs.columns.len();
     let mut grad = vec![0f32; pairs.similarity.len()];
-    let sums: Vec<(usize, f64)> = grad
-        .par_chunks_mut(columns.max(1))
-        .enumerate()
-        .map(|(i, grad)| row(pairs, i, temperature, by, grad))
-        .collect();
+    let sums: Vec<(usize, f64)> =
+        grad.par_chunks_mut(columns.max(1)).enumerate().map(|(i, grad)| row(pairs, i, by, grad)).collect();
     let count: usize = sums.iter().map(|s| s.0).sum();
     if count == 0 {
         return (0.0, grad);
     }
     let scale = 1.0 / count as f32;
-    grad.par_iter_mut().for_each(|g| *g *= scale / temperature);
+    grad.par_iter_mut().for_each(|g| *g *= scale / by.temperature);
     ((sums.iter().map(|s| s.1).sum::<f64>() / count as f64) as f32, grad)
 }
 
 /// The number of matches of row `i` and the sum of their losses; `grad` becomes the gradient with respect to
 /// similarity / temperature.
-fn row(pairs: Pairs, i: usize, temperature: f32, by: InfoNce, grad: &mut [f32]) -> (usize, f64) {
+fn row(pairs: Pairs, i: usize, by: Numbers, grad: &mut [f32]) -> (usize, f64) {
     let columns = pairs.columns.len();
     let own = |j: usize| pairs.columns[j] == pairs.rows[i];
     let shifted =
-        |(j, s): (usize, &f32)| if own(j) { (s - by.margin) / temperature } else { s / temperature };
+        |(j, s): (usize, &f32)| if own(j) { (s - by.margin) / by.temperature } else { s / by.temperature };
     let similarities = &pairs.similarity[i * columns..(i + 1) * columns];
     let logits: Vec<f32> = similarities.iter().enumerate().map(shifted).collect();
     let highest = logits.iter().fold(f32::NEG_INFINITY, |m, &x| if x.is_nan() { x } else { m.max(x) });

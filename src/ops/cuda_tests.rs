@@ -12,7 +12,7 @@ use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::gradcheck::{noise, probe};
 use crate::loss::adversary::classification;
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Contrast, Temperature, combined, contrast, half_square, values};
+use crate::loss::{Anchors, Contrast, InfoNce, Temperature, combined, contrast, half_square, values};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::choose::{Choice, Keys, choose};
 use crate::ops::leaf::Rate;

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::{DAMAGED, RunFolder, RunInfo, json};
+use super::{DAMAGED, PREPARED, RunFolder, RunInfo, json};
 use crate::config::{Config, changed_since, lasting, may_change};
 use crate::error::{InFile, Kind};
 use crate::{Error, Result, checksum, names};
-
-/// Folders whose files are written before training and stay as they are.
-const KEPT: [&str; 3] = ["words", "tower", "embedding"];
 
 impl RunFolder {
     /// Writes `run.json`, the last file of a run to be: with the configuration in `config.toml` and the checksums of the
@@ -21,7 +18,7 @@ impl RunFolder {
     pub fn write_info(&self, info: &RunInfo) -> Result<()> {
         let config = Config::load_run(&self.path.join("config.toml"), &[])?;
         let mut files = BTreeMap::new();
-        for folder in KEPT {
+        for folder in PREPARED {
             self.add_checksums(folder, &mut files)?;
         }
         let info = RunInfo { trained_with: Some(lasting(&config)), files, ..info.clone() };

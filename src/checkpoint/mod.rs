@@ -46,6 +46,10 @@ pub const VERSION: u32 = 1;
 pub(crate) const DAMAGED: &str = "the run is damaged: copy it again";
 pub(crate) const MIXED: &str = "the run's `config.toml` was changed, or files of two runs were mixed";
 
+/// Folders that a family writes before training: what the model reads with, and what of other checkpoints it stands on. Their files stay as they
+/// are.
+const PREPARED: [&str; 4] = ["words", "tower", "embedding", "encoder"];
+
 /// Which checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DAMAGED, MIXED, Numbers, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors};
+use super::{
+    DAMAGED, MIXED, Numbers, PREPARED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors,
+};
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::optim::ParameterTree;
@@ -15,9 +17,8 @@ pub(super) const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 /// The files of a checkpoint beside its state.
 const TENSORS: [&str; 2] = [MODEL, OPTIMIZER];
-/// What says which row of a table a word is, where a run has it.
-const TOKENS: [&str; 4] =
-    ["words/lexicon.json", "tower/tokenizer.json", "embedding/tokenizer.json", "encoder/tokenizer.json"];
+/// Files in folders of [`PREPARED`] that say which row of a table a word is.
+const TOKENS: [&str; 2] = ["lexicon.json", "tokenizer.json"];
 /// No training comes so far: rows of tables count steps in 32 bits.
 const LAST: usize = u32::MAX as usize;
 
@@ -53,10 +54,10 @@ impl RunFolder {
             write_tensors(&folder.join(OPTIMIZER), tensors)?;
         }
         let mut files = BTreeMap::new();
-        for name in TENSORS.into_iter().chain(TOKENS) {
-            let file = self.file_of(folder, name);
+        for name in together() {
+            let file = self.file_of(folder, &name);
             if file.exists() {
-                files.insert(name.to_string(), checksum::of_file(&file)?);
+                files.insert(name, checksum::of_file(&file)?);
             }
         }
         json::write(&folder.join("state.json"), &TrainState { files, ..state.clone() })
@@ -128,9 +129,9 @@ impl RunFolder {
     /// Refuses a checkpoint whose files are not those that were written together, or that reads other tokens than the run.
     fn check_together(&self, which: Which, state: &TrainState, model: &TensorFile) -> Result<()> {
         let checkpoint = self.checkpoint(which);
-        for name in TENSORS.into_iter().chain(TOKENS) {
-            let Some(written) = state.files.get(name) else { continue };
-            let file = self.file_of(&checkpoint, name);
+        for name in together() {
+            let Some(written) = state.files.get(&name) else { continue };
+            let file = self.file_of(&checkpoint, &name);
             let hint = "files of two checkpoints or runs were mixed: copy the run again";
             let found = match name == MODEL {
                 true => model.sum(),
@@ -220,6 +221,12 @@ impl RunFolder {
             None => Ok(average),
         }
     }
+}
+
+/// The files that a checkpoint is of, by their path in it or in the run.
+fn together() -> impl Iterator<Item = String> {
+    let tokens = PREPARED.iter().flat_map(|folder| TOKENS.map(|file| format!("{folder}/{file}")));
+    TENSORS.map(String::from).into_iter().chain(tokens)
 }
 
 /// Reads `state.json`.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{RunFolder, Which};
+use super::{PREPARED, RunFolder, Which};
 use crate::building::{BEGINNING, BEGUN, remove};
 use crate::eval::TASKS;
 use crate::lock::Lock;
@@ -110,9 +110,8 @@ impl RunFolder {
             // What was learnt there is in the run.
             remove(&self.path.join(LEARNING))?;
         }
-        ["", "words", "tower", "embedding", "pictures", "acquirers", "growth"]
-            .iter()
-            .try_for_each(|part| clear_partial(&self.path.join(part)))?;
+        let further = ["", "pictures", "acquirers", "growth"];
+        further.iter().chain(&PREPARED).try_for_each(|part| clear_partial(&self.path.join(part)))?;
         TASKS.iter().try_for_each(|task| clear_partial(&self.results_of(task.name())))
     }
 

@@ -142,8 +142,20 @@ fn what_cannot_be_trained_on_is_refused() {
     train(&[&start, none], 4, &["is a run of the family \"tower\""]);
 
     printed(&["train", text(&config), "--out", text(&out), "-q", "--set", "train.epochs=1"]);
+    // What says how tokens are read is part of the run.
+    let tokenizer = out.join("encoder/tokenizer.json");
+    let whole = fs::read_to_string(&tokenizer).expect("read");
+    fs::write(&tokenizer, whole.replace("[UNK]", "[UNX]") + " ").expect("written");
+    refused(&["evaluate", text(&out)], 4, &["encoder/tokenizer.json`"]);
+    fs::write(&tokenizer, whole).expect("written");
     let joint = ["train", text(&config), "--out", text(&out), "--resume", "--set", "text.joint=16"];
     refused(&joint, 3, &["other values of `text.joint`"]);
+    // With one caption a picture, nothing is a triple.
+    let none = path("none");
+    let set = ["--set", "contrastive.captions=rotation"];
+    let args = ["train", text(&config), "--out", text(&none)];
+    let expected = ["no picture has captions in two languages", "`contrastive.triple.weight` compares"];
+    refused(&[&args[..], &set[..]].concat(), 4, &expected);
     let added = path("added");
     refused(
         &["add-language", text(&out), text(&config), "--out", text(&added)],

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::encoder::{Encoder, FOLDER, write_files};
 use super::model::{Contrastive, ContrastiveEncoder, layers};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
-use crate::config::Config;
+use crate::config::{Config, DrawnCaptions, TextTextSource};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName, fingerprint, write_npy};
 use crate::eval::{DualEncoder, Parameters};
@@ -45,6 +45,7 @@ impl ContrastiveRun {
     /// Data: leaked test captions, a checkpoint or features that cannot be used; run, where the folder cannot be written.
     pub fn begin(config: &Config, corpus: &Corpus, place: ReservedFolder) -> Result<ContrastiveRun> {
         refuse_test_leak(corpus, &|_, text| text.split_whitespace().map(String::from).collect())?;
+        comparable(config, corpus)?;
         let data = fingerprint(corpus)?;
         let encoder = Encoder::sized(config, corpus)?;
         let tower = encoder.tower(config, derive(config.seed(), "encoder", 0))?;
@@ -143,6 +144,30 @@ impl ContrastiveRun {
             pictures.display(),
             folder.display()
         ))
+    }
+}
+
+/// Refuses a corpus in which a loss that is asked for never has two captions of a picture to compare.
+fn comparable(config: &Config, corpus: &Corpus) -> Result<()> {
+    let contrastive = config.contrastive();
+    let from_captions =
+        contrastive.text_text.weight > 0.0 && contrastive.text_text.source == TextTextSource::Captions;
+    let key = match contrastive.triple.weight > 0.0 {
+        true => "contrastive.triple.weight",
+        false if from_captions => "contrastive.text_text.source",
+        false => return Ok(()),
+    };
+    let mut spoken = vec![0; corpus.train.features.rows()];
+    for captions in &corpus.train.captions {
+        let mut last = None;
+        for caption in captions.iter().filter(|c| last.replace(c.image) != Some(c.image)) {
+            spoken[caption.image as usize] += 1;
+        }
+    }
+    match spoken.iter().any(|languages| *languages > 1) && contrastive.captions == DrawnCaptions::Each {
+        true => Ok(()),
+        false => Err(Error::data(format!("no picture has captions in two languages, which `{key}` compares"))
+            .hint("add captions of the same pictures in another language, draw them with `contrastive.captions = \"each\"`, or leave the loss out")),
     }
 }
 

@@ -19,6 +19,9 @@ use crate::contrastive_config::write_contrastive;
 /// 8 passes of 3 steps each; the encoder is thawed after the second.
 const STEPS: usize = 24;
 
+/// Nothing that would change what the encoder reads.
+const FROZEN: [&str; 3] = ["text.dropout=0", "text.word_dropout=0", "contrastive.micro_batch=0"];
+
 /// Begins a run, or goes on with it, as a new process would.
 fn train(folder: &Path, name: &str, set: &[&str], stop: Option<usize>) -> Result<End> {
     let settings: Vec<String> = ["train.epochs=8"].iter().chain(set).map(|s| s.to_string()).collect();
@@ -63,7 +66,8 @@ fn an_encoder_goes_on_to_the_same_bits() {
         "train.pairs.draw=pair",
         "train.optimizer=lamb",
     ];
-    for set in [&["train.average=0.9"][..], &rotation] {
+    let heads = [&FROZEN[..], &["contrastive.train=nothing"]].concat();
+    for set in [&["train.average=0.9"][..], &rotation, &heads] {
         let folder = made();
         assert_eq!(train(folder.path(), "straight", set, None).unwrap(), End::Finished);
         // Before the encoder is thawed, in the step before it and in the one that does it, within an epoch and at its end.
@@ -78,6 +82,20 @@ fn an_encoder_goes_on_to_the_same_bits() {
             assert!(fs::read(one.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
         }
     }
+}
+
+/// States that are kept are those that would be computed again.
+#[test]
+fn heads_on_a_frozen_encoder_learn_the_same_with_kept_states() {
+    let folder = made();
+    let vectors = |name: &str, set: &str| {
+        train(folder.path(), name, &[&FROZEN[..], &[set]].concat(), None).unwrap();
+        let run = ContrastiveRun::open(&folder.path().join(name), &[]).unwrap();
+        run.model.encode(&run.model.tokens("de", &["ein roter Hund", "blaues Haus"]).ids)
+    };
+    let (kept, again) =
+        (vectors("kept", "contrastive.train=nothing"), vectors("again", "contrastive.frozen_epochs=99"));
+    assert_eq!(kept, again);
 }
 
 #[test]

@@ -152,7 +152,8 @@ pub enum TrainedPart {
     Blocks,
     /// The table of tokens alone.
     Tokens,
-    /// Nothing: the heads are trained on the encoder as it is.
+    /// Nothing: the heads are trained on the encoder as it is. It reads each caption once, unless `text.dropout` or `text.word_dropout` change
+    /// what it reads.
     Nothing,
 }
 

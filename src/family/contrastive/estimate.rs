@@ -94,7 +94,8 @@ impl Counts for Counted {
             tables,
             stored: encoder + layers + 2 * (config.image().hidden + features),
             frozen: if trained == 0 { packed(sizes, train.precision, false) } else { 0 },
-            data: stage.held(joint),
+            // States that are kept of captions.
+            data: stage.held(joint) + if trained == 0 { stage.count * sizes.width } else { 0 },
             step: Kept { tape: kept.tape + pictures, ..kept },
             start: 0,
         };

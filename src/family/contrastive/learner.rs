@@ -4,24 +4,28 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dfdx::prelude::NoneTape;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::model::{Contrastive, ContrastiveEncoder};
 use super::objective::{Batch, Items, gradients};
 use crate::Result;
-use crate::config::{Config, DrawnCaptions, DrawnIn, TextTextSource};
+use crate::config::{Config, DrawnCaptions, DrawnIn, TextTextSource, TrainedPart};
 use crate::corpus::Corpus;
+use crate::device::Matrix;
 use crate::eval::task::recall;
 use crate::eval::{Evaluation, Scope};
 use crate::family::chunks::thinned;
 use crate::loss::scale;
 use crate::ops::batch_norm::keeps;
 use crate::ops::sequences::Sequences;
+use crate::ops::tape::{data, matrix};
 use crate::optim::{Adam, ParameterTree};
 use crate::sampler::pairs::PairSampler;
 use crate::sampler::{CaptionIndex, Pictures, Sampler};
 use crate::seed::derive;
+use crate::tower::by_length;
 use crate::train::{Learner, Stage, StepIndex, StepOutput};
 
 /// What sentences that lose their end are longer than.
@@ -45,20 +49,26 @@ pub struct ContrastiveLearner<'a> {
     truncated: usize,
     /// Whether the encoder is trained as the configuration says, or frozen.
     thawed: bool,
+    /// Pooled states of captions that earlier steps have read, by language and caption, of an encoder that nothing changes. A state does not
+    /// depend on the batch that it is computed in, so a training that goes on without them comes to the same bits.
+    known: Option<Vec<Vec<Option<Box<[f32]>>>>>,
 }
 
 /// Sentences of a step as they are gathered.
 struct Gathered {
     sentences: Sequences,
+    /// Of each that is a caption: its language and number.
+    captions: Vec<Option<(usize, usize)>>,
     seed: u64,
     dropout: f32,
 }
 
 impl Gathered {
     /// Adds a sentence, some of its words left out, and gives its place.
-    fn push(&mut self, ids: &[u32]) -> u32 {
+    fn push(&mut self, ids: &[u32], caption: Option<(usize, usize)>) -> u32 {
         let (first, p, seed) = (self.sentences.rows.len(), self.dropout, self.seed);
         self.sentences.push(thinned(ids, p, |n| keeps(seed, first + n, p)));
+        self.captions.push(caption);
         self.sentences.len() as u32 - 1
     }
 }
@@ -81,7 +91,7 @@ impl<'a> ContrastiveLearner<'a> {
             truncated += encoded.truncated.len();
             encoded.ids
         });
-        let captions = captions.collect();
+        let captions: Vec<Sequences> = captions.collect();
         let named = &contrastive.image_text.languages;
         let meets = corpus.languages.iter().map(|l| named.is_empty() || named.contains(l)).collect();
         let shuffled = contrastive.shuffle_pictures.then(|| {
@@ -91,6 +101,10 @@ impl<'a> ContrastiveLearner<'a> {
             order
         });
         let pictures = Pictures::new(&corpus.train.features, config.train());
+        // What leaves words or numbers out makes other states in each step.
+        let fixed = config.text().word_dropout == 0.0 && config.text().dropout == 0.0;
+        let known = (contrastive.train == TrainedPart::Nothing && fixed)
+            .then(|| captions.iter().map(|captions| vec![None; captions.len()]).collect());
         ContrastiveLearner {
             config,
             corpus,
@@ -103,6 +117,7 @@ impl<'a> ContrastiveLearner<'a> {
             shuffled,
             truncated,
             thawed: true,
+            known,
         }
     }
 
@@ -124,7 +139,7 @@ impl<'a> ContrastiveLearner<'a> {
         let contrastive = self.config.contrastive();
         let seed = derive(self.config.seed(), "word dropout", step as u64);
         let dropout = self.config.text().word_dropout;
-        let mut all = Gathered { sentences: Sequences::new(), seed, dropout };
+        let mut all = Gathered { sentences: Sequences::new(), captions: Vec::new(), seed, dropout };
         let mut batch = Batch::default();
         let (image_text, triple) = (contrastive.image_text.weight > 0.0, contrastive.triple.weight > 0.0);
         let from_captions =
@@ -142,7 +157,7 @@ impl<'a> ContrastiveLearner<'a> {
             let compared = |l: usize| from_captions || triple || self.meets[l];
             for (l, draws) in draw.captions.iter().enumerate().filter(|(l, _)| compared(*l)) {
                 for &(caption, place) in draws {
-                    let row = all.push(self.captions[l].get(caption as usize));
+                    let row = all.push(self.captions[l].get(caption as usize), Some((l, caption as usize)));
                     by_language[l].push(row, place);
                     languages[place as usize].push((l, row));
                     if image_text && self.meets[l] {
@@ -171,8 +186,36 @@ impl<'a> ContrastiveLearner<'a> {
         if let Some(sampler) = &self.pairs {
             batch.texts = self.sentence_pairs(sampler, step, &mut all);
         }
-        batch.sentences = Arc::new(all.sentences);
+        let Gathered { sentences, captions, .. } = all;
+        batch.states = self.states(&sentences, &captions);
+        batch.sentences = Arc::new(sentences);
         batch
+    }
+
+    /// The pooled states of a step's sentences, where the encoder is not trained: those of captions from earlier steps are not computed again.
+    fn states(&mut self, sentences: &Sequences, captions: &[Option<(usize, usize)>]) -> Option<Matrix> {
+        let known = self.known.as_mut()?;
+        let width = self.model.tower.outputs();
+        let mut states = vec![0.0; sentences.len() * width];
+        let (mut missing, mut places) = (Sequences::new(), Vec::new());
+        for (n, (row, caption)) in states.chunks_mut(width).zip(captions).enumerate() {
+            match caption.and_then(|(l, caption)| known[l][caption].as_ref()) {
+                Some(state) => row.copy_from_slice(state),
+                None => {
+                    missing.push(sentences.get(n).iter().copied());
+                    places.push(n);
+                }
+            }
+        }
+        let model = &self.model;
+        let new = by_length(&missing, width, |some| data(&model.states::<NoneTape>(some, 0)).to_vec());
+        for (&n, state) in places.iter().zip(new.chunks(width)) {
+            states[n * width..][..width].copy_from_slice(state);
+            if let Some((l, caption)) = captions[n] {
+                known[l][caption] = Some(state.into());
+            }
+        }
+        Some(matrix(states, sentences.len(), width))
     }
 
     /// Leaves each picture one caption, in a language that comes after that of the epoch before.
@@ -212,7 +255,7 @@ impl<'a> ContrastiveLearner<'a> {
             let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
             let ids = self.model.tokens(&self.corpus.languages[l], &texts).ids;
             for (n, &line) in lines.iter().enumerate() {
-                read[line].push((l, all.push(ids.get(n))));
+                read[line].push((l, all.push(ids.get(n), None)));
             }
         }
         let together = self.config.train().pairs.draw == DrawnIn::Pair;

@@ -24,6 +24,8 @@ pub(super) struct Batch {
     pub images: Option<Matrix>,
     /// All sentences of the step.
     pub sentences: Arc<Sequences>,
+    /// Their pooled states (sentences, width), where nothing that they come from is trained.
+    pub states: Option<Matrix>,
     /// Captions that are compared with pictures.
     pub captions: Items,
     /// Sentences that are compared with each other, by what is compared at once.
@@ -175,8 +177,7 @@ pub(super) fn gradients(
         return None;
     }
     let mut terms = Terms::default();
-    let chunks = Chunks::new(&batch.sentences, config.micro_batch, seed);
-    let grads = cached(model, &chunks, None, |model, states| {
+    let mut loss = |model: &mut Contrastive, states: &Matrix| {
         let mut total = Total::default();
         let mut apart = |x: Matrix<Taped>| {
             let (x, tape) = x.split_tape();
@@ -196,7 +197,11 @@ pub(super) fn gradients(
         let sum;
         (sum, terms) = total.finish();
         sum.expect("something to compare")
-    });
+    };
+    let grads = match &batch.states {
+        Some(states) => loss(model, states).backward(),
+        None => cached(model, &Chunks::new(&batch.sentences, config.micro_batch, seed), None, loss),
+    };
     Some((grads, terms))
 }
 

@@ -144,50 +144,87 @@ fn format_name(format: CaptionFormat) -> &'static str {
     }
 }
 
+/// Photographs to train on below which single words are learnt best.
+const FEW: usize = 3000;
+/// Different words below which word vectors are small.
+const FEW_WORDS: usize = 3000;
+/// Steps that few photographs are learnt in, where epochs are not too many.
+const STEPS: usize = 640;
+
 /// The sizes of a model for so much data.
 fn choices(train: usize, words: usize) -> String {
-    let epochs = (144_000 / train.max(1)).clamp(12, 60);
-    let images = (train / 16).clamp(8, 128).min(train);
-    let latents = (words / 8).clamp(40, 5000);
-    let mut text = String::new();
-    if words < SMALL {
-        text += "
+    let images = (train / 32).clamp(8, 128).min(train);
+    let (width, mut text) = match words < FEW_WORDS {
+        true => (100, SMALL_VECTORS.to_string()),
+        false => (300, String::new()),
+    };
+    let _ = match train < FEW {
+        true => write!(
+            text,
+            "
+# So few photographs teach single words best: frequent ones have vectors of their own, and a sentence is the mean of its words.
+[embedding]
+top_k = 5000
+word_width = {width}
+latents = {}
+
+[embedding.pretrain]
+epochs = 2
+learning_rate = 1e-4
+
+[text]
+encoder = \"average\"
+
+[loss.info_nce]
+weight = 1.0
+
+# Some {STEPS} steps; the epoch that is best on val counts.
+[train]
+epochs = {}
+images = {images}
+learning_rate = 2e-3
+",
+            (words / 32).clamp(40, 2000),
+            (STEPS * images / train.max(1)).clamp(20, 60),
+        ),
+        false => write!(
+            text,
+            "
+# So many photographs teach sentences: all words share {latents} latent ones, and their mean stands beside the recurrent network's state.
+[embedding]
+top_k = 0
+latents = {latents}
+
+[text]
+bag = true
+
+[loss.triplet]
+margin = 0.1
+
+# The epoch that is best on val counts.
+[train]
+epochs = {}
+images = {images}
+",
+            (144_000 / train).clamp(12, 60),
+            latents = (words / 8).clamp(40, 5000),
+        ),
+    };
+    text + COMMON
+}
+
+const SMALL_VECTORS: &str = "
 # Few words: small vectors, more often seen.
 [words.fasttext]
 width = 100
 epochs = 20
 buckets = 20_000
 ";
-    }
-    let _ = write!(
-        text,
-        "
-# No word has a vector of its own: all words share {latents} latent ones, which suits up to some 10,000 photographs.
-[embedding]
-top_k = 0
-latents = {latents}
 
-# The mean of the words beside the state of the recurrent network.
-[text]
-bag = true
+const COMMON: &str = "\
+average = 0.99
+precision = \"bf16\"
 
 [image]
 input_dropout = 0.2
-
-[loss.triplet]
-margin = 0.1
-
-# More epochs for fewer photographs: some {} in all. The best epoch on val counts.
-[train]
-epochs = {epochs}
-images = {images}
-average = 0.99
-precision = \"bf16\"
-",
-        epochs * train
-    );
-    text
-}
-
-/// Different words below which word vectors are small.
-const SMALL: usize = 3000;
+";

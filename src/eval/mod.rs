@@ -2,10 +2,13 @@
 
 pub mod classification;
 pub mod consistency;
+pub mod correlation;
 pub mod encoder;
 mod front;
 pub mod growth;
+pub mod mining;
 pub mod ordered;
+pub mod probe;
 pub mod recall;
 mod scope;
 pub mod similarity;

@@ -1,6 +1,6 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
 //! and the parameters by name. `make.py` wrote the files, `clc.py` those of the consistency of languages, `mining.py` those of LIWE's loss
-//! with NumPy. Beside transformers: text towers
+//! with NumPy, `tasks.py` those of evaluations with NumPy, SciPy and scikit-learn. Beside transformers: text towers
 //! (`towers/make.py`, `towers/encoders.py`), languages acquired on them (`towers/acquire.py`) and picture towers (`vision/make.py`, with Pillow's pictures).
 
 mod acquired;
@@ -8,6 +8,7 @@ mod characters;
 mod consistency;
 mod operations;
 mod parameters;
+mod tasks;
 mod towers;
 mod training;
 mod vision;

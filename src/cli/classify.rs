@@ -7,6 +7,7 @@ use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::error::InFile;
+use crate::eval::given::Given;
 use crate::eval::task::classification::Classifying;
 use crate::eval::{Setting, Task};
 use crate::{Result, run};
@@ -37,13 +38,15 @@ pub struct Args {
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let run = run::open(&args.run, &[])?;
     let labelled = args.labelled.read(args.name.as_deref(), &*run)?;
+    let name = labelled.name.clone();
+    let given = Given { labelled: Some(labelled), ..Given::default() };
     let data = Setting {
-        set: &labelled.name,
+        set: &name,
         config: run.config(),
         parameters: run.parameters(),
         corpus: None,
         fingerprint: None,
-        labelled: Some(&labelled),
+        given: &given,
         fitted: &|_| (),
     };
     let result = Classifying.run(&*run.encoder(), &data).in_file(&args.run)?;

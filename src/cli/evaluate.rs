@@ -1,13 +1,16 @@
 //! `tinyglot evaluate`.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde_json::{Map, Value, json};
 
 use super::embed_images::featured;
+use super::given::GivenArgs;
 use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
@@ -16,9 +19,11 @@ use crate::config::{Config, DataConfig, Source};
 use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
-use crate::eval::task::{Reads, consistency, recall};
+use crate::eval::given::Given;
+use crate::eval::task::{Reads, bitext, consistency, galleries, mteb, nli, recall, sts, table};
 use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
+use crate::write::write_whole;
 use crate::{Error, Result, eval, run};
 
 /// Measure what a run is worth, by named tasks
@@ -32,6 +37,9 @@ captions that have translations (`data.translations`) ask together with them too
 The results are kept by the name of the split or the one that `--name` gives, with `-machine`, `-distractors` or `-folds5` where
 they were made so: that of `recall` as RUN/evaluation/NAME.json, that of any other task as RUN/evaluation/TASK/NAME.json. One on
 other captions or pictures is not overwritten. Where a result cannot be kept, it is printed all the same, and the exit status is 1.
+Sets of others are named by a pattern with {language} or {pair}, by CODE=FILE, or by their folder, and their results are kept by the words of the
+file's name, or by --name. Their codes (deu, eng_Latn) mean the run's languages; `--set 'data.codes.zh=[\"zho_Hant\"]'` says what is not known.
+
 With --task and --json each result stands by its task's name, with its protocol and metrics.
 
 Examples:
@@ -39,6 +47,10 @@ Examples:
   tinyglot evaluate runs/demo/run --split val --json > val.json
   tinyglot evaluate RUN --task recall,consistency --json
   tinyglot evaluate RUN --task all --language de --classes classes.txt --images test.npy --labels labels.txt
+  tinyglot evaluate RUN --task bitext --bitext tatoeba --groups groups.toml --table figures.md --mteb results
+  tinyglot evaluate RUN --task sts --sts 'stsb-{language}-test.csv'
+  tinyglot evaluate RUN --task galleries --galleries wit.toml --protocol first-five
+  tinyglot evaluate RUN --task nli --nli-train en=multinli.jsonl --nli-dev xnli.dev.tsv --nli-test xnli.test.tsv
   tinyglot evaluate RUN --captions machine
   tinyglot evaluate RUN --split test_2017_flickr
   tinyglot evaluate RUN --data xtd10.toml
@@ -60,8 +72,6 @@ pub struct Args {
     /// What to measure: tasks by name, or all that the data allow [default: recall, and consistency where the data have translations]
     #[arg(long, value_name = "TASK", value_delimiter = ',', value_parser = named())]
     pub task: Vec<String>,
-    #[command(flatten, next_help_heading = "Pictures with classes, for the task `classification`")]
-    pub labelled: Option<LabelledArgs>,
     /// Whose captions ask: `human` are those by people, and in a language without any those by machines; `machine` compares
     /// them with those by machines, of languages that have both. The result is kept beside the other
     #[arg(long, value_enum, default_value_t = Captions::Human)]
@@ -69,6 +79,13 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Write the figures of all tasks as a table, too: Markdown or CSV, as the name ends in `.md` or `.csv`
+    #[arg(long, value_name = "FILE", value_parser = table_file)]
+    pub table: Vec<PathBuf>,
+    /// Write results of `bitext` and `sts` as mteb lays them out, too: DIR/NAME.json, or TASK-NAME.json where
+    /// several results have one name
+    #[arg(long, value_name = "DIR")]
+    pub mteb: Option<PathBuf>,
     /// Put the pictures of the split `distractors`, which have no captions, into the gallery too
     #[arg(long, conflicts_with = "folds")]
     pub distractors: bool,
@@ -78,6 +95,25 @@ pub struct Args {
     /// Set a key of `data` or `consistency` over the configuration, e.g. data.root=DIR
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    // Last: what follows would stand under their headings, too.
+    #[command(
+        flatten,
+        next_help_heading = "Pictures with classes, for the tasks `classification` and `probe`"
+    )]
+    pub labelled: Option<LabelledArgs>,
+    #[command(
+        flatten,
+        next_help_heading = "Data sets of others, for the tasks `bitext`, `sts`, `galleries` and `nli`"
+    )]
+    pub given: GivenArgs,
+}
+
+/// A file of a table.
+fn table_file(name: &str) -> Result<PathBuf, String> {
+    match name.ends_with(".md") || name.ends_with(".csv") {
+        true => Ok(name.into()),
+        false => Err("its name ends in `.md` (Markdown) or `.csv`".into()),
+    }
 }
 
 /// All tasks that the data allow.
@@ -157,7 +193,10 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         .partition(|set| args.data.is_some() && set.trim_start().starts_with("data."));
     let run = run::open(&args.run, &of_run)?;
     let (mut tasks, lenient) = tasks(&args);
-    let labelled = args.labelled.as_ref().map(|given| given.read(args.name.as_deref(), &*run)).transpose()?;
+    let name_given = args.name.as_deref();
+    let labelled = args.labelled.as_ref().map(|given| given.read(name_given, &*run)).transpose()?;
+    let set = (args.split.split, args.split.other.clone());
+    let given = Given { labelled, ..args.given.read(name_given, &*run, set, args.folds.get())? };
     let reads_captions = tasks.iter().any(|task| task.reads() == Reads::Captions);
     let mut corpus = match reads_captions {
         true => Some(load(&args, &*run, of_data, terminal)?),
@@ -174,7 +213,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         parameters: run.parameters(),
         corpus: corpus.as_ref().map(|corpus| (corpus, scope)),
         fingerprint: fingerprint.clone(),
-        labelled: labelled.as_ref(),
+        given: &given,
         fitted: &|fitted| run.keep(fitted, scope),
     };
     let mut left_out = Vec::new();
@@ -197,8 +236,24 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     for task in tasks.iter().filter(|task| task.reads() == Reads::Captions) {
         refuse_other(run.folder(), task.name(), &name, fingerprint.as_deref(), own)?;
     }
-    let encoder = run.encoder();
-    let results = tasks.iter().map(|task| task.run(&*encoder, &data));
+    let sets = [
+        given.bitext.as_ref().map(|set| (bitext::NAME, &set.name, &set.data)),
+        given.sts.as_ref().map(|set| (sts::NAME, &set.name, &set.data)),
+        given.galleries.as_ref().map(|set| (galleries::NAME, &set.name, &set.data)),
+        given.nli.as_ref().map(|set| (nli::NAME, &set.name, &set.data)),
+    ];
+    for (task, name, data) in sets.into_iter().flatten() {
+        if tasks.iter().any(|asked| asked.name() == task) {
+            refuse_other(run.folder(), task, name, Some(data), false)?;
+        }
+    }
+    let (encoder, mut seconds) = (run.encoder(), Vec::new());
+    let results = tasks.iter().map(|task| {
+        let start = Instant::now();
+        let result = task.run(&*encoder, &data);
+        seconds.push(start.elapsed().as_secs_f64());
+        result
+    });
     let results = results.collect::<Result<Vec<TaskResult>>>().in_file(&args.run)?;
     let trained_on = match &mut corpus {
         Some(corpus) => compare(corpus, run.config(), split, &set, terminal),
@@ -210,7 +265,32 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     }
     // Printed first: a run that cannot be written to is no reason to lose it.
     print(&args, &tasks, &results, &left_out, &trained_on)?;
+    write_tables(&args, &results, &seconds)?;
     write(run.folder(), &results)
+}
+
+/// Writes results for others, where that is asked for.
+fn write_tables(args: &Args, results: &[TaskResult], seconds: &[f64]) -> Result<()> {
+    for file in &args.table {
+        let markdown = file.extension().is_some_and(|ending| ending == "md");
+        let text = if markdown { table::markdown(results) } else { table::csv(results) };
+        write_whole(file, text.as_bytes())?;
+    }
+    let Some(folder) = &args.mteb else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+    let split = args.split.other.clone().unwrap_or_else(|| args.split.split.to_string());
+    for (result, seconds) in results.iter().zip(seconds) {
+        if let Some(document) = mteb::document(result, &split, *seconds) {
+            let text = serde_json::to_string_pretty(&document).expect("plain data") + "\n";
+            // Sets of several tasks may be of one name, as `--name` gives it.
+            let name = match results.iter().filter(|other| other.name == result.name).count() {
+                1 => result.name.clone(),
+                _ => format!("{}-{}", result.task, result.name),
+            };
+            write_whole(&folder.join(format!("{name}.json")), text.as_bytes())?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps results that were printed.

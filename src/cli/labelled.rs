@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::corpus::Features;
-use crate::eval::classification::{Classes, Labelled, read_labels};
+use crate::eval::classification::{Classes, Labelled, Learnt, read_labels};
 use crate::retrieve::Retriever;
 
 /// Pictures with classes: all of it, or nothing.
@@ -26,6 +26,12 @@ pub struct LabelledArgs {
     /// The class of each picture: its number from 0, in the order of the classes, one a line
     #[arg(long, value_name = "FILE", required = false)]
     pub labels: PathBuf,
+    /// Features of other pictures to learn the classes from, for the task `probe`
+    #[arg(long, value_name = "FILE", requires = "train_labels")]
+    pub train_images: Option<PathBuf>,
+    /// The class of each of these
+    #[arg(long, value_name = "FILE", requires = "train_images")]
+    pub train_labels: Option<PathBuf>,
 }
 
 impl LabelledArgs {
@@ -36,8 +42,17 @@ impl LabelledArgs {
         let pictures = Features::open(std::slice::from_ref(&self.images))?;
         run.check_pictures(&pictures)?;
         let labels = read_labels(&self.labels, pictures.rows(), classes.names.len())?;
+        let train = match (&self.train_images, &self.train_labels) {
+            (Some(images), Some(labels)) => {
+                let pictures = Features::open(std::slice::from_ref(images))?;
+                run.check_width(&pictures)?;
+                let labels = read_labels(labels, pictures.rows(), classes.names.len())?;
+                Some(Learnt { pictures: Box::new(pictures), labels })
+            }
+            _ => None,
+        };
         let file = self.images.file_stem().unwrap_or_default().to_string_lossy();
         let name = name.map_or_else(|| format!("{file}-{language}"), String::from);
-        Ok(Labelled { name, language, classes, pictures: Box::new(pictures), labels })
+        Ok(Labelled { name, language, classes, pictures: Box::new(pictures), labels, train })
     }
 }

@@ -13,6 +13,7 @@ mod demo;
 mod embed;
 mod embed_images;
 mod evaluate;
+mod given;
 mod index;
 mod init;
 mod man;
@@ -72,7 +73,7 @@ enum Command {
     Init(init::Args),
     Data(data::Args),
     Train(train::Args),
-    Evaluate(evaluate::Args),
+    Evaluate(Box<evaluate::Args>),
     Embed(embed::Args),
     EmbedImages(embed_images::Args),
     Search(search::Args),
@@ -113,7 +114,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Train(args) => train::run(args, &terminal),
-        Command::Evaluate(args) => of_run(args.run.clone(), evaluate::run(args, &terminal)),
+        Command::Evaluate(args) => of_run(args.run.clone(), evaluate::run(*args, &terminal)),
         Command::Sweep(args) => sweep::run(args, &terminal),
         Command::Report(args) => of_run(args.run.clone(), report::run(args, &terminal)),
         Command::AddLanguage(args) => of_run(args.run.clone(), add_language::run(args, &terminal)),

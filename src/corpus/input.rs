@@ -31,7 +31,7 @@ const OTHERS: [(&[u8], &str, &str); 10] = [
 ///
 /// # Errors
 /// Kind `Data` for a file that cannot be read, and for one that is no text, named by what it is.
-pub(in crate::corpus) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
+pub(crate) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
     let opened = File::open(file).map_err(|e| {
         Error::reading(file, e).hint("the path comes from `data.captions`, relative to `data.root`")
     })?;
@@ -71,10 +71,7 @@ pub(in crate::corpus) fn packing(head: &[u8]) -> Option<Packing> {
 ///
 /// # Errors
 /// As [`open`], for a line that is no text, and what `take` says.
-pub(in crate::corpus) fn each_line(
-    file: &Path,
-    mut take: impl FnMut(usize, &str) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn each_line(file: &Path, mut take: impl FnMut(usize, &str) -> Result<()>) -> Result<()> {
     let mut reader = open(file)?;
     let mut bytes = Vec::new();
     for number in 1.. {

@@ -75,6 +75,16 @@ pub struct Labelled {
     pub pictures: Box<dyn PictureSource>,
     /// The class of each picture.
     pub labels: Vec<u32>,
+    /// Other pictures, to learn the classes from.
+    pub train: Option<Learnt>,
+}
+
+/// Pictures with classes to learn from.
+pub struct Learnt {
+    /// In the order of `labels`.
+    pub pictures: Box<dyn PictureSource>,
+    /// The class of each picture.
+    pub labels: Vec<u32>,
 }
 
 /// Classes by name, and the prompts that they are looked for by.

@@ -38,8 +38,8 @@ impl Sentences {
     }
 }
 
-/// A text for a message.
-fn start(text: &str) -> String {
+/// The start of a text, for a message.
+pub(crate) fn start(text: &str) -> String {
     match text.char_indices().nth(100) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),

@@ -5,6 +5,7 @@ pub mod consistency;
 pub mod correlation;
 pub mod encoder;
 mod front;
+pub mod given;
 pub mod growth;
 pub mod mining;
 pub mod ordered;

@@ -3,24 +3,29 @@
 use maud::{Markup, html};
 
 use crate::eval::TaskResult;
+use crate::eval::task::table::Grid;
 
 /// The metrics of a task by language, and its protocol.
 pub fn section(result: &TaskResult) -> Markup {
+    let grid = Grid::of(result);
     html! {
         h2 { "Task " (result.task) " (" (result.name) ")" }
         div.wide tabindex="0" role="region" aria-label={ (result.task) " of " (result.name) } {
             table {
                 caption { "What " (result.task) " has found" }
                 thead {
-                    tr { th scope="col" { "metric" } th scope="col" { "language" } th scope="col" { "value" } th scope="col" { "unit" } }
+                    tr {
+                        th scope="col" { "of" }
+                        @for (name, lower) in &grid.columns {
+                            th scope="col" title=[lower.then_some("lower is better")] { (name) @if *lower { " ↓" } }
+                        }
+                    }
                 }
                 tbody {
-                    @for metric in &result.metrics {
+                    @for (of, values) in &grid.rows {
                         tr {
-                            th scope="row" { (metric.name) }
-                            td { (metric.language.as_deref().unwrap_or("all")) }
-                            td { (format!("{:.1}", metric.value)) }
-                            td { (metric.unit) @if !metric.higher_is_better { ", lower is better" } }
+                            th scope="row" { (of) }
+                            @for value in values { td { @if let Some(value) = value { (format!("{value:.1}")) } } }
                         }
                     }
                 }

@@ -4,6 +4,7 @@ mod acquire;
 mod acquire_more;
 #[path = "../shared/acquisition.rs"]
 mod acquisition;
+mod benchmarks;
 mod clip_sizes;
 mod command;
 mod config;

@@ -11,6 +11,7 @@ use tinyglot::corpus::{Features, PictureSource};
 use tinyglot::retrieve::{Embedding, Gallery, search};
 
 use crate::acquisition::{write, write_tower};
+use crate::benchmarks;
 use crate::corpus::{CONFIG, MADE, copy, data, refused};
 use crate::{printed, run, text, without_checksum};
 
@@ -41,19 +42,36 @@ fn classes(place: &Path, images: &Path, names: &str) -> Vec<String> {
     options.iter().map(ToString::to_string).chain([text(&answers).to_string()]).collect()
 }
 
-/// Every task in one call, kept under its name, and a search joined by what it has fitted.
-fn all_tasks(run: &Path, images: &Path, names: &str, set: &[&str]) -> Value {
+/// Every task in one call, kept under its name, and a search joined by what it has fitted. `parallel`: one sentence for each of the images in
+/// every `{language}`.
+fn all_tasks(run: &Path, images: &Path, names: &str, parallel: &str) -> Value {
     let place = TempDir::new().expect("a folder");
-    let options = classes(place.path(), images, names);
+    let mut options = classes(place.path(), images, names);
+    let labelled = options.clone();
+    options.extend(benchmarks::options(place.path(), images, parallel));
+    let labels = place.path().join("labels.txt");
+    options.extend(["--train-images", text(images), "--train-labels", text(&labels)].map(String::from));
+    let labelled: Vec<&str> = labelled.iter().map(String::as_str).collect();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let arguments = [&["evaluate", text(run), "--task", "all", "--json"], &options[..], set].concat();
+    let arguments = [&["evaluate", text(run), "--task", "all", "--json"], &options[..]].concat();
     let all = json(&arguments);
-    let tasks = ["recall", "consistency", "classification"];
+    let kept = [
+        ("recall", "test"),
+        ("consistency", "consistency/test"),
+        ("classification", "classification/test-de"),
+        ("bitext", "bitext/test"),
+        ("sts", "sts/sts"),
+        ("galleries", "galleries/galleries"),
+        ("probe", "probe/test-de"),
+        ("nli", "nli/xnli"),
+    ];
+    let tasks = kept.map(|(task, _)| task);
     assert_eq!(all.as_object().expect("results").keys().collect::<Vec<_>>(), tasks, "nothing is left out");
-    for (task, kept) in tasks.iter().zip(["test", "consistency/test", "classification/test-de"]) {
+    for (task, kept) in kept {
         let result = &all[task];
-        assert_eq!(result["task"], **task);
-        assert!(result["protocol"].as_str().is_some_and(|said| said.contains("percent")), "{result}");
+        assert_eq!(result["task"], *task);
+        let of = if task == "sts" { "× 100" } else { "percent" };
+        assert!(result["protocol"].as_str().is_some_and(|said| said.contains(of)), "{result}");
         let metrics = result["metrics"].as_array().expect("metrics");
         assert!(
             metrics.iter().all(|m| m["value"].is_f64() && m["higher_is_better"].is_boolean()),
@@ -61,10 +79,10 @@ fn all_tasks(run: &Path, images: &Path, names: &str, set: &[&str]) -> Value {
         );
         assert!(metrics.len() > 1, "{result}");
         let kept = read(&run.join(format!("evaluation/{kept}.json")));
-        assert_eq!(&kept, if *task == "recall" { &result["details"] } else { result }, "{task}");
+        assert_eq!(&kept, if task == "recall" { &result["details"] } else { result }, "{task}");
     }
     assert_eq!(
-        json(&[&["classify", text(run), "--json"], &options[..]].concat()),
+        json(&[&["classify", text(run), "--json"], &labelled[..]].concat()),
         all["classification"]["details"]["accuracy"]
     );
     let joined = all["consistency"]["details"]["by_language"]["joined"].as_array().expect("languages");
@@ -81,7 +99,12 @@ fn all_tasks(run: &Path, images: &Path, names: &str, set: &[&str]) -> Value {
 #[test]
 fn every_family_has_every_task() {
     let (_folder, words) = copied();
-    let all = all_tasks(&words, &MADE.gallery(), "Kreis\nQuadrat\n", &[]);
+    let all = all_tasks(
+        &words,
+        &MADE.gallery(),
+        "Kreis\nQuadrat\n",
+        text(&MADE.path("data/parallel/test.{language}")),
+    );
     assert_eq!(all["consistency"]["details"]["consistency"]["queries"], 20);
 
     // Captions that are parallel to those of other languages: what they find alone is known.
@@ -103,7 +126,7 @@ fn every_family_has_every_task() {
         // Training fits the joining by the settings of `consistency`, as for words.
         let fitted = fs::read(out.join("consistency.json")).expect("training fits it");
         assert_eq!(read(&out.join("consistency.json"))["fitted"]["network"]["hidden"], 8, "{name}");
-        let all = all_tasks(&out, &images, "rot\nblau\n", &[]);
+        let all = all_tasks(&out, &images, "rot\nblau\n", text(&place.path().join("data/test.{language}")));
         assert_eq!(fs::read(out.join("consistency.json")).expect("kept"), fitted, "the same again");
         let [recall, joint] = ["recall", "consistency"].map(|task| &all[task]["details"]);
         assert_eq!(

@@ -40,17 +40,17 @@ impl Task for Classifying {
     }
 
     fn reads(&self) -> Reads {
-        Reads::Classes
+        Reads::Given
     }
 
     fn lacks(&self, data: &Setting) -> Option<String> {
-        data.labelled.is_none().then(|| {
+        data.given.labelled.is_none().then(|| {
             "no pictures with classes are given: `--classes`, `--images`, `--labels` and `--language` name them".into()
         })
     }
 
     fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (data.labelled, self.lacks(data)) {
+        match (&data.given.labelled, self.lacks(data)) {
             (Some(labelled), _) => classify(model, labelled),
             (None, why) => Err(Error::data(why.unwrap_or_default())),
         }

@@ -2,19 +2,27 @@
 //!
 //! Another task is a file with an implementation of [`Task`] and its place in [`TASKS`].
 
+pub mod bitext;
 pub mod classification;
 pub mod consistency;
+pub mod galleries;
+pub mod mteb;
+pub mod nli;
+pub mod probe;
 pub mod recall;
 mod result;
+pub mod sts;
+pub mod table;
 
 use std::fmt::Display;
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::classification::Labelled;
-use super::encoder::DualEncoder;
+use super::encoder::{DualEncoder, Sentences, start};
+use super::given::Given;
 use super::{Fitted, Parameters, Scope};
 use crate::config::Config;
 use crate::corpus::Corpus;
@@ -23,8 +31,16 @@ use crate::{Error, Result};
 pub use result::{Metric, TaskResult};
 
 /// All tasks, in the order in which they are run.
-pub const TASKS: [&dyn Task; 3] =
-    [&recall::Retrieving, &consistency::AskingTogether, &classification::Classifying];
+pub const TASKS: [&dyn Task; 8] = [
+    &recall::Retrieving,
+    &consistency::AskingTogether,
+    &classification::Classifying,
+    &bitext::FindingTranslations,
+    &sts::Scoring,
+    &galleries::RetrievingApart,
+    &probe::Probing,
+    &nli::Inferring,
+];
 
 /// The task of a name.
 pub fn task(name: &str) -> Option<&'static dyn Task> {
@@ -36,8 +52,8 @@ pub fn task(name: &str) -> Option<&'static dyn Task> {
 pub enum Reads {
     /// The captions and pictures of a corpus: [`Setting::corpus`].
     Captions,
-    /// Pictures with classes: [`Setting::labelled`].
-    Classes,
+    /// Data of its own, which options name: [`Setting::given`].
+    Given,
 }
 
 /// An evaluation with a name.
@@ -64,6 +80,11 @@ pub trait Task: Sync {
     fn table(&self, result: &TaskResult) -> String {
         result.to_string()
     }
+
+    /// A result by the subsets of mteb; nothing where mteb has no such task.
+    fn mteb(&self, _: &TaskResult) -> Option<Vec<mteb::Subset>> {
+        None
+    }
 }
 
 /// What tasks are run on, and what is known of the model beside its vectors.
@@ -78,8 +99,8 @@ pub struct Setting<'a> {
     pub corpus: Option<(&'a Corpus, Scope)>,
     /// Of the captions and pictures that ask, [`crate::corpus::fingerprint_of`].
     pub fingerprint: Option<String>,
-    /// Pictures with classes, where some are given.
-    pub labelled: Option<&'a Labelled>,
+    /// Data of tasks that read no corpus.
+    pub given: &'a Given,
     /// Told how queries in several languages are joined, as validation teaches it.
     pub fitted: &'a dyn Fn(&Fitted),
 }
@@ -94,6 +115,34 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// Refuses vectors (rows, width) that are not finite; `line` gives the line of a row in `file`.
+fn finite(vectors: &[f32], width: usize, file: &Path, line: impl Fn(usize) -> usize) -> Result<()> {
+    match crate::finite::first_fault(vectors) {
+        Some(at) => Err(Error::data("the model's vector of this sentence is not finite")
+            .at(file)
+            .line(line(at / width))
+            .hint("its weights are damaged, or its training went astray: train it again")),
+        None => Ok(()),
+    }
+}
+
+/// What is to be told of the sentences of a file, in at most two lines.
+fn told(sentences: &Sentences, texts: &[&str], code: &str, file: &Path) -> Vec<String> {
+    let of = |which: &[usize], what: &str| {
+        let (file, all) = (file.display(), texts.len());
+        which.first().map(|&n| {
+            format!(
+                "`{file}`: {} of {all} sentences in `{code}` {what}, as `{}`",
+                which.len(),
+                start(texts[n])
+            )
+        })
+    };
+    let unknown = of(&sentences.unknown, "have no word that the model knows");
+    let cut = of(&sentences.truncated, "are longer than the model reads and lose their end");
+    unknown.into_iter().chain(cut).collect()
+}
+
 /// The details of a result for people, as the task prints what it has found.
 fn shown<T: DeserializeOwned + Display>(result: &TaskResult) -> String {
     T::deserialize(&result.details).map_or_else(|_| result.to_string(), |found| found.to_string())
@@ -103,4 +152,27 @@ fn shown<T: DeserializeOwned + Display>(result: &TaskResult) -> String {
 pub(crate) fn document(found: &impl Serialize) -> Value {
     let text = serde_json::to_string(found).expect("plain data");
     serde_json::from_str(&text).expect("JSON that was just written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_that_is_not_finite_is_told_with_the_line_of_its_sentence() {
+        let file = Path::new("test.de");
+        assert!(finite(&[1.0, 0.0, 0.5, 0.5], 2, file, |row| row + 1).is_ok());
+        let error = finite(&[1.0, 0.0, f32::NAN, 0.5], 2, file, |row| row + 1).unwrap_err();
+        assert!(
+            error.to_string().starts_with("`test.de`:2: the model's vector of this sentence is not finite"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn tasks_have_names_of_their_own() {
+        let names: Vec<&str> = TASKS.iter().map(|task| task.name()).collect();
+        assert!(names.iter().all(|name| task(name).is_some_and(|task| !task.about().is_empty())));
+        assert!((1..names.len()).all(|n| !names[..n].contains(&names[n])), "{names:?}");
+    }
 }

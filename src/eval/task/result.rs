@@ -33,12 +33,12 @@ pub struct TaskResult {
 pub struct Metric {
     /// E.g. `mR` or `t2i.median_rank`.
     pub name: String,
-    /// The language that it is of; nothing where it is of several.
+    /// The language, the pair of languages (`de→en`) or the mean that it is of; nothing where it is of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// In `unit`.
     pub value: f64,
-    /// `percent` or `rank`.
+    /// `percent`, `rank`, or `correlation` (times 100).
     pub unit: String,
     /// Whether a larger value is the better one.
     pub higher_is_better: bool,
@@ -49,6 +49,16 @@ impl Metric {
     pub fn percent(name: impl Into<String>, language: Option<&str>, value: f64) -> Metric {
         let (unit, language) = ("percent".into(), language.map(String::from));
         Metric { name: name.into(), language, value, unit, higher_is_better: true }
+    }
+
+    /// Percent, of which less is better.
+    pub fn error(name: impl Into<String>, language: Option<&str>, value: f64) -> Metric {
+        Metric { higher_is_better: false, ..Metric::percent(name, language, value) }
+    }
+
+    /// A correlation, −1 to 1, which is given times 100 as in tables.
+    pub fn correlation(name: impl Into<String>, language: Option<&str>, value: f64) -> Metric {
+        Metric { unit: "correlation".into(), ..Metric::percent(name, language, 100.0 * value) }
     }
 
     /// A rank, counted from 1.

@@ -1,0 +1,345 @@
+//! Tasks on data sets of others: translations found, similarity of sentences, pictures of each language, and their tables.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tinyglot::corpus::Features;
+
+use crate::corpus::{MADE, copy, refused};
+use crate::{printed, run, text};
+
+/// Data for all tasks that read no corpus, and the options that name them. `parallel`: one sentence for each of the images in every
+/// `{language}`, of which `en` and `de` are used.
+pub fn options(place: &Path, images: &Path, parallel: &str) -> Vec<String> {
+    for language in ["en", "de"] {
+        let sentences = fs::read_to_string(parallel.replace("{language}", language)).expect("sentences");
+        let lines: Vec<&str> = sentences.lines().collect();
+        let pairs = lines.windows(2).take(9).enumerate();
+        let pairs: String =
+            pairs.map(|(n, two)| format!("\"{}\",\"{}\",{}\n", two[0], two[1], n / 2)).collect();
+        fs::write(place.join(format!("sts-{language}.csv")), pairs).expect("written");
+        let own = place.join("own").join(language);
+        fs::create_dir_all(&own).expect("a folder");
+        fs::copy(images, own.join("test.npy")).expect("copied");
+        fs::write(own.join("test.txt"), &sentences).expect("written");
+    }
+    let galleries = "[data]\nroot = 'own'\nlanguages = ['eng', 'de']\ncodes = { eng = ['en'] }\nfeatures = ['{language}/{split}.npy']\n\
+                     [[data.captions]]\nlanguages = ['en', 'de']\nfiles = ['{language}/{split}.txt']\n";
+    // The features of a language are under the code that the file has for it.
+    fs::rename(place.join("own/en/test.npy"), place.join("own/test.npy")).expect("moved");
+    fs::create_dir(place.join("own/eng")).expect("a folder");
+    fs::rename(place.join("own/test.npy"), place.join("own/eng/test.npy")).expect("moved");
+    fs::write(place.join("galleries.toml"), galleries).expect("written");
+    let sentences =
+        |language: &str| fs::read_to_string(place.join("own").join(language).join("test.txt")).expect("read");
+    let (en, de) = (sentences("en"), sentences("de"));
+    let labels = ["entailment", "neutral", "contradiction"];
+    let pairs = |text: &str| {
+        let lines: Vec<String> = text.lines().map(String::from).collect();
+        lines.windows(2).map(|two| [two[0].clone(), two[1].clone()]).enumerate().collect::<Vec<_>>()
+    };
+    let objects = pairs(&en).into_iter().map(|(n, [p, h])| {
+        format!("{}\n", serde_json::json!({ "sentence1": p, "sentence2": h, "gold_label": labels[n % 3] }))
+    });
+    fs::write(place.join("mnli.jsonl"), objects.collect::<String>()).expect("written");
+    let rows = [("en", en), ("de", de)].map(|(code, lines)| {
+        let row = |(n, [p, h]): (usize, [String; 2])| format!("{code}\t{}\t{p}\t{h}\n", labels[n % 3]);
+        pairs(&lines).into_iter().map(row).collect::<String>()
+    });
+    let head = "language\tgold_label\tsentence1\tsentence2\n";
+    fs::write(place.join("xnli.tsv"), format!("{head}{}", rows.concat())).expect("written");
+    let path = |name: &str| text(&place.join(name)).to_string();
+    vec![
+        "--nli-train".into(),
+        format!("en={}", path("mnli.jsonl")),
+        "--nli-dev".into(),
+        path("xnli.tsv"),
+        "--nli-test".into(),
+        path("xnli.tsv"),
+        "--bitext".into(),
+        parallel.into(),
+        "--sts".into(),
+        path("sts-{language}.csv"),
+        "--galleries".into(),
+        path("galleries.toml"),
+    ]
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).expect("read")).expect("JSON")
+}
+
+/// The vectors of the test sentences of a language, by the command `embed`.
+fn vectors(place: &Path, language: &str) -> Vec<Vec<f32>> {
+    let lines = fs::read(MADE.path(&format!("data/parallel/test.{language}"))).expect("sentences");
+    let out = place.join(format!("{language}.npy"));
+    let mut command = crate::tinyglot();
+    command.args(["embed", text(&MADE.run()), "--language", language]);
+    let (input, output) = (place.join("lines"), fs::File::create(&out).expect("a file"));
+    fs::write(&input, lines).expect("written");
+    command.stdin(fs::File::open(&input).expect("a file")).stdout(output);
+    assert!(command.status().expect("it starts").success());
+    let features = Features::open(&[out]).expect("vectors");
+    let mut rows = vec![vec![0.0; features.width()]; features.rows()];
+    rows.iter_mut().enumerate().for_each(|(n, row)| features.copy_row(n, row));
+    rows
+}
+
+#[test]
+fn results_are_kept_printed_and_written_for_others() {
+    let place = TempDir::new().expect("a folder");
+    let run_ = place.path().join("run");
+    copy(&MADE.run(), &run_);
+    let parallel = MADE.path("data/parallel/test.{language}");
+    let options = options(place.path(), &MADE.gallery(), text(&parallel));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let groups = place.path().join("groups.toml");
+    fs::write(&groups, "seen = ['eng_Latn', 'deu']\nunseen = ['zho']\n").expect("written");
+    let [markdown, csv, mteb] = ["table.md", "table.csv", "mteb"].map(|name| place.path().join(name));
+    let more = [
+        "--task",
+        "bitext,sts,galleries",
+        "--groups",
+        text(&groups),
+        "--table",
+        text(&markdown),
+        "--table",
+        text(&csv),
+        "--mteb",
+        text(&mteb),
+    ];
+    let shown = printed(&[&["evaluate", text(&run_)], &options[..], &more].concat());
+    for said in [
+        "sentences  cosine",
+        "de→en",
+        "X→en",
+        "all pairs",
+        "pairs of seen",
+        "(xsim)",
+        "en–de",
+        "two languages",
+        "AR",
+    ] {
+        assert!(shown.contains(said), "`{said}` is not in {shown}");
+    }
+
+    // What a sentence finds is what its vector of the command `embed` finds.
+    let (en, de) = (vectors(place.path(), "en"), vectors(place.path(), "de"));
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+    let right = |(n, x): (usize, &Vec<f32>)| {
+        let scores: Vec<f64> = en.iter().map(|y| dot(x, y)).collect();
+        scores.iter().all(|s| *s <= scores[n] + 1e-6)
+    };
+    let expected = 100.0 * de.iter().enumerate().filter(|one| right(*one)).count() as f64 / de.len() as f64;
+    let bitext = read(&run_.join("evaluation/bitext/test.json"));
+    let directions = bitext["details"]["directions"].as_array().expect("directions");
+    let of = |source: &str, target: &str| {
+        let found = directions.iter().find(|d| d["source"] == source && d["target"] == target);
+        found.map(|d| d["found"].clone()).expect("a direction")
+    };
+    assert_eq!(directions.len(), 6);
+    let cosine = of("de", "en")["cosine"].as_f64().expect("a figure");
+    assert!((cosine - expected).abs() <= 100.0 / 20.0, "{cosine} is not {expected}");
+    let metric = |name: &str, of: &str| {
+        let all = bitext["metrics"].as_array().expect("metrics");
+        all.iter()
+            .find(|m| m["name"] == name && m["language"] == of)
+            .and_then(|m| m["value"].as_f64())
+            .expect("a figure")
+    };
+    let mean = (metric("margin.accuracy", "de→en") + metric("margin.accuracy", "zh→en")) / 2.0;
+    assert!((metric("margin.accuracy", "X→en") - mean).abs() < 1e-9);
+    assert!((metric("margin.error", "X→en") - (100.0 - mean)).abs() < 1e-9);
+    assert_eq!(metric("cosine.accuracy", "unseen→en"), metric("cosine.accuracy", "zh→en"));
+
+    let sts = read(&run_.join("evaluation/sts/sts.json"));
+    let sets: Vec<&Value> = sts["details"]["sets"].as_array().expect("sets").iter().collect();
+    let names: Vec<_> = sets.iter().map(|s| (s["first"].as_str(), s["second"].as_str())).collect();
+    let [en, de] = [Some("en"), Some("de")];
+    assert_eq!(names, [(en, en), (de, de), (en, de), (de, en)]);
+
+    // Both languages have the pictures of the run, so recall finds the same.
+    let galleries = read(&run_.join("evaluation/galleries/galleries.json"));
+    let apart = galleries["details"]["languages"].as_array().expect("languages");
+    let set = "data.captions=[{languages=['en','de','zh'],files=['parallel/{split}.{language}']}]";
+    let evaluate = ["evaluate", text(&run_), "--task", "recall", "--name", "same", "--json", "--set", set];
+    let recall: Value = serde_json::from_str(&printed(&evaluate)).expect("JSON");
+    for one in apart {
+        let language = one["language"].as_str().expect("a code");
+        assert_eq!(one["found"], recall["recall"]["details"]["languages"][language], "{language}");
+    }
+
+    let table = fs::read_to_string(&markdown).expect("a table");
+    assert!(
+        table.contains("## bitext (test)") && table.contains("| cosine.accuracy | cosine.error ↓ |"),
+        "{table}"
+    );
+    let lines = fs::read_to_string(&csv).expect("a table");
+    assert!(lines.contains("\nsts,sts,en–de,spearman,"), "{lines}");
+    let document = read(&mteb.join("test.json"));
+    assert_eq!((&document["task_name"], &document["mteb_version"]), (&"test".into(), &Value::Null));
+    let scores = document["scores"]["test"].as_array().expect("subsets");
+    let subset = scores.iter().find(|s| s["hf_subset"] == "deu-eng").expect("a subset");
+    assert_eq!(subset["languages"], serde_json::json!(["deu-Latn", "eng-Latn"]));
+    assert_eq!(subset["main_score"], subset["f1"]);
+    assert_eq!(subset["accuracy"].as_f64(), Some(cosine / 100.0));
+    let document = read(&mteb.join("sts.json"));
+    let subset = &document["scores"]["test"][0];
+    assert_eq!((&subset["hf_subset"], &subset["main_score"]), (&"eng".into(), &sets[0]["spearman"]));
+
+    let page = fs::read_to_string(printed(&["report", text(&run_)]).trim()).expect("a page");
+    for said in [
+        "Task bitext (test)",
+        "margin.error ↓",
+        "ratio margin, k = 4",
+        "Task sts (sts)",
+        "Task galleries (galleries)",
+    ] {
+        assert!(page.contains(said), "`{said}` is not on the page");
+    }
+
+    // The same again is the same; other sentences do not overwrite it.
+    let again = ["evaluate", text(&run_), "--task", "bitext", "--threads", "1", "--bitext", text(&parallel)];
+    printed(&again);
+    let same = read(&run_.join("evaluation/bitext/test.json"));
+    assert_eq!(same["details"]["directions"], bitext["details"]["directions"]);
+    let two = MADE.path("data/captions/test.1.{language}");
+    let other = ["evaluate", text(&run_), "--task", "bitext", "--name", "test", "--bitext", text(&two)];
+    refused(&other, 2, &["evaluation/bitext/test.json`: holds the result on other", "--name NAME"]);
+}
+
+#[test]
+fn sets_that_cannot_be_used_are_told() {
+    let place = TempDir::new().expect("a folder");
+    let path = |name: &str| text(&place.path().join(name)).to_string();
+    for (name, lines) in [
+        ("long.en", "a\nb\n"),
+        ("long.de", "a\n"),
+        ("alone.xx", "a\n"),
+        ("alone.yy", "a\n"),
+        ("one.csv", "a,b,1\n"),
+        ("equal.csv", "a red circle,two blue squares,1\na green square,a circle,1\n"),
+        ("bad.csv", "a,b,1\nc,d,good\n"),
+        ("groups.toml", "seen = 'en'\n"),
+        ("same.toml", "[data]\nlanguages = ['en']\nfeatures = ['{split}.npy']\n"),
+        ("far.toml", "[data]\nlanguages = ['fi']\nfeatures = ['{language}.npy']\n"),
+        (
+            "none.toml",
+            "[data]\nlanguages = ['en']\nfeatures = ['{language}.{split}.npy']\n[[data.captions]]\nlanguages = ['en']\nsplits = ['test']\nfiles = ['{language}.txt']\n",
+        ),
+        ("empty.en", ""),
+        ("empty.de", "a\n"),
+    ] {
+        fs::write(path(name), lines).expect("written");
+    }
+    let refuse = |task: &str, option: &str, set: &str, status: i32, said: &[&str]| {
+        let run = MADE.run();
+        let set = if set.contains('=') {
+            set.replacen('=', &format!("={}/", text(place.path())), 1)
+        } else {
+            path(set)
+        };
+        refused(&["evaluate", text(&run), "--task", task, option, &set], status, said);
+    };
+    refuse(
+        "bitext",
+        "--bitext",
+        "long.{language}",
+        4,
+        &["long.de`:2: has 1 lines, and `", "line n of one file"],
+    );
+    refuse("bitext", "--bitext", "empty.{language}", 4, &["empty.en`: holds no line"]);
+    refuse(
+        "bitext",
+        "--bitext",
+        "alone.{language}",
+        4,
+        &["no two parallel files in languages that the run knows (there are `xx`, `yy`)", "data.codes"],
+    );
+    refuse("bitext", "--bitext", "long.{lang}", 2, &["patterns know `{language}` and `{pair}`"]);
+    refuse("bitext", "--bitext", "fi=long.en", 2, &["`fi` is no language of the run", "the run knows `en`"]);
+    refuse("sts", "--sts", "en=bad.csv", 4, &["bad.csv`:2: has the score `good`, which is no number"]);
+    refuse("sts", "--sts", "en=one.csv", 4, &["one.csv`: a correlation of 1 pairs is undefined"]);
+    refuse(
+        "sts",
+        "--sts",
+        "en=equal.csv",
+        4,
+        &["equal.csv`: the correlation is undefined: all 2 scores are equal (1)"],
+    );
+    refuse("galleries", "--galleries", "same.toml", 3, &["same.toml`: has no pictures for each language"]);
+    refuse(
+        "galleries",
+        "--galleries",
+        "far.toml",
+        4,
+        &["far.toml`: the run knows none of the languages `fi`"],
+    );
+    refuse("galleries", "--galleries", "none.toml", 4, &["en.test.npy`: cannot be "]);
+    refuse("bitext", "--groups", "groups.toml", 4, &["groups.toml`: `seen` is `\"en\"`"]);
+    let run_ = MADE.run();
+    let evaluate = |more: &[&str]| run(&[&["evaluate", text(&run_)], more].concat());
+    for (task, option) in [("bitext", "--bitext"), ("sts", "--sts"), ("galleries", "--galleries")] {
+        let ran = evaluate(&["--task", task]);
+        assert!(
+            ran.status == Some(2) && ran.stderr.contains(&format!("`{option}` names them")),
+            "{}",
+            ran.stderr
+        );
+    }
+    let ran = evaluate(&["--table", "figures.txt"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("ends in `.md`"), "{}", ran.stderr);
+    let ran = evaluate(&["--protocol", "1k"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("--galleries"), "{}", ran.stderr);
+}
+
+#[test]
+fn galleries_are_asked_as_their_protocol_says() {
+    let place = TempDir::new().expect("a folder");
+    let run_ = place.path().join("run");
+    copy(&MADE.run(), &run_);
+    let own = place.path().join("own/de");
+    fs::create_dir_all(&own).expect("a folder");
+    fs::copy(MADE.gallery(), own.join("test.npy")).expect("copied");
+    let captions = fs::read_to_string(MADE.path("data/captions/test.1.de")).expect("captions");
+    // Six of each picture, of which the sixth is another's.
+    let lines: Vec<&str> = captions.lines().collect();
+    let six = |n: usize| format!("{}{}\n", format!("{}\n", lines[n]).repeat(5), lines[(n + 1) % lines.len()]);
+    fs::write(own.join("test.txt"), (0..lines.len()).map(six).collect::<String>()).expect("written");
+    let config = place.path().join("own.toml");
+    fs::write(
+        &config,
+        "[data]\nroot = 'own'\nlanguages = ['de', 'fi']\nfeatures = ['{language}/{split}.npy']\n[[data.captions]]\nlanguages = ['de', 'fi']\n\
+         per_picture = 6\nfiles = ['{language}/{split}.txt']\n",
+    )
+    .expect("written");
+    let evaluate = |more: &[&str]| {
+        run(&[
+            &["evaluate", text(&run_), "--task", "galleries", "--galleries", text(&config), "--json"],
+            more,
+        ]
+        .concat())
+    };
+    let json = |more: &[&str]| -> Value {
+        let ran = evaluate(more);
+        assert!(ran.stderr.contains("`fi` is passed over"), "{}", ran.stderr);
+        serde_json::from_str(&ran.stdout).expect("JSON")
+    };
+    let captions =
+        |result: &Value| result["galleries"]["details"]["languages"][0]["found"]["captions"].as_u64();
+    assert_eq!(captions(&json(&[])), Some(120));
+    let five = json(&["--protocol", "first-five"]);
+    assert_eq!((captions(&five), &five["galleries"]["name"]), (Some(100), &"own-first-five".into()));
+    assert!(
+        five["galleries"]["protocol"].as_str().is_some_and(|said| said.contains("the first five captions"))
+    );
+    let folds = json(&["--folds", "4", "--name", "folds"]);
+    assert!(
+        folds["galleries"]["protocol"].as_str().is_some_and(|said| said.contains("mean over 4 galleries"))
+    );
+    let ran = evaluate(&["--protocol", "1k"]);
+    assert_eq!(ran.status, Some(4));
+    assert!(ran.stderr.contains("has 20 pictures, and the protocol 1k is of 5,000"), "{}", ran.stderr);
+}

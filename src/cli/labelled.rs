@@ -45,7 +45,7 @@ impl LabelledArgs {
         let train = match (&self.train_images, &self.train_labels) {
             (Some(images), Some(labels)) => {
                 let pictures = Features::open(std::slice::from_ref(images))?;
-                run.check_width(&pictures)?;
+                run.check_pictures(&pictures)?;
                 let labels = read_labels(labels, pictures.rows(), classes.names.len())?;
                 Some(Learnt { pictures: Box::new(pictures), labels })
             }

@@ -63,6 +63,7 @@ fn made(config: &Config) -> (Contrastive, Batch) {
     let batch = Batch {
         images: Some(matrix(noise(4 * 7, 9), 4, 7)),
         sentences,
+        states: None,
         captions: items(&[0, 1, 2, 3], &[0, 0, 1, 3]),
         texts: vec![[items(&[0, 2, 4], &[0, 1, 2]), items(&[1, 3, 5], &[0, 1, 2])]],
         triples: [items(&[0, 2, 4], &[0, 1, 2]), items(&[5, 3, 1], &[0, 1, 2])],

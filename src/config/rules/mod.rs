@@ -288,8 +288,11 @@ fn between_languages(loss: &LossConfig, languages: usize, rules: &mut Rules) {
 /// Sentence pairs and the loss that reads them come together. Which families have such a loss, [`super::family`] says.
 fn pairs(raw: &RawConfig, rules: &mut Rules) {
     let (value, given) = (raw.loss.pairs.weight, !raw.data.pairs.is_empty());
+    let lines = raw.embedding.pairs;
+    rules.at_most("embedding.pairs", lines, MOST_ROWS);
     if raw.inferred_family() == FamilyName::Smalr {
-        rules.need(value != 0.0 || !given, "loss.pairs.weight", Fault::PairsUnused);
+        rules.need(value != 0.0 || lines > 0 || !given, "loss.pairs.weight", Fault::PairsUnused);
+        rules.need(given || lines == 0, "embedding.pairs", Fault::NoPairs { value: lines as f32 });
         rules.need(
             given || value <= 0.0 || !value.is_finite(),
             "loss.pairs.weight",

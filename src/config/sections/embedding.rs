@@ -24,6 +24,9 @@ pub struct EmbeddingConfig {
     pub width: usize,
     /// Mean length at which the universal vectors start; the losses leave the scale open, the GRU does not.
     pub norm: f32,
+    /// Lines of `data.pairs` that the vocabulary, the alignment and the pretraining read beside the captions, each as a picture with one
+    /// caption in each of its languages; drawn as `train.pairs` says. 0 reads none. They are held in memory.
+    pub pairs: usize,
     /// What happens to words not seen in training; the paper does not say, MULE's code drops them.
     pub unseen: Unseen,
     /// Warm start of the layers into the universal space, before `pretrain`.
@@ -43,6 +46,7 @@ impl Default for EmbeddingConfig {
             latents: 40_000,
             width: 512,
             norm: 20.0,
+            pairs: 0,
             unseen: Unseen::Scorer,
             align: AlignConfig::default(),
             pretrain: PretrainConfig::default(),

@@ -1,6 +1,7 @@
 //! From a corpus to what training needs: vocabularies, vectors, the pretrained embedding, and captions as slots.
 
 mod build;
+mod pairs;
 #[cfg(test)]
 mod tests;
 mod vectors;
@@ -47,7 +48,7 @@ pub struct Prepared {
     pub latents_before: usize,
 }
 
-/// Segments, builds vocabularies from the training captions, trains or reads vectors, pretrains, and assigns slots.
+/// Segments, builds vocabularies from the training captions and `embedding.pairs`, trains or reads vectors, pretrains, and assigns slots.
 /// `cache` keeps FastText vectors, alignment and latent vocabulary by content.
 ///
 /// # Errors
@@ -71,8 +72,9 @@ pub fn prepare(
         cut += all.iter().filter(|t| t.cut).count();
         tokens.push(all.into_iter().map(|t| t.tokens).collect::<Vec<_>>());
     }
+    let seen = pairs::with_pairs(config, corpus, &segmenters, &tokens);
     if config.embedding().kind == EmbeddingKind::Characters {
-        return Ok(Prepared { cut, ..of_characters(config, corpus, segmenters, &tokens) });
+        return Ok(Prepared { cut, ..of_characters(config, corpus, segmenters, &tokens, &seen.tokens) });
     }
     progress("vectors", 0, languages.len(), 0.0);
     let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache, &mut *progress)?;
@@ -86,8 +88,9 @@ pub fn prepare(
         .at(vectors_of(config, b))
         .hint("all languages need vectors of one width"));
     }
-    let vocabularies: Vec<Vocabulary> =
-        (0..languages.len()).map(|l| vocabulary(config, &languages[l], &tokens[l], &vectors[l])).collect();
+    let vocabularies: Vec<Vocabulary> = (0..languages.len())
+        .map(|l| vocabulary(config, &languages[l], &seen.tokens[l], &vectors[l]))
+        .collect();
     for (vocabulary, language) in vocabularies.iter().zip(languages) {
         if vocabulary.is_empty() {
             return Err(Error::data(format!(
@@ -98,13 +101,13 @@ pub fn prepare(
         }
     }
     let tables: Vec<Vec<f32>> = vocabularies.iter().zip(&vectors).map(|(v, x)| table(v, x)).collect();
-    let captions: Vec<Vec<Vec<u32>>> = tokens
+    let captions: Vec<Vec<Vec<u32>>> = seen
+        .tokens
         .iter()
         .zip(&vocabularies)
         .map(|(t, v)| t.iter().map(|s| s.iter().filter_map(|w| v.id(w)).collect()).collect())
         .collect();
-    let index: Vec<CaptionIndex> = (0..languages.len()).map(|l| index(&corpus.train, l)).collect();
-    let words = Words { languages, vectors: &tables, captions: &captions, index: &index, width };
+    let words = Words { languages, vectors: &tables, captions: &captions, index: &seen.index, width };
     let trained = pretrain(
         &words,
         config.embedding(),
@@ -144,15 +147,16 @@ fn training(corpus: &Corpus, encoder: &Encoder, tokens: &[Vec<Vec<String>>]) -> 
     (0..tokens.len()).map(captions).collect()
 }
 
-/// Words from the characters of the training captions: no vectors, nothing to pretrain.
+/// Words from the characters of what was seen, the captions given in `tokens` among it: no vectors, nothing to pretrain.
 fn of_characters(
     config: &Config,
     corpus: &Corpus,
     segmenters: Vec<Segmenter>,
     tokens: &[Vec<Vec<String>>],
+    seen: &[Vec<Vec<String>>],
 ) -> Prepared {
     let e = config.embedding();
-    let words = tokens.iter().flatten().flatten().map(String::as_str);
+    let words = seen.iter().flatten().flatten().map(String::as_str);
     let spellings = Arc::new(Spellings::of(words, e.characters.min_count, e.characters.length));
     let count = corpus.languages.len();
     let lexicon = Lexicon {

@@ -438,6 +438,19 @@ rule!(
     },
     "`loss.pairs.weight` is 0, but `data.pairs` are given; set a weight, or leave them out"
 );
+#[test]
+fn words_may_learn_from_pairs_alone() {
+    let broken = after(|c| {
+        with_pairs(c);
+        (c.loss.pairs.weight, c.embedding.pairs) = (0.0, 100);
+    });
+    assert_eq!(broken, [""; 0]);
+}
+rule!(
+    words_of_pairs_need_some,
+    |c| c.embedding.pairs = 100,
+    "`embedding.pairs` is 100, but there are no `data.pairs`; name some, or leave this out"
+);
 rule!(
     a_loss_of_pairs_needs_some,
     |c| c.loss.pairs.weight = 0.5,

@@ -61,3 +61,40 @@ fn what_test_captions_say_does_not_reach_the_words() {
         assert_eq!(words(), before, "{kind}");
     }
 }
+
+/// Words that only pairs have get a place in the vocabulary, and captions stay as they are.
+#[test]
+fn lines_of_pairs_are_pictures_more_to_the_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let languages = ["en", "de"].map(String::from).to_vec();
+    let sizes =
+        ScenesConfig { train: 12, val: 2, test: 2, captions: 1, languages, ..ScenesConfig::default() };
+    scenes::write(&root, &sizes, &mut |_, _| ()).unwrap();
+    for (language, word) in [("en", "zebra"), ("de", "Gnu")] {
+        let text: String = (0..5).map(|n| format!("a {word} {n}\n")).collect();
+        std::fs::write(root.join(format!("pairs.{language}")), text).unwrap();
+    }
+    let config = folder.path().join("config.toml");
+    let text =
+        CONFIG.replace("['en']", "['en', 'de']").replace("parallel = 'parallel/{split}.{language}'\n", "");
+    let pairs = "[[data.pairs]]\nlanguages = ['de', 'en']\nfiles = ['pairs.{language}']\n";
+    std::fs::write(&config, text + pairs).unwrap();
+    let prepared = |set: &[&str]| {
+        let root = format!("data.root={}", root.display());
+        let set: Vec<String> = set.iter().map(|s| s.to_string()).chain([root]).collect();
+        let config = Config::load(&config, &set).unwrap();
+        let corpus = Corpus::load(config.data(), config.base()).unwrap();
+        prepare(&config, &corpus, None, &mut |_, _, _, _| ()).unwrap()
+    };
+    let without = prepared(&["loss.pairs.weight=1.0"]);
+    let with = prepared(&["embedding.pairs=4"]);
+    for (l, word) in ["zebra", "gnu"].iter().enumerate() {
+        let id = |prepared: &Prepared| prepared.encoder.lexicon.vocabularies[l].id(word);
+        assert!(id(&without).is_none() && id(&with).is_some(), "{word}");
+        let [one, other] = [&without, &with].map(|p| &p.train[l]);
+        assert_eq!((&one.image_of, one.slots.len()), (&other.image_of, other.slots.len()));
+        assert_eq!(one.index.starts, other.index.starts);
+    }
+    assert!(prepared(&["embedding.pairs=4"]).encoder.scorer.keys == with.encoder.scorer.keys);
+}

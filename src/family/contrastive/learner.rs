@@ -31,6 +31,9 @@ use crate::train::{Learner, Stage, StepIndex, StepOutput};
 /// What sentences that lose their end are longer than.
 pub(super) const BOUND: &str = "`contrastive.context`";
 
+/// Pooled states of captions, as far as they were computed.
+type States = Vec<Option<Box<[f32]>>>;
+
 /// The model and its training data.
 pub struct ContrastiveLearner<'a> {
     config: &'a Config,
@@ -51,7 +54,7 @@ pub struct ContrastiveLearner<'a> {
     thawed: bool,
     /// Pooled states of captions that earlier steps have read, by language and caption, of an encoder that nothing changes. A state does not
     /// depend on the batch that it is computed in, so a training that goes on without them comes to the same bits.
-    known: Option<Vec<Vec<Option<Box<[f32]>>>>>,
+    known: Option<Vec<States>>,
 }
 
 /// Sentences of a step as they are gathered.

@@ -201,16 +201,7 @@ fn inputs(fitted: &[String], given: &[String]) -> Result<Vec<usize>> {
 
 /// A weight for each language, for joined vectors.
 fn weights(run: &dyn Retriever, codes: &[String], terminal: &Terminal) -> Result<Vec<f32>> {
-    // Runs that were evaluated by earlier versions have the weights in their evaluation alone.
-    let fitted = match run.fitted()? {
-        Some(fitted) => Some(fitted.shares()),
-        None => run.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights),
-    };
-    let of = |code: &String| {
-        fitted.as_ref()?.iter().find(|(language, _)| same_code(language, code)).map(|(_, w)| *w)
-    };
-    let weights: Option<Vec<f32>> = codes.iter().map(of).collect();
-    Ok(weights.unwrap_or_else(|| {
+    Ok(run.weights(codes)?.unwrap_or_else(|| {
         terminal.say("no evaluation of the run weighs these languages: they count alike");
         vec![1.0; codes.len()]
     }))

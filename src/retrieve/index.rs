@@ -150,6 +150,22 @@ impl Index {
     pub fn ids(&self) -> &[String] {
         &self.ids
     }
+
+    /// The vector of a picture, of unit length as far as its numbers are exact.
+    ///
+    /// # Panics
+    /// Without such a row.
+    pub fn vector(&self, row: usize) -> Vec<f32> {
+        assert!(row < self.ids.len(), "no row {row}");
+        let mut vector = vec![0.0; self.about.joint];
+        self.vectors.copy_rows(row, &mut vector);
+        vector
+    }
+
+    /// The file that is written last, and replaced where the index is made again.
+    pub fn description(path: &Path) -> PathBuf {
+        path.join(DESCRIPTION)
+    }
 }
 
 fn write_vectors(

@@ -4,7 +4,7 @@ mod gallery;
 mod index;
 
 use crate::checkpoint::{RunFolder, RunInfo};
-use crate::config::Config;
+use crate::config::{Config, same_code};
 use crate::corpus::{Corpus, PictureSource};
 use crate::device::Shareable;
 use crate::eval::encoder::place;
@@ -114,6 +114,23 @@ pub trait Retriever: Shareable {
     /// Data, where the file is damaged, or of another checkpoint.
     fn fitted(&self) -> Result<Option<Fitted>> {
         self.folder().fitted(self.step())
+    }
+
+    /// A weight for each of some languages, as evaluation found them best for joined vectors ([`crate::eval::joined`]); nothing where it weighed
+    /// other ones, or none.
+    ///
+    /// # Errors
+    /// Those of [`Retriever::fitted`].
+    fn weights(&self, codes: &[String]) -> Result<Option<Vec<f32>>> {
+        // Runs that were evaluated by earlier versions have the weights in their evaluation alone.
+        let found = match self.fitted()? {
+            Some(fitted) => Some(fitted.shares()),
+            None => self.folder().evaluations()?.into_iter().find_map(|e| e.consistency).map(|c| c.weights),
+        };
+        let of = |code: &String| {
+            found.as_ref()?.iter().find(|(language, _)| same_code(language, code)).map(|(_, weight)| *weight)
+        };
+        Ok(codes.iter().map(of).collect())
     }
 
     /// The place of a language.

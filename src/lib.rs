@@ -59,6 +59,9 @@ pub mod run;
 pub mod setup;
 pub mod sweep;
 
+// A trained run for those who only search: a page and an interface of JSON over HTTP.
+pub mod serve;
+
 // The command.
 pub mod cli;
 

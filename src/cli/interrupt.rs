@@ -20,7 +20,7 @@ pub fn flag() -> &'static AtomicBool {
 /// Run, where the system does not let signals be watched.
 pub fn watch() -> Result<()> {
     let on_signal = || match asked() {
-        true => say("stopping after this step or validation; once more stops at once"),
+        true => say("stopping at the next good place; once more stops at once"),
         false => now(),
     };
     ctrlc::set_handler(on_signal).map_err(|e| Error::run("signals cannot be watched").because(e))

@@ -23,6 +23,7 @@ mod remove_language;
 mod report;
 mod search;
 mod sentences;
+mod serve;
 mod sweep;
 mod train;
 
@@ -78,6 +79,7 @@ enum Command {
     EmbedImages(embed_images::Args),
     Search(search::Args),
     Index(index::Args),
+    Serve(serve::Args),
     Sweep(sweep::Args),
     Report(report::Args),
     Classify(classify::Args),
@@ -125,6 +127,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Init(args) => init::run(args, &terminal),
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
         Command::Index(args) => of_run(args.run.clone(), index::run(args, &terminal)),
+        Command::Serve(args) => of_run(args.run.clone(), serve::run(args, &terminal)),
         Command::EmbedImages(args) => embed_images::run(args, &terminal),
         Command::Search(args) => of_run(args.run.clone(), search::run(args, &terminal)),
         Command::Classify(args) => of_run(args.run.clone(), classify::run(args, &terminal)),
@@ -178,6 +181,7 @@ mod tests {
             "tinyglot embed-images model names.txt --root photos --out f.npy --max-pixels 1000",
             "tinyglot search run --language de --gallery f.npy --ids i.txt -k 5 ein Hund",
             "tinyglot search run --language de --gallery f.npy",
+            "tinyglot serve run --index i --photos p --port 0 --host 0.0.0.0 --token 0123456789abcdef",
             "tinyglot report run",
             "tinyglot classify run --language de --classes c.txt --templates t.txt --images f.npy --labels l.txt --json",
             "tinyglot acquirer export run --language de --out de.safetensors",
@@ -209,6 +213,9 @@ mod tests {
             "tinyglot embed-images model photos --out f.npy --precision tf32",
             "tinyglot search run --gallery f.npy",
             "tinyglot search run --language de --gallery f.npy -k 0",
+            "tinyglot serve run",
+            "tinyglot serve run --index i --host here",
+            "tinyglot serve run --index i --port 65536",
             "tinyglot evaluate run --split trian",
             "tinyglot sweep a.toml --jobs 0",
             "tinyglot sweep a.toml --index 3 --dry-run",

@@ -17,6 +17,7 @@ use crate::eval::{Consistency, Evaluation, Growth, TaskResult};
 pub use crate::checkpoint::metrics::{MetricsLine, Step, Term, Validation};
 pub use page::html;
 pub use picture::Picture;
+pub(crate) use picture::media_type;
 pub use sweep::html as sweep_html;
 
 /// Everything that the page of a run shows; what is empty is left out of it.

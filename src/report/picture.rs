@@ -52,7 +52,8 @@ impl Picture {
     }
 }
 
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
+/// What browsers show, by how its bytes begin.
+pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

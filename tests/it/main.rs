@@ -35,6 +35,7 @@ mod program;
 mod refusals;
 mod resume;
 mod rivals;
+mod serve;
 mod sweep;
 mod sweep_machines;
 mod tasks;

@@ -1,0 +1,239 @@
+//! The interface of JSON, and the pictures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Refusal, json_of};
+use super::find::{self, OneOrMore, Query};
+use super::photos::Photos;
+
+type Shared = State<Arc<super::State>>;
+type Answer = Result<Response, Refusal>;
+
+/// Pictures where no number is given.
+const FEW: usize = 10;
+/// The longest time that a body is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A search: a text, or one in each of several languages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchBody {
+    /// What the pictures show, in each language
+    q: OneOrMore,
+    /// The language, or languages in the order of `q`; may be left out where the model knows one alone
+    language: Option<OneOrMore>,
+    /// How many pictures, from 1 to 1000 [default: 10]
+    k: Option<usize>,
+}
+
+/// Sentences that are to become vectors.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedBody {
+    /// From 1 to 256 sentences, of 1000 characters at most
+    texts: Vec<String>,
+    /// Their language; may be left out where the model knows one alone
+    language: Option<String>,
+}
+
+/// What the server has.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stats {
+    /// Pictures of the index
+    pictures: usize,
+    /// The languages that the model knows
+    languages: Vec<String>,
+    /// Numbers of a vector
+    width: usize,
+    /// Whether `/pictures/{row}` has files
+    photos: bool,
+    /// Version of tinyglot
+    version: String,
+}
+
+/// The server answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Health {
+    /// Always `ok`
+    status: String,
+}
+
+pub async fn search_get(State(state): Shared, uri: Uri) -> Answer {
+    let pairs = Pairs::read(&uri, &["q", "language", "k"])?;
+    let languages = languages(&state, pairs.all("language"))?;
+    let query = Query::new(pairs.all("q"), languages, pairs.number("k")?.unwrap_or(FEW))?;
+    search(&state, query).await
+}
+
+pub async fn search_post(State(state): Shared, request: Request) -> Answer {
+    let body: SearchBody = body(request).await?;
+    let languages = languages(&state, body.language.map(OneOrMore::into_vec).unwrap_or_default())?;
+    search(&state, Query::new(body.q.into_vec(), languages, body.k.unwrap_or(FEW))?).await
+}
+
+async fn search(state: &super::State, query: Query) -> Answer {
+    let opened = state.opened();
+    Ok(json_of(&state.ask(move |run| find::searched(run, &opened, query)).await?))
+}
+
+pub async fn similar(State(state): Shared, uri: Uri) -> Answer {
+    let pairs = Pairs::read(&uri, &["id", "k"])?;
+    let id = pairs.one("id")?.ok_or_else(|| Refusal::bad("`id` is missing: name a picture of the index"))?;
+    let k = find::count(pairs.number("k")?.unwrap_or(FEW))?;
+    let opened = state.opened();
+    let row = opened.row(&id).ok_or_else(|| Refusal::missing(format!("the index has no picture `{id}`")))?;
+    Ok(json_of(&state.ask(move |_| find::similar(&opened, row, k)).await?))
+}
+
+pub async fn embed(State(state): Shared, request: Request) -> Answer {
+    let body: EmbedBody = body(request).await?;
+    let texts = find::check_texts(&body.texts)?;
+    let language = languages(&state, body.language.into_iter().collect())?;
+    let [language] = <[String; 1]>::try_from(language)
+        .map_err(|_| Refusal::bad("`language` names several: these sentences are in one"))?;
+    Ok(json_of(&state.ask(move |run| find::embedded(run, language, &texts)).await?))
+}
+
+pub async fn stats(State(state): Shared) -> Response {
+    json_of(&Stats {
+        pictures: state.opened().index.ids().len(),
+        languages: state.languages.clone(),
+        width: state.joint,
+        photos: state.photos.is_some(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+    })
+}
+
+pub async fn health() -> Response {
+    json_of(&Health { status: "ok".to_string() })
+}
+
+pub async fn metrics(State(state): Shared) -> Response {
+    let pictures = state.opened().index.ids().len();
+    let text = state.metrics.text(&[("tinyglot_pictures", "Pictures of the index.", pictures)]);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+pub async fn picture(
+    State(state): Shared,
+    row: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let opened = state.opened();
+    let row = row.ok().map(|Path(row)| row).filter(|row| row.bytes().all(|b| b.is_ascii_digit()));
+    let id = row.and_then(|row| row.parse().ok()).and_then(|row| opened.id(row));
+    let id = id.ok_or_else(|| Refusal::missing("the index has no picture with this number"))?.to_string();
+    if state.photos.is_none() {
+        return Err(Refusal::missing("the server was started without `--photos`"));
+    }
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
+    let read = move || {
+        let photos = state.photos.as_ref().expect("asked for before");
+        let missing = || Refusal::missing(format!("no file of the picture `{id}` is below `--photos`"));
+        let file = photos.file(&id).ok_or_else(missing)?;
+        let tag = Photos::tag(&file).and_then(|tag| HeaderValue::try_from(tag).ok()).ok_or_else(missing)?;
+        let kept = [
+            (header::ETAG, tag.clone()),
+            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        ];
+        if known == Some(tag) {
+            return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
+        }
+        let photo = Photos::read(&file)?;
+        Ok((kept, [(header::CONTENT_TYPE, photo.media_type)], photo.bytes).into_response())
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Refusal::broken()))
+}
+
+/// The languages that are meant: lists are spread, and the only one that the model knows need not be named.
+fn languages(state: &super::State, given: Vec<String>) -> Result<Vec<String>, Refusal> {
+    let given: Vec<String> =
+        given.iter().flat_map(|some| some.split(',')).map(|code| code.trim().to_string()).collect();
+    match (&given[..], &state.languages[..]) {
+        ([], [only]) => Ok(vec![only.clone()]),
+        ([], all) => Err(Refusal::bad(format!("`language` is missing: the model knows {}", all.join(", ")))),
+        _ => Ok(given),
+    }
+}
+
+/// What follows `?` in an address.
+pub struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    /// # Errors
+    /// Other keys than those known.
+    fn read(uri: &Uri, known: &[&str]) -> Result<Pairs, Refusal> {
+        let pairs = Pairs::any(uri);
+        match pairs.0.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            None => Ok(pairs),
+            Some((key, _)) => {
+                Err(Refusal::bad(format!("`{key}` is no parameter here: there are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// With whatever keys.
+    pub fn any(uri: &Uri) -> Pairs {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        Pairs(pairs.into_owned().collect())
+    }
+
+    /// All that a key is given.
+    pub fn all(&self, key: &str) -> Vec<String> {
+        self.0.iter().filter(|(given, _)| given == key).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// What a key is given.
+    ///
+    /// # Errors
+    /// Where it is given twice.
+    fn one(&self, key: &str) -> Result<Option<String>, Refusal> {
+        let mut all = self.all(key);
+        match all.len() {
+            0 | 1 => Ok(all.pop()),
+            times => Err(Refusal::bad(format!("`{key}` is given {times} times"))),
+        }
+    }
+
+    /// The number that a key is given.
+    ///
+    /// # Errors
+    /// What is no whole number from 0.
+    pub fn number(&self, key: &str) -> Result<Option<usize>, Refusal> {
+        let number = |text: String| {
+            text.parse().map_err(|_| Refusal::bad(format!("`{key}` is `{text}`, and must be a whole number")))
+        };
+        self.one(key)?.map(number).transpose()
+    }
+}
+
+/// A body of JSON.
+async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let what = "the body must be JSON, with `Content-Type: application/json`";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
+    }
+    let bytes = match tokio::time::timeout(PATIENCE, Bytes::from_request(request, &())).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(Refusal::new(error.status(), "the body is larger than 64 KiB"));
+        }
+        Ok(Err(_)) => return Err(Refusal::bad("the body cannot be read")),
+        Err(_) => {
+            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come within 10 seconds"));
+        }
+    };
+    serde_json::from_slice(&bytes).map_err(|e| Refusal::bad(format!("the body cannot be used: {e}")))
+}

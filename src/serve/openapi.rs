@@ -1,0 +1,154 @@
+//! What the interface takes and gives, as OpenAPI 3.1 has it; schemas are those of the types that are read and written.
+
+use axum::response::Response;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::answer::json_of;
+use super::api::{EmbedBody, Health, SearchBody, Stats};
+use super::find::{Embedded, LONGEST, MOST, Searched, Similar};
+
+/// An error's `{"error": "…"}`.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct Error {
+    /// What is wrong, for people
+    error: String,
+}
+
+pub async fn openapi() -> Response {
+    json_of(&document())
+}
+
+/// The description.
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
+    let schemas = &mut settings.into_generator();
+    let language = json!({
+        "name": "language", "in": "query", "schema": {"type": "string"}, "example": "de",
+        "description": "Code of the language of `q`; several with commas between, in the order of the `q`s. May be left out where the model knows one alone",
+    });
+    let k = json!({
+        "name": "k", "in": "query", "description": "How many pictures",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 10},
+    });
+    let q = json!({
+        "name": "q", "in": "query", "required": true, "example": "ein Hund im Schnee", "explode": true,
+        "schema": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": LONGEST}},
+        "description": "What the picture shows: once, or once in each language",
+    });
+    let id = json!({
+        "name": "id", "in": "query", "required": true, "schema": {"type": "string"}, "description": "Id of a picture of the index",
+    });
+    let row = json!({
+        "name": "row", "in": "path", "required": true, "description": "Row of a picture, from 0",
+        "schema": {"type": "integer", "minimum": 0},
+    });
+    let searched = answer::<Searched>(schemas, "The pictures, the best first");
+    let paths = json!({
+        "/": {"get": get("The page", json!([]), other("The page", "text/html"), &[400, 503])},
+        "/style.css": {"get": get("The page's style", json!([]), other("The style", "text/css"), &[])},
+        "/icon.svg": {"get": get("The page's icon", json!([]), other("The icon", "image/svg+xml"), &[])},
+        "/pictures/{row}": {"get": get("The file of a picture", json!([row]), other("The file", "image/*"), &[404])},
+        "/api/search": {
+            "get": get("Pictures that fit a sentence", json!([q, language, k]), searched.clone(), &[400, 503]),
+            "post": post("Pictures that fit a sentence", body::<SearchBody>(schemas), searched),
+        },
+        "/api/similar": {
+            "get": get("Pictures like a picture", json!([id, k]), answer::<Similar>(schemas, "Others, the nearest first"), &[400, 404, 503]),
+        },
+        "/api/embed": {
+            "post": post("Sentences as vectors", body::<EmbedBody>(schemas), answer::<Embedded>(schemas, "A vector for each")),
+        },
+        "/api/stats": {"get": get("What the server has", json!([]), answer::<Stats>(schemas, "Pictures and languages"), &[])},
+        "/api/openapi.json": {"get": get("This description", json!([]), other("OpenAPI 3.1", "application/json"), &[])},
+        "/healthz": {"get": get("Whether the server answers; needs no token", json!([]), answer::<Health>(schemas, "It does"), &[])},
+        "/metrics": {"get": get("Counts and times of requests", json!([]), other("Prometheus' text format", "text/plain"), &[])},
+    });
+    let _ = schemas.subschema_for::<Error>();
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "tinyglot", "version": env!("CARGO_PKG_VERSION"), "description": "Pictures found by sentences of many languages."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas.take_definitions(true),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    })
+}
+
+fn get(summary: &str, parameters: Value, answer: Value, refusals: &[u16]) -> Value {
+    json!({"summary": summary, "parameters": parameters, "responses": responses(answer, refusals)})
+}
+
+fn post(summary: &str, body: Value, answer: Value) -> Value {
+    let responses = responses(answer, &[400, 408, 413, 415, 503]);
+    json!({"summary": summary, "requestBody": body, "responses": responses})
+}
+
+fn responses(answer: Value, refusals: &[u16]) -> Value {
+    let mut all = Map::from_iter([("200".to_string(), answer)]);
+    for status in [refusals, &[401, 403, 500]].concat() {
+        let what = match status {
+            400 => "The request is wrong",
+            401 => "The token is missing or wrong",
+            403 => "Without a token, the server answers to this machine's own names alone",
+            404 => "No such picture",
+            408 => "The body did not come in time",
+            413 => "The body is too large",
+            415 => "The body is no JSON",
+            503 => "Too many searches at a time",
+            _ => "The server failed",
+        };
+        let schema = json!({"$ref": "#/components/schemas/Error"});
+        all.insert(
+            status.to_string(),
+            json!({"description": what, "content": {"application/json": {"schema": schema}}}),
+        );
+    }
+    Value::Object(all)
+}
+
+fn answer<T: JsonSchema>(schemas: &mut SchemaGenerator, what: &str) -> Value {
+    let schema = schemas.subschema_for::<T>();
+    json!({"description": what, "content": {"application/json": {"schema": schema}}})
+}
+
+fn body<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+    json!({"required": true, "content": {"application/json": {"schema": schemas.subschema_for::<T>()}}})
+}
+
+fn other(what: &str, media_type: &str) -> Value {
+    json!({"description": what, "content": {media_type: {}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_schema_that_is_named_is_there() {
+        let document = document();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 10, "{found:?}");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("a place in the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+        assert!(document["components"]["schemas"]["SearchBody"]["properties"]["k"].is_object(), "{document}");
+    }
+}

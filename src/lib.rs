@@ -54,6 +54,7 @@ pub mod train;
 pub mod family;
 
 // What users do: data made ready, and a model of any family.
+pub mod published;
 pub mod report;
 pub mod run;
 pub mod setup;

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::config::Source;
 use super::embed_images::featured;
+use super::interrupt;
 use super::progress::Progress;
 use super::stdout;
 use super::terminal::Terminal;
@@ -12,6 +15,7 @@ use crate::config::Config;
 use crate::corpus::check::{Report, check};
 use crate::corpus::leak::Tokens;
 use crate::corpus::{Corpus, SplitName};
+use crate::published::{self, Published};
 use crate::scenes::ScenesConfig;
 use crate::words::{Segmenter, WordVectors};
 use crate::{Result, family, scenes};
@@ -41,6 +45,22 @@ Examples:
   tinyglot data scenes --out scenes
   tinyglot data scenes --out small --train 200 --val 50 --test 50 --languages en,zh,qu")]
     Scenes(Scenes),
+    /// Lay out a published data set as the configurations read it
+    #[command(after_help = "\
+FROM is the folder of what you downloaded, unpacked or cloned, in whatever folders within:
+  multi30k   a clone of https://github.com/multi30k/dataset
+  flickr8k   what Flickr8k_text.zip holds, or Karpathy's dataset_flickr8k.json
+  flickr30k  Karpathy's dataset_flickr30k.json
+  coco       captions_{train,val}2014.json, with COCO-CN and yjcaptions26k_clean.json, or with Karpathy's dataset_coco.json
+  xtd10      a clone of https://github.com/adobe-research/Cross-lingual-Test-Dataset-XTD10
+  vectors    FastText's cc.LANGUAGE.300.bin.gz or .vec.gz, or unpacked; unpacked ones are not copied where the disk can name them twice
+Counts are held against those of the publication. What is laid out appears as a whole or not at all; other files of DIR stay.
+Features of pictures and machine translations are not published: the command says how they are made, and data/README.md where they belong.
+
+Examples:
+  tinyglot data lay-out multi30k multi30k-dataset --out data/multi30k
+  tinyglot data lay-out vectors downloads --out data/vectors")]
+    LayOut(LayOut),
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,11 +100,45 @@ pub struct Scenes {
     pub languages: Vec<String>,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct LayOut {
+    /// The data set
+    #[arg(value_name = "DATASET", value_parser = dataset())]
+    pub dataset: Published,
+    /// Folder of what was downloaded
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// Folder to lay it out in; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of the pictures to validate and test on, where `coco` draws them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+fn dataset() -> impl TypedValueParser<Value = Published> {
+    let named = |name: String| Published::ALL.into_iter().find(|published| published.name() == name);
+    PossibleValuesParser::new(Published::ALL.map(Published::name))
+        .map(move |name| named(name).expect("one of them"))
+}
+
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     match args.action {
+        Action::LayOut(args) => lay_out(args, terminal),
         Action::Check(args) => check_corpus(args, terminal),
         Action::Scenes(args) => write_scenes(args, terminal),
     }
+}
+
+fn lay_out(args: LayOut, terminal: &Terminal) -> Result<()> {
+    let options = published::Options { seed: args.seed, stop: interrupt::flag() };
+    let laid = published::lay_out(args.dataset, &args.from, &args.out, &options)?;
+    laid.notes.iter().for_each(|note| terminal.say(note));
+    let width = laid.written.iter().map(|written| written.file.len()).max().unwrap_or(0);
+    let line = |written: &published::Written| {
+        format!("{}/{:width$}  {}\n", args.out.display(), written.file, written.holds.join(", "))
+    };
+    stdout::print(&laid.written.iter().map(line).collect::<String>())
 }
 
 fn check_corpus(args: Check, terminal: &Terminal) -> Result<()> {

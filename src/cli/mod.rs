@@ -172,6 +172,7 @@ mod tests {
             "tinyglot init photos captions.csv --tower model --out pets --val 9 --test 9 --seed 2 --language en,de",
             "tinyglot init f.npy captions.csv --ids i.txt --out pets --columns picture=file,text=a,text=b,language=",
             "tinyglot data check a.toml",
+            "tinyglot data lay-out coco downloads --out data/mscoco --seed 3",
             "tinyglot data scenes --out d --seed 1 --train 9 --val 2 --test 2 --captions 3 --languages en,qu",
             "tinyglot train a.toml --set train.epochs=3 --set seed=1 --out run --resume --threads 2 -q",
             "tinyglot evaluate run --split val --json --distractors",
@@ -207,6 +208,8 @@ mod tests {
         for line in [
             "tinyglot add-language run a.toml",
             "tinyglot remove-language run --out new",
+            "tinyglot data lay-out imagenet downloads --out d",
+            "tinyglot data lay-out coco downloads",
             "tinyglot embed run",
             "tinyglot embed run --language de --images f.npy",
             "tinyglot embed-images model photos",

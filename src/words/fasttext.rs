@@ -62,6 +62,11 @@ pub(super) fn is_binary(start: &[u8]) -> bool {
     start.starts_with(&MAGIC.to_le_bytes())
 }
 
+/// The width of the vectors of a `.bin` that starts like this.
+pub(super) fn promised_width(mut start: &[u8]) -> Result<usize> {
+    Ok(read_args(&mut start)?.dim as usize)
+}
+
 impl Subwords {
     /// Trains on tokenised sentences, on one thread: the same seed gives the same vectors, bit for bit.
     pub(super) fn train<'s>(

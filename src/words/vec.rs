@@ -40,6 +40,11 @@ impl Table {
         Ok(table)
     }
 
+    /// The width that the first line says.
+    pub(super) fn promised_width(path: &Path) -> Result<usize> {
+        Lines::open(path)?.header().map(|(_, width)| width)
+    }
+
     /// Takes the vector of a needed word. Lines that give none: words that are not UTF-8, words with a space inside, which no
     /// token can be, and words that have come before.
     fn take(&mut self, lines: &Lines, needed: &dyn Fn(&str) -> bool) -> Result<()> {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fasttext::{Subwords, is_binary};
+use super::fasttext::{Subwords, is_binary, promised_width};
 use super::ngrams::Ngrams;
 use super::vec::Table;
 use crate::config::FastTextConfig;
@@ -55,6 +55,21 @@ impl WordVectors {
             return Ok(WordVectors(Arc::new(Kind::Subwords(Subwords::open(path)?))));
         }
         Ok(WordVectors(Arc::new(Kind::Table(Table::open(path, needed)?))))
+    }
+
+    /// The width of the vectors that a `.bin` or `.vec` begins with, without reading more of it.
+    ///
+    /// # Errors
+    /// Data, where the beginning is that of neither.
+    pub fn width_in(path: &Path) -> Result<usize> {
+        let mut start = Vec::new();
+        let file = File::open(path).map_err(|e| Error::reading(path, e))?;
+        file.take(1 << 10).read_to_end(&mut start).map_err(|e| Error::reading(path, e))?;
+        match path.extension().is_some_and(|e| e == "bin") || is_binary(&start) {
+            true => promised_width(&start)
+                .map_err(|e| e.at(path).or_hint("get the whole file again, as FastText writes it")),
+            false => Table::promised_width(path),
+        }
     }
 
     /// As [`Self::open`], with all words, for a file that [`Self::save`] wrote and that nobody changes, as in a cache or in a run: a `.bin`

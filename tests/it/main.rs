@@ -25,6 +25,7 @@ mod inputs_captions;
 mod inputs_features;
 mod inputs_text;
 mod interrupt;
+mod lay_out;
 mod pack;
 mod pages;
 mod paper;

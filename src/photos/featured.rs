@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::embed::{Options, Told, embed};
+use super::files::template;
 use super::work::folder_of;
 use super::{Photographs, Place};
 use crate::cache::Content;
@@ -18,7 +19,8 @@ use crate::{Error, Result};
 /// The folder within `data.root` that keeps features where no other is given.
 const KEPT: &str = "tinyglot.features";
 
-/// The configuration with the features of its photographs in their place; as it is, where it names none. They are kept in the folder `cache`, by
+/// The configuration with the features of its photographs in their place, and where it does not say where pictures are, with the photographs as those
+/// (`data.images`); as it is, where it names none. Features are kept in the folder `cache`, by
 /// default one within `data.root`, under a name that says what they follow from: the weights and preprocessing of the tower, and of each photograph
 /// its name, size and time. Where another process is making them, this one waits.
 ///
@@ -65,6 +67,8 @@ pub fn featured(
     (raw.data.photos, raw.data.tower) = (None, None);
     raw.data.features = vec![text(&file)?];
     raw.data.image_ids = Some(text(&file.with_extension("ids"))?);
+    // The report shows them.
+    raw.data.images = raw.data.images.take().or_else(|| template(&photos));
     raw.check(config.base().to_path_buf()).map_err(|problems| problems.into_error())
 }
 

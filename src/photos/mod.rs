@@ -3,6 +3,7 @@
 mod alike;
 mod embed;
 mod featured;
+mod files;
 mod work;
 
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 pub use alike::{Alike, alike};
 pub use embed::{Options, Summary, Told, embed};
 pub use featured::featured;
+pub use files::{Files, template};
 
 /// Photographs in the order of their rows; none of them is open.
 #[derive(Debug)]
@@ -55,6 +57,11 @@ const BLOCK: u64 = 512;
 fn is_photograph(name: &Path) -> bool {
     let ending = name.extension().and_then(OsStr::to_str);
     ending.is_some_and(|own| ENDINGS.iter().any(|ending| ending.eq_ignore_ascii_case(own)))
+}
+
+/// Whether a file is a tar, by its ending.
+fn is_packed_in(source: &Path) -> bool {
+    source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar"))
 }
 
 impl Photograph {
@@ -117,7 +124,7 @@ impl Photographs {
         let name = source.file_name().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
         let photographs = if about.is_dir() {
             folder(source)?
-        } else if name.ends_with(".tar") {
+        } else if is_packed_in(source) {
             tar(source)?
         } else if [".tar.gz", ".tgz", ".tar.zst", ".zip"].iter().any(|ending| name.ends_with(ending)) {
             return Err(Error::data("is packed").at(source).hint("unpack it to a folder, or to a `.tar`"));

@@ -69,6 +69,8 @@ pub struct Example {
     pub translation: Option<String>,
     /// The best first.
     pub hits: Vec<ReportHit>,
+    /// The picture that the query speaks of, where it is not among these, and its rank, from 1.
+    pub missed: Option<(usize, ReportHit)>,
 }
 
 /// A query before and after it is joined with its translations by CLC-C.

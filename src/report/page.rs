@@ -106,7 +106,9 @@ fn examples(examples: &[Example]) -> Markup {
     html! {
         @if !examples.is_empty() {
             h2 { "Example queries" }
-            p.quiet { "The pictures found first; a frame and a tick mark the one that the query was written for." }
+            p.quiet {
+                "The pictures found first; a frame and a tick mark the one that the query was written for, which stands apart where it is not among them."
+            }
             @for example in examples { (example_card(example)) }
         }
     }
@@ -122,14 +124,17 @@ fn example_card(example: &Example) -> Markup {
                     br; bdi.quiet dir="auto" { (translation) }
                 }
             }
-            ol.hits { @for (rank, hit) in example.hits.iter().enumerate() { (found(rank + 1, hit)) } }
+            ol.hits {
+                @for (rank, hit) in example.hits.iter().enumerate() { (found(rank + 1, hit, false)) }
+                @if let Some((rank, hit)) = &example.missed { (found(*rank, hit, true)) }
+            }
         }
     }
 }
 
-fn found(rank: usize, hit: &ReportHit) -> Markup {
+fn found(rank: usize, hit: &ReportHit, apart: bool) -> Markup {
     html! {
-        li.right[hit.right] {
+        li.right[hit.right].apart[apart] {
             (found_picture(&hit.picture))
             (rank) ". " (format!("{:.2}", hit.score))
             @if hit.right { span.mark title="the picture of this query" { " ✓" } }

@@ -96,7 +96,8 @@ fn report(name: &str) -> RunReport {
             language: name.into(),
             query: name.into(),
             translation: Some(name.into()),
-            hits: vec![hit(true), hit(false)],
+            hits: vec![hit(false), hit(false)],
+            missed: Some((1234, hit(true))),
         }],
         config: name.into(),
     }

@@ -1,9 +1,9 @@
-//! Pictures inside the page: files as data addresses.
-
-use std::path::Path;
+//! Pictures inside the page: small ones as they are, others as thumbnails, as data addresses.
 
 use data_encoding::BASE64;
+use jpeg_encoder::{ColorType, Encoder};
 
+use crate::pixels::{Decoding, Filter, Rgb, decode, resize};
 use crate::{Error, Result};
 
 /// A picture of an example.
@@ -15,8 +15,12 @@ pub struct Picture {
     source: Option<String>,
 }
 
-/// Larger files would make the page slow to open.
-const LARGEST: usize = 2 << 20;
+/// Bytes up to which a file is embedded as it is.
+const SMALL: usize = 16 << 10;
+/// Pixels of the longer side of a thumbnail: twice what the page shows, for fine screens.
+const SIDE: usize = 288;
+/// Of the thumbnail's JPEG, in percent.
+const QUALITY: u8 = 80;
 
 impl Picture {
     /// A picture that is known by its id only.
@@ -24,32 +28,47 @@ impl Picture {
         Picture { id: id.into(), source: None }
     }
 
-    /// A PNG, JPEG, GIF or WebP file of at most 2 MiB, embedded as it is.
+    /// The picture in the bytes of a file: a PNG, JPEG, GIF or WebP of at most 16 KiB as it is, all else that [`decode`] reads as a JPEG of at most
+    /// 288 pixels a side, upright as EXIF says.
     ///
     /// # Errors
-    /// Data, naming the file: not to be read, larger, or no such picture.
-    pub fn read(id: impl Into<String>, path: &Path) -> Result<Picture> {
-        let bytes = std::fs::read(path).map_err(|e| Error::reading(path, e))?;
-        if bytes.len() > LARGEST {
-            let what =
-                format!("{} bytes are too many for a picture in a report, {LARGEST} at most", bytes.len());
-            return Err(Error::data(what).at(path).hint("point `data.images` to smaller pictures"));
-        }
-        match media_type(&bytes) {
-            Some(kind) => {
-                let source = format!("data:{kind};base64,{}", BASE64.encode(&bytes));
-                Ok(Picture { id: id.into(), source: Some(source) })
+    /// Data, without the name of the file: no picture, or one that cannot be read.
+    pub fn new(id: impl Into<String>, bytes: &[u8]) -> Result<Picture> {
+        let source = match media_type(bytes) {
+            Some(kind) if bytes.len() <= SMALL => address(kind, bytes),
+            _ => {
+                let decoded = decode(bytes, &Decoding::default())
+                    .map_err(|e| e.hint("point `data.images` to picture files"))?;
+                address("image/jpeg", &thumbnail(&decoded.picture)?)
             }
-            None => Err(Error::data("is not a PNG, JPEG, GIF or WebP picture")
-                .at(path)
-                .hint("point `data.images` to picture files")),
-        }
+        };
+        Ok(Picture { id: id.into(), source: Some(source) })
     }
 
     /// The picture as a `data:` address; nothing, where it is known by its id only.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
+}
+
+fn address(kind: &str, bytes: &[u8]) -> String {
+    format!("data:{kind};base64,{}", BASE64.encode(bytes))
+}
+
+/// A JPEG of the picture, made smaller where it is larger.
+fn thumbnail(picture: &Rgb) -> Result<Vec<u8>> {
+    let longer = picture.width.max(picture.height);
+    let side = |own: usize| match longer > SIDE {
+        true => (own * SIDE).div_ceil(longer),
+        false => own,
+    };
+    let small = resize(picture, side(picture.width), side(picture.height), Filter::Bicubic);
+    let mut bytes = Vec::new();
+    let size = [small.width, small.height].map(|side| side as u16);
+    Encoder::new(&mut bytes, QUALITY)
+        .encode(&small.data, size[0], size[1], ColorType::Rgb)
+        .map_err(|e| Error::data("cannot be made into a thumbnail").because(e))?;
+    Ok(bytes)
 }
 
 /// What browsers show, by how its bytes begin.
@@ -67,19 +86,48 @@ pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// The picture back from the page.
+    fn shown(picture: &Picture) -> Rgb {
+        let bytes =
+            picture.source().and_then(|source| source.strip_prefix("data:image/jpeg;base64,")).unwrap();
+        let bytes = BASE64.decode(bytes.as_bytes()).unwrap();
+        decode(&bytes, &Decoding::default()).unwrap().picture
+    }
+
     #[test]
-    fn files_are_embedded_or_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("1.png");
-        std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
-        let picture = Picture::read("1", &path).unwrap();
+    fn small_files_are_embedded_as_they_are() {
+        let picture = Picture::new("1", b"\x89PNG\r\n\x1a\n").unwrap();
         assert_eq!(picture.source(), Some("data:image/png;base64,iVBORw0KGgo="));
-        std::fs::write(&path, b"<script>").unwrap();
-        let error = Picture::read("1", &path).unwrap_err().to_string();
-        assert!(error.contains("1.png`: is not a PNG"), "{error}");
-        std::fs::write(&path, vec![0x89; LARGEST + 1]).unwrap();
-        assert!(Picture::read("1", &path).unwrap_err().to_string().contains("too many"));
-        let missing = Picture::read("2", &folder.path().join("2.png")).unwrap_err().to_string();
-        assert!(missing.contains("2.png`: cannot be read"), "{missing}");
+        let error = Picture::new("1", b"<script>").unwrap_err().to_string();
+        assert!(error.contains("is no picture that is known\nhint: point `data.images`"), "{error}");
+    }
+
+    #[test]
+    fn others_become_thumbnails_with_their_colours_and_proportions() {
+        let (width, height) = (1000, 400);
+        // Red to the left, blue to the right.
+        let pixel = |n: usize| if n % width < width / 2 { [200, 30, 20] } else { [10, 40, 220] };
+        let data: Vec<u8> = (0..width * height).flat_map(pixel).collect();
+        // BMP, which no page shows, from the bottom up and in blue, green and red.
+        let mut bytes = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+        bytes.extend((width as u32).to_le_bytes());
+        bytes.extend((height as u32).to_le_bytes());
+        bytes.extend([1, 0, 24, 0]);
+        bytes.extend([0; 24]);
+        bytes.extend(data.chunks_exact(3).flat_map(|rgb| [rgb[2], rgb[1], rgb[0]]));
+        let picture = Picture::new("1", &bytes).unwrap();
+        assert!(picture.source().unwrap().len() < SMALL);
+        let small = shown(&picture);
+        assert_eq!((small.width, small.height), (288, 116));
+        let near = |x: usize, want: [u8; 3]| {
+            let got = &small.row(58)[3 * x..][..3];
+            assert!(got.iter().zip(want).all(|(&a, b)| a.abs_diff(b) < 6), "{got:?}, not {want:?}");
+        };
+        near(40, [200, 30, 20]);
+        near(250, [10, 40, 220]);
+        // A picture that is smaller than a thumbnail keeps its size.
+        let small = thumbnail(&Rgb::new(2, 1, vec![9; 6])).unwrap();
+        let small = decode(&small, &Decoding::default()).unwrap().picture;
+        assert_eq!((small.width, small.height), (2, 1));
     }
 }

@@ -1,8 +1,7 @@
 //! Test queries before and after CLC-C (Burns et al. 2020, figures 5 and 6).
 
-use super::hits::hit;
+use super::hits::Album;
 use crate::Result;
-use crate::config::DataConfig;
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::Fitted;
 use crate::eval::consistency::together::{Together, together};
@@ -19,7 +18,7 @@ const BLOCK: usize = 100;
 pub(super) fn compared(
     run: &dyn Retriever,
     corpus: &Corpus,
-    data: &DataConfig,
+    album: &mut Album,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Compared>> {
     let fitted = match run.fitted() {
@@ -40,8 +39,7 @@ pub(super) fn compared(
         }
         let lookout = Lookout { run, corpus, set: &set, fitted: &fitted, pictures: &pictures };
         for (place, row, firsts) in lookout.find()? {
-            let mut show =
-                |picture: u32| hit(data, corpus, set.image_of[row], &Hit { row: picture, score: 0.0 }, notes);
+            let mut show = |picture: u32| album.hit(set.image_of[row], &Hit { row: picture, score: 0.0 });
             let said = set.languages.iter().zip(&set.texts).zip(&firsts.each).map(|((&l, texts), &first)| {
                 Said { language: corpus.languages[l].clone(), text: texts[row].into(), hit: show(first) }
             });

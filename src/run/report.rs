@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use super::compared::compared;
-use super::hits::hit;
+use super::hits::Album;
 use super::open;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
-use crate::config::{Config, DataConfig};
+use crate::config::Config;
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::error::InFile;
 use crate::eval::similarity::check_finite;
 use crate::eval::task::consistency::NAME;
 use crate::eval::{Evaluation, TaskResult};
 use crate::report::{Compared, Example, Part, RunReport};
-use crate::retrieve::{Gallery, Hit, Retriever};
+use crate::retrieve::{Gallery, Retriever};
 use crate::{Result, family};
 
 /// Example queries of each language, and pictures shown for each.
@@ -100,17 +100,15 @@ fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Co
     };
     run.check_pictures(&corpus.test.features)?;
     let config = run.config().clone();
-    let examples = examples(&*run, &corpus, config.data(), notes)?;
-    Ok((examples, compared(&*run, &corpus, config.data(), notes)?))
+    let mut album = Album::new(config.data(), &corpus);
+    let examples = examples(&*run, &corpus, &mut album)?;
+    let compared = compared(&*run, &corpus, &mut album, notes)?;
+    notes.extend(album.note);
+    Ok((examples, compared))
 }
 
 /// Some captions of each language.
-fn examples(
-    run: &dyn Retriever,
-    corpus: &Corpus,
-    data: &DataConfig,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Example>> {
+fn examples(run: &dyn Retriever, corpus: &Corpus, album: &mut Album) -> Result<Vec<Example>> {
     let (gallery, mut examples) = (Gallery::new(run, &corpus.test.features)?, Vec::new());
     for language in 0..corpus.languages.len() {
         let queries = queries(corpus, language);
@@ -118,14 +116,16 @@ fn examples(
         let texts: Vec<&str> = queries.iter().map(|q| q.text).collect();
         let vectors = run.sentences(place, &texts).vectors;
         check_finite(&vectors, run.joint(), "query").in_file(&run.folder().path)?;
-        let found = gallery.search(&vectors, HITS);
+        let found = gallery.search(&vectors, gallery.len());
         for (query, found) in queries.iter().zip(found) {
-            let shown = |found: &Hit| hit(data, corpus, query.image, found, notes);
+            let rank = found.iter().position(|found| found.row == query.image);
+            let missed = rank.filter(|&rank| rank >= HITS);
             examples.push(Example {
                 language: corpus.languages[language].clone(),
                 query: query.text.into(),
                 translation: query.translation.map(String::from),
-                hits: found.iter().map(shown).collect(),
+                hits: found.iter().take(HITS).map(|found| album.hit(query.image, found)).collect(),
+                missed: missed.map(|rank| (rank + 1, album.hit(query.image, &found[rank]))),
             });
         }
     }

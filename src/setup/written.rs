@@ -7,7 +7,9 @@ use toml::Value;
 
 use super::columns::Text;
 use super::found::Found;
+use super::is_features;
 use crate::config::{CaptionFormat, CaptionKeys};
+use crate::photos::template;
 use crate::{Error, Result};
 
 /// What a configuration says, beside what its table holds.
@@ -79,10 +81,8 @@ features = [{}]
             "# Which photograph is in train, val or test, drawn by `init`. Photographs of one `group` in it show the same.\nsplit = {}",
             string(self.splits)
         );
-        if self.photographs.is_dir() {
-            let folder =
-                std::path::absolute(self.photographs).unwrap_or_else(|_| self.photographs.to_path_buf());
-            let _ = writeln!(text, "# For the report.\nimages = {}", path(&folder.join("{id}"))?);
+        if let (false, Some(images)) = (is_features(self.photographs), template(self.photographs)) {
+            let _ = writeln!(text, "# For the report.\nimages = {}", path(Path::new(&images))?);
         }
         for (spoken, column) in found.texts.iter().zip(&found.columns.texts) {
             if !spoken.iter().any(|place| self.languages.contains(place)) {

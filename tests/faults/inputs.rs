@@ -13,6 +13,7 @@ use tinyglot::Result;
 use tinyglot::config::{Config, WordsConfig};
 use tinyglot::corpus::leak::refuse_test_leak;
 use tinyglot::corpus::{Corpus, Features, read_ids, write_npy, write_npy_f16};
+use tinyglot::photos::Files;
 use tinyglot::report::Picture;
 use tinyglot::tower::{Tower, TowerTokenizer};
 use tinyglot::words::{Dictionary, HuggingFace, Segmenter, WordVectors};
@@ -234,7 +235,11 @@ fn lists(place: &Path) -> Vec<Input> {
     let some = fs::read_dir(image).expect("pictures").next().expect("a picture").expect("an entry").path();
     fs::copy(some, &picture).expect("copied");
     let read = picture.clone();
-    all.push(input("picture", picture, move || Picture::read("1", &read).map(drop)));
+    let shown = move || {
+        let bytes = Files::default().bytes(&read)?;
+        Picture::new("1", &bytes).map(drop).map_err(|e| e.at(&read))
+    };
+    all.push(input("picture", picture, shown));
     all
 }
 

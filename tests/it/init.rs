@@ -91,6 +91,16 @@ fn splits(file: &Path) -> Vec<(String, String, String)> {
     lines.map(of).collect()
 }
 
+/// The report of a run shows photographs for each query, none by its name alone.
+fn shows_photographs(run: &Path) {
+    let page = fs::read_to_string(run.join("report.html")).expect("a report");
+    // Two queries in each of two languages, with all the four to seven test pictures, or the first five and the right one.
+    let shown = page.matches("<img src=\"data:image/").count();
+    assert!((16..=24).contains(&shown), "{shown} pictures");
+    assert_eq!(page.matches("class=\"unseen\"").count(), 0);
+    assert_eq!(page.matches("class=\"right").count(), 4, "each query's own picture");
+}
+
 #[test]
 fn photographs_and_a_table_become_a_search_in_three_commands() {
     let given = Given::new();
@@ -158,6 +168,7 @@ fn photographs_and_a_table_become_a_search_in_three_commands() {
     let found = printed(&[&search[..], &["a red circle"]].concat());
     assert_eq!(found.lines().count(), 3);
     assert!(found.lines().skip(1).all(|line| line.ends_with(".png") || line.ends_with(".jpg")), "{found}");
+    shows_photographs(&trained);
 
     // Features of another tower are refused, wherever they come from.
     let other = given.path("other.npy");
@@ -261,6 +272,9 @@ fn photographs_in_a_configuration_become_features_once() {
     let named = format!("photos = {:?}\ntower = {:?}", text(&photos), text(&model));
     let by_photos = written.replace("features = [\"features.npy\"]\nimage_ids = \"features.ids\"", &named);
     assert_ne!(by_photos, written);
+    // They are shown without being named a second time.
+    let lines = by_photos.lines().filter(|line| !line.starts_with("images = "));
+    let by_photos: String = lines.map(|line| format!("{line}\n")).collect();
     let config = out.join("photos.toml");
     fs::write(&config, &by_photos).expect("written");
     for name in ["features.npy", "features.ids", "features.json"] {
@@ -294,6 +308,7 @@ fn photographs_in_a_configuration_become_features_once() {
     let train = ["train", text(&config), "--out", text(&run), "-q"];
     printed(&[&train[..], &quick].concat());
     assert_eq!((kept(), time()), (files, before));
+    shows_photographs(&run);
     printed(&["evaluate", text(&run), "-q"]);
     printed(&[&train[..], &quick, &["--resume", "--set", "train.epochs=2"]].concat());
     // In a folder of one's own they are made anew.

@@ -38,7 +38,7 @@ pub struct DataConfig {
     /// Rows of features for each picture, one after the other and all equal, as VSE++ stores them (5, one for each caption). 0
     /// recognises rows that all stand equally often; 1 takes each row for a picture, however alike they are.
     pub rows_per_picture: usize,
-    /// Picture files for reports, e.g. `"images/{id}.png"`.
+    /// Picture files for reports, e.g. `"images/{id}.png"`, or `"photos.tar/{id}"` in a tar. Where `photos` names photographs, it is these.
     pub images: Option<String>,
     /// Sources of captions; a picture's captions follow each other in their order.
     pub captions: Vec<CaptionSource>,

@@ -1,7 +1,7 @@
 //! `tinyglot search`.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 use crate::config::same_code;
 use crate::eval::{clc_a, joined};
 use crate::retrieve::{Embedding, Hit, Index, PictureVectors, Retriever, search, search_joined};
-use crate::{Error, Result, run};
+use crate::{Error, Result, names, run};
 
 /// Find the pictures that fit a query
 #[derive(Debug, clap::Args)]
@@ -21,14 +21,16 @@ use crate::{Error, Result, run};
 Without a query on the command line, queries come from standard input, one a line. The gallery may be larger than memory.
 A picture that stands several times in it, one row after the other (VSE++ has a row for each caption), is found once.
 With several languages each query is given once in each of them, in their order, and `--join` says how they become one.
-With --json each query gives one line: {\"query\": …, \"language\": …, \"hits\": [{\"id\": …, \"row\": …, \"score\": …}]}.
+With --json each query gives one line: {\"query\": …, \"language\": …, \"hits\": [{\"id\": …, \"row\": …, \"score\": …}]}, with --photos
+a \"path\" too.
 
 Examples:
   tinyglot search RUN --language de --gallery features.npy \"ein Hund am Strand\" \"zwei Frauen\"
   tinyglot search RUN --language en,de --gallery features.npy \"two women\" \"zwei Frauen\"
   tinyglot search RUN --language en,de --join clc-c --gallery features.npy \"two women\" \"zwei Frauen\"
   tinyglot search RUN --language en --gallery features.npy --ids ids.txt -k 3 < queries.txt
-  tinyglot search RUN --language en --index photos \"two women\"")]
+  tinyglot search RUN --language en --index photos \"two women\"
+  tinyglot search RUN --language en --gallery features.npy --photos photos \"two women\"")]
 pub struct Args {
     /// Folder of the run
     #[arg(value_name = "RUN")]
@@ -48,6 +50,9 @@ pub struct Args {
     /// Ids of the pictures, one a line [default: those in the gallery's file, or beside it in one that ends in .ids, else row numbers from 0]
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
+    /// Folder of the photographs that the ids name: print their paths in place of their ids, in JSON beside them
+    #[arg(long, value_name = "DIR")]
+    pub photos: Option<PathBuf>,
     /// Pictures to show per query
     #[arg(short, value_name = "K", default_value = "10")]
     pub k: NonZeroUsize,
@@ -124,15 +129,47 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         Gallery::Index(index) => index.ids()[row as usize].clone(),
         Gallery::Pictures(pictures) => pictures.name(row),
     };
+    if let Some(folder) = &args.photos {
+        check_paths(folder, &gallery, found.iter().flatten().map(|hit| name(hit.row)))?;
+    }
+    let shown =
+        |row: u32| Shown { id: name(row), path: args.photos.as_ref().map(|folder| folder.join(name(row))) };
     stdout::write(|out| {
         for (query, found) in queries.iter().zip(&found) {
             match args.json {
-                true => writeln!(out, "{}", line(query, &args.language, found, &name))?,
-                false => write!(out, "{}", table(&query.join(" | "), found, &name))?,
+                true => writeln!(out, "{}", line(query, &args.language, found, &shown))?,
+                false => write!(out, "{}", table(&query.join(" | "), found, &shown))?,
             }
         }
         Ok(())
     })
+}
+
+/// What a picture is called.
+struct Shown {
+    id: String,
+    /// Where `--photos` says where they are.
+    path: Option<PathBuf>,
+}
+
+/// Refuses a folder that is none, and ids that are no names of files in it.
+fn check_paths(folder: &Path, gallery: &Gallery, ids: impl Iterator<Item = String>) -> Result<()> {
+    if !folder.is_dir() {
+        return Err(Error::usage("is no folder")
+            .at(folder)
+            .hint("`--photos` is the folder that the ids are names in"));
+    }
+    if matches!(gallery, Gallery::Pictures(pictures) if pictures.ids.is_none()) {
+        return Err(Error::usage("`--photos` needs the names of the pictures, and the gallery has none")
+            .hint("give them by `--ids`"));
+    }
+    match ids.into_iter().find(|id| !names::stays_inside(id)) {
+        Some(id) => {
+            Err(Error::data(format!("the picture id `{id}` leads out of the folder of the photographs"))
+                .at(folder))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The pictures found for each query. `queries`: each in every language.
@@ -211,9 +248,16 @@ fn line(
     query: &[String],
     languages: &[String],
     found: &[Hit],
-    name: &dyn Fn(u32) -> String,
+    shown: &dyn Fn(u32) -> Shown,
 ) -> serde_json::Value {
-    let hit = |f: &Hit| json!({"id": name(f.row), "row": f.row, "score": f.score});
+    let hit = |f: &Hit| {
+        let Shown { id, path } = shown(f.row);
+        let mut hit = json!({"id": id, "row": f.row, "score": f.score});
+        if let Some(path) = path {
+            hit["path"] = json!(path.to_string_lossy());
+        }
+        hit
+    };
     let plain = |texts: &[String]| match texts {
         [one] => json!(one),
         several => json!(several),
@@ -222,8 +266,9 @@ fn line(
     json!({"query": plain(query), "language": plain(languages), "hits": hits})
 }
 
-/// The query, then rank, cosine and id of each picture.
-fn table(query: &str, found: &[Hit], name: &dyn Fn(u32) -> String) -> String {
-    let rank = |(n, f): (usize, &Hit)| format!("{:5}  {:6.3}  {}\n", n + 1, f.score, name(f.row));
+/// The query, then rank, cosine and id or path of each picture.
+fn table(query: &str, found: &[Hit], shown: &dyn Fn(u32) -> Shown) -> String {
+    let called = |Shown { id, path }: Shown| path.map_or(id, |path| path.display().to_string());
+    let rank = |(n, f): (usize, &Hit)| format!("{:5}  {:6.3}  {}\n", n + 1, f.score, called(shown(f.row)));
     format!("{query}\n") + &found.iter().enumerate().map(rank).collect::<String>()
 }

@@ -168,6 +168,22 @@ fn photographs_and_a_table_become_a_search_in_three_commands() {
     let found = printed(&[&search[..], &["a red circle"]].concat());
     assert_eq!(found.lines().count(), 3);
     assert!(found.lines().skip(1).all(|line| line.ends_with(".png") || line.ends_with(".jpg")), "{found}");
+    let placed = printed(&[&search[..], &["--photos", text(&photos), "a red circle"]].concat());
+    for (line, found) in placed.lines().zip(found.lines()).skip(1) {
+        let (path, id) =
+            (line.rsplit("  ").next().expect("a path"), found.rsplit("  ").next().expect("an id"));
+        assert_eq!(Path::new(path), photos.join(id));
+        assert!(Path::new(path).is_file(), "{line}");
+    }
+    let placed = printed(&[&search[..], &["--json", "--photos", text(&photos), "a red circle"]].concat());
+    let placed: Value = serde_json::from_str(&placed).expect("JSON");
+    let (id, path) = (&placed["hits"][0]["id"], &placed["hits"][0]["path"]);
+    assert_eq!(path.as_str().map(Path::new), id.as_str().map(|id| photos.join(id)).as_deref());
+    refused(
+        &[&search[..], &["--photos", text(&gallery), "red"]].concat(),
+        2,
+        &["features.npy`: is no folder"],
+    );
     shows_photographs(&trained);
 
     // Features of another tower are refused, wherever they come from.

@@ -33,6 +33,7 @@ pub struct SearchBody {
     /// The language, or languages in the order of `q`; may be left out where the model knows one alone
     language: Option<OneOrMore>,
     /// How many pictures, from 1 to 1000 [default: 10]
+    #[schemars(range(min = 1, max = 1000))]
     k: Option<usize>,
 }
 
@@ -41,6 +42,7 @@ pub struct SearchBody {
 #[serde(deny_unknown_fields)]
 pub struct EmbedBody {
     /// From 1 to 256 sentences, of 1000 characters at most
+    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 1000)))]
     texts: Vec<String>,
     /// Their language; may be left out where the model knows one alone
     language: Option<String>,

@@ -18,7 +18,7 @@ pub const MOST: usize = 1000;
 /// Texts that are embedded at a time.
 pub const TEXTS: usize = 256;
 /// Languages that a query is given in at most.
-const LANGUAGES: usize = 16;
+pub const LANGUAGES: usize = 16;
 
 /// An index that is open, and its pictures by their ids.
 pub struct Opened {
@@ -48,9 +48,9 @@ impl Opened {
 #[serde(untagged, expecting = "expected a text, or a list of texts")]
 pub enum OneOrMore {
     /// One
-    One(String),
+    One(#[schemars(length(min = 1, max = 1000))] String),
     /// Several, in order
-    More(Vec<String>),
+    More(#[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 1000)))] Vec<String>),
 }
 
 impl OneOrMore {

@@ -1,5 +1,8 @@
 //! What the interface takes and gives, as OpenAPI 3.1 has it; schemas are those of the types that are read and written.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -7,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::json_of;
 use super::api::{EmbedBody, Health, SearchBody, Stats};
-use super::find::{Embedded, LONGEST, MOST, Searched, Similar};
+use super::find::{Embedded, LANGUAGES, LONGEST, MOST, Searched, Similar};
 
 /// An error's `{"error": "…"}`.
 #[derive(JsonSchema)]
@@ -17,17 +20,19 @@ struct Error {
     error: String,
 }
 
-pub async fn openapi() -> Response {
-    json_of(&document())
+pub async fn openapi(State(state): State<Arc<super::State>>) -> Response {
+    json_of(&document(&state.languages))
 }
 
-/// The description.
-pub fn document() -> Value {
+/// The description, for a model of some languages.
+pub fn document(languages: &[String]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into());
     let schemas = &mut settings.into_generator();
+    let code = json!({"type": "string", "enum": languages});
+    let codes = json!({"type": "array", "items": code, "minItems": 1, "maxItems": LANGUAGES});
     let language = json!({
-        "name": "language", "in": "query", "schema": {"type": "string"}, "example": "de",
-        "description": "Code of the language of `q`; several with commas between, in the order of the `q`s. May be left out where the model knows one alone",
+        "name": "language", "in": "query", "required": languages.len() > 1, "style": "form", "explode": false, "schema": codes,
+        "description": "Code of the language of `q`; several with commas between, in the order of the `q`s",
     });
     let k = json!({
         "name": "k", "in": "query", "description": "How many pictures",
@@ -67,12 +72,20 @@ pub fn document() -> Value {
         "/metrics": {"get": get("Counts and times of requests", json!([]), other("Prometheus' text format", "text/plain"), &[])},
     });
     let _ = schemas.subschema_for::<Error>();
+    let mut definitions = schemas.take_definitions(true);
+    for (body, language) in [("SearchBody", json!({"anyOf": [code, codes]})), ("EmbedBody", code.clone())] {
+        let schema = &mut definitions[body];
+        schema["properties"]["language"] = language;
+        if let (Some(required), 2..) = (schema["required"].as_array_mut(), languages.len()) {
+            required.push(json!("language"));
+        }
+    }
     json!({
         "openapi": "3.1.0",
         "info": {"title": "tinyglot", "version": env!("CARGO_PKG_VERSION"), "description": "Pictures found by sentences of many languages."},
         "paths": paths,
         "components": {
-            "schemas": schemas.take_definitions(true),
+            "schemas": definitions,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
@@ -126,6 +139,7 @@ fn other(what: &str, media_type: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::find::TEXTS;
     use super::*;
 
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
@@ -141,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_schema_that_is_named_is_there() {
-        let document = document();
+        let document = document(&["en".into(), "de".into()]);
         let mut found = Vec::new();
         references(&document, &mut found);
         assert!(found.len() > 10, "{found:?}");
@@ -149,6 +163,11 @@ mod tests {
             let pointer = reference.strip_prefix('#').expect("a place in the document");
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
-        assert!(document["components"]["schemas"]["SearchBody"]["properties"]["k"].is_object(), "{document}");
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["EmbedBody"]["properties"]["language"]["enum"], json!(["en", "de"]));
+        assert_eq!(schemas["EmbedBody"]["required"], json!(["texts", "language"]));
+        assert_eq!(schemas["EmbedBody"]["properties"]["texts"]["maxItems"], TEXTS);
+        assert_eq!(schemas["EmbedBody"]["properties"]["texts"]["items"]["maxLength"], LONGEST);
+        assert_eq!(schemas["SearchBody"]["properties"]["k"]["maximum"], MOST);
     }
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::{ended, printed, run, text, tinyglot};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "init",
     "data",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 12] = [
     "evaluate",
     "embed",
     "search",
+    "serve",
     "sweep",
     "report",
     "config",
@@ -33,9 +34,19 @@ fn help_lists_every_command() {
 
 #[test]
 fn help_of_long_commands_has_examples() {
-    for command in
-        ["demo", "init", "train", "evaluate", "embed", "search", "sweep", "report", "completions", "man"]
-    {
+    for command in [
+        "demo",
+        "init",
+        "train",
+        "evaluate",
+        "embed",
+        "search",
+        "serve",
+        "sweep",
+        "report",
+        "completions",
+        "man",
+    ] {
         let help = printed(&[command, "--help"]);
         assert!(help.contains(&format!("Examples:\n  tinyglot {command}")), "{help}");
     }

@@ -1,5 +1,6 @@
 //! Photographs through a picture tower: decoded beside it, kept as they are finished, written when all are.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -77,7 +78,7 @@ const AHEAD: usize = 16;
 
 /// Makes the features of photographs by the picture tower of a checkpoint's folder: `FEATURES.npy`, one row a photograph as f32; beside it
 /// `FEATURES.ids`, their names, one a line, and `FEATURES.json`, what they were made by. Photographs that cannot be used are listed in
-/// `FEATURES.errors.tsv`.
+/// `FEATURES.errors.tsv`. Their folder is made where it is not there.
 ///
 /// Each of these files is whole or not there. Until all photographs are done, what is finished stands in the folder `FEATURES.npy.part`.
 ///
@@ -102,6 +103,9 @@ pub fn embed(
     };
     let tower = VisionTower::open(model, Some(size))?;
     let about = about(model, &tower, &preprocessing, photographs, options)?;
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+    }
     let lock = beside(out, "npy.lock");
     let _lock = Lock::take(&lock, out)?;
     if let Some(summary) = finished(&about, options) {

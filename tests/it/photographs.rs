@@ -85,7 +85,7 @@ fn broken_photographs_are_listed_and_the_others_done() {
     let said = ["f.npy.part`: is of another model, preprocessing or set of photographs"];
     refused(&embed(&photos, &golden("openclip"), &out, &["--resume"]), 3, &said);
     printed(&embed(&photos, &model, &out, &["--resume"]));
-    let anew = place.path().join("anew.npy");
+    let anew = place.path().join("made/for/it/anew.npy");
     printed(&embed(&photos, &model, &anew, &[]));
     assert_eq!(fs::read(&out).expect("read"), fs::read(&anew).expect("read"));
     assert_eq!(ids(), "a/whole.jpg\ncut.jpg\nempty.jpg\nhalf.png\nlost.jpg\npage.jpg\nwhole.png\n");

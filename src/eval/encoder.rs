@@ -63,16 +63,22 @@ pub trait DualEncoder {
     /// Data, naming their first file.
     fn check_width(&self, pictures: &dyn PictureSource) -> Result<()>;
 
+    /// Some pictures of a source of the right width, by their rows, as vectors (pictures, joint) of unit length.
+    fn some_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32>;
+
     /// Gives pictures as vectors, some at a time: `take` gets the first one's number and (pictures, joint) of unit length.
     /// So pictures and results may be larger than memory.
     ///
     /// # Errors
-    /// Data: pictures of another width, or with numbers that are too large; those of `take`.
+    /// Data: pictures of another width, or with numbers that are too large, naming one; those of `take`.
     fn pictures(
         &self,
         pictures: &dyn PictureSource,
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        self.check_width(pictures)?;
+        in_tiles(pictures, |rows| self.some_pictures(pictures, rows), take)
+    }
 }
 
 /// The place of a language among those of a model.
@@ -109,7 +115,7 @@ const TILE: usize = 1024;
 ///
 /// # Errors
 /// Data, naming a picture whose vector is not finite: what follows from it is no score; those of `take`.
-pub(crate) fn in_tiles(
+fn in_tiles(
     pictures: &dyn PictureSource,
     vectors: impl Fn(Range<usize>) -> Vec<f32>,
     take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,

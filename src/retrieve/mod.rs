@@ -3,11 +3,14 @@
 mod gallery;
 mod index;
 
+use std::fs;
+use std::path::PathBuf;
+
 use crate::checkpoint::{RunFolder, RunInfo};
 use crate::config::{Config, same_code};
-use crate::corpus::{Corpus, PictureSource};
+use crate::corpus::{Corpus, PictureSource, SplitName, write_npy};
 use crate::device::Shareable;
-use crate::eval::encoder::place;
+use crate::eval::encoder::{add_pictures, place};
 use crate::eval::task::{consistency, recall};
 use crate::eval::{DualEncoder, Evaluation, Fitted, Parameters, Scope};
 use crate::{Error, Result};
@@ -64,6 +67,23 @@ pub trait Retriever: Shareable {
         take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
     ) -> Result<()> {
         self.encoder().pictures(pictures, take)
+    }
+
+    /// Writes the vectors of all pictures of a corpus into the run, as `pictures/{split}.npy`. Gives their folder.
+    ///
+    /// # Errors
+    /// Data: pictures of another width, or with numbers that are too large; run, where a file cannot be written.
+    fn write_pictures(&self, corpus: &Corpus) -> Result<PathBuf> {
+        let folder = self.folder().path.join("pictures");
+        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
+        let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
+        for (split, features) in splits.into_iter().chain(further) {
+            let mut vectors = Vec::new();
+            add_pictures(&*self.encoder(), features, &mut vectors)?;
+            write_npy(folder.join(format!("{split}.npy")), features.rows(), self.joint(), &vectors)?;
+        }
+        Ok(folder)
     }
 
     /// Retrieval on a split; on test, where captions have translations or are parallel, also how well they do together.

@@ -1,5 +1,6 @@
 //! A text encoder and picture features, each with what takes it to the joint space.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
@@ -8,7 +9,6 @@ use crate::Result;
 use crate::config::{Config, ContrastiveConfig, PictureHead, Precision, TrainedPart};
 use crate::corpus::{PictureSource, same_width};
 use crate::device::{Dev, Matrix, Vector};
-use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::image::{ImageBranch, embed_images};
 use crate::init::Init;
@@ -229,7 +229,7 @@ impl Contrastive {
         }
     }
 
-    fn embed_pictures(&self, pictures: &dyn PictureSource, rows: std::ops::Range<usize>) -> Vec<f32> {
+    fn embed_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
         match &self.pictures {
             Pictures::Branch(branch) => embed_images(branch, pictures, rows),
             Pictures::Linear(layer) => {
@@ -288,12 +288,7 @@ impl DualEncoder for ContrastiveEncoder<'_> {
         same_width(pictures, self.model.features)
     }
 
-    fn pictures(
-        &self,
-        pictures: &dyn PictureSource,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_width(pictures)?;
-        in_tiles(pictures, |rows| self.model.embed_pictures(pictures, rows), take)
+    fn some_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
+        self.model.embed_pictures(pictures, rows)
     }
 }

@@ -1,7 +1,6 @@
 //! The run folder of contrastive training: how it begins and goes on, and what it hands over.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use super::encoder::{Encoder, FOLDER, write_files};
@@ -9,7 +8,7 @@ use super::model::{Contrastive, ContrastiveEncoder, layers};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::{Config, DrawnCaptions, TextTextSource};
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, SplitName, fingerprint, write_npy};
+use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
 use crate::init::Init;
 use crate::optim::Adam;
@@ -34,9 +33,8 @@ pub struct ContrastiveRun {
     pub state: TrainState,
 }
 
-/// Where the encoder with its head is, as sentence-transformers reads it; and the vectors of the pictures, by split.
+/// Where the encoder with its head is, as sentence-transformers reads it.
 const SENTENCES: &str = "sentence_transformer";
-const PICTURES: &str = "pictures";
 
 impl ContrastiveRun {
     /// Begins a run: reads the encoder or makes a new one, and writes the folder with its tokenizer and a checkpoint of step 0.
@@ -122,17 +120,8 @@ impl ContrastiveRun {
     ///
     /// # Errors
     /// Data, where features are of another width than the model's; run, where a file cannot be written.
-    pub fn hand_over(&mut self, corpus: &Corpus) -> Result<String> {
-        let pictures = self.folder.path.join(PICTURES);
-        fs::create_dir_all(&pictures).map_err(|e| Error::writing(&pictures, e))?;
-        let model = ContrastiveEncoder { model: &self.model, languages: &self.info.languages };
-        let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
-        let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
-        for (split, features) in splits.into_iter().chain(further) {
-            let mut vectors = Vec::new();
-            crate::eval::encoder::add_pictures(&model, features, &mut vectors)?;
-            write_npy(pictures.join(format!("{split}.npy")), features.rows(), self.model.joint(), &vectors)?;
-        }
+    pub fn hand_over(&self, corpus: &Corpus) -> Result<String> {
+        let pictures = self.write_pictures(corpus)?;
         let Some(head) = self.model.linear_head() else {
             return Ok(format!("the pictures' vectors: {}", pictures.display()));
         };

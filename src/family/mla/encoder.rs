@@ -7,7 +7,6 @@ use super::{Encoder, Mla, Way};
 use crate::Result;
 use crate::config::Precision;
 use crate::corpus::PictureSource;
-use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::ops::tape::{data, data1};
 use crate::ops::transformer::Pass;
@@ -78,19 +77,11 @@ impl DualEncoder for MlaEncoder<'_> {
         check_width(self.mla, pictures)
     }
 
-    fn pictures(
-        &self,
-        pictures: &dyn PictureSource,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_width(pictures)?;
+    fn some_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
         let width = pictures.width();
-        let vectors = |rows: Range<usize>| {
-            let mut x = vec![0.0; rows.len() * width];
-            pictures.copy_rows(rows.start, &mut x);
-            unit(&mut x, width);
-            x
-        };
-        in_tiles(pictures, vectors, take)
+        let mut x = vec![0.0; rows.len() * width];
+        pictures.copy_rows(rows.start, &mut x);
+        unit(&mut x, width);
+        x
     }
 }

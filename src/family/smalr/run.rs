@@ -1,5 +1,6 @@
 //! A trained run of words in use.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::embedding::encoder::Encoder;
@@ -9,7 +10,6 @@ use crate::Result;
 use crate::checkpoint::{RunFolder, RunInfo, TrainState, Which};
 use crate::config::Config;
 use crate::corpus::{PictureSource, same_width};
-use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::image::embed_images;
 use crate::retrieve::{Retriever, same_languages, settable};
@@ -91,13 +91,8 @@ impl DualEncoder for &SmalrRun {
         SmalrRun::check_width(self, pictures)
     }
 
-    fn pictures(
-        &self,
-        pictures: &dyn PictureSource,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_width(pictures)?;
-        in_tiles(pictures, |rows| embed_images(&self.model.image, pictures, rows), take)
+    fn some_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
+        embed_images(&self.model.image, pictures, rows)
     }
 }
 

@@ -4,6 +4,7 @@
 //! that was downloaded would, and its pictures are vectors of the joint space.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use dfdx::prelude::*;
@@ -11,7 +12,6 @@ use dfdx::prelude::*;
 use crate::config::{Config, Precision};
 use crate::corpus::{Corpus, PictureSource, same_width};
 use crate::device::{Dev, Matrix, Vector};
-use crate::eval::encoder::in_tiles;
 use crate::eval::{DualEncoder, Parameters, Sentences};
 use crate::image::{ImageBranch, embed_images};
 use crate::init::Init;
@@ -161,13 +161,8 @@ impl DualEncoder for ClipEncoder<'_> {
         same_width(pictures, self.clip.features)
     }
 
-    fn pictures(
-        &self,
-        pictures: &dyn PictureSource,
-        take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_width(pictures)?;
-        in_tiles(pictures, |rows| embed_images(&self.clip.image, pictures, rows), take)
+    fn some_pictures(&self, pictures: &dyn PictureSource, rows: Range<usize>) -> Vec<f32> {
+        embed_images(&self.clip.image, pictures, rows)
     }
 }
 

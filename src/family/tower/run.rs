@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, SplitName, fingerprint, write_npy};
+use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
 use crate::family::tower::model::ClipEncoder;
 use crate::family::tower::{Clip, ENDS, parameters};
-use crate::image::embed_features;
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
@@ -35,9 +34,8 @@ pub struct TowerRun {
     pub state: TrainState,
 }
 
-/// Where the checkpoint in Hugging Face's layout is, and the pictures' vectors.
+/// Where the checkpoint in Hugging Face's layout is.
 const TOWER: &str = "tower";
-const PICTURES: &str = "pictures";
 
 impl TowerRun {
     /// Begins a run: learns the tokenizer, and writes the folder with it and a checkpoint of step 0.
@@ -123,16 +121,9 @@ impl TowerRun {
     ///
     /// # Errors
     /// Data, where features are of another width than the model's; run, where a file cannot be written.
-    pub fn hand_over(&mut self, corpus: &Corpus) -> Result<PathBuf> {
-        let (tower, pictures) = (self.folder.path.join(TOWER), self.folder.path.join(PICTURES));
-        fs::create_dir_all(&pictures).map_err(|e| Error::writing(&pictures, e))?;
-        let splits = SplitName::CAPTIONED.map(|split| (split, &corpus.split(split).features));
-        let further = corpus.distractors.as_ref().map(|features| (SplitName::Distractors, features));
-        for (split, features) in splits.into_iter().chain(further) {
-            let vectors = embed_features(&self.clip.image, features, self.info.features)?;
-            let file = pictures.join(format!("{split}.npy"));
-            write_npy(file, features.rows(), self.clip.joint(), &vectors)?;
-        }
+    pub fn hand_over(&self, corpus: &Corpus) -> Result<PathBuf> {
+        self.write_pictures(corpus)?;
+        let tower = self.folder.path.join(TOWER);
         write_whole(&tower.join("model.safetensors"), &self.clip.tower.to_safetensors())?;
         Ok(tower)
     }

@@ -13,6 +13,7 @@ use crate::init::Init;
 use crate::loss::{Value, on_tape};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::tape::{data, matrix, vector};
+use crate::ops::transformer::{Activation, activate};
 use crate::optim::{Adam, Parameter, ParameterTree, visit_linear};
 use crate::seed::derive;
 
@@ -120,7 +121,7 @@ impl Network {
     fn forward<T: Tape<f32, Dev> + 'static>(&self, rows: Matrix) -> Matrix<T> {
         let mut x = linear_of_data::<T>(rows, &self.layers[0], Precision::F32);
         for layer in &self.layers[1..] {
-            x = linear(x.relu(), layer, Precision::F32);
+            x = linear(activate(x, Activation::Relu), layer, Precision::F32);
         }
         x
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use tinyglot::config::{Config, FamilyName};
+use tinyglot::config::{
+    Config, ContrastAnchors, DrawnCaptions, FamilyName, Optimizer, PictureHead, Schedule,
+};
 use tinyglot::family::smalr::embedding::{Lexicon, Slot};
 use tinyglot::family::smalr::empty_embedding;
 use tinyglot::family::smalr::model::Model;
@@ -71,6 +73,7 @@ fn every_configuration_of_words_trains_the_losses_it_is_named_for() {
         ("la-multi30k.toml", HEM),
         // The recommended one, and the demo's: the image–text losses alone.
         ("multi30k-8k.toml", ALONE),
+        ("multi30k-8k-pairs.toml", ALONE),
         ("demo.toml", ALONE),
     ]);
     for entry in std::fs::read_dir(configs()).expect("the folder of configurations") {
@@ -85,10 +88,55 @@ fn every_configuration_of_words_trains_the_losses_it_is_named_for() {
         assert_eq!(losses(&load(&name)), losses_of, "{name}");
     }
     assert!(expected.is_empty(), "{expected:?}");
+    let of_pairs = |name: &str| load(name).loss().pairs.weight;
+    assert_eq!([of_pairs("multi30k-8k-pairs.toml"), of_pairs("multi30k-8k.toml")], [1.0, 0.0]);
     // Where MCLM is on, it is the reading of it that fits the paper's budget.
     let text = |config: &Config| format!("{:?}", config.loss().mclm.encoder);
     assert_eq!(text(&load("smalr-multi30k.toml")), "Branch");
     assert_eq!(text(&load("smalr-mscoco.toml")), "Branch");
+}
+
+/// Jain et al. 2021, section 3; Lee et al. 2022, section 3.3; Krasner et al. 2025, section 2, and its code.
+#[test]
+fn contrastive_configurations_have_the_constants_of_their_papers() {
+    let mural = load("mural/mural-base.toml");
+    let (contrastive, train) = (mural.contrastive(), mural.train());
+    let (image_text, text_text) = (&contrastive.image_text, &contrastive.text_text);
+    assert_eq!((image_text.weight, image_text.temperature, image_text.learn_temperature), (1.0, 1.0, true));
+    let temperature = (text_text.temperature, text_text.learn_temperature);
+    assert_eq!((text_text.weight, temperature, text_text.margin), (0.1, (0.01, false), 0.3));
+    // 1e-3 for pictures, 1e-4 for texts.
+    assert_eq!((train.learning_rate, text_text.rate), (1e-3, 0.1));
+    assert_eq!((train.optimizer, train.weight_decay, train.warmup), (Optimizer::Lamb, 1e-5, 10_000));
+    assert_eq!((train.schedule, train.images, train.pairs.lines), (Schedule::Linear, 4096, 4096));
+    assert!(!contrastive.shared_head);
+    // 600,000 updates over 12 million pictures.
+    assert_eq!((600_000f64 * 4096.0 / 12e6).round() as usize, train.epochs);
+    let fresh = &contrastive.fresh;
+    let sizes = [fresh.layers, fresh.width, fresh.heads, fresh.hidden, fresh.vocabulary];
+    assert_eq!(sizes, [12, 768, 12, 3072, 250_000]);
+
+    let etcl = load("etcl/etcl-cc3m.toml");
+    let (contrastive, train) = (etcl.contrastive(), etcl.train());
+    let weights = [contrastive.triple.weight, contrastive.image_text.weight, contrastive.text_text.weight];
+    assert_eq!(weights, [1.0, 0.0, 0.0]);
+    assert_eq!((train.images, train.learning_rate, train.warmup), (32_768, 1e-4, 0));
+    assert_eq!((3_000f64 * 32_768.0 / 3e6).round() as usize, train.epochs);
+
+    for name in ["eng-only", "multilingual", "quechua", "eng-pivot"] {
+        let config = load(&format!("cl-clip-align/{name}.toml"));
+        let (contrastive, train) = (config.contrastive(), config.train());
+        let batch = (train.images, train.epochs, train.learning_rate);
+        assert_eq!((batch, contrastive.frozen_epochs), ((32, 10, 1e-5), 0.5), "{name}");
+        assert_eq!((contrastive.context, contrastive.pictures), (128, PictureHead::Linear), "{name}");
+        let (pivot, image_text) = (name == "eng-pivot", &contrastive.image_text);
+        let captions = (image_text.anchors, image_text.unit, image_text.temperature);
+        let expected = (ContrastAnchors::Captions, false, 1.0);
+        assert!(pivot || captions == expected && image_text.learn_temperature, "{name}");
+        assert_eq!((image_text.weight > 0.0, contrastive.text_text.weight > 0.0), (!pivot, pivot), "{name}");
+        let rotation = contrastive.captions == DrawnCaptions::Rotation;
+        assert_eq!(rotation, ["multilingual", "quechua"].contains(&name), "{name}");
+    }
 }
 
 #[test]

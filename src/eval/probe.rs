@@ -10,7 +10,7 @@ use super::similarity::Kernel;
 use crate::config::{Precision, Schedule, TrainConfig};
 use crate::device::{Dev, Matrix, Scalar};
 use crate::init::Init;
-use crate::loss::{Value, on_tape};
+use crate::loss::{Value, combined, on_tape};
 use crate::ops::linear::{LinearWeights, linear, linear_of_data};
 use crate::ops::tape::{data, matrix, vector};
 use crate::ops::transformer::{Activation, activate};
@@ -132,7 +132,10 @@ impl Network {
         let rows = matrix(rows, labels.len(), self.width());
         let loss = on_tape(self.forward::<OwnedTape<f32, Dev>>(rows), |z| cross_entropy(z, labels, classes));
         match lambda > 0.0 {
-            true => loss + on_tape(self.layers[0].weight.leaky_trace(), |w| squares(w, lambda)),
+            true => {
+                let penalty = on_tape(self.layers[0].weight.leaky_trace(), |w| squares(w, lambda));
+                combined(vec![(loss, 1.0), (penalty, 1.0)], 1.0)
+            }
             false => loss,
         }
     }

@@ -205,6 +205,11 @@ impl RunFolder {
             }
         }
         adam.state.retain(|_, s| !s.m.is_empty());
+        // A row takes part in no step before the first of its table.
+        let early = |s: &AdamState| s.last.iter().any(|&last| last != 0 && last <= s.born);
+        if let Some((name, _)) = adam.state.iter().find(|(_, s)| early(s)) {
+            return refuse(format!("rows of `last.{name}` have seen steps before `born.{name}`"));
+        }
         let (step, averaged) = (state.step, state.averaged);
         if adam.state.is_empty() != (adam.step == 0) {
             let moments = if adam.step == 0 { "moments" } else { "no moments" };

@@ -30,7 +30,8 @@ pub struct ContrastiveConfig {
     /// nothing, and `mean` for an encoder that begins anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooling: Option<SentencePooling>,
-    /// Layers from the pooled state to the joint space, with ReLU between two. MURAL and cl-clip-align have one.
+    /// Layers from the pooled state to the joint space, with ReLU between two. MURAL and cl-clip-align have one; with two the run has no folder for
+    /// sentence-transformers, which reads one linear layer.
     pub head_layers: usize,
     /// Whether texts have one head for both tasks. MURAL has one for each: its pictures meet the one, its translations the other.
     pub shared_head: bool,

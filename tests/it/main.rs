@@ -19,12 +19,14 @@ mod floors;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grow;
+mod guide;
 mod index;
 mod init;
 mod inputs_captions;
 mod inputs_features;
 mod inputs_text;
 mod interrupt;
+mod keys;
 mod lay_out;
 mod pack;
 mod pages;

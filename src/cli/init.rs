@@ -17,7 +17,8 @@ features, .npy or .safetensors, with the names of the pictures in it, in a file 
 CAPTIONS is a table whose first line names its columns (CSV, TSV), JSON lines, a JSON list, or Parquet (in a build with it). One column names the
 photographs, with or without folders and endings. Captions are in one column; in several that are numbered (caption_1, caption_2); or in one for
 each language (en, de or caption_en, caption_de). The language is in the names of these, in a column (language, lang, locale), or said by
-`--language`. Columns are told by their names and by what is in them; `--columns` says what is guessed wrongly.
+`--language`. A column `split` (train, val, test) is obeyed. Columns are told by their names and by what is in them; `--columns` says what is
+guessed wrongly.
 
 Written are OUT/NAME.toml (NAME is that of the folder), OUT/splits.tsv, and with a tower OUT/features.npy, .ids and .json. Splits are drawn by
 photograph; copies and near copies are on one side. The same command goes on with features that were begun.
@@ -42,8 +43,8 @@ pub struct Args {
     /// Names of the pictures of features, one a line
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
-    /// What columns mean: picture=NAME, text=NAME (several times for several), language=NAME (language= for none); {language} and {n} in a
-    /// text's NAME stand for a code and a number
+    /// What columns mean: picture=NAME, text=NAME (several times for several), language=NAME and split=NAME (language= and split= for none);
+    /// {language} and {n} in a text's NAME stand for a code and a number
     #[arg(long, value_name = "WHAT=NAME", value_delimiter = ',')]
     columns: Vec<String>,
     /// Language of the captions, where the table does not say it; or the languages to take, e.g. en,de
@@ -102,12 +103,13 @@ fn asked(args: &Args) -> Result<Asked> {
     for written in &args.columns {
         let fault = || {
             Error::usage(format!("`--columns {written}` is not understood"))
-                .hint("write `picture=NAME`, `text=NAME` or `language=NAME`, with commas between them")
+                .hint("write `picture=NAME`, `text=NAME`, `language=NAME` or `split=NAME`, with commas between them")
         };
         let (what, name) = written.split_once('=').ok_or_else(fault)?;
         let (slot, name) = match (what.trim(), name.trim().to_string()) {
             ("picture", name) if !name.is_empty() => (&mut asked.picture, name),
             ("language", name) => (&mut asked.language, name),
+            ("split", name) => (&mut asked.split, name),
             ("text", name) if !name.is_empty() => {
                 asked.texts.push(name);
                 continue;

@@ -38,8 +38,8 @@ use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
 pub use bitext::{Bitext, SentencePairs};
-pub(crate) use captions::keys;
 pub use captions::{Row, Table};
+pub(crate) use captions::{keys, split_named};
 pub use features::{Features, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use ids::{Names, read_ids};

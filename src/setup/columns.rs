@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::languages::known;
 use crate::config::CaptionKeys;
 use crate::corpus::keys::{IMAGES, LANGUAGE, LANGUAGES, NUMBER, Record, TEXTS, fits};
-use crate::corpus::{Names, Table};
+use crate::corpus::{Names, Table, split_named};
 use crate::{Error, Result};
 
 /// What the user says of the columns.
@@ -17,6 +17,8 @@ pub struct Asked {
     pub texts: Vec<String>,
     /// The column of the language; an empty name reads none.
     pub language: Option<String>,
+    /// The column of the split; an empty name reads none.
+    pub split: Option<String>,
     /// The languages to take; one, where the table does not say the language.
     pub languages: Vec<String>,
 }
@@ -50,6 +52,8 @@ pub struct Columns {
     pub texts: Vec<Text>,
     /// That of the language, where the table has it.
     pub language: Option<String>,
+    /// That of the split, where the table has it.
+    pub split: Option<String>,
     /// Whether a column `source` says something else than who wrote the captions.
     pub other_source: bool,
 }
@@ -71,11 +75,17 @@ impl Columns {
             Some(column) => Some(there(table, column)?),
             None => language(table),
         };
+        let split = match &asked.split {
+            Some(column) if column.is_empty() => None,
+            Some(column) => Some(there(table, column)?),
+            None => split(table),
+        };
         let top = |key: &str| key.split('.').next().unwrap_or_default().to_string();
         let others: Vec<&str> = columns
             .into_iter()
             .filter(|column| {
-                *column != picture && *column != top(&picture) && Some(*column) != language.as_deref()
+                let taken = [language.as_deref(), split.as_deref()];
+                *column != picture && *column != top(&picture) && !taken.contains(&Some(*column))
             })
             .collect();
         let keys = match asked.texts.is_empty() {
@@ -95,7 +105,7 @@ impl Columns {
         let other_source = table.sample.iter().filter_map(|record| record.get("source")).any(|value| {
             !value.is_null() && value.as_str().is_none_or(|value| !["human", "machine"].contains(&value))
         });
-        Ok(Columns { picture, texts, language, other_source })
+        Ok(Columns { picture, texts, language, split, other_source })
     }
 
     /// The keys of one of the texts, as a configuration has them.
@@ -109,7 +119,7 @@ impl Columns {
             text: Some(text.key.clone()),
             language,
             source: self.other_source.then(String::new),
-            split: None,
+            split: self.split.clone(),
         }
     }
 }
@@ -208,6 +218,14 @@ fn language(table: &Table) -> Option<String> {
     let found = LANGUAGES.iter().find_map(named)?;
     let text = |value: &&Value| value.as_str().is_some();
     values(table, found).iter().any(text).then(|| found.to_string())
+}
+
+/// The column `split`, where all that is in it names one.
+fn split(table: &Table) -> Option<String> {
+    let found = table.columns().into_iter().find(|column| column.eq_ignore_ascii_case("split"))?;
+    let values = values(table, found);
+    let named = |value: &&Value| value.as_str().is_some_and(|name| split_named(name).is_some());
+    (!values.is_empty() && values.iter().all(named)).then(|| found.to_string())
 }
 
 /// Whether a value is words, rather than a name or a number.

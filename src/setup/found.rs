@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use super::columns::{Asked, Columns, Told};
 use super::languages::known;
-use crate::corpus::{Names, Row, Table};
+use crate::corpus::{Names, Row, SplitName, Table};
 use crate::{Error, Result};
 
 /// Examples that are told of a kind.
@@ -21,6 +21,8 @@ pub struct Found {
     pub languages: Vec<Spoken>,
     /// By column of captions: its languages, by their places.
     pub texts: Vec<Vec<usize>>,
+    /// By photograph, the split that its captions say it is in.
+    pub splits: Vec<Option<SplitName>>,
     /// Captions of pictures that are no photographs here.
     pub missing: Examples,
     /// Places of records that hold no caption.
@@ -79,6 +81,7 @@ impl Found {
             photographs,
             asked: &asked,
             languages: Vec::new(),
+            splits: vec![None; photographs.ids().len()],
             missing: Examples::default(),
             empty: Examples::default(),
             passed_over: 0,
@@ -91,7 +94,7 @@ impl Found {
             table.each(&columns.keys(text), &mut |row| reading.add(row, &text.language))?;
             texts.push(reading.spoken.clone());
         }
-        let Reading { languages, missing, empty, passed_over, words, .. } = reading;
+        let Reading { languages, splits, missing, empty, passed_over, words, .. } = reading;
         if languages.is_empty() {
             let what = match missing.count {
                 0 => "holds no caption in these languages".to_string(),
@@ -103,7 +106,7 @@ impl Found {
             let hint = "give the photographs that it speaks of; `--columns picture=NAME` says which column names them";
             return Err(Error::data(what).at(&table.file).hint(hint));
         }
-        Ok(Found { columns, languages, texts, missing, empty, passed_over, words: words.len() })
+        Ok(Found { columns, languages, texts, splits, missing, empty, passed_over, words: words.len() })
     }
 
     /// Whether there is a caption of a photograph.
@@ -116,6 +119,7 @@ struct Reading<'a> {
     photographs: &'a Names,
     asked: &'a Asked,
     languages: Vec<Spoken>,
+    splits: Vec<Option<SplitName>>,
     missing: Examples,
     empty: Examples,
     passed_over: usize,
@@ -134,6 +138,7 @@ impl Reading<'_> {
                 None => absent = Some(name),
             }
         }
+        self.place(row, &pictures)?;
         for (code, text) in &row.texts {
             let code = match (told, code) {
                 (Told::InName(codes), Some(code)) => match codes.iter().any(|known| known == code) {
@@ -163,6 +168,25 @@ impl Reading<'_> {
             }
             if let Some(&picture) = pictures.first() {
                 self.take(code, text, picture, &pictures);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the split of a record's photographs, which no other record may contradict.
+    fn place(&mut self, row: &Row, pictures: &[u32]) -> Result<()> {
+        let Some(split) = row.split else { return Ok(()) };
+        for &picture in pictures {
+            match self.splits[picture as usize].replace(split) {
+                Some(other) if other != split => {
+                    let id = &self.photographs.ids()[picture as usize];
+                    let what =
+                        format!("photograph `{id}` is in split `{split}` here, and in `{other}` before");
+                    return Err(row.put(Error::data(what).hint(
+                        "a photograph is in one split: correct the table, or have splits drawn by `--columns split=`",
+                    )));
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ mod languages;
 mod sides;
 mod written;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -158,7 +159,13 @@ fn write(
             .ids()
             .iter()
             .enumerate()
-            .map(|(n, id)| Pictured { id, first: first[n], captioned: found.has(n), usable: usable[n] })
+            .map(|(n, id)| Pictured {
+                id,
+                first: first[n],
+                given: found.splits[n],
+                captioned: found.has(n),
+                usable: usable[n],
+            })
             .collect();
         sides(&all, &options.sizes)
     };
@@ -330,16 +337,18 @@ fn trained(found: &Found, split: &[Option<SplitName>], tell: &mut dyn FnMut(Told
     trained
 }
 
-/// The lines of the file of splits.
+/// The lines of the file of splits. Those that show the same are a group, named by its first; in each split one of its own, where the table parts
+/// them.
 fn assigned(names: &Names, split: &[Option<SplitName>], first: &[usize]) -> Vec<Assigned> {
-    let mut members = vec![0; first.len()];
-    let listed = |n: usize| split[n].is_some();
-    (0..first.len()).filter(|&n| listed(n)).for_each(|n| members[first[n]] += 1);
-    let of = |(n, id): (usize, &String)| {
-        let group = (members[first[n]] > 1).then(|| names.ids()[first[n]].clone());
-        split[n].map(|split| Assigned { picture: id.clone(), split, group })
+    let listed = || (0..first.len()).filter_map(|n| Some((n, (first[n], split[n]?))));
+    let mut groups: HashMap<(usize, SplitName), Vec<usize>> = HashMap::new();
+    listed().for_each(|(n, group)| groups.entry(group).or_default().push(n));
+    let of = |(n, group): (usize, (usize, SplitName))| {
+        let members = &groups[&group];
+        let name = (members.len() > 1).then(|| names.ids()[members[0]].clone());
+        Assigned { picture: names.ids()[n].clone(), split: group.1, group: name }
     };
-    names.ids().iter().enumerate().filter_map(of).collect()
+    listed().map(of).collect()
 }
 
 /// Reads what was written as a training does. The splits are not in their place yet.
@@ -357,8 +366,10 @@ fn tell_found(table: &Table, found: &Found, tell: &mut dyn FnMut(Told)) {
     let texts: Vec<String> = columns.texts.iter().map(|text| format!("`{}`", text.key)).collect();
     let language =
         columns.language.as_ref().map_or(String::new(), |column| format!(", their language in `{column}`"));
+    let split =
+        columns.split.as_ref().map_or(String::new(), |column| format!(", their splits in `{column}`"));
     tell(Told::Line(&format!(
-        "`{}`: photographs are named in `{}`, captions are in {}{language}",
+        "`{}`: photographs are named in `{}`, captions are in {}{language}{split}",
         table.file.display(),
         columns.picture,
         texts.join(", ")
@@ -403,6 +414,20 @@ fn tell_split(
     let mut sizes = vec![0; first.len()];
     (0..first.len()).filter(|&n| split[n].is_some()).for_each(|n| sizes[first[n]] += 1);
     let largest = sizes.into_iter().max().unwrap_or_default();
+    let apart: Vec<usize> = (0..first.len())
+        .filter(|&n| split[n].is_some() && split[first[n]].is_some() && split[n] != split[first[n]])
+        .collect();
+    if let Some(&n) = apart.first() {
+        tell(Told::Warning(&format!(
+            "{} photographs show nearly the same as one in another split, e.g. `{}` ({}) and `{}` ({}), as the table has them; \
+             `--columns split=` draws splits in which they are together",
+            apart.len(),
+            names.ids()[n],
+            split[n].expect("in a split"),
+            names.ids()[first[n]],
+            split[first[n]].expect("in a split"),
+        )));
+    }
     let further = match count(SplitName::Distractors) {
         0 => String::new(),
         n => format!(", and {n} without captions to make the gallery larger (`evaluate --distractors`)"),

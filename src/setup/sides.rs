@@ -25,14 +25,17 @@ pub struct Pictured<'a> {
     pub id: &'a str,
     /// The first photograph that shows the same; its own number, where there is none.
     pub first: usize,
+    /// The split that its captions say it is in.
+    pub given: Option<SplitName>,
     /// Whether someone says something about it.
     pub captioned: bool,
     /// Whether it can be used.
     pub usable: bool,
 }
 
-/// The split of each photograph. Of those that show the same, all with captions are in one split, and those without are left out; alone without
-/// captions they are distractors.
+/// The split of each photograph: the one that its captions give; else by chance. Of those that show the same, all with captions are in one split
+/// unless theirs are given, and those without are left out; alone without captions they are distractors. Where `val` or `test` is given to
+/// none, it is drawn from `train`.
 ///
 /// # Errors
 /// Data, where there are too few photographs with captions for these sizes.
@@ -42,11 +45,15 @@ pub fn sides(all: &[Pictured], sizes: &Sizes) -> Result<Vec<Option<SplitName>>> 
     let captioned: usize = counts.iter().sum();
     let usual = (captioned / 10).clamp(1, MOST);
     let (val, test) = (sizes.val.unwrap_or(usual), sizes.test.unwrap_or(usual));
-    let mut groups: Vec<usize> = (0..all.len()).filter(|&first| counts[first] > 0).collect();
+    let held = |p: &Pictured| matches!(p.given, Some(SplitName::Val | SplitName::Test));
+    let mut free = vec![true; all.len()];
+    all.iter().filter(|p| p.usable && p.captioned && held(p)).for_each(|p| free[p.first] = false);
+    let mut groups: Vec<usize> = (0..all.len()).filter(|&first| counts[first] > 0 && free[first]).collect();
     groups.sort_by_key(|&first| (derive(sizes.seed, all[first].id, 0), all[first].id));
     let mut side: Vec<Option<SplitName>> = vec![None; all.len()];
     for (split, size) in [(SplitName::Test, test), (SplitName::Val, val)] {
-        let mut left = size;
+        let given = all.iter().any(|p| p.usable && p.captioned && p.given == Some(split));
+        let mut left = if given { 0 } else { size };
         for &group in &groups {
             if side[group].is_none() && counts[group] <= left {
                 side[group] = Some(split);
@@ -56,7 +63,7 @@ pub fn sides(all: &[Pictured], sizes: &Sizes) -> Result<Vec<Option<SplitName>>> 
     }
     let of = |p: &Pictured| match (p.usable, p.captioned, counts[p.first]) {
         (false, ..) => None,
-        (true, true, _) => Some(side[p.first].unwrap_or(SplitName::Train)),
+        (true, true, _) => p.given.filter(|_| held(p)).or(side[p.first]).or(Some(SplitName::Train)),
         (true, false, 0) => Some(SplitName::Distractors),
         (true, false, _) => None,
     };
@@ -87,6 +94,7 @@ mod tests {
         let each = |(first, id): (usize, &'_ String)| Pictured {
             id: id.clone().leak(),
             first,
+            given: None,
             captioned: true,
             usable: true,
         };
@@ -167,6 +175,23 @@ mod tests {
         assert_eq!((sides[29], sides[28], sides[0], sides[5]), (Some(Distractors), None, None, None));
         assert!(sides[1].is_some() && sides[3].is_some());
         assert_eq!(count(&sides, Train) + count(&sides, Val) + count(&sides, Test), 26);
+    }
+
+    #[test]
+    fn given_splits_are_kept_and_what_lacks_is_drawn_from_train() {
+        let ids = ids(60);
+        let mut all = alone(&ids);
+        for (n, p) in all.iter_mut().enumerate() {
+            p.given = Some(if n < 10 { Test } else { Train });
+        }
+        // One of the test shows what one of the training does: both stay, and neither is drawn for val.
+        all[30] = Pictured { first: 3, ..all[30] };
+        let given = sides(&all, &Sizes { val: Some(7), test: Some(30), seed: 1 }).unwrap();
+        assert!((0..60).all(|n| (given[n] == Some(Test)) == (n < 10)), "{given:?}");
+        assert_eq!((count(&given, Val), count(&given, Train), given[30]), (7, 43, Some(Train)));
+        all.iter_mut().skip(50).for_each(|p| p.given = Some(Val));
+        let whole = sides(&all, &Sizes { val: Some(7), test: Some(30), seed: 1 }).unwrap();
+        assert!((0..60).all(|n| whole[n] == all[n].given), "{whole:?}");
     }
 
     #[test]

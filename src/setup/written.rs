@@ -78,7 +78,11 @@ features = [{}]
         }
         let _ = writeln!(
             text,
-            "# Which photograph is in train, val or test, drawn by `init`. Photographs of one `group` in it show the same.\nsplit = {}",
+            "# Which photograph is in train, val or test, {}. Photographs of one `group` in it show the same.\nsplit = {}",
+            match &found.columns.split {
+                Some(column) => format!("as `{column}` of the table says (what it lacks is drawn by `init`)"),
+                None => "drawn by `init`".into(),
+            },
             string(self.splits)
         );
         if let (false, Some(images)) = (is_features(self.photographs), template(self.photographs)) {

@@ -277,6 +277,64 @@ fn copies_are_on_one_side_whatever_the_seed() {
 }
 
 #[test]
+fn splits_of_the_table_are_obeyed() {
+    let given = Given::new();
+    let features = given.path("features.npy");
+    printed(&[
+        "embed-images",
+        text(&tower("vit")),
+        text(&given.path("photos")),
+        "--out",
+        text(&features),
+        "-q",
+    ]);
+    let side = |n: usize| ["train", "train", "train", "validation", "test"][n % 5];
+    let table = |wrong: &str| {
+        let mut table = String::from("image\tcaption\tsplit\n");
+        for (n, (name, texts)) in given.captions.iter().enumerate() {
+            texts[0].iter().for_each(|text| _ = writeln!(table, "{name}\t{text}\t{}", side(n)));
+        }
+        given.write("captions.tsv", table + wrong)
+    };
+    let out = given.path("out");
+    let file = table("");
+    let init = ["init", text(&features), text(&file), "--language", "en", "--out", text(&out)];
+    let ran = run(&init);
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    for said in [
+        "captions are in `caption`, their splits in `split`",
+        "splits: 24 to train on, 8 to validate, 8 to test",
+    ] {
+        assert!(ran.stderr.contains(said), "`{said}` is not in: {}", ran.stderr);
+    }
+    let splits = splits(&out.join("splits.tsv"));
+    for (n, (name, _)) in given.captions.iter().enumerate() {
+        let (_, split, _) = splits.iter().find(|(picture, ..)| picture.ends_with(name)).expect("a line");
+        assert_eq!(split, &side(n).replace("validation", "val"), "{name}");
+    }
+    let checked = printed(&["data", "check", text(&out.join("out.toml")), "-q"]);
+    assert!(checked.starts_with("24 train, 8 val, 8 test pictures"), "{checked}");
+
+    // A photograph in two splits is named; splits are drawn where the column is not to be read.
+    let wrong = format!("{}\tonce more\ttest\n", given.captions[0].0);
+    let file = table(&wrong);
+    let other = given.path("other");
+    let init = ["init", text(&features), text(&file), "--language", "en", "--out", text(&other)];
+    refused(
+        &init,
+        4,
+        &[
+            "captions.tsv`:82: photograph `",
+            "is in split `test` here, and in `train` before",
+            "`--columns split=`",
+        ],
+    );
+    assert!(!other.exists());
+    let ran = run(&[&init[..], &["--columns", "split="]].concat());
+    assert!(ran.stderr.contains("splits: 32 to train on, 4 to validate, 4 to test"), "{}", ran.stderr);
+}
+
+#[test]
 fn photographs_in_a_configuration_become_features_once() {
     let given = Given::new();
     let (photos, out) = (given.path("photos"), given.path("out"));

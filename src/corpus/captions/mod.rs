@@ -13,6 +13,7 @@ mod records;
 mod sniff;
 mod table;
 
+pub(crate) use records::split_named;
 pub use table::{Row, Table};
 
 use crate::corpus::input;

@@ -300,13 +300,23 @@ fn source(value: &Value) -> Result<Source> {
     }
 }
 
-fn split(name: Option<&str>, key: &str) -> Result<SplitName> {
+/// The split that a record names under `key`.
+pub(super) fn split(name: Option<&str>, key: &str) -> Result<SplitName> {
+    let Some(name) = name else {
+        return Err(Error::data(format!("has no `{key}` to tell its split by")).hint("correct `keys.split`"));
+    };
+    split_named(name).ok_or_else(|| {
+        Error::data(format!("is in split `{name}`"))
+            .hint("known are `train`, `restval`, `val`, `validation`, `dev` and `test`")
+    })
+}
+
+/// The split of a name, as those who publish data call them.
+pub(crate) fn split_named(name: &str) -> Option<SplitName> {
     match name {
-        Some("train" | "restval") => Ok(SplitName::Train),
-        Some("val" | "validation" | "dev") => Ok(SplitName::Val),
-        Some("test") => Ok(SplitName::Test),
-        Some(other) => Err(Error::data(format!("is in split `{other}`"))
-            .hint("known are `train`, `restval`, `val`, `validation`, `dev` and `test`")),
-        None => Err(Error::data(format!("has no `{key}` to tell its split by")).hint("correct `keys.split`")),
+        "train" | "restval" => Some(SplitName::Train),
+        "val" | "validation" | "dev" => Some(SplitName::Val),
+        "test" => Some(SplitName::Test),
+        _ => None,
     }
 }

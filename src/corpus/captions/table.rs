@@ -9,7 +9,7 @@ use super::keys::{Keys, Record, listed};
 use super::records::{self, Reads, Spot, Wish};
 use super::{each_record, sniff, trimmed};
 use crate::config::{CaptionFormat, CaptionKeys};
-use crate::corpus::input;
+use crate::corpus::{SplitName, input};
 use crate::{Error, Result};
 
 /// Records that are looked at to tell what their keys mean.
@@ -37,6 +37,8 @@ pub struct Row<'r> {
     pub pictures: Vec<String>,
     /// What it says of its language.
     pub language: Option<&'r str>,
+    /// The split that it says it is in, where the keys name one.
+    pub split: Option<SplitName>,
     /// Its captions without the white space around them, with the code of the language where the key has it; nothing, where a value is none.
     pub texts: Vec<(Option<&'r str>, Option<String>)>,
 }
@@ -111,6 +113,10 @@ impl Table {
             Some((key, value)) => records::text_of(Some(value), key)?,
             None => None,
         };
+        let split = match &keys.split {
+            Some(key) => Some(records::split(records::text_of(record.get(key), key)?, key)?),
+            None => None,
+        };
         let values = keys.texts(record);
         if values.is_empty() && !keys.by_language() {
             return Err(Error::data(format!("is no caption: it has no `{}`", keys.text))
@@ -128,7 +134,7 @@ impl Table {
                     .hint("expected a text, or a list of texts")),
             };
         let texts = values.into_iter().map(text).collect::<Result<_>>()?;
-        Ok(Row { file: &self.file, spot, pictures, language, texts })
+        Ok(Row { file: &self.file, spot, pictures, language, split, texts })
     }
 }
 

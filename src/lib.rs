@@ -17,6 +17,7 @@ pub mod cache;
 pub mod checksum;
 pub mod lock;
 pub mod map;
+pub mod numbers;
 pub mod write;
 
 // What comes in.

@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::corpus::{MadeBy, PictureSource, same_maker};
 use crate::eval::Growth;
 use crate::lock::Lock;
+use crate::numbers::Format;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::optim::Adam;
 use crate::optim::ParameterTree;
@@ -256,22 +257,22 @@ impl RunFolder {
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
     ) -> Result<()> {
-        self.save_as(which, model, training, state, Numbers::F32)
+        self.save_as(which, model, training, state, [Format::F32; 2])
     }
 
-    /// As [`Self::save`], the model in such numbers.
+    /// As [`Self::save`], the model's layers in the first format, its tables in the second.
     fn save_as(
         &self,
         which: Which,
         model: &mut dyn ParameterTree,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
-        numbers: Numbers,
+        formats: [Format; 2],
     ) -> Result<()> {
         let checkpoints = self.path.join("checkpoints");
         let [now, old, new] = which.folders(&checkpoints);
         remove(&new).and_then(|()| fs::create_dir_all(&new)).map_err(|e| Error::writing(&new, e))?;
-        let written = self.write_checkpoint(&new, model, training, state, numbers);
+        let written = self.write_checkpoint(&new, model, training, state, formats);
         if written.is_err() {
             // Nothing half-written stays; the error that matters is the first one.
             let _ = remove(&new);

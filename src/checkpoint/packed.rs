@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::training::MODEL;
 use super::{RunFolder, TensorFile, TrainState, Which};
 use crate::checksum::sha256;
+use crate::numbers::Format;
 use crate::optim::ParameterTree;
 use crate::{Error, Result};
 
@@ -16,11 +17,21 @@ pub struct Packing {
     /// N-grams that are kept of each language's FastText vectors, at most, for words that training has not seen; 0 keeps none, and leaves
     /// such words out.
     pub ngrams: usize,
-    /// In what numbers the weights are kept; they are computed with in f32.
-    pub weights: Numbers,
+    /// In what the weights are kept; they are computed with in f32.
+    pub weights: Format,
+    /// In what the vectors of words are kept, where that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Format>,
 }
 
-/// Numbers in files.
+impl Packing {
+    /// The formats of layers and of vectors of words.
+    pub fn formats(&self) -> [Format; 2] {
+        [self.weights, self.rows.unwrap_or(self.weights)]
+    }
+}
+
+/// Numbers of pictures' vectors in an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Numbers {
@@ -31,28 +42,30 @@ pub enum Numbers {
 }
 
 impl RunFolder {
-    /// Writes the best checkpoint alone, in such numbers.
+    /// Writes the best checkpoint alone: layers in the first format, tables in the second.
     ///
     /// # Errors
-    /// Data, where a weight is too large for them; as [`RunFolder::save`].
+    /// Data, where a weight is too large for its format, or not finite; as [`RunFolder::save`].
     pub fn save_packed(
         &self,
         model: &mut dyn ParameterTree,
-        numbers: Numbers,
+        formats: [Format; 2],
         state: &TrainState,
     ) -> Result<()> {
         let mut wrong = None;
-        if numbers == Numbers::F16 {
-            model.visit(&mut |name, x| {
-                let largest = x.floats().iter().fold(0f32, |m, x| m.max(x.abs()));
-                if largest > half::f16::MAX.to_f32() {
-                    wrong.get_or_insert(format!("`{name}` has the number {largest}, too large for f16"));
-                }
-            });
-        }
+        model.visit(&mut |name, x| {
+            let format = formats[usize::from(x.as_table().is_some())];
+            let format = match x.shape()[..] {
+                [rows, columns] => format.of_matrix(rows, columns),
+                _ => format.of_vector(),
+            };
+            if let Some(x) = x.floats().iter().find(|x| !(x.abs() <= format.largest())) {
+                wrong.get_or_insert(format!("`{name}` has the number {x}, too large for {}", format.name()));
+            }
+        });
         match wrong {
             Some(what) => Err(Error::data(what).at(&self.path).hint("pack with `--weights f32`")),
-            None => self.save_as(Which::Best, model, None, state, numbers),
+            None => self.save_as(Which::Best, model, None, state, formats),
         }
     }
 

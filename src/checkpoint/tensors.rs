@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde_json::{Map, Value, json};
 
-use super::{DAMAGED, Numbers, VERSION};
+use super::{DAMAGED, VERSION};
+use crate::numbers::{Encoded, Format, PART, Rows};
 use crate::write::write_whole;
 use crate::{Error, Result, checksum, finite};
 
@@ -30,16 +32,48 @@ impl<'a> Stored<'a> {
         Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, bytes }
     }
 
-    /// As [`Self::floats`], in such numbers.
-    pub fn of(numbers: Numbers, name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Self {
-        match numbers {
-            Numbers::F32 => Self::floats(name, shape, x),
-            Numbers::F16 => {
-                let halves: Vec<f16> = x.into().iter().map(|&x| f16::from_f32(x)).collect();
-                let bytes = Cow::Owned(bytemuck::cast_slice(&halves).to_vec());
-                Stored { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F16, bytes }
-            }
+    /// A matrix or a vector in a format: the tensor of the name and, as the format needs them, its scales and centres beside it.
+    pub fn of(format: Format, name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Vec<Self> {
+        let (x, format) = match shape {
+            &[rows, columns] => (x.into(), format.of_matrix(rows, columns)),
+            _ => (x.into(), format.of_vector()),
+        };
+        if format == Format::F32 {
+            return vec![Self::floats(name, shape, x)];
         }
+        let (rows, columns) = if let &[rows, columns] = shape { (rows, columns) } else { (1, x.len()) };
+        let Encoded { codes, scales, centres, .. } = format.encode(rows, columns, &x);
+        let bytes = |name: String, shape: &[usize], dtype: Dtype, bytes: Vec<u8>| Stored {
+            name,
+            shape: shape.to_vec(),
+            dtype,
+            bytes: Cow::Owned(bytes),
+        };
+        let side = |part: &str| format!("{name}{part}");
+        let mut all = match format {
+            Format::F32 | Format::F16 => return vec![bytes(name.into(), shape, Dtype::F16, codes)],
+            Format::Int8 => vec![
+                bytes(name.into(), &[rows, columns], Dtype::I8, codes),
+                bytes(side(SCALE), &[rows], Dtype::F32, scales),
+            ],
+            Format::Int4 => vec![
+                bytes(name.into(), &[rows, columns / 2], Dtype::U8, codes),
+                bytes(side(SCALE), &[rows, format.scale_bytes(columns) / 2], Dtype::F16, scales),
+            ],
+            Format::Pq => vec![
+                bytes(name.into(), &[rows, columns / PART], Dtype::U8, codes),
+                bytes(side(SCALE), &[rows], Dtype::F32, scales),
+            ],
+        };
+        if !centres.is_empty() {
+            all.push(bytes(side(CENTRES), &[centres.len() / 4 / PART, PART], Dtype::F32, centres));
+        }
+        all
+    }
+
+    /// Bytes as they are: shape (n), type `u8`.
+    pub fn bytes(name: &str, bytes: Vec<u8>) -> Self {
+        Stored { name: name.into(), shape: vec![bytes.len()], dtype: Dtype::U8, bytes: Cow::Owned(bytes) }
     }
 
     /// A vector of whole numbers: shape (n), type `u32`.
@@ -71,6 +105,12 @@ impl View for &Stored<'_> {
 pub fn write_tensors(path: &Path, tensors: Vec<Stored>) -> Result<()> {
     write_tensors_with(path, tensors, &[])
 }
+
+/// What the tensors beside a quantised matrix are called by, after its name.
+const SCALE: &str = ":scale";
+const CENTRES: &str = ":centres";
+/// Formats with scales.
+const QUANTISED: [Format; 3] = [Format::Int8, Format::Int4, Format::Pq];
 
 /// Where a file says its checksum: that of all its bytes, with zeros in place of these digits.
 const CHECKSUM: &str = "crc32";
@@ -121,7 +161,7 @@ fn describe(file: &mut Vec<u8>, about: &BTreeMap<&str, &str>) {
 /// A safetensors file that [`write_tensors_with`] wrote, mapped.
 pub struct TensorFile {
     path: PathBuf,
-    map: crate::map::Map,
+    map: Arc<crate::map::Map>,
 }
 
 impl TensorFile {
@@ -131,7 +171,7 @@ impl TensorFile {
     /// Data: not there, not whole, of another version, or not as it was written.
     pub fn open(path: &Path) -> Result<Self> {
         let map = crate::map::Map::open(path).map_err(|e| e.hint(DAMAGED))?;
-        let this = TensorFile { path: path.to_path_buf(), map };
+        let this = TensorFile { path: path.to_path_buf(), map: Arc::new(map) };
         this.parse()?;
         this.check_version()?;
         this.check_sum()?;
@@ -180,9 +220,12 @@ impl TensorFile {
         header.metadata().as_ref()?.get(key).cloned()
     }
 
-    /// The names of all tensors.
+    /// The names of all tensors; the scales and centres of quantised ones are parts of them.
     pub fn names(&self) -> Vec<String> {
-        self.parse().map(|t| t.names().into_iter().map(|n| n.to_string()).collect()).unwrap_or_default()
+        let own = |name: &&str| !name.contains(':');
+        self.parse()
+            .map(|t| t.names().into_iter().filter(own).map(|n| n.to_string()).collect())
+            .unwrap_or_default()
     }
 
     /// The checksum of the whole file.
@@ -190,12 +233,31 @@ impl TensorFile {
         checksum::of(&self.map)
     }
 
-    /// Numbers in the file, of all tensors, whatever their type.
+    /// Numbers in the file, of all tensors, whatever their type or format.
     ///
     /// # Errors
     /// Data, where the header cannot be read.
     pub fn count(&self) -> Result<usize> {
-        Ok(self.parse()?.iter().map(|(_, t)| t.shape().iter().product::<usize>()).sum())
+        let all = self.parse()?;
+        let count = |name: &String| {
+            let tensor = all.tensor(name).ok()?;
+            let numbers: usize = tensor.shape().iter().product();
+            Some(self.format(&all, name, &tensor).map_or(numbers, |format| format.columns(tensor.data().len())))
+        };
+        Ok(self.names().iter().filter_map(count).sum())
+    }
+
+    /// The format of a tensor of floats; nothing, where it is of whole numbers.
+    fn format(&self, all: &SafeTensors, name: &str, tensor: &TensorView) -> Option<Format> {
+        let beside = |part: &str| all.tensor(&format!("{name}{part}")).is_ok();
+        match tensor.dtype() {
+            Dtype::F32 => Some(Format::F32),
+            Dtype::F16 => Some(Format::F16),
+            Dtype::I8 if beside(SCALE) => Some(Format::Int8),
+            Dtype::U8 if beside(CENTRES) => Some(Format::Pq),
+            Dtype::U8 if beside(SCALE) => Some(Format::Int4),
+            _ => None,
+        }
     }
 
     fn tensor<'t>(&self, all: &'t SafeTensors<'t>, name: &str, types: &[Dtype]) -> Result<TensorView<'t>> {
@@ -212,12 +274,15 @@ impl TensorFile {
         Ok(tensor)
     }
 
-    /// The numbers of a tensor and its shape; those in f16 become f32.
+    /// The numbers of a tensor and its shape, in f32, whatever format they are kept in.
     ///
     /// # Errors
-    /// Data: missing, of another type, or with a number that is not finite.
+    /// Data: missing, of another type, with parts that do not fit together, or with a number that is not finite.
     pub fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
         let all = self.parse()?;
+        if let Some(rows) = self.rows_of(&all, name, &QUANTISED)? {
+            return Ok((rows.all(), vec![rows.rows(), rows.columns()]));
+        }
         let tensor = self.tensor(&all, name, &[Dtype::F32, Dtype::F16])?;
         let numbers: Vec<f32> = match tensor.dtype() {
             Dtype::F16 => {
@@ -229,6 +294,46 @@ impl TensorFile {
         let shape = tensor.shape().to_vec();
         finite::check(&self.path, name, &shape, &numbers)?;
         Ok((numbers, shape))
+    }
+
+    /// The rows of a matrix in less than f32, to be read as they are asked for: the file stays mapped. Nothing for what is no such matrix.
+    ///
+    /// # Errors
+    /// As [`Self::floats`].
+    pub fn rows(&self, name: &str) -> Result<Option<Rows>> {
+        self.rows_of(&self.parse()?, name, &Format::ALL[1..])
+    }
+
+    fn rows_of(&self, all: &SafeTensors, name: &str, formats: &[Format]) -> Result<Option<Rows>> {
+        let Ok(tensor) = all.tensor(name) else { return Ok(None) };
+        let (Some(format), &[rows, bytes]) = (self.format(all, name, &tensor), tensor.shape()) else {
+            return Ok(None);
+        };
+        if !formats.contains(&format) {
+            return Ok(None);
+        }
+        // Those of the last dimension, whatever their type.
+        let bytes = bytes * if format == Format::F16 { 2 } else { 1 };
+        let place = |tensor: &TensorView| {
+            let first = tensor.data().as_ptr() as usize - self.map.as_ptr() as usize;
+            first..first + tensor.data().len()
+        };
+        let side = |part: &str, dtype: Dtype| match all.tensor(&format!("{name}{part}")) {
+            Ok(tensor) if tensor.dtype() == dtype => place(&tensor),
+            _ => 0..0,
+        };
+        let scale = if format == Format::Int4 { Dtype::F16 } else { Dtype::F32 };
+        let parts = [place(&tensor), side(SCALE, scale), side(CENTRES, Dtype::F32)];
+        let file = (self.path.as_path(), self.map.clone());
+        Rows::new(file, name, format, [rows, format.columns(bytes)], parts).map(Some)
+    }
+
+    /// The bytes of a tensor that [`Stored::bytes`] made.
+    ///
+    /// # Errors
+    /// Data: missing, or of another type.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.tensor(&self.parse()?, name, &[Dtype::U8])?.data().to_vec())
     }
 
     /// The whole numbers of a tensor, row by row.
@@ -263,7 +368,7 @@ mod tests {
         assert_eq!(read.about("tinyglot"), Some(VERSION.to_string()));
         assert_eq!(read.floats("b").expect("floats"), (vec![1.5, -2.0], vec![2, 1]));
         assert_eq!(read.words("a").expect("words"), [7, 8, 9]);
-        write_tensors(&file, vec![Stored::of(Numbers::F16, "h", &[3], vec![1.5, -0.1, 65504.0])])
+        write_tensors(&file, Stored::of(Format::F16, "h", &[3], vec![1.5, -0.1, 65504.0]))
             .expect("written");
         let (halves, shape) = TensorFile::open(&file).expect("read").floats("h").expect("floats");
         assert_eq!((&halves[..], &shape[..]), (&[1.5, -0.099_975_586, 65504.0][..], &[3][..]));
@@ -271,6 +376,64 @@ mod tests {
         assert_eq!(header % 8, 0, "what follows the header is aligned");
         write(&[]);
         assert_eq!(TensorFile::open(&file).expect("read").words("a").expect("words"), [7, 8, 9]);
+    }
+
+    #[test]
+    fn matrices_in_every_format_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.safetensors");
+        let x: Vec<f32> = (0..600 * 16).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
+        for format in Format::ALL {
+            let mut tensors = Stored::of(format, "m", &[600, 16], &x[..]);
+            tensors.extend(Stored::of(format, "v", &[6], &x[..6]));
+            write_tensors(&file, tensors).expect("written");
+            let read = TensorFile::open(&file).expect("read");
+            let expected = format.encode(600, 16, &x).decode(16);
+            assert_eq!(read.floats("m").expect("floats"), (expected.clone(), vec![600, 16]), "{format:?}");
+            assert_eq!(read.floats("v").expect("floats").1, [6]);
+            assert_eq!((read.count().expect("a count"), read.names().len()), (9606, 2));
+            let rows = read.rows("m").expect("rows");
+            assert_eq!(rows.is_some(), format != Format::F32);
+            drop(read);
+            for (rows, row) in rows.iter().flat_map(|rows| [0, 7, 599].map(|row| (rows, row))) {
+                let mut out = [0.0; 16];
+                rows.read(row, &mut out);
+                assert_eq!(out, expected[row * 16..][..16], "a mapped file outlives what opened it");
+            }
+        }
+        assert!(TensorFile::open(&file).expect("read").rows("none").expect("nothing").is_none());
+    }
+
+    #[test]
+    fn quantised_matrices_whose_parts_do_not_fit_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.safetensors");
+        let x = vec![0.5; 600 * 16];
+        let refusal = |format: Format, change: &dyn Fn(&mut Vec<Stored>)| {
+            let mut tensors = Stored::of(format, "m", &[600, 16], &x[..]);
+            change(&mut tensors);
+            write_tensors(&file, tensors).expect("written");
+            let read = TensorFile::open(&file).expect("whole");
+            let text = read.floats("m").expect_err("refused").to_string();
+            assert!(read.rows("m").is_err() || text.contains("not F32"), "{text}");
+            assert!(text.contains("a.safetensors`: `m` "), "{text}");
+            text
+        };
+        for format in [Format::Int8, Format::Int4, Format::Pq] {
+            let short = refusal(format, &|tensors| {
+                tensors[1].shape = vec![tensors[1].bytes.len() / 2 / if format == Format::Int4 { 2 } else { 4 }];
+                tensors[1].bytes.to_mut().truncate(tensors[1].bytes.len() / 2);
+            });
+            assert!(short.contains("has numbers, scales and centres of"), "{short}");
+            // A scale of int4 has two bytes, of the others four; each row has one.
+            let row = if format == Format::Int4 { 500 } else { 250 };
+            let wrong = refusal(format, &|tensors| tensors[1].bytes.to_mut()[1000..1004].fill(0xff));
+            assert!(wrong.contains(&format!("not finite in row {row} (from 0)")), "{wrong}");
+            let gone = refusal(format, &|tensors| tensors.truncate(1));
+            assert!(gone.contains("is I8, not F32") || gone.contains("is U8, not F32"), "{gone}");
+        }
+        let centres = refusal(Format::Pq, &|tensors| tensors[2].bytes.to_mut()[..4].fill(0xff));
+        assert!(centres.contains("has a centre that is not finite"), "{centres}");
     }
 
     /// Writes a file, changes it, and gives what opening it and reading `w` says.

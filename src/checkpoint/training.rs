@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    DAMAGED, MIXED, Numbers, PREPARED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors,
+    DAMAGED, MIXED, PREPARED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors,
 };
+use crate::numbers::Format;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::optim::ParameterTree;
@@ -29,11 +30,12 @@ impl RunFolder {
         model: &mut dyn ParameterTree,
         training: Option<(&Adam, &BTreeMap<String, HostDeviceBuffer>)>,
         state: &TrainState,
-        numbers: Numbers,
+        formats: [Format; 2],
     ) -> Result<()> {
         let mut tensors = Vec::new();
         model.visit(&mut |name, x| {
-            tensors.push(Stored::of(numbers, name, &x.shape(), x.floats().into_owned()));
+            let format = formats[usize::from(x.as_table().is_some())];
+            tensors.extend(Stored::of(format, name, &x.shape(), x.floats().into_owned()));
         });
         write_tensors(&folder.join(MODEL), tensors)?;
         if let Some((adam, average)) = training {
@@ -79,7 +81,14 @@ impl RunFolder {
         model.visit(&mut |name, mut x| {
             let shape = x.shape();
             names.insert(name.to_string());
-            match file.floats(name) {
+            let table = x.as_table().is_some();
+            let read = match file.rows(name) {
+                // Its rows are read from the file as they are asked for.
+                Ok(Some(rows)) if table && shape == [rows.rows(), rows.columns()] => return x.set_kept(rows),
+                Ok(_) => file.floats(name),
+                Err(e) => Err(e),
+            };
+            match read {
                 Ok((stored, s)) if s == shape => x.set(&stored),
                 Ok((_, s)) => {
                     let e = Error::data(format!(

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stdout;
 use super::terminal::Terminal;
 use crate::checkpoint::{Numbers, Packing, ReservedFolder};
 use crate::family::Packed;
+use crate::numbers::Format;
 use crate::{Error, Result, run};
 
 /// Make a run small enough to ship: what search, embed and evaluate need, and nothing that only training needs
@@ -20,8 +22,13 @@ Words that training has not seen are guessed from their character n-grams, whose
 that weigh most are kept, in eight bits each. What that costs is told: how many of the words that FastText has seen and the
 model has not keep their latent token. `--ngrams 0` leaves unseen words out.
 
+Weights take two bytes a number in f16, one in int8 (a scale for each row), 4.5 bits in int4 (a scale for each 32) and two bits in pq (four
+numbers as one of 256 centres). `--rows` keeps the vectors of words, of which a search reads a few, in another format than the layers.
+`tinyglot evaluate MODEL` says what is lost.
+
 Examples:
   tinyglot pack runs/multi30k --out model
+  tinyglot pack runs/multi30k --out model --weights int8 --rows int4 --ngrams 3000
   tinyglot pack runs/multi30k --out model --ngrams 0
   tinyglot search model --language de \"ein Hund im Schnee\" --images gallery.npy")]
 pub struct Args {
@@ -35,9 +42,20 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub ngrams: usize,
     /// Numbers that weights are kept in; they are computed with in f32
-    #[arg(long, value_enum, default_value_t = Weights::F16)]
-    pub weights: Weights,
+    #[arg(long, value_name = "FORMAT", default_value = "f16", value_parser = format())]
+    pub weights: Format,
+    /// Numbers that the vectors of words are kept in [default: those of the weights]
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    pub rows: Option<Format>,
 }
+
+/// A format by its name.
+fn format() -> impl TypedValueParser<Value = Format> {
+    let by_name = |name: String| Format::ALL.into_iter().find(|format| format.name() == name).expect("a name");
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).map(by_name)
+}
+
+/// Numbers of an index.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Weights {
@@ -56,7 +74,7 @@ impl From<Weights> for Numbers {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let place = ReservedFolder::new(&args.out)?;
-    let packing = Packing { ngrams: args.ngrams, weights: args.weights.into() };
+    let packing = Packing { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
     let Packed { folder, unseen } = run::pack(&args.run, packing, place)?;
     for language in &unseen {
         terminal.say(&format!(

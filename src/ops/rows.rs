@@ -3,7 +3,7 @@
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use dfdx::prelude::*;
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use super::sequences::{Occurrences, Sequences};
 use super::simd::{Loop, vectorise};
 use super::tape::{data, data1, matrix, on_host, record};
 use crate::device::{Dev, Matrix, Vector};
+use crate::numbers::Rows;
 
 /// Row numbers and their gradients, row by row.
 pub type RowGradients = (Vec<u32>, HostDeviceBuffer);
@@ -24,12 +25,20 @@ pub struct Table {
     /// Numbers of a row.
     pub width: usize,
     /// (rows, width)
-    values: HostDeviceBuffer,
+    values: Values,
     rows: usize,
     /// What backward has left for the optimiser: row numbers (distinct within one entry) and their gradients.
     pub grads: Arc<Mutex<Vec<RowGradients>>>,
     /// Of all rows.
     pub rate: Rate,
+}
+
+/// The numbers of a table.
+#[derive(Clone)]
+enum Values {
+    Floats(HostDeviceBuffer),
+    /// As they lie in a file; all of them as floats, where somebody has asked for that.
+    Kept(Rows, OnceLock<HostDeviceBuffer>),
 }
 
 /// A clone is another table: the gradients of either are its own.
@@ -46,7 +55,7 @@ impl Table {
         Table {
             width,
             rows: data.len() / width,
-            values: data.into(),
+            values: Values::Floats(data.into()),
             grads: Arc::default(),
             rate: Rate::TRAINED,
         }
@@ -57,35 +66,66 @@ impl Table {
         self.rows
     }
 
-    /// (rows, width)
+    /// Takes rows that stay in their file until they are read, in place of its own.
+    ///
+    /// # Panics
+    /// With rows of another shape.
+    pub fn set_kept(&mut self, rows: Rows) {
+        assert_eq!([rows.rows(), rows.columns()], [self.rows, self.width], "the shape of the table");
+        self.values = Values::Kept(rows, OnceLock::new());
+    }
+
+    /// (rows, width). Of a table whose rows are kept in a file all are read, and stay in memory.
     pub fn data(&self) -> &[f32] {
-        self.values.host()
+        self.values().host()
     }
 
     /// (rows, width), to be changed in place.
     pub fn data_mut(&mut self) -> &mut [f32] {
-        self.values.host_mut()
+        self.floats().host_mut()
     }
 
-    /// (rows, width), on a GPU if need be.
+    /// (rows, width), on a GPU if need be; as [`Self::data`].
     pub fn values(&self) -> &HostDeviceBuffer {
-        &self.values
+        match &self.values {
+            Values::Floats(floats) => floats,
+            Values::Kept(rows, floats) => floats.get_or_init(|| rows.all().into()),
+        }
     }
 
     /// (rows, width), to be changed on the GPU.
     #[cfg(feature = "cuda")]
     pub fn values_mut(&mut self) -> &mut HostDeviceBuffer {
-        &mut self.values
+        self.floats()
     }
 
     /// Changes all values for others, as many.
     pub fn swap(&mut self, values: &mut HostDeviceBuffer) {
-        std::mem::swap(&mut self.values, values);
+        std::mem::swap(self.floats(), values);
     }
 
-    /// A row: `width` numbers.
+    /// The values, to be changed: no longer those of a file.
+    fn floats(&mut self) -> &mut HostDeviceBuffer {
+        if let Values::Kept(..) = self.values {
+            self.values = Values::Floats(self.values().clone());
+        }
+        match &mut self.values {
+            Values::Floats(floats) => floats,
+            Values::Kept(..) => unreachable!("they are floats now"),
+        }
+    }
+
+    /// A row: `width` numbers; as [`Self::data`].
     pub fn row(&self, row: usize) -> &[f32] {
         &self.data()[row * self.width..(row + 1) * self.width]
+    }
+
+    /// Writes the `width` numbers of a row to `out`. Of rows that are kept in a file no other is read.
+    pub fn copy_row(&self, row: usize, out: &mut [f32]) {
+        match &self.values {
+            Values::Kept(rows, floats) if floats.get().is_none() => rows.read(row, out),
+            _ => out.copy_from_slice(self.row(row)),
+        }
     }
 
     /// Where backward leaves gradients; nothing, where the table is frozen.
@@ -107,7 +147,7 @@ pub fn lookup<T: Tape<f32, Dev> + 'static>(table: &Table, rows: &[u32]) -> Matri
     on_gpu!(|gpu| gpu.lookup(table, rows));
     let mut out = vec![0.0; rows.len() * table.width];
     let each = out.par_chunks_mut(table.width).with_min_len(16);
-    each.zip(rows).for_each(|(out, &r)| out.copy_from_slice(table.row(r as usize)));
+    each.zip(rows).for_each(|(out, &r)| table.copy_row(r as usize, out));
     let (sink, kept) = (table.grads.clone(), if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() });
     record!(T::default(), matrix(out, rows.len(), table.width), |grads, g| {
         sink.lock().expect("gradients are taken without panicking").push((kept, g.into()));

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use dfdx::prelude::HasShape;
 
 use crate::device::{Buffer, Matrix, Vector};
+use crate::numbers::Rows;
 use crate::ops::batch_norm::BatchNormWeights;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::leaf::Rate;
@@ -191,6 +192,14 @@ impl<'a> Parameter<'a> {
             TensorMut::Matrix(m) => data_mut(m).copy_from_slice(values),
             TensorMut::Vector(v) => data1_mut(v).copy_from_slice(values),
             TensorMut::Table(t) => t.data_mut().copy_from_slice(values),
+        }
+    }
+
+    /// Of a table: takes rows that stay as they are kept, of the same shape; what is no table takes them as floats.
+    pub fn set_kept(&mut self, rows: Rows) {
+        match self.tensor() {
+            TensorMut::Table(t) => t.set_kept(rows),
+            TensorMut::Matrix(_) | TensorMut::Vector(_) => self.set(&rows.all()),
         }
     }
 

@@ -13,7 +13,7 @@ use super::embedding::hybrid::OwnWords;
 use super::model::Model;
 use super::sizes::{self, WordSizes};
 use crate::checkpoint::{
-    DAMAGED, MIXED, Numbers, RunFolder, Stored, TensorFile, VERSION, json, write_tensors,
+    DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors,
 };
 use crate::checkpoint::{RunInfo, TrainState, Which};
 use crate::config::{Config, EmbeddingKind, Unseen};
@@ -21,6 +21,7 @@ use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Translations;
 use crate::family::smalr::embedding::{Lexicon, Scorer, Slot};
 use crate::init::Init;
+use crate::numbers::Format;
 use crate::ops::leaf::Leaf;
 use crate::ops::linear::LinearWeights;
 use crate::ops::rows::Table;
@@ -35,14 +36,15 @@ impl RunFolder {
     /// # Errors
     /// Data, where a language is no code; run, where a file cannot be written.
     pub fn write_words(&self, encoder: &Encoder) -> Result<()> {
-        self.write_words_as(encoder, Numbers::F32)
+        self.write_words_as(encoder, [Format::F32; 2])
     }
 
-    /// As [`Self::write_words`], the scorer in such numbers.
+    /// As [`Self::write_words`], the scorer's layers in the first format, its keys in the second.
     ///
     /// # Errors
     /// As [`Self::write_words`].
-    pub fn write_words_as(&self, encoder: &Encoder, numbers: Numbers) -> Result<()> {
+    pub fn write_words_as(&self, encoder: &Encoder, formats: [Format; 2]) -> Result<()> {
+        let [layers, rows] = formats;
         let folder = self.path.join("words");
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         let lexicon = &encoder.lexicon;
@@ -79,13 +81,20 @@ impl RunFolder {
         for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
             let (rows, columns) = dims(layer);
             let mut push = |part: &str, shape: &[usize], x| {
-                tensors.push(Stored::of(numbers, &format!("{language}.{part}"), shape, x));
+                tensors.extend(Stored::of(layers, &format!("{language}.{part}"), shape, x));
             };
             push("weight", &[rows, columns], data(&layer.weight));
             push("bias", &[rows], data1(&layer.bias));
         }
         let keys = &encoder.scorer.keys;
-        tensors.push(Stored::of(numbers, "keys", &[keys.len()], keys));
+        // Earlier programs read a vector; none of them reads other formats.
+        let shape = match rows {
+            Format::Int8 | Format::Int4 | Format::Pq if !keys.is_empty() => {
+                vec![lexicon.latents, keys.len() / lexicon.latents]
+            }
+            _ => vec![keys.len()],
+        };
+        tensors.extend(Stored::of(rows, "keys", &shape, keys));
         write_tensors(&folder.join("scorer.safetensors"), tensors)
     }
 

@@ -9,6 +9,7 @@ use crate::family::smalr::SmalrRun;
 use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::folder::empty_embedding;
 use crate::family::smalr::model::Model;
+use crate::family::packing::{Shipped, to_pack};
 use crate::family::{Packed, UnseenWords};
 use crate::optim::ParameterTree;
 use crate::words::WordVectors;
@@ -19,8 +20,7 @@ const FEW: usize = 100;
 
 /// See [`crate::run::pack`].
 pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
-    let mut run = SmalrRun::open(path, &[])?;
-    run.folder.refuse_packed()?;
+    let mut run = to_pack(path, SmalrRun::open)?;
     let config = config(&run, packing)?;
     let mut unseen = Vec::new();
     // Words that are made of characters need no vectors.
@@ -28,20 +28,10 @@ pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Resu
         unseen = prune(&mut run.encoder, packing.ngrams)?;
     }
     let mut model = for_use(&mut run, &config);
-    let mut info = run.info.clone();
-    info.packed = Some(packing);
-    info.pictures_by = Some(run.folder.pictures_by()?);
-    // It says what adding a language must leave as it is.
-    info.shared = None;
-    info.tinyglot = env!("CARGO_PKG_VERSION").into();
+    let shipped = Shipped { run: &run.folder, info: &run.info, config: &config, state: &run.state, packing };
     let folder = place.fill(|folder| {
-        folder.write_words_as(&run.encoder, packing.weights)?;
-        folder.save_packed(&mut model, packing.weights, &run.state)?;
-        folder.write_config(&config)?;
-        if let Some(fitted) = run.folder.fitted(run.state.step)? {
-            folder.write_fitted(&fitted, run.state.step)?;
-        }
-        folder.write_info(&info)
+        folder.write_words_as(&run.encoder, packing.formats())?;
+        shipped.write(folder, &mut model)
     })?;
     Ok(Packed { folder, unseen })
 }

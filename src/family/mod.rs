@@ -5,6 +5,7 @@
 mod chunks;
 pub mod contrastive;
 pub mod mla;
+pub(crate) mod packing;
 pub mod smalr;
 pub mod tower;
 mod towers;
@@ -20,7 +21,7 @@ use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
-use crate::{Error, Result};
+use crate::Result;
 
 /// The code of the family that a configuration names.
 pub fn of(config: &Config) -> &'static dyn Family {
@@ -107,9 +108,7 @@ pub trait Family: Sync {
     ///
     /// # Errors
     /// As [`crate::run::pack`].
-    fn pack(&self, run: &Path, _packing: Packing, _place: ReservedFolder) -> Result<Packed> {
-        Err(Error::usage("a run of this family cannot be packed").at(run).hint("ship its folder as it is"))
-    }
+    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed>;
 
     /// Makes a new run without a language, in `place`.
     ///
@@ -124,6 +123,13 @@ pub struct Packed {
     pub folder: RunFolder,
     /// By language; empty where the run has no vectors for unseen words.
     pub unseen: Vec<UnseenWords>,
+}
+
+impl From<RunFolder> for Packed {
+    /// One without vectors for unseen words.
+    fn from(folder: RunFolder) -> Packed {
+        Packed { folder, unseen: Vec::new() }
+    }
 }
 
 /// What packing costs words that training has not seen, of a language.

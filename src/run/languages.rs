@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::checkpoint::{ReservedFolder, RunFolder};
+use crate::config::Config;
 use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::train::{Event, Progress};
@@ -15,7 +16,7 @@ use crate::{Result, family};
 /// can be added; data, for captions, features, vectors or runs that cannot be used; run, where the old languages would change;
 /// stopped, where that was asked for.
 pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
-    let config = RunFolder::new(addition.run).config()?;
+    let config = unpacked(addition.run)?;
     family::of(&config).add_language(addition, progress, tell)
 }
 
@@ -24,6 +25,14 @@ pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMu
 /// # Errors
 /// Usage, for a language that the run does not know, or its last one.
 pub fn remove_language(run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
-    let config = RunFolder::new(run).config()?;
+    let config = unpacked(run)?;
     family::of(&config).remove_language(run, code, place)
+}
+
+/// The configuration of a run that can be changed.
+fn unpacked(run: &Path) -> Result<Config> {
+    let folder = RunFolder::new(run);
+    let config = folder.config()?;
+    folder.refuse_packed()?;
+    Ok(config)
 }

@@ -18,6 +18,8 @@ const SIZES: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// Files that transformers reads beside these two.
 const FURTHER: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+/// All of them.
+pub(super) const FILES: [&str; 4] = [SIZES, TOKENIZER, FURTHER[0], FURTHER[1]];
 
 /// Tokens at the beginning and at the end of a text of an encoder that begins anew, as BERT's.
 const ENDS: [&str; 2] = ["[CLS]", "[SEP]"];

@@ -10,8 +10,8 @@ pub mod run;
 
 use std::path::Path;
 
-use super::{Begun, Family, LearnerSource};
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
+use super::{Begun, Family, LearnerSource, Packed};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -121,6 +121,10 @@ impl Family for ContrastiveFamily {
         Err(Error::usage("the run's encoder is shared by all languages: none can be added beside the others")
             .at(addition.run)
             .hint(TRAIN_ON))
+    }
+
+    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
+        run::pack(run, packing, place).map(Packed::from)
     }
 
     fn remove_language(&self, run: &Path, _: &str, _: ReservedFolder) -> Result<RunFolder> {

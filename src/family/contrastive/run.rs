@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::encoder::{Encoder, FOLDER, write_files};
+use super::encoder::{Encoder, FILES, FOLDER, write_files};
 use super::model::{Contrastive, ContrastiveEncoder, layers};
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::{Config, DrawnCaptions, TextTextSource};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
+use crate::family::packing::{Shipped, to_pack};
 use crate::init::Init;
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, same_languages};
@@ -158,6 +159,16 @@ fn comparable(config: &Config, corpus: &Corpus) -> Result<()> {
         false => Err(Error::data(format!("no picture has captions in two languages, which `{key}` compares"))
             .hint("add captions of the same pictures in another language, draw them with `contrastive.captions = \"each\"`, or leave the loss out")),
     }
+}
+
+/// See [`crate::run::pack`].
+pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<RunFolder> {
+    let mut run = to_pack(path, ContrastiveRun::open)?;
+    let shipped = Shipped { run: &run.folder, info: &run.info, config: &run.config, state: &run.state, packing };
+    place.fill(|folder| {
+        shipped.copy(folder, FOLDER, &FILES)?;
+        shipped.write(folder, &mut run.model)
+    })
 }
 
 impl Retriever for ContrastiveRun {

@@ -9,6 +9,7 @@ use crate::config::{AcquireConfig, AcquirerShape, AcquirerStart};
 use crate::device::{Dev, Matrix};
 use crate::error::Kind;
 use crate::init::Init;
+use crate::numbers::Format;
 use crate::ops::linear::{LinearWeights, blend, linear};
 use crate::ops::tape::{data, data1, matrix, vector};
 use crate::ops::transformer::{Activation, FeedForwardWeights, Pass, Projection, feed_forward};
@@ -162,13 +163,21 @@ impl Acquirer {
     /// # Errors
     /// Run, where the file cannot be written.
     pub fn write(&self, path: &Path, base: &str) -> Result<()> {
+        self.write_as(Format::F32, path, base)
+    }
+
+    /// As [`Self::write`], in a format.
+    ///
+    /// # Errors
+    /// Run, where the file cannot be written.
+    pub fn write_as(&self, format: Format, path: &Path, base: &str) -> Result<()> {
         let mut tensors = Vec::new();
         for (n, adapter) in self.adapters.iter().enumerate() {
             for (part, w) in adapter.layers() {
                 let (outputs, inputs) = *w.weight.shape();
                 let name = |of: &str| format!("blocks.{n}{part}.{of}");
-                tensors.push(Stored::floats(&name("weight"), &[outputs, inputs], data(&w.weight)));
-                tensors.push(Stored::floats(&name("bias"), &[outputs], data1(&w.bias)));
+                tensors.extend(Stored::of(format, &name("weight"), &[outputs, inputs], data(&w.weight)));
+                tensors.extend(Stored::of(format, &name("bias"), &[outputs], data1(&w.bias)));
             }
         }
         let mut about = vec![("kind", KIND), ("language", &self.language), ("base", base)];

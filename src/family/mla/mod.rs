@@ -15,6 +15,7 @@ mod input;
 pub mod learner;
 mod model;
 pub mod objective;
+mod pack;
 mod readers;
 pub mod run;
 pub mod sizes;
@@ -22,9 +23,9 @@ pub mod words;
 
 use std::path::Path;
 
-use super::{Begun, Family, LearnerSource};
+use super::{Begun, Family, LearnerSource, Packed};
 use crate::Result;
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -113,6 +114,10 @@ impl Family for MlaFamily {
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth> {
         grow::add(addition, tell)
+    }
+
+    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
+        pack::pack(run, packing, place).map(Packed::from)
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

@@ -13,6 +13,7 @@ use crate::corpus::{Corpus, fingerprint};
 use crate::error::Kind;
 use crate::eval::{DualEncoder, Parameters};
 use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations};
+use crate::family::mla::pack::Whole;
 use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Form, InputEmbedding, Mla, sizes};
 use crate::init::Init;
@@ -21,7 +22,7 @@ use crate::ops::leaf::Leaf;
 use crate::optim::{Adam, digest, freeze, parameters_by_part};
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
-use crate::tower::{Tensors, Tower, TowerTokenizer};
+use crate::tower::{Tensors, Tower, TowerConfig, TowerTokenizer};
 use crate::write::{clear_partial_of, write_whole};
 use crate::{Error, Result, names};
 
@@ -42,9 +43,9 @@ pub struct MlaRun {
 }
 
 /// Where a run keeps its tower; the tokenizer and sizes of the embedding, or all of M-BERT; the acquirers added to it.
-const TOWER: &str = "tower";
-const EMBEDDING: &str = "embedding";
-const ACQUIRERS: &str = "acquirers";
+pub(super) const TOWER: &str = "tower";
+pub(super) const EMBEDDING: &str = "embedding";
+pub(super) const ACQUIRERS: &str = "acquirers";
 
 /// The folder of the tower.
 fn tower_of(config: &Config) -> &Path {
@@ -61,10 +62,17 @@ fn embedding_of(config: &Config) -> &Path {
     config.acquire().embedding.as_deref().expect("a checked configuration with M-BERT names its folder")
 }
 
-/// The model around a tower and an encoder, all else as it starts; `own_too` says whether the tower's language is acquired.
-fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
+/// A frozen tower that is still empty, of the sizes in its folder: that of a packed run.
+fn empty_tower(folder: &Path) -> Result<Tower> {
+    let mut tower = Tower::new(TowerConfig::read(&folder.join("config.json"))?, &mut Init::new(0));
+    freeze(&mut tower, |_| true);
+    Ok(tower)
+}
+
+/// The model around a tower and an encoder that `open` opens, all else as it starts; `own_too` says whether the tower's language is acquired.
+fn around(config: &Config, words: Words, own_too: bool, open: fn(&Path) -> Result<Tower>) -> Result<Mla> {
     let (acquire, folder) = (config.acquire(), tower_of(config));
-    let tower = Tower::open(folder)?;
+    let tower = open(folder)?;
     let tokenizer = TowerTokenizer::open(&folder.join("tokenizer.json"), &tower.config)?;
     let mut init = Init::new(derive(config.seed(), "model", 0));
     let encoder = match acquire.encoder {
@@ -77,7 +85,7 @@ fn around(config: &Config, words: Words, own_too: bool) -> Result<Mla> {
             Encoder::Tower(Box::new(entrance.with_rank(acquire.rank, &mut init)))
         }
         AcquireEncoder::Bert => {
-            let bert = Tower::open(embedding_of(config))?;
+            let bert = open(embedding_of(config))?;
             Encoder::Bert(Box::new(Bert::new(bert, words.tokenizer, tower.outputs(), &mut init)))
         }
     };
@@ -105,7 +113,7 @@ impl MlaRun {
         check_counts(&Source::all(config, &others))?;
         let words = Words::new(config, || foreign_texts(config, corpus))?;
         let (files, embedding) = (words.files.clone(), words.sizes.clone());
-        let mut mla = around(config, words, config.acquire().own_too())?;
+        let mut mla = around(config, words, config.acquire().own_too(), Tower::open)?;
         sizes::check(config, &mla.tower.config, &embedding)?;
         check_width(&mla, &corpus.train.features)?;
         let (parameters, data) = (mla.parameters(), data_hash(config, corpus)?);
@@ -168,7 +176,7 @@ impl MlaRun {
         }
     }
 
-    fn read(folder: RunFolder, which: Which, set: &[String]) -> Result<MlaRun> {
+    pub(super) fn read(folder: RunFolder, which: Which, set: &[String]) -> Result<MlaRun> {
         let (info, config) = (folder.info()?, folder.config_with(set)?);
         if !folder.has(which) {
             return Err(Error::data("the run has no checkpoint to read")
@@ -181,9 +189,14 @@ impl MlaRun {
         let own_too = info.parameters.iter().any(|(part, _)| *part == own);
         let embedding = folder.path.join(EMBEDDING);
         let whole = fs::metadata(embedding.join("model.safetensors")).map_or(0, |file| file.len());
-        let words = Words::kept(&embedding, whole + folder.model_bytes(which)?)?;
-        let mut mla = around(&config, words, own_too)?;
-        let state = folder.read_model(which, &mut mla)?;
+        let (packed, held) = (info.packed.is_some(), whole + folder.model_bytes(which)?);
+        // A number takes two bytes at least, and two bits where it was packed.
+        let words = Words::kept(&embedding, if packed { held.saturating_mul(4) } else { held / 2 })?;
+        let mut mla = around(&config, words, own_too, if packed { empty_tower } else { Tower::open })?;
+        let state = match packed {
+            true => folder.read_model(which, &mut Whole(&mut mla))?,
+            false => folder.read_model(which, &mut mla)?,
+        };
         folder.check_config()?;
         [TOWER, EMBEDDING].into_iter().try_for_each(|part| folder.check_files(part))?;
         let parameters = mla.parameters();
@@ -414,7 +427,7 @@ fn data_hash(config: &Config, corpus: &Corpus) -> Result<String> {
 }
 
 /// Writes `config.toml` with the tower and the tokenizer that the run keeps itself.
-fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
+pub(super) fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
     let mut raw = config.raw().clone();
     (raw.acquire.tower, raw.acquire.embedding) = (Some(TOWER.into()), Some(EMBEDDING.into()));
     let text = toml::to_string_pretty(&raw).expect("the rules keep to what TOML can say");

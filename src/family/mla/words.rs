@@ -63,15 +63,14 @@ impl Words {
         Ok(Words { files, sizes, tokenizer, table })
     }
 
-    /// Those that a run keeps; the table is still empty. `held`: the bytes of the tensors that it is read from.
+    /// Those that a run keeps; the table is still empty. `held`: how many numbers the run has, at most.
     ///
     /// # Errors
     /// Data: a configuration or tokenizer that cannot be used, or an embedding of more numbers than the run holds.
     pub fn kept(folder: &Path, held: u64) -> Result<Words> {
         let path = folder.join("config.json");
         let sizes = TowerConfig::read(&path)?;
-        // A number takes two bytes at least.
-        if sizes.vocabulary as u128 * sizes.width as u128 > u128::from(held) / 2 {
+        if sizes.vocabulary as u128 * sizes.width as u128 > u128::from(held) {
             let what =
                 format!("asks for {} × {} numbers, more than the run has", sizes.vocabulary, sizes.width);
             return Err(Error::data(what).at(&path).hint("the run is damaged: copy it again"));

@@ -7,8 +7,8 @@ pub mod run;
 
 use std::path::Path;
 
-use super::{Begun, Family, LearnerSource};
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
+use super::{Begun, Family, LearnerSource, Packed};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -96,6 +96,10 @@ impl Family for TowerFamily {
         Err(Error::usage("the run is a tower of one language")
             .at(addition.run)
             .hint("train a run with `acquire.tower` on it, and add languages to that"))
+    }
+
+    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
+        run::pack(run, packing, place).map(Packed::from)
     }
 
     fn remove_language(&self, run: &Path, _: &str, _: ReservedFolder) -> Result<RunFolder> {

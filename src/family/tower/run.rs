@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
+use crate::family::packing::{Shipped, to_pack};
 use crate::family::tower::model::ClipEncoder;
 use crate::family::tower::{Clip, ENDS, parameters};
 use crate::optim::Adam;
@@ -127,6 +128,16 @@ impl TowerRun {
         write_whole(&tower.join("model.safetensors"), &self.clip.tower.to_safetensors())?;
         Ok(tower)
     }
+}
+
+/// See [`crate::run::pack`].
+pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<RunFolder> {
+    let mut run = to_pack(path, TowerRun::open)?;
+    let shipped = Shipped { run: &run.folder, info: &run.info, config: &run.config, state: &run.state, packing };
+    place.fill(|folder| {
+        shipped.copy(folder, TOWER, &["config.json", "tokenizer.json"])?;
+        shipped.write(folder, &mut run.clip)
+    })
 }
 
 impl Retriever for TowerRun {

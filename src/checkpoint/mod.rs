@@ -269,10 +269,15 @@ impl RunFolder {
         state: &TrainState,
         formats: [Format; 2],
     ) -> Result<()> {
+        self.swap_in(which, |new| self.write_checkpoint(new, model, training, state, formats))
+    }
+
+    /// Lets `write` fill a folder, and puts that in the place of a checkpoint.
+    fn swap_in(&self, which: Which, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let checkpoints = self.path.join("checkpoints");
         let [now, old, new] = which.folders(&checkpoints);
         remove(&new).and_then(|()| fs::create_dir_all(&new)).map_err(|e| Error::writing(&new, e))?;
-        let written = self.write_checkpoint(&new, model, training, state, formats);
+        let written = write(&new);
         if written.is_err() {
             // Nothing half-written stays; the error that matters is the first one.
             let _ = remove(&new);

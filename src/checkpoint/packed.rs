@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::training::MODEL;
-use super::{RunFolder, TensorFile, TrainState, Which};
+use super::{RunFolder, Stored, TensorFile, TrainState, Which, write_tensors};
 use crate::checksum::sha256;
 use crate::numbers::Format;
 use crate::optim::ParameterTree;
@@ -59,7 +59,7 @@ impl RunFolder {
                 [rows, columns] => format.of_matrix(rows, columns),
                 _ => format.of_vector(),
             };
-            if let Some(x) = x.floats().iter().find(|x| !(x.abs() <= format.largest())) {
+            if let Some(x) = x.floats().iter().find(|x| x.is_nan() || x.abs() > format.largest()) {
                 wrong.get_or_insert(format!("`{name}` has the number {x}, too large for {}", format.name()));
             }
         });
@@ -67,6 +67,26 @@ impl RunFolder {
             Some(what) => Err(Error::data(what).at(&self.path).hint("pack with `--weights f32`")),
             None => self.save_as(Which::Best, model, None, state, formats),
         }
+    }
+
+    /// The tensors of the best checkpoint as they are kept, and where training stood.
+    ///
+    /// # Errors
+    /// Data, for files that are missing or broken.
+    pub fn stored(&self) -> Result<(TrainState, Vec<Stored<'static>>)> {
+        let (state, file) = self.snapshot(Which::Best)?;
+        Ok((state, file.stored()?))
+    }
+
+    /// Writes the best checkpoint of tensors that are kept as they are.
+    ///
+    /// # Errors
+    /// As [`RunFolder::save`].
+    pub fn save_stored(&self, tensors: Vec<Stored>, state: &TrainState) -> Result<()> {
+        self.swap_in(Which::Best, |folder| {
+            write_tensors(&folder.join(MODEL), tensors)?;
+            self.write_state(folder, state)
+        })
     }
 
     /// SHA-256 of what makes vectors of pictures in the best checkpoint: the image branch, or the tower in whose space pictures were given.
@@ -98,6 +118,19 @@ impl RunFolder {
             tower.iter().for_each(|(file, checksum)| hash.update(format!("{file} {checksum}\n")));
         }
         Ok(sha256(hash))
+    }
+
+    /// Refuses a run that is not packed.
+    ///
+    /// # Errors
+    /// Usage, where it is not.
+    pub fn refuse_unpacked(&self) -> Result<()> {
+        match self.info()?.packed {
+            Some(_) => Ok(()),
+            None => Err(Error::usage("the run is not packed")
+                .at(&self.path)
+                .hint("`tinyglot pack` makes a packed one of it")),
+        }
     }
 
     /// Refuses to train or to change a packed run.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{DAMAGED, VERSION};
 use crate::numbers::{Encoded, Format, PART, Rows};
@@ -74,6 +75,22 @@ impl<'a> Stored<'a> {
     /// Bytes as they are: shape (n), type `u8`.
     pub fn bytes(name: &str, bytes: Vec<u8>) -> Self {
         Stored { name: name.into(), shape: vec![bytes.len()], dtype: Dtype::U8, bytes: Cow::Owned(bytes) }
+    }
+
+    /// What it is called in its file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As it is, by another name.
+    pub fn named(self, name: String) -> Self {
+        Stored { name, ..self }
+    }
+
+    /// Adds its name, type, shape and bytes to a hash.
+    pub fn digest(&self, hash: &mut Sha256) {
+        hash.update(format!("{} {:?} {:?}\n", self.name, self.dtype, self.shape));
+        hash.update(&self.bytes);
     }
 
     /// A vector of whole numbers: shape (n), type `u32`.
@@ -242,7 +259,10 @@ impl TensorFile {
         let count = |name: &String| {
             let tensor = all.tensor(name).ok()?;
             let numbers: usize = tensor.shape().iter().product();
-            Some(self.format(&all, name, &tensor).map_or(numbers, |format| format.columns(tensor.data().len())))
+            Some(
+                self.format(&all, name, &tensor)
+                    .map_or(numbers, |format| format.columns(tensor.data().len())),
+            )
         };
         Ok(self.names().iter().filter_map(count).sum())
     }
@@ -328,6 +348,23 @@ impl TensorFile {
         Rows::new(file, name, format, [rows, format.columns(bytes)], parts).map(Some)
     }
 
+    /// All tensors as they are kept, in the order of their names; scales and centres come as tensors of their own.
+    ///
+    /// # Errors
+    /// Data, where the header cannot be read.
+    pub fn stored(&self) -> Result<Vec<Stored<'static>>> {
+        let all = self.parse()?;
+        let stored = |(name, tensor): (String, TensorView)| Stored {
+            name,
+            shape: tensor.shape().to_vec(),
+            dtype: tensor.dtype(),
+            bytes: Cow::Owned(tensor.data().to_vec()),
+        };
+        let mut stored: Vec<Stored> = all.tensors().into_iter().map(stored).collect();
+        stored.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(stored)
+    }
+
     /// The bytes of a tensor that [`Stored::bytes`] made.
     ///
     /// # Errors
@@ -368,8 +405,7 @@ mod tests {
         assert_eq!(read.about("tinyglot"), Some(VERSION.to_string()));
         assert_eq!(read.floats("b").expect("floats"), (vec![1.5, -2.0], vec![2, 1]));
         assert_eq!(read.words("a").expect("words"), [7, 8, 9]);
-        write_tensors(&file, Stored::of(Format::F16, "h", &[3], vec![1.5, -0.1, 65504.0]))
-            .expect("written");
+        write_tensors(&file, Stored::of(Format::F16, "h", &[3], vec![1.5, -0.1, 65504.0])).expect("written");
         let (halves, shape) = TensorFile::open(&file).expect("read").floats("h").expect("floats");
         assert_eq!((&halves[..], &shape[..]), (&[1.5, -0.099_975_586, 65504.0][..], &[3][..]));
         let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
@@ -382,23 +418,23 @@ mod tests {
     fn matrices_in_every_format_are_read_as_they_were_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a.safetensors");
-        let x: Vec<f32> = (0..600 * 16).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
+        let x: Vec<f32> = (0..600 * 64).map(|i| ((i * 37 % 101) as f32 - 50.0) / 7.0).collect();
         for format in Format::ALL {
-            let mut tensors = Stored::of(format, "m", &[600, 16], &x[..]);
+            let mut tensors = Stored::of(format, "m", &[600, 64], &x[..]);
             tensors.extend(Stored::of(format, "v", &[6], &x[..6]));
             write_tensors(&file, tensors).expect("written");
             let read = TensorFile::open(&file).expect("read");
-            let expected = format.encode(600, 16, &x).decode(16);
-            assert_eq!(read.floats("m").expect("floats"), (expected.clone(), vec![600, 16]), "{format:?}");
+            let expected = format.encode(600, 64, &x).decode(64);
+            assert_eq!(read.floats("m").expect("floats"), (expected.clone(), vec![600, 64]), "{format:?}");
             assert_eq!(read.floats("v").expect("floats").1, [6]);
-            assert_eq!((read.count().expect("a count"), read.names().len()), (9606, 2));
+            assert_eq!((read.count().expect("a count"), read.names().len()), (38_406, 2));
             let rows = read.rows("m").expect("rows");
             assert_eq!(rows.is_some(), format != Format::F32);
             drop(read);
             for (rows, row) in rows.iter().flat_map(|rows| [0, 7, 599].map(|row| (rows, row))) {
-                let mut out = [0.0; 16];
+                let mut out = [0.0; 64];
                 rows.read(row, &mut out);
-                assert_eq!(out, expected[row * 16..][..16], "a mapped file outlives what opened it");
+                assert_eq!(out, expected[row * 64..][..64], "a mapped file outlives what opened it");
             }
         }
         assert!(TensorFile::open(&file).expect("read").rows("none").expect("nothing").is_none());
@@ -408,9 +444,9 @@ mod tests {
     fn quantised_matrices_whose_parts_do_not_fit_are_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a.safetensors");
-        let x = vec![0.5; 600 * 16];
+        let x = vec![0.5; 600 * 64];
         let refusal = |format: Format, change: &dyn Fn(&mut Vec<Stored>)| {
-            let mut tensors = Stored::of(format, "m", &[600, 16], &x[..]);
+            let mut tensors = Stored::of(format, "m", &[600, 64], &x[..]);
             change(&mut tensors);
             write_tensors(&file, tensors).expect("written");
             let read = TensorFile::open(&file).expect("whole");
@@ -421,14 +457,15 @@ mod tests {
         };
         for format in [Format::Int8, Format::Int4, Format::Pq] {
             let short = refusal(format, &|tensors| {
-                tensors[1].shape = vec![tensors[1].bytes.len() / 2 / if format == Format::Int4 { 2 } else { 4 }];
-                tensors[1].bytes.to_mut().truncate(tensors[1].bytes.len() / 2);
+                tensors[1].shape =
+                    vec![tensors[1].bytes.len() / 2 / if format == Format::Int4 { 2 } else { 4 }];
+                let half = tensors[1].bytes.len() / 2;
+                tensors[1].bytes.to_mut().truncate(half);
             });
             assert!(short.contains("has numbers, scales and centres of"), "{short}");
-            // A scale of int4 has two bytes, of the others four; each row has one.
-            let row = if format == Format::Int4 { 500 } else { 250 };
+            // Two scales of two bytes a row, or one of four.
             let wrong = refusal(format, &|tensors| tensors[1].bytes.to_mut()[1000..1004].fill(0xff));
-            assert!(wrong.contains(&format!("not finite in row {row} (from 0)")), "{wrong}");
+            assert!(wrong.contains("not finite in row 250 (from 0)"), "{wrong}");
             let gone = refusal(format, &|tensors| tensors.truncate(1));
             assert!(gone.contains("is I8, not F32") || gone.contains("is U8, not F32"), "{gone}");
         }

@@ -55,6 +55,11 @@ impl RunFolder {
             }
             write_tensors(&folder.join(OPTIMIZER), tensors)?;
         }
+        self.write_state(folder, state)
+    }
+
+    /// Writes where training stood, with the checksums of what lies in the checkpoint and of what says what a token is.
+    pub(super) fn write_state(&self, folder: &Path, state: &TrainState) -> Result<()> {
         let mut files = BTreeMap::new();
         for name in together() {
             let file = self.file_of(folder, &name);
@@ -81,10 +86,10 @@ impl RunFolder {
         model.visit(&mut |name, mut x| {
             let shape = x.shape();
             names.insert(name.to_string());
-            let table = x.as_table().is_some();
-            let read = match file.rows(name) {
-                // Its rows are read from the file as they are asked for.
-                Ok(Some(rows)) if table && shape == [rows.rows(), rows.columns()] => return x.set_kept(rows),
+            let rows = if x.as_table().is_some() { file.rows(name) } else { Ok(None) };
+            let read = match rows {
+                // They are read from the file as they are asked for.
+                Ok(Some(rows)) if shape == [rows.rows(), rows.columns()] => return x.set_kept(rows),
                 Ok(_) => file.floats(name),
                 Err(e) => Err(e),
             };

@@ -24,6 +24,7 @@ mod report;
 mod search;
 mod sentences;
 mod serve;
+mod shrink;
 mod sweep;
 mod train;
 
@@ -87,6 +88,7 @@ enum Command {
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
     Pack(pack::Args),
+    Shrink(shrink::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -122,6 +124,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::AddLanguage(args) => of_run(args.run.clone(), add_language::run(args, &terminal)),
         Command::RemoveLanguage(args) => of_run(args.run.clone(), remove_language::run(args, &terminal)),
         Command::Pack(args) => of_run(args.run.clone(), pack::run(args, &terminal)),
+        Command::Shrink(args) => of_run(args.run.clone(), shrink::run(args, &terminal)),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Init(args) => init::run(args, &terminal),
@@ -190,6 +193,8 @@ mod tests {
             "tinyglot acquirer remove run --language de",
             "tinyglot add-language run a.toml --set grow.epochs=3 --out new --cache c --curve 100,300",
             "tinyglot remove-language run de --out new",
+            "tinyglot pack run --out m --weights int8 --rows pq --ngrams 0",
+            "tinyglot shrink run --bytes 3MB --languages cs,de --out m --weights int8 --rows int4 --ngrams 9",
             "tinyglot sweep a.toml --out d --jobs 2 --retries 0 --fail-fast --set train.epochs=1 --cache c",
             "tinyglot sweep a.toml --dry-run",
             "tinyglot sweep a.toml --index 3",
@@ -210,6 +215,9 @@ mod tests {
             "tinyglot remove-language run --out new",
             "tinyglot data lay-out imagenet downloads --out d",
             "tinyglot data lay-out coco downloads",
+            "tinyglot pack run --out m --weights int3",
+            "tinyglot shrink run --out m",
+            "tinyglot shrink run --bytes 3Mb --out m",
             "tinyglot embed run",
             "tinyglot embed run --language de --images f.npy",
             "tinyglot embed-images model photos",

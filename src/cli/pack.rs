@@ -1,17 +1,17 @@
 //! `tinyglot pack`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::checkpoint::{Numbers, Packing, ReservedFolder};
-use crate::family::Packed;
+use crate::checkpoint::{Numbers, ReservedFolder};
+use crate::family::{Packed, bytes_of};
 use crate::numbers::Format;
-use crate::{Error, Result, run};
+use crate::run::How;
+use crate::{Result, run};
 
 /// Make a run small enough to ship: what search, embed and evaluate need, and nothing that only training needs
 #[derive(Debug, clap::Args)]
@@ -38,9 +38,9 @@ pub struct Args {
     /// Folder to make
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
-    /// N-grams to keep of each language, at most
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub ngrams: usize,
+    /// N-grams to keep of each language, at most [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub ngrams: Option<usize>,
     /// Numbers that weights are kept in; they are computed with in f32
     #[arg(long, value_name = "FORMAT", default_value = "f16", value_parser = format())]
     pub weights: Format,
@@ -50,8 +50,9 @@ pub struct Args {
 }
 
 /// A format by its name.
-fn format() -> impl TypedValueParser<Value = Format> {
-    let by_name = |name: String| Format::ALL.into_iter().find(|format| format.name() == name).expect("a name");
+pub fn format() -> impl TypedValueParser<Value = Format> {
+    let by_name =
+        |name: String| Format::ALL.into_iter().find(|format| format.name() == name).expect("a name");
     PossibleValuesParser::new(Format::ALL.map(Format::name)).map(by_name)
 }
 
@@ -74,8 +75,8 @@ impl From<Weights> for Numbers {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let place = ReservedFolder::new(&args.out)?;
-    let packing = Packing { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
-    let Packed { folder, unseen } = run::pack(&args.run, packing, place)?;
+    let how = How { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
+    let Packed { folder, unseen, .. } = run::pack(&args.run, how, place)?;
     for language in &unseen {
         terminal.say(&format!(
             "`{}`: of {} words that FastText has seen and the model has not, {:.1} % keep their latent token (mean cosine {:.3})",
@@ -85,27 +86,15 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
             language.cosine
         ));
     }
-    let (before, after) = (size(&args.run)?, size(&folder.path)?);
+    let (before, after) = (bytes_of(&args.run)?, bytes_of(&folder.path)?);
     terminal.say(&format!("{} → {}", megabytes(before), megabytes(after)));
     for (part, what) in [("checkpoints", "weights"), ("words", "words")] {
         let path = folder.path.join(part);
         if path.exists() {
-            terminal.say(&format!("  {what}: {}", megabytes(size(&path)?)));
+            terminal.say(&format!("  {what}: {}", megabytes(bytes_of(&path)?)));
         }
     }
     stdout::print(&format!("{}\n", folder.path.display()))
-}
-
-/// Bytes of all files of a folder.
-fn size(folder: &Path) -> Result<u64> {
-    let failed = |e| Error::reading(folder, e);
-    let mut sum = 0;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let about = entry.metadata().map_err(failed)?;
-        sum += if about.is_dir() { size(&entry.path())? } else { about.len() };
-    }
-    Ok(sum)
 }
 
 fn megabytes(bytes: u64) -> String {

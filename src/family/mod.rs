@@ -5,14 +5,17 @@
 mod chunks;
 pub mod contrastive;
 pub mod mla;
-pub(crate) mod packing;
+mod packing;
 pub mod smalr;
 pub mod tower;
 mod towers;
 
 use std::path::Path;
 
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
+pub use packing::{Limit, Packer, bytes_of};
+
+use crate::Result;
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{Config, FamilyName};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -21,7 +24,6 @@ use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
-use crate::Result;
 
 /// The code of the family that a configuration names.
 pub fn of(config: &Config) -> &'static dyn Family {
@@ -104,11 +106,12 @@ pub trait Family: Sync {
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth>;
 
-    /// Makes a run for use alone, in `place`; see [`crate::run::pack`].
+    /// Opens a run to be packed; see [`crate::run::pack`]. Where languages are named, only these are.
     ///
     /// # Errors
-    /// As [`crate::run::pack`].
-    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed>;
+    /// Usage, for a run that is packed already, a language that it does not know, or languages in a family that cannot leave one out; data, for a run
+    /// that is not whole.
+    fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>>;
 
     /// Makes a new run without a language, in `place`.
     ///
@@ -123,12 +126,32 @@ pub struct Packed {
     pub folder: RunFolder,
     /// By language; empty where the run has no vectors for unseen words.
     pub unseen: Vec<UnseenWords>,
+    /// What was left out for a limit.
+    pub left_out: LeftOut,
+}
+
+/// What was left out of a packed run to make it smaller, and what there was of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Words of all vocabularies, which are guessed or passed over then.
+    pub words: [usize; 2],
+    /// Vectors that words had of their own; they share a latent one then.
+    pub own: [usize; 2],
+    /// Latent vectors; words take the nearest of the others then.
+    pub latents: [usize; 2],
+}
+
+impl LeftOut {
+    /// Whether all is there.
+    pub fn nothing(&self) -> bool {
+        [self.words, self.own, self.latents].iter().all(|[left_out, _]| *left_out == 0)
+    }
 }
 
 impl From<RunFolder> for Packed {
     /// One without vectors for unseen words.
     fn from(folder: RunFolder) -> Packed {
-        Packed { folder, unseen: Vec::new() }
+        Packed { folder, unseen: Vec::new(), left_out: LeftOut::default() }
     }
 }
 

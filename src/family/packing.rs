@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::checkpoint::{Packing, RunFolder, RunInfo, TrainState};
+use super::Packed;
+use crate::checkpoint::{Packing, ReservedFolder, RunFolder, RunInfo, TrainState};
 use crate::config::Config;
+use crate::corpus::Corpus;
+use crate::eval::Fitted;
 use crate::optim::ParameterTree;
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -56,7 +59,9 @@ impl Shipped<'_> {
             tinyglot: env!("CARGO_PKG_VERSION").into(),
             ..self.info.clone()
         })?;
-        match self.run.fitted(self.state.step)? {
+        // Weights of languages that were left out fit no others.
+        let known = |fitted: &Fitted| fitted.languages.iter().all(|l| self.info.languages.contains(l));
+        match self.run.fitted(self.state.step)?.filter(known) {
             Some(fitted) => to.write_fitted(&fitted, self.state.step),
             None => Ok(()),
         }
@@ -77,11 +82,59 @@ impl Shipped<'_> {
     }
 }
 
+/// A run in memory, to be packed once or in several ways.
+pub trait Packer {
+    /// Whether words that training has not seen are guessed from n-grams, of which a packing keeps some.
+    fn guesses(&self) -> bool {
+        false
+    }
+
+    /// Makes a folder for use alone, in `place`. With a limit, words are left out that are worth least for their bytes, until the folder is within it
+    /// or no word is left that can be; without one, and in families whose words cannot be left out, nothing is.
+    ///
+    /// # Errors
+    /// Data, for weights that their format cannot hold; run, where the folder cannot be written.
+    fn pack(&mut self, packing: Packing, limit: Option<Limit>, place: ReservedFolder) -> Result<Packed>;
+}
+
+/// What a packed run may take.
+#[derive(Clone, Copy)]
+pub struct Limit<'a> {
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Its captions of validation say what a word is worth.
+    pub corpus: &'a Corpus,
+}
+
+/// Bytes of all files of a folder.
+///
+/// # Errors
+/// Data, where it cannot be read.
+pub fn bytes_of(folder: &Path) -> Result<u64> {
+    let failed = |e| Error::reading(folder, e);
+    let mut sum = 0;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let about = entry.metadata().map_err(failed)?;
+        sum += if about.is_dir() { bytes_of(&entry.path())? } else { about.len() };
+    }
+    Ok(sum)
+}
+
 /// Opens what is to be packed; a run that is packed already is refused before it is read.
 ///
 /// # Errors
-/// Usage, where it is packed; those of `open`.
-pub(crate) fn to_pack<T>(run: &Path, open: impl FnOnce(&Path, &[String]) -> Result<T>) -> Result<T> {
+/// Usage, where it is packed, or for languages in a family that knows no words by language; those of `open`.
+pub(crate) fn to_pack<T>(
+    run: &Path,
+    languages: &[String],
+    open: impl FnOnce(&Path, &[String]) -> Result<T>,
+) -> Result<T> {
     RunFolder::new(run).refuse_packed()?;
+    if !languages.is_empty() {
+        return Err(Error::usage("what the run reads sentences with is shared by all its languages")
+            .at(run)
+            .hint("leave out `--languages`"));
+    }
     open(run, &[])
 }

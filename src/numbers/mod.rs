@@ -8,8 +8,8 @@
 //! | [`Format::Int4`] | 4 bits, and 2 bytes a group of 32 | 1/14 of the group's largest number, and 2⁻²⁴ |
 //! | [`Format::Pq`] | 2 bits, 4 bytes a row and 4 KiB a matrix | what its nearest centre leaves |
 //!
-//! Vectors (biases, norms and their statistics) are few and matter: they are kept in f16 where matrices are in less. So are matrices in int8 that
-//! a smaller format does not suit: see [`Format::of_matrix`].
+//! Vectors (biases, norms and their statistics) are few and matter: they are kept in f16 where matrices are in less. Matrices that a format
+//! does not suit are kept in a finer one: see [`Format::of_matrix`].
 
 mod parts;
 mod rows;
@@ -23,6 +23,8 @@ pub use rows::{Rows, View};
 pub const GROUP: usize = 32;
 /// Numbers that one byte stands for ([`Format::Pq`]).
 pub const PART: usize = 4;
+/// 256 centres of four f32.
+const CENTRES_BYTES: usize = 256 * PART * 4;
 
 /// How numbers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,14 +72,15 @@ impl Format {
     }
 
     /// The format of a matrix that is to be kept in this one. A row of whole bytes says how many columns it has, so int4 takes even numbers of columns
-    /// and pq multiples of four; and pq must gain more than its centres take. Other matrices are kept in int8.
+    /// and pq multiples of four; and pq must gain more than its centres take. Other matrices are kept in the next finer format.
     pub fn of_matrix(self, rows: usize, columns: usize) -> Format {
-        let fits = match self {
-            Format::F32 | Format::F16 | Format::Int8 => true,
-            Format::Int4 => columns.is_multiple_of(2),
-            Format::Pq => columns.is_multiple_of(PART) && rows * columns >= 1 << 13,
-        };
-        if fits { self } else { Format::Int8 }
+        match self {
+            Format::Pq if !columns.is_multiple_of(PART) || !pays(rows, columns) => {
+                Format::Int4.of_matrix(rows, columns)
+            }
+            Format::Int4 if !columns.is_multiple_of(2) => Format::Int8,
+            fits => fits,
+        }
     }
 
     /// The format of a vector where matrices are kept in this one.
@@ -160,6 +163,13 @@ impl Format {
         }
         Encoded { format, codes, scales, centres }
     }
+}
+
+/// Whether a matrix takes less by parts than in int4.
+fn pays(rows: usize, columns: usize) -> bool {
+    let row = |format: Format| format.code_bytes(columns) + format.scale_bytes(columns);
+    let [parts, four] = [Format::Pq, Format::Int4].map(|format| rows.saturating_mul(row(format)));
+    parts.saturating_add(CENTRES_BYTES) < four
 }
 
 /// The largest absolute number.

@@ -24,11 +24,14 @@ pub(super) struct Parts {
 /// Quantises rows of `columns` numbers, a multiple of four. Rows are brought to one length first, so that rare words with short vectors are kept as
 /// well as others. Equal input gives equal output.
 pub(super) fn quantise(columns: usize, x: &[f32]) -> Parts {
-    let rms = |row: &[f32]| (row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / columns as f64).sqrt() as f32;
+    let rms =
+        |row: &[f32]| (row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / columns as f64).sqrt() as f32;
     let scales: Vec<f32> = x.chunks_exact(columns).map(|row| scale(rms(row))).collect();
     let rows = x.par_chunks_exact(columns).zip(&scales);
     let parts: Vec<Part> = rows
-        .flat_map_iter(|(row, scale)| row.as_chunks::<PART>().0.iter().map(move |part| part.map(|x| x / scale)))
+        .flat_map_iter(|(row, scale)| {
+            row.as_chunks::<PART>().0.iter().map(move |part| part.map(|x| x / scale))
+        })
         .collect();
     let step = parts.len().div_ceil(LEARN_FROM).max(1);
     let some: Vec<Part> = parts.iter().step_by(step).copied().collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use half::f16;
 use rayon::prelude::*;
 
-use super::{Format, GROUP, PART};
+use super::{CENTRES_BYTES, Format, GROUP, PART};
 use crate::map::Map;
 use crate::{Error, Result};
 
@@ -105,7 +105,7 @@ impl Rows {
         let needs = [
             format.code_bytes(columns).saturating_mul(rows),
             format.scale_bytes(columns).saturating_mul(rows),
-            if format == Format::Pq { 4 * PART << 8 } else { 0 },
+            if format == Format::Pq { CENTRES_BYTES } else { 0 },
         ];
         let has = [&codes, &scales, &centres].map(|part| part.len());
         if has != needs {
@@ -117,7 +117,9 @@ impl Rows {
         let centres: Arc<[f32]> = bytemuck::pod_collect_to_vec(&file[centres]).into();
         let this = Rows { format, rows, columns, file, codes, scales, centres };
         match this.fault() {
-            Some(row) => Err(wrong(format!("has a number or a scale that is not finite in row {row} (from 0)"))),
+            Some(row) => {
+                Err(wrong(format!("has a number or a scale that is not finite in row {row} (from 0)")))
+            }
             None if this.centres.iter().any(|x| !x.is_finite()) => {
                 Err(wrong("has a centre that is not finite".into()))
             }
@@ -136,8 +138,10 @@ impl Rows {
             Format::Int4 => (Some(view.scales), None),
             Format::Int8 | Format::Pq => (None, Some(view.scales)),
         };
-        let halves = halves.and_then(|bytes| Some((bytes.as_chunks().0.iter().position(of_ones)?, bytes.len() / 2)));
-        let wholes = wholes.and_then(|bytes| Some((bytes.as_chunks().0.iter().position(whole)?, bytes.len() / 4)));
+        let halves =
+            halves.and_then(|bytes| Some((bytes.as_chunks().0.iter().position(of_ones)?, bytes.len() / 2)));
+        let wholes =
+            wholes.and_then(|bytes| Some((bytes.as_chunks().0.iter().position(whole)?, bytes.len() / 4)));
         halves.or(wholes).map(|(at, of)| at * self.rows / of)
     }
 

@@ -78,19 +78,22 @@ fn a_finer_format_errs_less_and_takes_more() {
 fn parts_that_repeat_are_found_exactly() {
     // Fewer distinct parts than centres.
     let kinds = [[1.0, 2.0, 3.0, 4.0], [-1.0, 0.0, 1.0, 0.5], [0.0, 0.0, 0.0, 2.0]];
-    let x: Vec<f32> = (0..3000).flat_map(|i| kinds[i % 3]).collect();
-    assert!(relative(Format::Pq, 12, &x) < 1e-6);
-    assert_eq!(Format::Pq.encode(1000, 12, &x), Format::Pq.encode(1000, 12, &x));
+    let x: Vec<f32> = (0..15_000).flat_map(|i| kinds[i % 3]).collect();
+    let encoded = Format::Pq.encode(1000, 60, &x);
+    assert_eq!(encoded.format, Format::Pq);
+    assert!(relative(Format::Pq, 60, &x) < 1e-6);
+    assert_eq!(encoded, Format::Pq.encode(1000, 60, &x));
 }
 
 #[test]
-fn what_a_format_does_not_suit_is_kept_in_int8() {
+fn what_a_format_does_not_suit_is_kept_in_a_finer_one() {
     for (format, rows, columns, kept) in [
         (Format::Int4, 3, 7, Format::Int8),
         (Format::Int4, 3, 8, Format::Int4),
-        (Format::Pq, 1000, 14, Format::Int8),
-        (Format::Pq, 1000, 16, Format::Pq),
-        (Format::Pq, 10, 16, Format::Int8),
+        (Format::Pq, 1000, 62, Format::Int4),
+        (Format::Pq, 1000, 64, Format::Pq),
+        (Format::Pq, 10, 64, Format::Int4),
+        (Format::Pq, 1000, 63, Format::Int8),
         (Format::F16, 3, 7, Format::F16),
     ] {
         assert_eq!(format.encode(rows, columns, &noise(rows * columns, 1)).format, kept);

@@ -5,6 +5,7 @@ mod hits;
 mod languages;
 mod pack;
 mod report;
+mod shrink;
 mod train;
 
 use std::path::Path;
@@ -14,8 +15,9 @@ use crate::retrieve::{Retriever, settable};
 use crate::{Result, family};
 
 pub use languages::{add_language, remove_language};
-pub use pack::pack;
+pub use pack::{How, pack};
 pub use report::{name, report};
+pub use shrink::{Shrunk, Tried, Wish, shrink};
 pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with};
 
 /// Opens the best checkpoint of a run. `set` changes where the data are (`data.…`) or how languages are joined (`consistency.…`); the

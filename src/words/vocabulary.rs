@@ -37,6 +37,11 @@ impl Vocabulary {
         Self::index(self.words[..count.min(self.len())].to_vec())
     }
 
+    /// Only the words of these ids, ascending and below [`Self::len`].
+    pub fn some(&self, ids: &[u32]) -> Vocabulary {
+        Self::index(ids.iter().map(|&id| self.words[id as usize].clone()).collect())
+    }
+
     fn index(words: Vec<(String, u64)>) -> Vocabulary {
         let ids = words.iter().zip(0..).map(|((word, _), id)| (word.clone(), id)).collect();
         Vocabulary { words, ids }
@@ -157,6 +162,7 @@ mod tests {
         assert!(build(4).is_empty());
         assert_eq!(vocabulary.first(3), build(2));
         assert_eq!(vocabulary.first(9), vocabulary);
+        assert_eq!(vocabulary.some(&[0, 3]).iter().collect::<Vec<_>>(), [("b", 3), ("z", 1)]);
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tinyglot::family::mla::run::MlaRun;
 
+use crate::acquisition::{write, write_tower};
+use crate::contrastive_config::write_contrastive;
 use crate::corpus::{MADE, copy, data, refused};
-use crate::whole::fed;
+use crate::whole::{fed, rows};
 use crate::{printed, run, text};
 
 fn packed(from: &Path, more: &[&str]) -> (TempDir, PathBuf) {
@@ -152,4 +155,203 @@ fn a_damaged_packed_run_is_refused() {
     copy(&model, &broken);
     fs::remove_file(broken.join("words/de.ngrams")).expect("removed");
     refused(&["evaluate", text(&broken)], 4, &["words/de"]);
+}
+
+/// Bytes of the weights, and A.
+fn weighed(more: &[&str]) -> (u64, f64) {
+    let (_folder, model) = packed(&MADE.run(), &[&["--ngrams", "0"], more].concat());
+    (size(&model.join("checkpoints")), mean(&model))
+}
+
+#[test]
+fn a_coarser_format_takes_less_and_loses_little() {
+    let all = ["f32", "f16", "int8", "int4"].map(|format| weighed(&["--weights", format]));
+    let [(f32, whole), (f16, half), (int8, byte), (int4, four)] = all;
+    // Statistics and biases of these little layers are a good part of them, and stay in f16.
+    assert!(f16 as f64 <= 0.7 * f32 as f64 && int8 < f16 && int4 < int8, "{all:?}");
+    assert!(
+        (whole - half).abs() < 1.0 && (whole - byte).abs() < 3.0 && (whole - four).abs() < 12.0,
+        "{all:?}"
+    );
+    let (mixed, a) = weighed(&["--weights", "int8", "--rows", "int4"]);
+    assert!(int4 < mixed && mixed < int8 && (whole - a).abs() < 12.0, "{mixed} {a} {all:?}");
+}
+
+#[test]
+fn parts_are_taken_where_a_matrix_is_large_enough() {
+    let place = data();
+    let (config, trained) = (place.path().join("config.toml"), place.path().join("run"));
+    let set = ["train.epochs=2", "embedding.width=96", "text.hidden=128", "text.joint=32", "image.hidden=64"];
+    let set: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+    printed(&[&["train", text(&config), "--out", text(&trained), "-q"][..], &set].concat());
+    let (_a, four) = packed(&trained, &["--weights", "int4", "--ngrams", "0"]);
+    let (_b, parts) = packed(&trained, &["--weights", "pq", "--ngrams", "0"]);
+    let header = |model: &Path| {
+        let weights = fs::read(model.join("checkpoints/best/model.safetensors")).expect("weights");
+        String::from_utf8_lossy(&weights[..6000.min(weights.len())]).into_owned()
+    };
+    assert!(header(&parts).contains("text.gru.weight_hh:centres") && !header(&four).contains(":centres"));
+    assert!(size(&parts.join("checkpoints")) < size(&four.join("checkpoints")));
+    let random = mean(&trained) / 2.0;
+    assert!(mean(&parts) > random && mean(&four) > random, "{} {} {random}", mean(&parts), mean(&four));
+}
+
+#[test]
+fn a_damaged_quantised_run_is_refused() {
+    let (folder, model) = packed(&MADE.run(), &["--weights", "int4"]);
+    let broken = folder.path().join("broken");
+    for file in ["words/scorer.safetensors", "checkpoints/best/model.safetensors"] {
+        copy(&model, &broken);
+        let mut bytes = fs::read(broken.join(file)).expect("read");
+        let middle = bytes.len() - bytes.len() / 3;
+        bytes[middle] ^= 4;
+        fs::write(broken.join(file), bytes).expect("written");
+        refused(&["evaluate", text(&broken)], 4, &[file, "is not as it was written"]);
+        fs::remove_dir_all(&broken).expect("removed");
+    }
+}
+
+/// What `shrink` says, and where its model is.
+fn shrunk(more: &[&str]) -> (TempDir, PathBuf, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("model");
+    let ran = run(&[&["shrink", text(&MADE.run()), "--out", text(&out)], more].concat());
+    assert_eq!((ran.status, ran.stdout), (Some(0), format!("{}\n", out.display())), "{}", ran.stderr);
+    (folder, out, ran.stderr)
+}
+
+#[test]
+fn a_shrunk_model_is_within_its_bytes_and_used_as_a_run() {
+    let (_a, smallest) = packed(&MADE.run(), &["--weights", "int4", "--ngrams", "0"]);
+    let (_b, largest) = packed(&MADE.run(), &["--ngrams", "300"]);
+    let between = (size(&smallest) + size(&largest)) / 2;
+    let (_folder, model, said) = shrunk(&["--bytes", &between.to_string()]);
+    assert!(size(&model) <= between, "{} {between} {said}", size(&model));
+    for told in ["chosen: layers ", " n-grams", "mR of `de` on validation: ", "A on validation: "] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert!(mean(&model) > mean(&MADE.run()) - 12.0, "{} {}", mean(&model), mean(&MADE.run()));
+    assert!(!embedded(&model, "zh", "红色").0.is_empty());
+    let gallery = MADE.gallery();
+    assert!(
+        !printed(&["search", text(&model), "--language", "de", "--gallery", text(&gallery), "rot"])
+            .is_empty()
+    );
+    refused(&["shrink", text(&model), "--bytes", "1MB", "--out", "other"], 2, &["was packed for use"]);
+}
+
+#[test]
+fn words_go_that_are_worth_least_where_formats_are_not_enough() {
+    let settled = ["--weights", "int8", "--ngrams", "0"];
+    let (_a, whole) = packed(&MADE.run(), &settled);
+    let budget = size(&whole) - 900;
+    let (_b, model, said) =
+        shrunk(&[&["--bytes", &budget.to_string(), "--rows", "int8"], &settled[..]].concat());
+    assert!(size(&model) <= budget && size(&model) > budget - 700, "{} {budget} {said}", size(&model));
+    assert!(said.contains(", without ") && said.contains(" of "), "{said}");
+    assert!(mean(&model) > mean(&whole) - 12.0, "{} {}", mean(&model), mean(&whole));
+    // It is a packed run like another: its words are those of its file.
+    let words = fs::read_to_string(model.join("words/de.words")).expect("words");
+    assert!(words.lines().count() > 2, "{words}");
+}
+
+#[test]
+fn a_budget_that_nothing_fits_says_the_smallest_that_something_would() {
+    let place = tempfile::tempdir().expect("a folder");
+    let out = place.path().join("model");
+    let made = MADE.run();
+    let shrink = |bytes: &str| {
+        run(&["shrink", text(&made), "--bytes", bytes, "--weights", "int4", "--out", text(&out)])
+    };
+    let ran = shrink("2kB");
+    assert_eq!(ran.status, Some(2), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("nothing of the run fits into 2000 bytes") && !out.exists(),
+        "{}",
+        ran.stderr
+    );
+    let smallest =
+        ran.stderr.split("the smallest model takes ").nth(1).and_then(|rest| rest.split(' ').next());
+    let smallest = smallest.expect("a number").to_string();
+    assert_eq!(shrink(&smallest).status, Some(0), "what was said fits");
+    assert!(size(&out) <= smallest.parse().expect("a number"));
+}
+
+#[test]
+fn a_model_for_some_languages_knows_no_others() {
+    let (_folder, model, said) =
+        shrunk(&["--bytes", "1MB", "--languages", "zh,de", "--weights", "f16", "--ngrams", "300"]);
+    assert!(!said.contains("`en`") && said.contains("mR of `zh`"), "{said}");
+    assert!(!model.join("words/en.words").exists() && model.join("words/de.ngrams").exists());
+    refused(&["embed", text(&model), "--language", "en"], 2, &["does not know the language `en`"]);
+    let (_b, whole) = packed(&MADE.run(), &["--ngrams", "300"]);
+    assert_eq!(embedded(&model, "zh", "红色"), embedded(&whole, "zh", "红色"));
+    printed(&["evaluate", text(&model)]);
+    let made = MADE.run();
+    let unknown = ["shrink", text(&made), "--bytes", "1MB", "--languages", "xx", "--out", "other"];
+    refused(&unknown, 2, &["does not know the language `xx`"]);
+}
+
+/// The mean of the absolute differences of some sentences' vectors, and bytes of weights, of a run and of it packed.
+fn compared(trained: &Path, languages: &[&str], format: &str) -> (f64, [u64; 2]) {
+    let (_folder, model) = packed(trained, &["--weights", format]);
+    let vectors = |run: &Path, language: &str| {
+        rows(&embedded(run, language, "roter Hund\nblue house\n").0, 12).concat()
+    };
+    let (mut sum, mut count) = (0.0, 0);
+    for language in languages {
+        let (a, b) = (vectors(trained, language), vectors(&model, language));
+        sum += a.iter().zip(&b).map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
+        count += a.len();
+    }
+    let json = printed(&["evaluate", text(&model), "--json"]);
+    assert!(serde_json::from_str::<Value>(&json).expect("JSON")["A"].as_f64().expect("a mean") > 30.0);
+    assert!(!model.join("checkpoints/latest").exists() && !model.join("pictures").exists());
+    (sum / count as f64, [size(trained), size(&model)])
+}
+
+/// Each family's packed run is smaller and its vectors are near those of the run.
+fn packs(trained: &Path, languages: &[&str]) {
+    let whole = compared(trained, languages, "f32");
+    assert!(whole.0 == 0.0 && whole.1[1] < whole.1[0], "{whole:?}");
+    let (half, byte) = (compared(trained, languages, "f16"), compared(trained, languages, "int8"));
+    assert!(half.0 > 0.0 && half.0 < 1e-3 && half.1[1] < whole.1[1], "{half:?} {whole:?}");
+    assert!(byte.0 > half.0 && byte.0 < 2e-2 && byte.1[1] < half.1[1], "{byte:?} {half:?}");
+    let place = tempfile::tempdir().expect("a folder");
+    let out = place.path().join("model");
+    refused(&["pack", text(trained), "--ngrams", "9", "--out", text(&out)], 2, &["`--ngrams`"]);
+    let shrink = ["shrink", text(trained), "--bytes", &byte.1[1].to_string(), "--out", text(&out)];
+    let told = run(&shrink);
+    assert_eq!(told.status, Some(0), "{}", told.stderr);
+    assert!(size(&out) <= byte.1[1] && told.stderr.contains("chosen: layers int8"), "{}", told.stderr);
+}
+
+#[test]
+fn a_tower_an_acquisition_and_a_contrastive_encoder_are_packed_too() {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| place.path().join(name);
+    let acquisition = write(place.path());
+    let (tower, contrastive) = (write_tower(place.path()), write_contrastive(place.path()));
+    for (config, out) in [(tower, "tower"), (acquisition, "mla"), (contrastive, "contrastive")] {
+        printed(&["train", text(&config), "--out", text(&path(out)), "-q"]);
+    }
+    packs(&path("tower"), &["en"]);
+    packs(&path("contrastive"), &["en", "de", "fr"]);
+    packs(&path("mla"), &["en", "de", "fr"]);
+    // A language that was added as a file goes along, on the packed base.
+    let (file, model) = (path("de.safetensors"), path("packed"));
+    let mut whole = MlaRun::open(&path("mla"), &[]).expect("a run").mla;
+    let (base, mut acquirer) = (whole.base(), whole.acquirers[0].clone());
+    acquirer.language = "af".into();
+    acquirer.write(&file, &base).expect("written");
+    for arguments in [
+        &["acquirer", "add", text(&path("mla")), text(&file)][..],
+        &["pack", text(&path("mla")), "--weights", "int8", "--out", text(&model)],
+    ] {
+        let ran = run(arguments);
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    }
+    let sentences = "rot Hund\n";
+    assert_eq!(embedded(&model, "af", sentences), embedded(&model, &whole.acquirers[0].language, sentences));
+    refused(&["acquirer", "add", text(&model), text(&file)], 4, &["another base"]);
 }

@@ -5,12 +5,15 @@ use std::path::Path;
 
 use super::encoder::{Encoder, FILES, FOLDER, write_files};
 use super::model::{Contrastive, ContrastiveEncoder, layers};
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{
+    Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description,
+};
 use crate::config::{Config, DrawnCaptions, TextTextSource};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
-use crate::family::packing::{Shipped, to_pack};
+use crate::family::packing::Shipped;
+use crate::family::{Limit, Packed, Packer};
 use crate::init::Init;
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, same_languages};
@@ -161,14 +164,16 @@ fn comparable(config: &Config, corpus: &Corpus) -> Result<()> {
     }
 }
 
-/// See [`crate::run::pack`].
-pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<RunFolder> {
-    let mut run = to_pack(path, ContrastiveRun::open)?;
-    let shipped = Shipped { run: &run.folder, info: &run.info, config: &run.config, state: &run.state, packing };
-    place.fill(|folder| {
-        shipped.copy(folder, FOLDER, &FILES)?;
-        shipped.write(folder, &mut run.model)
-    })
+impl Packer for ContrastiveRun {
+    fn pack(&mut self, packing: Packing, _: Option<Limit>, place: ReservedFolder) -> Result<Packed> {
+        let ContrastiveRun { folder, config, info, state, model, .. } = self;
+        let shipped = Shipped { run: folder, info, config, state, packing };
+        let made = place.fill(|to| {
+            shipped.copy(to, FOLDER, &FILES)?;
+            shipped.write(to, model)
+        });
+        made.map(Packed::from)
+    }
 }
 
 impl Retriever for ContrastiveRun {

@@ -23,9 +23,10 @@ pub mod words;
 
 use std::path::Path;
 
-use super::{Begun, Family, LearnerSource, Packed};
+use super::packing::to_pack;
+use super::{Begun, Family, LearnerSource, Packer};
 use crate::Result;
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{AcquireEncoder, Config};
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -116,8 +117,8 @@ impl Family for MlaFamily {
         grow::add(addition, tell)
     }
 
-    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
-        pack::pack(run, packing, place).map(Packed::from)
+    fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {
+        Ok(Box::new(to_pack(run, languages, MlaRun::open)?))
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

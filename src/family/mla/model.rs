@@ -103,6 +103,26 @@ impl ParameterTree for Mla {
     }
 }
 
+/// All of a model: its towers too, which a run that is trained on keeps in files of their own.
+pub(super) struct Whole<'a>(pub &'a mut Mla);
+
+impl ParameterTree for Whole<'_> {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        self.0.tower.visit(&mut |name, parameter| f(&format!("tower.{name}"), parameter));
+        match &mut self.0.encoder {
+            Encoder::Tower(entrance) => entrance.visit(f),
+            Encoder::Bert(bert) => {
+                bert.tower.visit(&mut |name, parameter| f(&format!("bert.tower.{name}"), parameter));
+                visit_linear("bert.layer", &mut bert.layer, f);
+            }
+        }
+        self.0.acquirers.visit(f);
+        if let Some(scale) = &mut self.0.scale {
+            f("scale", Parameter::vector(&mut scale.value, &mut scale.rate));
+        }
+    }
+}
+
 fn visit_trained(prefix: &str, tower: &mut Tower, f: Visitor) {
     tower.visit(&mut |part, parameter| {
         if parameter.trained() {

@@ -1,59 +1,47 @@
 //! An acquisition for use alone: its towers stand among the weights, in their format.
 
 use std::fs;
-use std::path::Path;
 
+use super::model::Whole;
 use super::run::{ACQUIRERS, EMBEDDING, TOWER, write_config};
 use super::words::FILES;
-use super::{Encoder, Mla, MlaRun};
+use super::{Acquirer, MlaRun};
 use crate::checkpoint::{Packing, ReservedFolder, RunFolder, Which};
-use crate::family::packing::{Shipped, to_pack};
-use crate::optim::{Parameter, ParameterTree, visit_linear};
+use crate::family::packing::Shipped;
+use crate::family::{Limit, Packed, Packer};
+use crate::numbers::Format;
 use crate::{Error, Result, names};
 
-/// All of a model: its towers too, which a run that is trained on keeps in files of their own.
-pub(super) struct Whole<'a>(pub &'a mut Mla);
-
-impl ParameterTree for Whole<'_> {
-    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
-        self.0.tower.visit(&mut |name, parameter| f(&format!("tower.{name}"), parameter));
-        match &mut self.0.encoder {
-            Encoder::Tower(entrance) => entrance.visit(f),
-            Encoder::Bert(bert) => {
-                bert.tower.visit(&mut |name, parameter| f(&format!("bert.tower.{name}"), parameter));
-                visit_linear("bert.layer", &mut bert.layer, f);
-            }
-        }
-        self.0.acquirers.visit(f);
-        if let Some(scale) = &mut self.0.scale {
-            f("scale", Parameter::vector(&mut scale.value, &mut scale.rate));
-        }
+impl Packer for MlaRun {
+    /// The acquirers of added languages stay files, and say the hash of the packed base.
+    fn pack(&mut self, packing: Packing, _: Option<Limit>, place: ReservedFolder) -> Result<Packed> {
+        let trained: Vec<String> = self.trained_languages();
+        // Those of the checkpoint come first.
+        let kept = self.mla.acquirers.iter().filter(|a| trained.contains(&a.language)).count();
+        let added = self.mla.acquirers.split_off(kept);
+        let MlaRun { folder, config, info, state, mla, .. } = self;
+        let shipped = Shipped { run: folder, info, config, state, packing };
+        let made = place.fill(|to| {
+            shipped.copy(to, TOWER, &FILES)?;
+            shipped.copy(to, EMBEDDING, &FILES)?;
+            shipped.weights(to, &mut Whole(mla))?;
+            write_config(to, config)?;
+            shipped.describe(to)?;
+            write_added(to, &added, packing.weights)
+        });
+        self.mla.acquirers.extend(added);
+        made.map(Packed::from)
     }
 }
 
-/// See [`crate::run::pack`]. The acquirers of added languages stay files, and say the hash of the packed base.
-pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<RunFolder> {
-    let mut run = to_pack(path, MlaRun::open)?;
-    let trained: Vec<String> = run.trained_languages();
-    // Those of the checkpoint come first.
-    let kept = run.mla.acquirers.iter().filter(|a| trained.contains(&a.language)).count();
-    let added = run.mla.acquirers.split_off(kept);
-    let config = run.config.clone();
-    let shipped = Shipped { run: &run.folder, info: &run.info, config: &config, state: &run.state, packing };
-    place.fill(|folder| {
-        shipped.copy(folder, TOWER, &FILES)?;
-        shipped.copy(folder, EMBEDDING, &FILES)?;
-        shipped.weights(folder, &mut Whole(&mut run.mla))?;
-        write_config(folder, &config)?;
-        shipped.describe(folder)?;
-        if added.is_empty() {
-            return Ok(());
-        }
-        let base = MlaRun::read(RunFolder::new(&folder.path), Which::Best, &[])?.mla.base();
-        let acquirers = folder.path.join(ACQUIRERS);
-        fs::create_dir_all(&acquirers).map_err(|e| Error::writing(&acquirers, e))?;
-        added.iter().try_for_each(|acquirer| {
-            acquirer.write_as(packing.weights, &names::file(&acquirers, &acquirer.language, "safetensors")?, &base)
-        })
-    })
+/// Writes acquirers on the base as it is in a folder by now.
+fn write_added(to: &RunFolder, added: &[Acquirer], format: Format) -> Result<()> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let base = MlaRun::read(RunFolder::new(&to.path), Which::Best, &[])?.mla.base();
+    let folder = to.path.join(ACQUIRERS);
+    fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+    let write = |a: &Acquirer| a.write_as(format, &names::file(&folder, &a.language, "safetensors")?, &base);
+    added.iter().try_for_each(write)
 }

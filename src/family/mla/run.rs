@@ -13,7 +13,7 @@ use crate::corpus::{Corpus, fingerprint};
 use crate::error::Kind;
 use crate::eval::{DualEncoder, Parameters};
 use crate::family::mla::data::{Source, check_counts, check_width, foreign_texts, translations};
-use crate::family::mla::pack::Whole;
+use crate::family::mla::model::Whole;
 use crate::family::mla::words::{FILES, Words, small_files};
 use crate::family::mla::{Acquirer, Bert, Encoder, Form, InputEmbedding, Mla, sizes};
 use crate::init::Init;

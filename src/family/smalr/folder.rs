@@ -12,9 +12,7 @@ use super::embedding::characters::{CharacterWords, Spellings};
 use super::embedding::hybrid::OwnWords;
 use super::model::Model;
 use super::sizes::{self, WordSizes};
-use crate::checkpoint::{
-    DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors,
-};
+use crate::checkpoint::{DAMAGED, MIXED, RunFolder, Stored, TensorFile, VERSION, json, write_tensors};
 use crate::checkpoint::{RunInfo, TrainState, Which};
 use crate::config::{Config, EmbeddingKind, Unseen};
 use crate::family::smalr::embedding::encoder::Encoder;
@@ -72,11 +70,7 @@ impl RunFolder {
         });
         let alphabet = lexicon.spellings.as_ref().map(|s| s.alphabet().iter().collect());
         let latents = lexicon.latents;
-        let file = LexiconFile { version: VERSION, latents, slots, translations, alphabet };
-        write_whole(
-            &folder.join("lexicon.json"),
-            serde_json::to_string(&file).expect("plain data").as_bytes(),
-        )?;
+        LexiconFile { version: VERSION, latents, slots, translations, alphabet }.write(self)?;
         let mut tensors = Vec::new();
         for (layer, language) in encoder.scorer.layers.iter().zip(&lexicon.languages) {
             let (rows, columns) = dims(layer);
@@ -104,8 +98,8 @@ impl RunFolder {
     /// Data, naming the file: missing, not as it was written, or not of this configuration; config, where a segmenter cannot be had.
     pub fn read_words(&self, config: &Config, languages: &[String]) -> Result<Encoder> {
         let folder = self.path.join("words");
-        let path = folder.join("lexicon.json");
-        let file: LexiconFile = json::read_versioned(&path, "a lexicon")?;
+        let path = self.path.join(LEXICON);
+        let file = LexiconFile::read(self)?;
         let scorer_path = folder.join("scorer.safetensors");
         let stored = TensorFile::open(&scorer_path)?;
         let characters = config.embedding().kind == EmbeddingKind::Characters;
@@ -171,24 +165,45 @@ impl RunFolder {
     }
 }
 
-/// `words/lexicon.json`: −1 for a word with a vector of its own, else its latent token, in the order of the vocabulary.
+/// `words/lexicon.json`: −1 for a word with a vector of its own, whose rows have the order of these words, else its latent token, in the order of the
+/// vocabulary.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LexiconFile {
+pub(super) struct LexiconFile {
     version: u32,
-    latents: usize,
-    slots: BTreeMap<String, Vec<i64>>,
+    pub latents: usize,
+    pub slots: BTreeMap<String, Vec<i64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    translations: Option<TranslationsFile>,
+    pub translations: Option<TranslationsFile>,
     /// The characters that words are made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    alphabet: Option<String>,
+    pub alphabet: Option<String>,
 }
+
+impl LexiconFile {
+    /// That of a run.
+    ///
+    /// # Errors
+    /// Data: missing, of another version, or not as it was written.
+    pub fn read(run: &RunFolder) -> Result<LexiconFile> {
+        json::read_versioned(&run.path.join(LEXICON), "a lexicon")
+    }
+
+    /// Writes it into a run whose folder of words is there.
+    ///
+    /// # Errors
+    /// Run, where the file cannot be written.
+    pub fn write(&self, run: &RunFolder) -> Result<()> {
+        write_whole(&run.path.join(LEXICON), serde_json::to_string(self).expect("plain data").as_bytes())
+    }
+}
+
+const LEXICON: &str = "words/lexicon.json";
 
 /// By language, a rare word and the id of the word of the language `into` that it is read as.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TranslationsFile {
+pub(super) struct TranslationsFile {
     into: String,
     words: BTreeMap<String, BTreeMap<String, u32>>,
 }
@@ -217,12 +232,16 @@ impl TranslationsFile {
 }
 
 fn read_slots(list: &[i64], latents: usize, path: &Path) -> Result<Vec<Slot>> {
-    let slot = |(w, &t): (usize, &i64)| match t {
-        -1 => Ok(Slot::Own(w as u32)),
+    let mut own = 0;
+    let slot = |&t: &i64| match t {
+        -1 => {
+            own += 1;
+            Ok(Slot::Own(own - 1))
+        }
         t if t >= 0 && (t as usize) < latents => Ok(Slot::Latent(t as u32)),
         t => Err(Error::data(format!("slot {t} of {latents} latent tokens")).at(path).hint(DAMAGED)),
     };
-    list.iter().enumerate().map(slot).collect()
+    list.iter().map(slot).collect()
 }
 
 fn dims(layer: &LinearWeights) -> (usize, usize) {

@@ -22,9 +22,9 @@ pub mod text;
 
 use std::path::Path;
 
-use super::{Begun, Family, Packed};
+use super::{Begun, Family, Packer};
 use crate::Result;
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -102,8 +102,8 @@ impl Family for SmalrFamily {
         grow::add::add(addition, progress, tell)
     }
 
-    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
-        pack::pack(run, packing, place)
+    fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {
+        Ok(Box::new(pack::SmalrPacker::open(run, languages)?))
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

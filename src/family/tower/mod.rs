@@ -7,8 +7,9 @@ pub mod run;
 
 use std::path::Path;
 
-use super::{Begun, Family, LearnerSource, Packed};
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo};
+use super::packing::to_pack;
+use super::{Begun, Family, LearnerSource, Packer};
+use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::corpus::check::Report;
@@ -98,8 +99,8 @@ impl Family for TowerFamily {
             .hint("train a run with `acquire.tower` on it, and add languages to that"))
     }
 
-    fn pack(&self, run: &Path, packing: Packing, place: ReservedFolder) -> Result<Packed> {
-        run::pack(run, packing, place).map(Packed::from)
+    fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {
+        Ok(Box::new(to_pack(run, languages, TowerRun::open)?))
     }
 
     fn remove_language(&self, run: &Path, _: &str, _: ReservedFolder) -> Result<RunFolder> {

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
+use crate::checkpoint::{
+    Earlier, Packing, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description,
+};
 use crate::config::Config;
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, fingerprint};
 use crate::eval::{DualEncoder, Parameters};
-use crate::family::packing::{Shipped, to_pack};
+use crate::family::packing::Shipped;
 use crate::family::tower::model::ClipEncoder;
 use crate::family::tower::{Clip, ENDS, parameters};
+use crate::family::{Limit, Packed, Packer};
 use crate::optim::Adam;
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
@@ -130,14 +133,16 @@ impl TowerRun {
     }
 }
 
-/// See [`crate::run::pack`].
-pub(super) fn pack(path: &Path, packing: Packing, place: ReservedFolder) -> Result<RunFolder> {
-    let mut run = to_pack(path, TowerRun::open)?;
-    let shipped = Shipped { run: &run.folder, info: &run.info, config: &run.config, state: &run.state, packing };
-    place.fill(|folder| {
-        shipped.copy(folder, TOWER, &["config.json", "tokenizer.json"])?;
-        shipped.write(folder, &mut run.clip)
-    })
+impl Packer for TowerRun {
+    fn pack(&mut self, packing: Packing, _: Option<Limit>, place: ReservedFolder) -> Result<Packed> {
+        let TowerRun { folder, config, info, state, clip, .. } = self;
+        let shipped = Shipped { run: folder, info, config, state, packing };
+        let made = place.fill(|to| {
+            shipped.copy(to, TOWER, &["config.json", "tokenizer.json"])?;
+            shipped.write(to, clip)
+        });
+        made.map(Packed::from)
+    }
 }
 
 impl Retriever for TowerRun {

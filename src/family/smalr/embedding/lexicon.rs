@@ -25,6 +25,7 @@ pub enum Slot {
 }
 
 /// The words of all languages and their slots.
+#[derive(Clone)]
 pub struct Lexicon {
     /// Language codes, in the order of all lists by language.
     pub languages: Vec<String>,

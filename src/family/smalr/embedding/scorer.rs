@@ -9,6 +9,7 @@ use crate::ops::tape::{data, matrix};
 use dfdx::prelude::*;
 
 /// A layer per language from FastText's space into the universal one, and what every latent token is known by.
+#[derive(Clone)]
 pub struct Scorer {
     /// By language: (width, FastText width).
     pub layers: Vec<LinearWeights>,

@@ -76,8 +76,11 @@ impl SmalrRun {
         encoder.lexicon.vocabularies.remove(language);
         encoder.lexicon.slots.remove(language);
         encoder.segmenters.remove(language);
-        encoder.vectors.remove(language);
-        encoder.scorer.layers.remove(language);
+        // Words that are made of characters have neither.
+        if language < encoder.vectors.len() {
+            encoder.vectors.remove(language);
+            encoder.scorer.layers.remove(language);
+        }
         self.model.languages.remove(language);
         self.model.text.adapters.remove(language);
         if language < self.model.embedding.own.len() {

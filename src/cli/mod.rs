@@ -30,6 +30,7 @@ mod train;
 
 pub mod interrupt;
 mod labelled;
+mod language;
 pub mod log;
 pub mod progress;
 pub mod stdout;
@@ -88,6 +89,7 @@ enum Command {
     AddLanguage(add_language::Args),
     RemoveLanguage(remove_language::Args),
     Pack(pack::Args),
+    Language(language::Args),
     Shrink(shrink::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -125,6 +127,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::RemoveLanguage(args) => of_run(args.run.clone(), remove_language::run(args, &terminal)),
         Command::Pack(args) => of_run(args.run.clone(), pack::run(args, &terminal)),
         Command::Shrink(args) => of_run(args.run.clone(), shrink::run(args, &terminal)),
+        Command::Language(args) => language::run(args, &terminal),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
         Command::Init(args) => init::run(args, &terminal),
@@ -195,6 +198,9 @@ mod tests {
             "tinyglot remove-language run de --out new",
             "tinyglot pack run --out m --weights int8 --rows pq --ngrams 0",
             "tinyglot shrink run --bytes 3MB --languages cs,de --out m --weights int8 --rows int4 --ngrams 9",
+            "tinyglot language export m --language de --out de.safetensors",
+            "tinyglot language add m de.safetensors --out n",
+            "tinyglot language remove m --language de --out n",
             "tinyglot sweep a.toml --out d --jobs 2 --retries 0 --fail-fast --set train.epochs=1 --cache c",
             "tinyglot sweep a.toml --dry-run",
             "tinyglot sweep a.toml --index 3",

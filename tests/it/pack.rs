@@ -292,6 +292,62 @@ fn a_model_for_some_languages_knows_no_others() {
     refused(&unknown, 2, &["does not know the language `xx`"]);
 }
 
+#[test]
+fn a_language_comes_and_goes_as_a_file() {
+    let (folder, model) = packed(&MADE.run(), &["--weights", "int4", "--ngrams", "300"]);
+    let path = |name: &str| folder.path().join(name);
+    let (file, less, again) = (path("de.safetensors"), path("less"), path("again"));
+    let export = |from: &Path, to: &Path| {
+        run(&["language", "export", text(from), "--language", "DE", "--out", text(to)])
+    };
+    assert_eq!(export(&model, &file).status, Some(0));
+    printed(&["language", "remove", text(&model), "--language", "de", "--out", text(&less)]);
+    assert!(size(&less) < size(&model) && !less.join("words/de.words").exists());
+    refused(&["embed", text(&less), "--language", "de"], 2, &["does not know the language `de`"]);
+    assert_eq!(embedded(&less, "en", "red"), embedded(&model, "en", "red"));
+    let added = run(&["language", "add", text(&less), text(&file), "--out", text(&again)]);
+    assert_eq!(added.status, Some(0), "{}", added.stderr);
+    for (language, query) in [("de", "ein roter kreisförmige"), ("en", "red"), ("zh", "红色")] {
+        assert_eq!(embedded(&again, language, query), embedded(&model, language, query));
+    }
+    // The rest is as it was, bit for bit, and so is the language's file.
+    let second = path("second.safetensors");
+    assert_eq!(export(&again, &second).status, Some(0));
+    assert_eq!(fs::read(&second).expect("read"), fs::read(&file).expect("read"));
+    assert!((mean(&again) - mean(&model)).abs() < 1e-9);
+
+    let out = path("other");
+    let add = |to: &Path, file: &Path, status: i32, said: &[&str]| {
+        refused(&["language", "add", text(to), text(file), "--out", text(&out)], status, said);
+        assert!(!out.exists(), "nothing is left");
+    };
+    add(&model, &file, 2, &["knows `de` already", "`tinyglot language remove`"]);
+    add(&MADE.run(), &file, 2, &["is not packed", "`tinyglot pack`"]);
+    let scorer = less.join("words/scorer.safetensors");
+    add(&less, &scorer, 4, &["is no language of a packed run"]);
+    // Of another packing of the same run.
+    let (_b, halves) = packed(&MADE.run(), &["--ngrams", "300"]);
+    let other = path("halves");
+    printed(&["language", "remove", text(&halves), "--language", "de", "--out", text(&other)]);
+    add(&other, &file, 4, &["is a language of another base: its hash is "]);
+    let mut bytes = fs::read(&file).expect("read");
+    let end = bytes.len() - 9;
+    bytes[end] ^= 1;
+    fs::write(&file, &bytes).expect("written");
+    add(&less, &file, 4, &["de.safetensors", "is not as it was written"]);
+    let version = bytes.windows(13).position(|w| w == b"\"tinyglot\":\"1").expect("a version");
+    bytes[version + 12] = b'2';
+    fs::write(&file, &bytes).expect("written");
+    add(&less, &file, 4, &["de.safetensors", "is of version 2"]);
+    let last = path("last");
+    printed(&["language", "remove", text(&less), "--language", "zh", "--out", text(&last)]);
+    refused(
+        &["language", "remove", text(&last), "--language", "en", "--out", text(&out)],
+        2,
+        &["is the only language"],
+    );
+}
+
 /// The mean of the absolute differences of some sentences' vectors, and bytes of weights, of a run and of it packed.
 fn compared(trained: &Path, languages: &[&str], format: &str) -> (f64, [u64; 2]) {
     let (_folder, model) = packed(trained, &["--weights", format]);

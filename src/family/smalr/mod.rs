@@ -37,6 +37,7 @@ use crate::words::Segmenter;
 
 use estimate::Counts;
 pub use folder::empty_embedding;
+pub use pack::language as language_pack;
 pub use run::SmalrRun;
 
 /// The family.

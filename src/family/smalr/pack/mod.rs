@@ -1,5 +1,6 @@
 //! A run for use alone: the best weights, words and their slots, and what unseen words are guessed from.
 
+pub mod language;
 mod limit;
 mod without;
 mod worth;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
-use super::groups::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
+use super::groups::{Cost, Group, HEIGHT, Spread, WIDTH, colour, family_keys};
 
 /// The x axis, as the trials have it.
 pub struct Along<'a> {
@@ -56,11 +56,11 @@ impl<'a> Along<'a> {
 
     /// Those with a place, in the order of x.
     fn points<'g, 'r>(&self, groups: &'g [Group<'r>]) -> Vec<Point<'g, 'r>> {
-        let size = |group: &Group| group.point(Parameters::Train).map_or(0.0, |(parameters, _)| parameters);
+        let size = |group: &Group| group.point(Cost::Train).map_or(0.0, |(parameters, _)| parameters);
         let most = groups.iter().map(size).fold(0.0, f64::max);
         let point = |group: &'g Group<'r>| {
             let x = group.rows.iter().find_map(|row| row.plot.as_ref())?.value;
-            let (parameters, y) = group.point(Parameters::Train)?;
+            let (parameters, y) = group.point(Cost::Train)?;
             let radius = (LARGEST * (parameters / most).sqrt()).max(SMALLEST);
             (x.is_finite() && (!self.log || x > 0.0)).then_some(Point { group, x, y, radius })
         };
@@ -100,7 +100,7 @@ impl<'a> Along<'a> {
                     @for p in points {
                         @let (at, mean) = frame.at((p.x, p.y.mean));
                         a href={ "#" (p.group.id) } class={ "line " (colour(p.group.family, families)) } {
-                            title { (number(p.x)) ": " (p.group.label(Parameters::Train)) }
+                            title { (number(p.x)) ": " (p.group.label(Cost::Train)) }
                             @if p.y.n > 1 {
                                 line.spread x1=(at) x2=(at) y1=(frame.at((p.x, p.y.low)).1) y2=(frame.at((p.x, p.y.high)).1) {}
                             }

@@ -46,25 +46,43 @@ impl Spread {
     }
 }
 
-/// Which parameters are counted.
+/// What a model costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parameters {
+pub(super) enum Cost {
+    /// Parameters that are trained.
     Train,
+    /// Parameters that queries need.
     Test,
+    /// Bytes of the packed run.
+    Packed,
 }
 
-impl Parameters {
+impl Cost {
+    pub(super) const ALL: [Cost; 3] = [Cost::Train, Cost::Test, Cost::Packed];
+
     pub(super) fn of(self, row: &Row) -> Option<u64> {
         match self {
-            Parameters::Train => row.parameters_train,
-            Parameters::Test => row.parameters_test,
+            Cost::Train => row.parameters_train,
+            Cost::Test => row.parameters_test,
+            Cost::Packed => row.packed_bytes,
         }
     }
 
+    /// As the page calls it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Parameters::Train => "trained",
-            Parameters::Test => "at test time",
+            Cost::Train => "parameters trained",
+            Cost::Test => "parameters at test time",
+            Cost::Packed => "bytes packed",
+        }
+    }
+
+    /// In the page's own names.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Cost::Train => "by-train",
+            Cost::Test => "by-test",
+            Cost::Packed => "by-packed",
         }
     }
 }
@@ -92,16 +110,16 @@ impl<'a> Group<'a> {
         self.spread(|row| row.test.as_ref().and_then(&value))
     }
 
-    /// (parameters, mean A on test)
-    pub fn point(&self, parameters: Parameters) -> Option<(f64, Spread)> {
-        let x = self.spread(|row| parameters.of(row).map(|n| n as f64))?.mean;
+    /// (cost, mean A on test)
+    pub fn point(&self, cost: Cost) -> Option<(f64, Spread)> {
+        let x = self.spread(|row| cost.of(row).map(|n| n as f64))?.mean;
         Some((x, self.test(|e| Some(e.a))?)).filter(|(x, y)| *x > 0.0 && y.mean.is_finite())
     }
 
-    pub fn label(&self, parameters: Parameters) -> String {
-        let Some((x, y)) = self.point(parameters) else { return self.name.to_string() };
+    pub fn label(&self, cost: Cost) -> String {
+        let Some((x, y)) = self.point(cost) else { return self.name.to_string() };
         let seeds = count(y.n as u64, "seed");
-        format!("{}: A {} ({seeds}), {} parameters {}", self.name, y.text(), number(x), parameters.name())
+        format!("{}: A {} ({seeds}), {} {}", self.name, y.text(), number(x), cost.name())
     }
 }
 

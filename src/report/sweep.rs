@@ -6,7 +6,7 @@ use super::along::Along;
 use super::cells::{count, thousands};
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
-use super::groups::{Group, HEIGHT, Parameters, Spread, WIDTH, colour, family_keys};
+use super::groups::{Cost, Group, HEIGHT, Spread, WIDTH, colour, family_keys};
 use crate::config::BEST;
 use crate::eval::{Evaluation, front};
 use crate::sweep::{Row, Status};
@@ -15,11 +15,14 @@ use crate::sweep::{Row, Status};
 pub fn html(name: &str, rows: &[Row]) -> String {
     let groups = Group::all(rows);
     let families = unique(rows.iter().map(|row| row.family.as_str()));
-    let on_front = |parameters: Parameters| {
-        let points: Vec<_> = groups.iter().map(|g| g.point(parameters).map(|(x, y)| (x, y.mean))).collect();
+    let on_front = |cost: Cost| {
+        let points: Vec<_> = groups.iter().map(|g| g.point(cost).map(|(x, y)| (x, y.mean))).collect();
         front(&points)
     };
-    let (train, test) = (on_front(Parameters::Train), on_front(Parameters::Test));
+    // Of sweeps of earlier programs it is not known what packing leaves.
+    let known = |cost: &Cost| *cost != Cost::Packed || groups.iter().any(|g| g.point(*cost).is_some());
+    let costs: Vec<(Cost, Vec<usize>)> =
+        Cost::ALL.into_iter().filter(known).map(|c| (c, on_front(c))).collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,16 +37,17 @@ pub fn html(name: &str, rows: &[Row]) -> String {
                     (header(name, rows, &groups))
                     @if let Some(along) = Along::of(&groups) { (along.section(&groups, &families)) }
                     @if !groups.is_empty() {
-                        h2 { "What parameters buy" }
+                        h2 { "What parameters and bytes buy" }
                         div.chosen {
-                            input #by-train type="radio" name="parameters" checked;
-                            label for="by-train" { "parameters trained" }
-                            input #by-test type="radio" name="parameters";
-                            label for="by-test" { "at test time" }
-                            div.by-train { (figure(&groups, &families, Parameters::Train, &train)) }
-                            div.by-test { (figure(&groups, &families, Parameters::Test, &test)) }
+                            @for (cost, _) in &costs {
+                                input id=(cost.key()) type="radio" name="parameters" checked[*cost == Cost::Train];
+                                label for=(cost.key()) { (cost.name()) }
+                            }
+                            @for (cost, front) in &costs {
+                                div class=(cost.key()) { (figure(&groups, &families, *cost, front)) }
+                            }
                         }
-                        (groups_table(&groups, &families, &train))
+                        (groups_table(&groups, &families, &costs[0].1))
                     }
                     (trials_table(rows))
                 }
@@ -84,7 +88,7 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
     let done = rows.iter().filter(|row| row.status == Status::Done).count();
     let failed = rows.iter().filter(|row| row.status == Status::Failed).count();
     let by = chosen_by(rows);
-    let best = chosen(groups, by).and_then(|group| Some((group, group.point(Parameters::Train)?)));
+    let best = chosen(groups, by).and_then(|group| Some((group, group.point(Cost::Train)?)));
     html! {
         header {
             h1 dir="auto" { (name) }
@@ -103,9 +107,9 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
 
 // The drawing in its own units; the page scales it.
 
-/// Mean A on test against parameters, a point for each group, its ends over seeds, and the front.
-fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[usize]) -> Markup {
-    let points: Vec<_> = groups.iter().map(|group| group.point(parameters)).collect();
+/// Mean A on test against a cost, a point for each group, its ends over seeds, and the front.
+fn figure(groups: &[Group], families: &[&str], cost: Cost, front: &[usize]) -> Markup {
+    let points: Vec<_> = groups.iter().map(|group| group.point(cost)).collect();
     let all = || points.iter().flatten();
     let ends = || all().flat_map(|(_, y)| [y.low, y.high]);
     let (Some(x), Some(y)) = (range(all().map(|p| p.0)), range(ends())) else {
@@ -113,18 +117,18 @@ fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[
     };
     let frame = Frame::new(WIDTH, HEIGHT, Axis::log(x), Axis::linear(y, 6));
     let line = frame.path(front.iter().filter_map(|&n| points[n]).map(|(x, y)| (x, y.mean)));
-    let title = format!("Mean recall on test against parameters {}", parameters.name());
+    let title = format!("Mean recall on test against {}", cost.name());
     html! {
         figure.plot {
             figcaption { (title) }
             svg viewBox=(frame.view_box()) role="img" aria-label=(title) {
-                (frame.axes(&format!("parameters {}", parameters.name()), "mean recall A, %"))
+                (frame.axes(cost.name(), "mean recall A, %"))
                 polyline.front points=(line) {}
                 @for (n, group) in groups.iter().enumerate() {
                     @if let Some((x, y)) = points[n] {
                         @let (at, mean) = frame.at((x, y.mean));
                         a href={ "#" (group.id) } class={ "line " (colour(group.family, families)) } {
-                            title { (group.label(parameters)) }
+                            title { (group.label(cost)) }
                             @if y.n > 1 {
                                 line.spread x1=(at) x2=(at) y1=(frame.at((x, y.low)).1) y2=(frame.at((x, y.high)).1) {}
                             }
@@ -137,7 +141,7 @@ fn figure(groups: &[Group], families: &[&str], parameters: Parameters, front: &[
                 (family_keys(families))
                 li {
                     svg.key viewBox="0 0 22 8" aria-hidden="true" { polyline.front points="0,4 22,4" {} }
-                    span { "no other one has fewer parameters and a higher mean" }
+                    span { "no other one costs less and has a higher mean" }
                 }
             }
         }
@@ -184,18 +188,18 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
                         th scope="col" { "seeds" } th scope="col" { "trained" } th scope="col" { "at test time" }
                         th scope="col" { "A" } th scope="col" { "HA" } th scope="col" { "val A" }
                         @for language in &languages { th scope="col" { (language) } }
-                        th scope="col" { "MB" } th scope="col" { "memory, GB" } th scope="col" { "training, min" }
+                        th scope="col" { "MB" } th scope="col" { "packed, MB" } th scope="col" { "memory, GB" } th scope="col" { "training, min" }
                     }
                 }
                 tbody {
                     @for (n, group) in groups.iter().enumerate() {
-                        @let parameters = |p: Parameters| group.spread(|row| p.of(row).map(|n| n as f64)).map(|s| s.mean);
+                        @let parameters = |p: Cost| group.spread(|row| p.of(row).map(|n| n as f64)).map(|s| s.mean);
                         tr id=(group.id) {
                             th scope="row" { bdi { (group.name) } }
                             td { span class={ "dot line " (colour(group.family, families)) } { "●" } " " (group.family) }
                             (cell((if front.contains(&n) { "●" } else { "" }).into(), Some(front.contains(&n) as u8 as f64)))
                             (cell(group.rows.len().to_string(), Some(group.rows.len() as f64)))
-                            @for p in [Parameters::Train, Parameters::Test] {
+                            @for p in [Cost::Train, Cost::Test] {
                                 (cell(dash(parameters(p).map(|n| thousands(n.round() as u64))), parameters(p)))
                             }
                             (mean_cell(group.test(|e| Some(e.a))))
@@ -203,6 +207,7 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
                             (mean_cell(group.spread(|row| row.val.as_ref().map(|e| e.a))))
                             @for language in &languages { (mean_cell(group.test(|e| of_language(e, language)))) }
                             (measure(group, 1e6, |row| row.bytes.map(|n| n as f64)))
+                            (measure(group, 1e6, |row| row.packed_bytes.map(|n| n as f64)))
                             (measure(group, 1e9, |row| row.peak_memory.map(|n| n as f64)))
                             (measure(group, 60.0, |row| row.train_seconds))
                         }

@@ -22,6 +22,7 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         parameters_train: Some(parameters),
         parameters_test: Some(parameters / 2),
         bytes: Some(4 * parameters),
+        packed_bytes: None,
         peak_memory: None,
         seconds: 90.0,
         train_seconds: Some(60.0),
@@ -153,4 +154,19 @@ fn powers_of_ten_lie_at_equal_distances_and_nothing_is_left_out_in_silence() {
     let at: Vec<f64> = circles(&page).iter().map(|p| p.0).collect();
     assert_eq!(at, [54.0, 401.0, 748.0]);
     assert!(page.contains("Left out: 1 whose value is not greater than 0."), "{page}");
+}
+
+#[test]
+fn bytes_of_packed_runs_are_an_axis_where_they_are_known() {
+    let rows = [
+        Row { packed_bytes: Some(3_000_000), ..row("LA", "LA", 0, 1_000_000, 42.0) },
+        Row { packed_bytes: Some(9_000_000), ..row("HEM", "HEM", 0, 500_000, 41.0) },
+    ];
+    let page = html("bytes", &rows);
+    assert!(page.contains("LA: A 42.0 (1 seed), 3M bytes packed"), "{page}");
+    assert!(page.contains(r#"id="by-packed""#) && page.contains("Mean recall on test against bytes packed"));
+    // HEM has fewer parameters than LA, and more bytes: it is on the front of the former alone.
+    assert_eq!(page.matches(r#"class="inside""#).count(), 1);
+    let earlier = html("bytes", &[row("LA", "LA", 0, 1_000_000, 42.0)]);
+    assert!(!earlier.contains(r#"id="by-packed""#));
 }

@@ -1,4 +1,4 @@
-//! One trial at work: its training and then its evaluation, each a process of its own, so that a crash, or a kill for
+//! One trial at work: its training, its evaluation and its packing, each a process of its own, so that a crash, or a kill for
 //! want of memory, takes nothing else along.
 
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Trial;
 use super::folder::TrialFolder;
 use super::state::{Status, TrialState};
-use crate::checkpoint::Which;
+use crate::checkpoint::{RunFolder, Which};
 use crate::error::STOPPED;
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -22,6 +22,14 @@ pub(super) struct Start {
     pub cache: PathBuf,
 }
 
+/// What a trial's process does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Training,
+    Evaluating,
+    Packing,
+}
+
 /// A trial at work.
 pub(super) struct RunningTrial {
     folder: TrialFolder,
@@ -31,7 +39,7 @@ pub(super) struct RunningTrial {
     /// The rung of the halving to train to, and its epoch; otherwise to the end.
     rung: Option<(usize, usize)>,
     process: Child,
-    evaluating: bool,
+    work: Work,
     /// Claims the trial, also for its processes should this one be killed.
     log: File,
     /// Where the log of this attempt begins.
@@ -78,7 +86,7 @@ impl RunningTrial {
             threads,
             rung,
             process,
-            evaluating: false,
+            work: Work::Training,
             log,
             said,
             clock: Instant::now(),
@@ -98,18 +106,27 @@ impl RunningTrial {
         let status = self.process.try_wait().map_err(|e| Error::run("cannot wait for a trial").because(e))?;
         let Some(status) = status else { return Ok(None) };
         let at_rung = status.success() && self.rung.is_some();
-        if status.success() && !at_rung && !self.evaluating && !self.stopping {
-            self.evaluating = true;
-            self.process = evaluate(&self.folder, &self.start, self.threads, &self.log)?;
+        let next = match self.work {
+            Work::Training if !at_rung => Some(Work::Evaluating),
+            // A trial that was cut off after it has its packed run.
+            Work::Evaluating if !RunFolder::new(&self.folder.packed()).is_run() => Some(Work::Packing),
+            _ => None,
+        };
+        if let Some(work) = next.filter(|_| status.success() && !self.stopping) {
+            let begin = if work == Work::Packing { pack } else { evaluate };
+            (self.work, self.process) = (work, begin(&self.folder, &self.start, self.threads, &self.log)?);
             return Ok(None);
         }
         let ended = if at_rung {
             self.state.rungs.push(self.folder.run().read_state(Which::Best)?.best);
             Ended::Rung
-        } else if status.success() && self.evaluating {
+        } else if status.success() && self.work != Work::Training {
             Ended::Done
         } else if self.stopping || was_stopped(status) {
             Ended::Stopped
+        } else if self.work == Work::Packing {
+            // A run that cannot be packed is measured all the same; the log says why.
+            Ended::Done
         } else {
             Ended::Failed(self.reason(status))
         };
@@ -171,6 +188,12 @@ fn train(
 fn evaluate(folder: &TrialFolder, start: &Start, threads: usize, log: &File) -> Result<Child> {
     let mut command = Command::new(&start.program);
     command.arg("evaluate").arg(&folder.run().path).args(["--split", "test"]);
+    spawn(command, threads, log)
+}
+
+fn pack(folder: &TrialFolder, start: &Start, threads: usize, log: &File) -> Result<Child> {
+    let mut command = Command::new(&start.program);
+    command.arg("pack").arg(&folder.run().path).arg("--out").arg(folder.packed());
     spawn(command, threads, log)
 }
 

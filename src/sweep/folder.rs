@@ -8,6 +8,7 @@ use super::Trial;
 use super::results::{self, Row};
 use super::state::{Status, TrialState};
 use crate::checkpoint::{RunFolder, Which};
+use crate::family::bytes_of;
 use crate::lock::Lock;
 use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result};
@@ -95,6 +96,11 @@ impl TrialFolder {
         RunFolder::new(&self.path.join("run"))
     }
 
+    /// The folder of the trial's packed run.
+    pub fn packed(&self) -> PathBuf {
+        self.path.join("packed")
+    }
+
     /// The path of the trial's configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
@@ -180,6 +186,10 @@ impl TrialFolder {
             row.parameters_test = Some(info.parameters_test as u64);
             row.bytes =
                 fs::metadata(run.path.join("checkpoints/best/model.safetensors")).ok().map(|m| m.len());
+            row.packed_bytes = match RunFolder::new(&self.packed()).is_run() {
+                true => Some(bytes_of(&self.packed())?),
+                false => None,
+            };
             row.train_seconds = Some(run.read_state(Which::Latest)?.seconds);
             for evaluation in run.evaluations()? {
                 match evaluation.name().as_str() {

@@ -2,7 +2,7 @@
 //!
 //! A sweep's folder:
 //! ```text
-//! SWEEP/trials/ID/{trial.json,config.toml,log.txt,run/} · cache/ · results.jsonl · results.csv · report.html
+//! SWEEP/trials/ID/{trial.json,config.toml,log.txt,run/,packed/} · cache/ · results.jsonl · results.csv · report.html
 //! ```
 
 mod axes;

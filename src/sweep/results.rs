@@ -41,6 +41,9 @@ pub struct Row {
     pub parameters_test: Option<u64>,
     /// Size of the best checkpoint's model.
     pub bytes: Option<u64>,
+    /// Size of all files of the run as `tinyglot pack` packs it; sweeps of earlier programs did not pack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed_bytes: Option<u64>,
     /// Largest resident memory, in bytes.
     pub peak_memory: Option<u64>,
     /// Wall time of all attempts.
@@ -82,6 +85,7 @@ impl Row {
             parameters_train: None,
             parameters_test: None,
             bytes: None,
+            packed_bytes: None,
             peak_memory: state.peak_memory,
             seconds: state.seconds,
             train_seconds: None,
@@ -167,6 +171,7 @@ fn cells(row: &Row) -> Vec<(String, String)> {
         ("parameters_train".into(), text(row.parameters_train)),
         ("parameters_test".into(), text(row.parameters_test)),
         ("bytes".into(), text(row.bytes)),
+        ("packed_bytes".into(), text(row.packed_bytes)),
         ("peak_memory".into(), text(row.peak_memory)),
         ("seconds".into(), row.seconds.to_string()),
         ("train_seconds".into(), text(row.train_seconds)),
@@ -233,6 +238,7 @@ mod tests {
             parameters_train: Some(9),
             parameters_test: None,
             bytes: None,
+            packed_bytes: None,
             peak_memory: None,
             seconds: 1.5,
             train_seconds: None,
@@ -276,7 +282,7 @@ mod tests {
         assert!(head.contains(&"test.de.t2i.R@1") && head.contains(&"test.en.i2t.mean_rank"), "{head:?}");
         assert!(
             lines[1].starts_with(
-                "a,\"HEM, \"\"K\"\"=500\",HEM,3,,2.0,done,1,\"two\nlines\",9,,,,1.5,,20.5,30.25,,"
+                "a,\"HEM, \"\"K\"\"=500\",HEM,3,,2.0,done,1,\"two\nlines\",9,,,,,1.5,,20.5,30.25,,"
             ),
             "{text}"
         );

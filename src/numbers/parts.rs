@@ -46,10 +46,14 @@ fn learnt(parts: &[Part]) -> Vec<Part> {
     order.sort_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum::<f32>()));
     let start = |c: usize| *order[(2 * c + 1) * order.len() / (2 * CENTRES)];
     let mut centres: Vec<Part> = (0..CENTRES).map(start).collect();
+    let mut last = Vec::new();
     for _ in 0..ROUNDS {
         let owners: Vec<usize> = parts.par_iter().map(|part| nearest(part, &centres)).collect();
+        if owners == last {
+            break;
+        }
         let mut sums = vec![([0f64; PART], 0usize); CENTRES];
-        for (part, owner) in parts.iter().zip(owners) {
+        for (part, &owner) in parts.iter().zip(&owners) {
             let (sum, count) = &mut sums[owner];
             sum.iter_mut().zip(part).for_each(|(s, x)| *s += f64::from(*x));
             *count += 1;
@@ -57,6 +61,7 @@ fn learnt(parts: &[Part]) -> Vec<Part> {
         for (centre, (sum, count)) in centres.iter_mut().zip(sums).filter(|(_, (_, count))| *count > 0) {
             *centre = sum.map(|s| (s / count as f64) as f32);
         }
+        last = owners;
     }
     centres
 }

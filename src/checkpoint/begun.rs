@@ -82,7 +82,7 @@ pub(crate) fn description(
         seed: config.seed(),
         languages: corpus.languages.clone(),
         human: corpus.human.clone(),
-        features: corpus.train.features.width(),
+        features: corpus.width(),
         features_by: corpus.made_by().cloned(),
         data,
         latents: [0, 0],

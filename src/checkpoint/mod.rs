@@ -98,7 +98,8 @@ pub struct RunInfo {
     /// How it was packed, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<Packing>,
-    /// Of a packed run what [`RunFolder::pictures_by`] says of the run that it was made of.
+    /// What [`RunFolder::pictures_by`] says of another run: of a packed one that it was made of, of a student that stands in for its teacher's sentence
+    /// encoder that of the teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures_by: Option<String>,
     /// The configuration that it was trained with, defaults included, but for its data and what may change; runs of earlier

@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::{
     DAMAGED, MIXED, PREPARED, RunFolder, Stored, TensorFile, TrainState, Which, json, write_tensors,
 };
+use crate::checksum::sha256;
+use crate::map::Map;
 use crate::numbers::Format;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
@@ -114,6 +118,50 @@ impl RunFolder {
             Some(problem) => Err(problem),
             None => self.check_together(which, &state, &file).map(|()| state),
         }
+    }
+
+    /// Fills a part of a model, whose names begin with `prefix`, from a checkpoint of another one that has such a part.
+    ///
+    /// # Errors
+    /// Data, naming the file: missing, not as it was written, or without this part in this shape.
+    pub fn read_part(&self, which: Which, prefix: &str, part: &mut dyn ParameterTree) -> Result<()> {
+        let (_, file) = self.snapshot(which)?;
+        let mut left: BTreeSet<String> = file.names().into_iter().filter(|n| n.starts_with(prefix)).collect();
+        let mut problem = None;
+        part.visit(&mut |name, mut x| {
+            let shape = x.shape();
+            match left.remove(name).then(|| file.floats(name)) {
+                Some(Ok((stored, s))) if s == shape => x.set(&stored),
+                Some(Ok((_, s))) => {
+                    problem.get_or_insert(Error::data(format!("`{name}` has shape {s:?}, not {shape:?}")));
+                }
+                Some(Err(e)) => {
+                    problem.get_or_insert(e);
+                }
+                None => {
+                    problem.get_or_insert(Error::data(format!("has no `{name}`")));
+                }
+            }
+        });
+        let extra = left.first().map(|name| Error::data(format!("has `{name}` beside it")));
+        match problem.or(extra) {
+            Some(problem) => Err(problem.at(self.checkpoint(which).join(MODEL))),
+            None => Ok(()),
+        }
+    }
+
+    /// SHA-256 of a checkpoint's parameters and of all that was prepared for it: what makes vectors of sentences.
+    ///
+    /// # Errors
+    /// Data, where the checkpoint or the description cannot be read.
+    pub fn sentences_by(&self, which: Which) -> Result<String> {
+        let mut hash = Sha256::new();
+        let info = self.info()?;
+        info.files.iter().for_each(|(file, sum)| hash.update(format!("{file} {sum}\n")));
+        info.languages.iter().for_each(|language| hash.update(format!("{language}\n")));
+        let path = self.checkpoint(which).join(MODEL);
+        hash.update(&*Map::open(&path)?);
+        Ok(sha256(hash))
     }
 
     /// The size of the file with the model.

@@ -161,6 +161,7 @@ impl View<'_> {
 fn name(stage: &str) -> &str {
     match stage {
         "features" => "photographs into features",
+        "teacher" => "sentences read by the teacher",
         "segment" => "captions into words",
         "vectors" => "FastText vectors",
         "align" => "languages into one space",

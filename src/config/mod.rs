@@ -79,6 +79,8 @@ impl RawConfig {
             &mut raw.acquire.embedding,
             &mut contrastive.checkpoint,
             &mut contrastive.start,
+            &mut raw.teacher.run,
+            &mut raw.teacher.tower,
         ] {
             *file = file.take().map(|file| paths::climb(&base, &file));
         }
@@ -214,6 +216,11 @@ impl Config {
     /// The section `loss`: the terms of the loss and their weights.
     pub fn loss(&self) -> &LossConfig {
         &self.raw.loss
+    }
+
+    /// The section `teacher`: whose vectors a student imitates.
+    pub fn teacher(&self) -> &TeacherConfig {
+        &self.raw.teacher
     }
 
     /// The section `train`: batches, optimiser and schedule.

@@ -7,7 +7,7 @@ use toml::Value;
 use crate::{Error, Result};
 
 /// The keys with such paths; those of `[data]` start from `data.root` and stay as they are.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "data.root",
     "words.tokenizer",
     "words.vectors",
@@ -15,6 +15,8 @@ const KEYS: [&str; 7] = [
     "acquire.embedding",
     "contrastive.checkpoint",
     "contrastive.start",
+    "teacher.run",
+    "teacher.tower",
 ];
 
 /// The full path of the folder that `file` is in, without links where it exists.

@@ -88,7 +88,9 @@ pub enum Fault {
     NoLanguageInKey { key: String },
     #[error("is set, but `lines` files have no keys; leave it out")]
     KeyOfLines,
-    #[error("must name two languages or more; a line is the same sentence in each of them")]
+    #[error(
+        "must name two languages or more (one, where `loss.teacher` teaches it); a line is the same sentence in each of them"
+    )]
     NoPairOfLanguages,
     #[error("is 0, but `data.pairs` are given; set a weight, or leave them out")]
     PairsUnused,
@@ -271,6 +273,25 @@ pub enum Fault {
         "is {value}; it keeps trained word vectors near their start, and the model has none (`embedding.top_k`, `embedding.train_words`)"
     )]
     NoTrainedWords { value: f32 },
+    #[error("is {value}, but there is no teacher; name one in `teacher`, or leave this out")]
+    NoTeacher { value: f32 },
+    #[error("is set beside `{first}`; a student has one teacher: leave one of them out")]
+    TeacherTwice { first: String },
+    #[error(
+        "is 0, and so are `loss.info_nce.weight` and `loss.mclm.masked_triplet`, which train the image branch; set `teacher.pictures`, or \
+         `image.branch = \"given\"`, where pictures are in the teacher's space"
+    )]
+    NoPictures,
+    #[error("is set, but teaches nothing; give a loss of `loss.teacher` a weight, or leave it out")]
+    TeacherUnused,
+    #[error("is empty; name the languages that the teacher reads, e.g. [\"en\"]")]
+    TeacherWithoutLanguages,
+    #[error(
+        "has `{file}`; name the text, one sentence a line: its vectors are in the file beside it that ends in `.npy`"
+    )]
+    VectorsForText { file: String },
+    #[error("is set, but `{key}` is not; set it too, or leave this out")]
+    OnlyWith { key: &'static str },
     #[error("is {value}; it compares languages, and `data.languages` has only one")]
     OneLanguage { value: f32 },
 }

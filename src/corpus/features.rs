@@ -252,6 +252,11 @@ impl Features {
         self.parts.iter().find_map(|part| part.made_by.as_ref())
     }
 
+    /// The rows of each file, in order, whatever was chosen of them.
+    pub(super) fn rows_of_files(&self) -> Vec<usize> {
+        self.parts.iter().map(|p| p.layout.rows).collect()
+    }
+
     /// The files, in order.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|p| p.file.as_path())

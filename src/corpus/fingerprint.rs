@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Bytes read at either end of a file of features.
 const END: u64 = 1 << 20;
 
-/// SHA-256 over the languages, every training caption, every sentence pair, and of every file of training features its size and its first
+/// SHA-256 over the languages, every training caption, every sentence pair, what a teacher's vectors follow from, and of every file of training features its size and its first
 /// and last MiB; where a file says what is in which split (`data.split`), over the ids of the training pictures too. Features may be larger
 /// than memory: to read them whole would take longer than it is worth, so a change in
 /// the middle of a large file of the same size goes unseen.
@@ -29,6 +29,9 @@ pub fn fingerprint(corpus: &Corpus) -> Result<String> {
     }
     corpus.train.features.hash_content(&mut hash)?;
     corpus.pairs.hash_content(&corpus.languages, &mut hash);
+    if let Some(teacher) = &corpus.teacher {
+        hash.update(format!("teacher {:?} {}\n", teacher.languages, teacher.hash));
+    }
     add_pictures(corpus, SplitName::Train, &mut hash);
     Ok(sha256(hash))
 }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod features;
 pub mod leak;
 pub mod overlap;
+pub mod teacher;
 pub mod text;
 
 mod bitext;
@@ -33,7 +34,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, DataConfig, Source, same_code};
+use crate::config::{CaptionSource, CaptionSplit, Config, DataConfig, Source, same_code};
 use crate::error::{InFile, Kind};
 use crate::{Error, Result};
 
@@ -51,6 +52,7 @@ pub use source::PictureSource;
 pub(crate) use source::same_width;
 pub use split::SplitName;
 pub use splits::{Assigned, Splits};
+pub use teacher::TeacherVectors;
 pub use translations::{Asked, Translations};
 pub use wanted::Wanted;
 
@@ -192,6 +194,8 @@ pub struct Corpus {
     pub translated: Vec<Translated>,
     /// Sentences without pictures that say the same, where `data.pairs` has some; what is only evaluated reads none.
     pub pairs: Arc<SentencePairs>,
+    /// What a teacher makes of the training captions and sentence pairs, where it was asked; that is no part of reading a corpus.
+    pub teacher: Option<Arc<TeacherVectors>>,
     /// Files of further monolingual text of each language, one sentence a line; `None` where there is none.
     pub texts: Vec<Option<Vec<PathBuf>>>,
     /// Whether pictures have ids of their own, rather than row numbers.
@@ -214,14 +218,27 @@ impl Corpus {
         Corpus::read(config, base, Wanted::everything())
     }
 
-    /// Reads the corpus of a configuration. Languages that were added to a run, and one that is to be added from translations,
-    /// may have captions to be measured by alone; of these, the splits that no source of captions has are not read.
+    /// Reads the corpus of a configuration. Languages that were added to a run, one that is to be added from translations, and those whose sentences
+    /// a teacher teaches may have captions to be measured by alone; of these, the splits that no source of captions has are not read.
     ///
     /// # Errors
     /// As [`Corpus::load`].
     pub fn of(config: &Config) -> Result<Corpus> {
         let (data, mut wanted) = (config.data(), Wanted::everything());
         wanted.untaught = config.added().keys().cloned().collect();
+        if config.loss().teacher.is_on() {
+            let paired = |l: &&String| {
+                data.pairs
+                    .iter()
+                    .any(|source| source.languages.iter().any(|code| data.same_language(l, code)))
+            };
+            wanted.untaught.extend(data.languages.iter().filter(paired).cloned());
+            let training = |source: &CaptionSource| source.splits.contains(&CaptionSplit::Train);
+            if !data.captions.iter().any(training) {
+                // Sentences alone are learnt.
+                wanted.pictures.retain(|split| *split != SplitName::Train);
+            }
+        }
         if !config.grow().translations.is_empty() {
             wanted.untaught.extend(data.languages.clone());
             let named = |split: &SplitName| {
@@ -366,6 +383,7 @@ impl Corpus {
             translations,
             translated,
             pairs: Arc::new(pairs),
+            teacher: None,
             texts,
             has_ids: pictures.has_ids || shared,
             notes,
@@ -390,6 +408,16 @@ impl Corpus {
             .into_iter()
             .map(|name| self.split(name))
             .filter(|split| split.features.rows() > 0)
+    }
+
+    /// Numbers per picture: those of the training pictures, or where only sentences are learnt from, of others.
+    pub fn width(&self) -> usize {
+        self.read_splits().next().map_or(0, |split| split.features.width())
+    }
+
+    /// Whether there is a training caption.
+    pub fn has_captions(&self) -> bool {
+        self.train.captions.iter().any(|captions| !captions.is_empty())
     }
 
     /// What made the features, where it is noted beside any of them.

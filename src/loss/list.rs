@@ -1,8 +1,30 @@
 //! What a step minimises, as a list: pairs of streams of a batch, each with its loss and its weight.
 
+use super::imitation::{Imitation, imitate};
 use super::terms::{Taped, Total};
 use super::{Contrast, contrast};
-use crate::device::Matrix;
+use crate::device::{Matrix, Scalar};
+
+/// How two streams are compared.
+#[derive(Clone, Copy)]
+pub enum Comparison<'a> {
+    /// By the cosines of all items with all: [`Streams::similarities`].
+    Contrast(Contrast<'a>),
+    /// Row by row, the student's stream first, then the teacher's: [`Streams::matched`].
+    Imitation(Imitation),
+}
+
+impl<'a> From<Contrast<'a>> for Comparison<'a> {
+    fn from(contrast: Contrast<'a>) -> Self {
+        Comparison::Contrast(contrast)
+    }
+}
+
+impl From<Imitation> for Comparison<'_> {
+    fn from(imitation: Imitation) -> Self {
+        Comparison::Imitation(imitation)
+    }
+}
 
 /// A loss between two streams of a batch, e.g. its pictures and its sentences. `S` names the streams.
 pub struct PairLoss<'a, S> {
@@ -11,7 +33,7 @@ pub struct PairLoss<'a, S> {
     /// The stream of rows, then that of columns.
     pub between: [S; 2],
     /// The loss, with its margin or its temperature.
-    pub by: Contrast<'a>,
+    pub by: Comparison<'a>,
     /// In the sum; a loss with 0 is left out.
     pub weight: f32,
 }
@@ -34,14 +56,28 @@ pub trait Streams {
     /// The items of two streams that are compared, in one matrix or in several (e.g. one a language), whose losses are averaged. None,
     /// where the batch has nothing to compare.
     fn similarities(&self, between: [Self::Stream; 2]) -> Vec<Similarities>;
+
+    /// Vectors of the same items in two streams, row n of both of one item; in one part or in several, as above. Streams without a teacher
+    /// have none.
+    fn matched(&self, _between: [Self::Stream; 2]) -> Vec<(Matrix<Taped>, Matrix)> {
+        Vec::new()
+    }
 }
 
 impl Total {
     /// Adds the terms of a list, in its order.
     pub fn compare<B: Streams>(&mut self, batch: &B, losses: &[PairLoss<B::Stream>]) {
         for loss in losses.iter().filter(|loss| loss.weight > 0.0) {
-            let value = |s: Similarities| contrast(s.matrix, &s.rows, &s.columns, loss.by);
-            let parts = batch.similarities(loss.between).into_iter().map(value).collect();
+            let parts: Vec<Scalar<Taped>> = match loss.by {
+                Comparison::Contrast(by) => {
+                    let value = |s: Similarities| contrast(s.matrix, &s.rows, &s.columns, by);
+                    batch.similarities(loss.between).into_iter().map(value).collect()
+                }
+                Comparison::Imitation(by) => {
+                    let value = |(student, teacher): (Matrix<Taped>, Matrix)| imitate(student, &teacher, by);
+                    batch.matched(loss.between).into_iter().map(value).collect()
+                }
+            };
             self.add(loss.name, loss.weight, parts);
         }
     }
@@ -104,7 +140,7 @@ mod tests {
         PairLoss {
             name,
             between,
-            by: Contrast::InfoNce(InfoNce::at(Temperature::Fixed(temperature))),
+            by: Contrast::InfoNce(InfoNce::at(Temperature::Fixed(temperature))).into(),
             weight,
         }
     }

@@ -1,10 +1,11 @@
 //! Losses as pure functions: similarities in, value and gradient out.
 //!
-//! All of them speak of a matrix of cosines between row items and column items, each of which belongs to a picture.
+//! All but those of a teacher ([`imitation`]) speak of a matrix of cosines between row items and column items, each of which belongs to a picture.
 //! Two items of one picture match; they are never negatives of each other.
 
 pub mod adversary;
 pub mod cached;
+pub mod imitation;
 pub mod info_nce;
 pub mod list;
 pub mod mclm;

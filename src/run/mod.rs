@@ -6,6 +6,7 @@ mod languages;
 mod pack;
 mod report;
 mod shrink;
+mod teacher;
 mod train;
 
 use std::path::Path;

@@ -16,14 +16,14 @@ use crate::retrieve::Retriever;
 use crate::train::{End, Event, Trainer};
 use crate::{Error, Result};
 
-use super::open;
+use super::{open, teacher};
 
 /// How a training runs, beside its configuration.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// Goes on from the latest checkpoint of the run, where there is one.
     pub resume: bool,
-    /// Folder that keeps word vectors, pretraining, and features of photographs, for other runs on the same data.
+    /// Folder that keeps word vectors, pretraining, features of photographs, and vectors of a teacher, for other runs on the same data.
     pub cache: Option<&'a Path>,
     /// Memory that the training may need, in GB; 0 for no limit, nothing for what is free.
     pub memory: Option<f64>,
@@ -113,7 +113,7 @@ pub fn train_with(
     let resumed = options.resume && !RunFolder::new(out).is_unbegun();
     let (corpus, begun) = if resumed {
         let earlier = Earlier::open(out, config)?;
-        let corpus = load(config, tell)?;
+        let corpus = taught(config, load(config, tell)?, options, tell)?;
         let begun = family.go_on(earlier, &corpus)?;
         (corpus, begun)
     } else {
@@ -121,6 +121,7 @@ pub fn train_with(
         let corpus = load(config, tell)?;
         config.names(refuse_unmeasured(config, &corpus))?;
         refuse_training(config, &corpus, options.memory)?;
+        let corpus = taught(config, corpus, options, tell)?;
         let mut told = Ok(());
         let mut progress = |stage: &str, done, total, loss| {
             if told.is_ok() {
@@ -202,6 +203,13 @@ fn with_features(config: &Config, options: &Options, tell: Tell) -> Result<Confi
     });
     told?;
     featured
+}
+
+/// The corpus with the vectors of its teacher, if it has one.
+fn taught(config: &Config, mut corpus: Corpus, options: &Options, tell: Tell) -> Result<Corpus> {
+    let mut read = |done, total| tell(Told::Preparing { stage: "teacher", done, total, loss: 0.0 });
+    config.names(teacher::teach(config, &mut corpus, options.cache, options.stop, &mut read))?;
+    Ok(corpus)
 }
 
 /// Takes the steps of a training.

@@ -43,7 +43,7 @@ pub struct DrawnLine {
     pub text: usize,
     /// Its line there, from 0.
     pub line: u64,
-    /// Two or more of the languages that it has, rising.
+    /// Those of its languages that it is drawn in, rising: two or more, or the one that its text has.
     pub languages: Vec<usize>,
 }
 
@@ -76,6 +76,7 @@ impl PairSampler {
         for (text, bitext) in pairs.texts.iter().enumerate() {
             let all = bitext.languages();
             let sets: Vec<Vec<usize>> = match config.draw {
+                _ if all.len() == 1 => vec![all.to_vec()],
                 DrawnIn::All => vec![all.to_vec()],
                 DrawnIn::Pair => (all.iter().enumerate())
                     .flat_map(|(n, &one)| all[n + 1..].iter().map(move |&other| vec![one, other]))
@@ -100,6 +101,12 @@ impl PairSampler {
         };
         let cycle = (0..size).map(drawn).collect();
         PairSampler { seed, lines: config.lines, units, cycle, shares }
+    }
+
+    /// Steps that draw as many lines as there are, each in every pair of languages that it may be drawn in.
+    pub fn steps_per_epoch(&self) -> usize {
+        let lines: u64 = self.units.iter().map(|unit| unit.count).sum();
+        (lines / self.lines as u64).max(1) as usize
     }
 
     /// The lines of a step, counted from 0.

@@ -15,8 +15,8 @@ fn files() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).expect("the folder of configurations");
         entries.map(|entry| entry.expect("an entry").path())
     };
-    let folders =
-        ["", "/cl-clip-align", "/etcl", "/grow", "/mla", "/mural", "/rivals"].map(|f| format!("configs{f}"));
+    let folders = ["", "/cl-clip-align", "/etcl", "/grow", "/mla", "/mural", "/rivals", "/teacher"]
+        .map(|f| format!("configs{f}"));
     let mut files: Vec<_> = folders.iter().flat_map(|folder| entries(folder)).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();

@@ -42,6 +42,7 @@ mod serve;
 mod sweep;
 mod sweep_machines;
 mod tasks;
+mod teacher;
 mod together;
 mod tower_texts;
 mod whole;

@@ -14,6 +14,7 @@ mod gpu;
 mod grow;
 mod pairs;
 mod rivals;
+mod teacher;
 mod tower;
 
 use std::collections::BTreeMap;

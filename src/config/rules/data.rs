@@ -7,8 +7,8 @@ use crate::config::codes::{is_code, same_code};
 use crate::config::problem::Fault;
 use crate::config::sections::*;
 
-/// `lacking`: languages that need no captions.
-pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
+/// `lacking`: languages that need no captions; `taught`: whether a teacher teaches sentences, which may then stand alone.
+pub(super) fn data(data: &DataConfig, lacking: &[&str], taught: bool, rules: &mut Rules) {
     unicode("data.root", &data.root, rules);
     languages(&data.languages, rules);
     codes(data, rules);
@@ -24,12 +24,13 @@ pub(super) fn data(data: &DataConfig, lacking: &[&str], rules: &mut Rules) {
     for language in &data.languages {
         let has = |source: &CaptionSource| data.names(source, language) && source.read_as.is_none();
         let fault = Fault::LanguageWithoutCaptions { language: language.clone() };
-        let captioned = lacking.contains(&&**language) || data.captions.iter().any(has);
+        let captioned = lacking.iter().any(|lacking| data.same_language(language, lacking))
+            || data.captions.iter().any(has);
         rules.need(captioned, "data.languages", fault);
     }
     translations(&data.translations, rules);
     for (index, source) in data.pairs.iter().enumerate() {
-        pairs(&format!("data.pairs.{index}"), source, rules);
+        pairs(&format!("data.pairs.{index}"), source, taught, rules);
     }
     if let Some(file) = &data.images {
         placeholders("data.images", file, &["split", "id"], rules);
@@ -254,10 +255,11 @@ fn translations(sources: &[TranslatedCaptions], rules: &mut Rules) {
 }
 
 /// Texts that say the same: their languages, and where each of them is.
-fn pairs(key: &str, source: &PairSource, rules: &mut Rules) {
+fn pairs(key: &str, source: &PairSource, taught: bool, rules: &mut Rules) {
     let [files, named, column] = ["files", "languages", "key"].map(|of| format!("{key}.{of}"));
     rules.need(!source.files.is_empty(), &files, Fault::NoFiles);
-    rules.need(source.languages.len() >= 2, &named, Fault::NoPairOfLanguages);
+    let least = if taught { 1 } else { 2 };
+    rules.need(source.languages.len() >= least, &named, Fault::NoPairOfLanguages);
     for (index, language) in source.languages.iter().enumerate() {
         code(&named, language, rules);
         let first = source.languages.iter().position(|l| same_code(l, language)) == Some(index);

@@ -3,6 +3,7 @@
 mod acquire;
 mod contrastive;
 mod data;
+mod teacher;
 #[cfg(test)]
 mod tests;
 mod tower;
@@ -26,7 +27,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     // TOML's integers have 64 bits with a sign; a larger seed could not be written down again.
     rules.at_most("seed", raw.seed as usize, i64::MAX as usize);
     let lacking = captions_may_lack(raw);
-    data::data(&raw.data, &lacking, &mut rules);
+    data::data(&raw.data, &lacking, raw.loss.teacher.is_on(), &mut rules);
     words(&raw.words, &mut rules);
     fasttext(&raw.words.fasttext, &mut rules);
     dictionary(&raw.words, &raw.data, &mut rules);
@@ -44,6 +45,7 @@ pub(super) fn broken(raw: &RawConfig) -> Vec<Problem> {
     train(&raw.train, &raw.data, &mut rules);
     consistency(&raw.consistency, &mut rules);
     grow(&raw.grow, &mut rules);
+    teacher::teacher(raw, &mut rules);
     tower::tower(raw, &mut rules);
     acquire::acquire(raw, &mut rules);
     contrastive::contrastive(raw, &mut rules);
@@ -256,7 +258,9 @@ fn loss(loss: &LossConfig, rules: &mut Rules) {
     rules.not_negative("loss.adversary.reversal", adversary.reversal);
     rules.not_negative("loss.word_drift", loss.word_drift);
 
-    let joined = triplet.weight != 0.0 || info_nce.weight != 0.0 || mclm.masked_triplet != 0.0;
+    let pictures = triplet.weight != 0.0 || info_nce.weight != 0.0 || mclm.masked_triplet != 0.0;
+    // Of a teacher whose space has pictures in it, sentences alone may be learnt.
+    let joined = pictures || loss.teacher.is_on();
     rules.need(joined, "loss.triplet.weight", Fault::NoImageTextLoss);
 }
 
@@ -291,7 +295,8 @@ fn pairs(raw: &RawConfig, rules: &mut Rules) {
     let lines = raw.embedding.pairs;
     rules.at_most("embedding.pairs", lines, MOST_ROWS);
     if raw.inferred_family() == FamilyName::Smalr {
-        rules.need(value != 0.0 || lines > 0 || !given, "loss.pairs.weight", Fault::PairsUnused);
+        let taught = raw.loss.teacher.is_on();
+        rules.need(value != 0.0 || lines > 0 || taught || !given, "loss.pairs.weight", Fault::PairsUnused);
         rules.need(given || lines == 0, "embedding.pairs", Fault::NoPairs { value: lines as f32 });
         rules.need(
             given || value <= 0.0 || !value.is_finite(),
@@ -337,11 +342,15 @@ fn consistency(consistency: &ConsistencyConfig, rules: &mut Rules) {
     rules.positive("consistency.learning_rate", consistency.learning_rate);
 }
 
-/// Languages that need no captions of pictures: added ones, and one to be added from translations.
+/// Languages that need no captions of pictures: added ones, one to be added from translations, and those of sentence pairs that a teacher
+/// teaches.
 fn captions_may_lack(raw: &RawConfig) -> Vec<&str> {
     let mut lacking: Vec<&str> = raw.added.keys().map(String::as_str).collect();
     if !raw.grow.translations.is_empty() {
         lacking.extend(raw.data.languages.iter().map(String::as_str));
+    }
+    if raw.loss.teacher.is_on() {
+        lacking.extend(raw.data.pairs.iter().flat_map(|source| &source.languages).map(String::as_str));
     }
     lacking
 }

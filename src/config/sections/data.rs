@@ -47,8 +47,9 @@ pub struct DataConfig {
     pub parallel: Option<String>,
     /// Translations of the captions that people wrote in `val` and `test`, for queries in several languages (CLC).
     pub translations: Vec<TranslatedCaptions>,
-    /// Translations of sentences without pictures, for losses between sentences (`train.pairs` says how they are drawn). They must hold no
-    /// test caption. Larger ones than memory stay on the disk.
+    /// Translations of sentences without pictures, for losses between sentences and for a teacher (`train.pairs` says how they are drawn); where a
+    /// teacher teaches (`loss.teacher`), plain text in one language too, and languages in them need no captions. They must hold no test caption.
+    /// Larger ones than memory stay on the disk.
     pub pairs: Vec<PairSource>,
     /// Dictionaries into the language `words.translate_into`, e.g. `"../dictionaries/{language}-en.dict"`: MUSE's `word translation` or
     /// `translation @ word` a line.
@@ -288,7 +289,7 @@ pub enum TranslationFormat {
 pub struct PairSource {
     /// How the files hold them.
     pub format: PairFormat,
-    /// Languages of the files, two or more. Those that `data.languages` does not have are passed over. `{language}` in `files` and `key` is
+    /// Languages of the files, two or more; one is text that a teacher teaches. Those that `data.languages` does not have are passed over. `{language}` in `files` and `key` is
     /// the code as it is written here.
     pub languages: Vec<String>,
     /// Files. Plain ones are mapped into memory as far as they are read; those packed by gzip or zstd are unpacked into memory, up to 4 GiB

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TeacherLossConfig;
+
 /// The losses; a weight of 0 turns a loss off. The default is the image–text triplet alone. The paper's LA and HEM add `neighbourhood` and
 /// `adversary` (Burns et al. 2020, section 3.3), its SMALR `mclm` too (equation 4); `configs/{la,hem,smalr}-*.toml` have their weights.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +18,8 @@ pub struct LossConfig {
     pub neighbourhood: NeighbourhoodConfig,
     /// Sentence pairs without pictures near each other.
     pub pairs: PairLossConfig,
+    /// Vectors of sentences near those of a teacher.
+    pub teacher: TeacherLossConfig,
     /// Masked cross-language model.
     pub mclm: MclmConfig,
     /// Language classifier behind gradient reversal.

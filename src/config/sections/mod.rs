@@ -7,6 +7,7 @@ mod embedding;
 mod grow;
 mod loss;
 mod model;
+mod teacher;
 mod train;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use embedding::*;
 pub use grow::*;
 pub use loss::*;
 pub use model::*;
+pub use teacher::*;
 pub use train::*;
 
 /// The whole configuration as written; [`super::Config`] is the checked one.
@@ -47,6 +49,8 @@ pub struct RawConfig {
     pub image: ImageConfig,
     /// The losses and their weights.
     pub loss: LossConfig,
+    /// A frozen teacher, whose vectors a student imitates (`loss.teacher`).
+    pub teacher: TeacherConfig,
     /// Batches, optimiser and schedule.
     pub train: TrainConfig,
     /// How a query and its translations are joined.

@@ -73,6 +73,8 @@ pub enum Pooling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageConfig {
+    /// Whether there are such layers.
+    pub branch: PictureBranch,
     /// Width between the two layers.
     pub hidden: usize,
     /// Dropout on what the second layer takes.
@@ -85,8 +87,26 @@ pub struct ImageConfig {
 
 impl Default for ImageConfig {
     fn default() -> Self {
-        ImageConfig { hidden: 2048, dropout: 0.5, input: ImageInput::Raw, input_dropout: 0.0 }
+        ImageConfig {
+            branch: PictureBranch::Layers,
+            hidden: 2048,
+            dropout: 0.5,
+            input: ImageInput::Raw,
+            input_dropout: 0.0,
+        }
     }
+}
+
+/// How pictures come into the joint space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PictureBranch {
+    /// By the layers of the image branch.
+    #[default]
+    Layers,
+    /// They are in it: features are vectors of the joint space, `text.joint` wide, and are taken at unit length. So are those of a CLIP, or of a
+    /// teacher's index, whose sentences are learnt. Only models of the family `smalr` have it.
+    Given,
 }
 
 /// What is done to the picture features before the first layer.

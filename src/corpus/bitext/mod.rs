@@ -69,7 +69,8 @@ impl SentencePairs {
                 }
             }
             languages.sort_unstable();
-            if languages.len() < 2 {
+            // One that names a single language is for a teacher.
+            if languages.len() < source.languages.len().clamp(1, 2) {
                 notes.push(format!(
                     "`data.pairs[{n}]` was left out: it has no two languages of `data.languages`"
                 ));

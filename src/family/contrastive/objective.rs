@@ -136,7 +136,8 @@ fn losses<'a>(config: &'a ContrastiveConfig, model: &'a Contrastive) -> [PairLos
         margin: text_text.margin,
         ..at(1, text_text.temperature)
     };
-    let pair = |name, between, by, weight| PairLoss { name, between, by: Contrast::InfoNce(by), weight };
+    let pair =
+        |name, between, by, weight| PairLoss { name, between, by: Contrast::InfoNce(by).into(), weight };
     let third = config.triple.weight / 3.0;
     [
         pair(

@@ -44,6 +44,18 @@ pub struct Batch {
     pub replaced: Option<usize>,
     /// The sentences of pairs without pictures.
     pub paired: Paired,
+    /// By language, what a teacher teaches of it.
+    pub taught: Vec<Taught>,
+}
+
+/// Sentences of a language that are taught, captions and sentences of pairs.
+pub struct Taught {
+    /// Their places in the batch.
+    pub sentences: Vec<u32>,
+    /// By sentence: the row of its vector; equal ones are no wrong answers of each other.
+    pub ids: Vec<u32>,
+    /// The teacher's vectors of them as it made them (sentences, joint).
+    pub vectors: Matrix,
 }
 
 /// The sentences of pairs without pictures in a batch.
@@ -180,7 +192,18 @@ impl Assembler {
         (count..all.len()).for_each(|s| sequences.push(all.get(s).iter().copied()));
         let paired = paired.map(|paired| placed(paired, first)).unwrap_or_default();
         let sentences = Arc::new(sequences);
-        Batch { images, tokens, sentences, image_of, groups, thinned, deleted, replaced, paired }
+        Batch {
+            images,
+            tokens,
+            sentences,
+            image_of,
+            groups,
+            thinned,
+            deleted,
+            replaced,
+            paired,
+            taught: Vec::new(),
+        }
     }
 }
 
@@ -239,6 +262,7 @@ mod tests {
                 vec![some(&[Slot::Latent(1)]), some(&[Slot::Own(3), Slot::Latent(0)])],
             ],
             compared: vec![Compared { sentences: [vec![0], vec![2]], ids: vec![5] }],
+            targets: Vec::new(),
         };
         let images = || matrix(vec![0.0; 4], 2, 2);
         let alone = assembler().assemble(&draw, &captions, images(), None, 11);

@@ -70,7 +70,7 @@ impl Counts {
             tokens,
             captions: corpus.train.captions.iter().map(Vec::len).collect(),
             pictures: features.rows(),
-            features: features.width(),
+            features: corpus.width(),
             feature_bytes,
             caption_bytes,
             pairs: corpus.pairs.clone(),

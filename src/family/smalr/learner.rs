@@ -15,6 +15,7 @@ use crate::family::smalr::inference::embed_sentences;
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::{When, objective};
 use crate::family::smalr::paired::PairReader;
+use crate::family::smalr::taught::Teacher;
 use crate::image::embed_features;
 use crate::optim::{Adam, ParameterTree};
 use crate::sampler::{Pictures, Sampler};
@@ -31,6 +32,9 @@ pub struct SmalrLearner<'a> {
     validation: Vec<Captions>,
     sampler: Sampler,
     pairs: Option<PairReader<'a>>,
+    teacher: Option<Teacher<'a>>,
+    /// Steps of an epoch: a pass over the pictures or captions, or where only sentences are learnt from, over the lines of the pairs.
+    per_epoch: usize,
     assembler: Assembler,
     pictures: Pictures<'a>,
     /// The batch of a step to come.
@@ -60,7 +64,11 @@ impl<'a> SmalrLearner<'a> {
             word_dropout: config.text().word_dropout,
             mclm: config.loss().mclm.clone(),
         };
-        let pairs = PairReader::new(config, &corpus.pairs, encoder);
+        let pairs = PairReader::new(config, corpus, encoder);
+        let per_epoch = match &pairs {
+            Some(pairs) if !corpus.has_captions() => pairs.steps_per_epoch(),
+            _ => sampler.steps_per_epoch(),
+        };
         let pictures = Pictures::new(&corpus.train.features, config.train());
         let (ahead, truncated, parameters) = (None, 0, model.parameter_counts().into());
         SmalrLearner {
@@ -71,6 +79,8 @@ impl<'a> SmalrLearner<'a> {
             validation,
             sampler,
             pairs,
+            teacher: Teacher::new(corpus),
+            per_epoch,
             assembler,
             pictures,
             ahead,
@@ -93,7 +103,12 @@ impl<'a> SmalrLearner<'a> {
         let images = self.pictures.take(&draw.images);
         let seed = derive(self.config.seed(), "batch", step as u64);
         let paired = self.pairs.as_ref().map(|pairs| pairs.read(step));
-        self.assembler.assemble(&draw, self.captions, images, paired.as_ref(), seed)
+        let mut batch = self.assembler.assemble(&draw, self.captions, images, paired.as_ref(), seed);
+        if let Some(teacher) = &self.teacher {
+            let lines = paired.map(|paired| paired.targets).unwrap_or_default();
+            batch.taught = teacher.of(&batch, &draw, &lines);
+        }
+        batch
     }
 }
 
@@ -103,7 +118,7 @@ impl Learner for SmalrLearner<'_> {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let (train, per_epoch) = (self.config.train(), self.per_epoch);
         let steps = train.epochs * per_epoch;
         let rate = "train.learning_rate".to_string();
         vec![Stage::new("smalr", steps, per_epoch, train.clone(), rate)]
@@ -112,7 +127,7 @@ impl Learner for SmalrLearner<'_> {
     fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
         let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
-        let first = at.step.is_multiple_of(self.sampler.steps_per_epoch());
+        let first = at.step.is_multiple_of(self.per_epoch);
         if first && self.config.loss().word_drift_centre == DriftCentre::Epoch {
             self.centre_words(adam);
         }
@@ -123,7 +138,7 @@ impl Learner for SmalrLearner<'_> {
             adam.catch_up(&format!("embedding.{language}.words"), &mut own.words, rows);
         }
         let config = self.config;
-        let progress = at.step as f32 / (config.train().epochs * self.sampler.steps_per_epoch()) as f32;
+        let progress = at.step as f32 / (config.train().epochs * self.per_epoch) as f32;
         let seed = derive(config.seed(), "dropout", at.step as u64);
         let precision = config.train().precision;
         let when = When { step: at.step, progress };
@@ -147,7 +162,7 @@ impl Learner for SmalrLearner<'_> {
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {
         let (config, features) = (self.config, &self.corpus.val.features);
-        let pictures = embed_features(&self.model.image, features, self.corpus.train.features.width())?;
+        let pictures = embed_features(&self.model.image, features, self.corpus.width())?;
         // The captions were read when the training began.
         let vectors = |language: &str, _: &[&str]| {
             let l = self.model.languages.iter().position(|l| l == language)?;

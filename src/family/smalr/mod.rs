@@ -18,6 +18,7 @@ pub mod pretrain;
 pub mod run;
 pub mod sizes;
 pub mod start;
+pub mod taught;
 pub mod text;
 
 use std::path::Path;

@@ -13,7 +13,7 @@ use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::{Table, lookup};
-use crate::optim::{Parameter, ParameterTree, visit_linear, visit_recurrent};
+use crate::optim::{Parameter, ParameterTree, freeze, visit_linear, visit_recurrent};
 
 impl ParameterTree for Model {
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
@@ -127,11 +127,16 @@ impl Model {
             (rank > 0).then(|| Adapter::new(inputs, joint, rank, &mut Init::new(0)))
         };
         text.adapters = config.data().languages.iter().map(adapter).collect();
+        let mut image = ImageBranch::new(config.image(), features, joint, precision, &mut init);
+        if config.teacher().pictures {
+            image.fixed = true;
+            freeze(&mut image, |_| true);
+        }
         Model {
             languages: config.data().languages.clone(),
             embedding,
             text,
-            image: ImageBranch::new(config.image(), features, joint, precision, &mut init),
+            image,
             mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
             adversary,
             word_starts,

@@ -8,17 +8,19 @@ use dfdx::prelude::*;
 
 use crate::config::{LossConfig, PairLossKind, Pooling, Precision, TripletConfig};
 use crate::device::{Matrix, Scalar};
-use crate::family::smalr::batch::Batch;
+use crate::family::smalr::batch::{Batch, Taught};
 use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
 use crate::family::smalr::paired::Compared;
 use crate::loss::adversary::{classification, reversal_ramp};
-use crate::loss::list::{PairLoss, Similarities, Streams};
+use crate::loss::imitation::Imitation;
+use crate::loss::list::{Comparison, PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, InfoNce, Temperature};
 use crate::ops::linear::{linear, reverse_gradient, similarity, unit_rows};
 use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
+use crate::ops::tape::matrix;
 
 /// The vectors that losses compare.
 pub struct BatchOutputs<'a> {
@@ -28,6 +30,8 @@ pub struct BatchOutputs<'a> {
     pub text: Matrix,
     /// The pictures (pictures, joint).
     pub image: Matrix,
+    /// The sentences before they are brought to unit length (sentences, joint), where losses may ask for them.
+    pub states: Option<Matrix>,
     /// Token vectors (distinct, width).
     pub tokens: Matrix,
     /// So many languages of the batch, the first ones, stay as they are: they are compared with the others only.
@@ -54,10 +58,11 @@ pub fn objective(
 ) -> (Option<Scalar<Taped>>, Terms) {
     let tokens: Matrix<Taped> = model.embedding.forward(&batch.tokens, precision);
     let (tokens, token_tape) = tokens.split_tape();
-    let text = model.text.forward(tokens.leaky_trace(), &batch.sentences, &batch.spoken(), seed);
-    let (text, text_tape) = text.split_tape();
-    let (image, image_tape) = model.image.forward::<Taped>(batch.images.clone(), seed ^ 2).split_tape();
-    let views = BatchOutputs { batch, text, image, tokens, frozen: 0 };
+    let states = model.text.states(tokens.leaky_trace(), &batch.sentences, &batch.spoken(), seed);
+    let (states, state_tape) = states.split_tape();
+    let (text, text_tape) = unit_rows(states.leaky_trace()).split_tape();
+    let (image, image_tape) = pictures(model, batch, seed ^ 2).split_tape();
+    let views = BatchOutputs { batch, text, image, states: Some(states), tokens, frozen: 0 };
     let mut total = views.compare(&model.mclm, config, precision, when.step);
     if let (Some(layer), true) = (&model.adversary, config.adversary.weight > 0.0) {
         let factor = config.adversary.reversal * reversal_ramp(when.progress);
@@ -68,8 +73,16 @@ pub fn objective(
     if config.word_drift > 0.0 {
         total.add("word_drift", config.word_drift, model.word_drift(&batch.tokens));
     }
-    [text_tape, image_tape, token_tape].into_iter().for_each(|tape| total.keep_tape(tape));
+    [text_tape, state_tape, image_tape, token_tape].into_iter().for_each(|tape| total.keep_tape(tape));
     total.finish()
+}
+
+/// The pictures of a batch (pictures, joint); none, where only sentences are learnt from.
+fn pictures(model: &mut Model, batch: &Batch, seed: u64) -> Matrix<Taped> {
+    match batch.images.shape().0 {
+        0 => matrix(Vec::new(), 0, 0).put_tape(Taped::default()),
+        _ => model.image.forward(batch.images.clone(), seed),
+    }
 }
 
 /// What a batch is compared by.
@@ -87,6 +100,14 @@ pub enum Stream {
     Words,
     /// The sentences of pairs without pictures, by what is compared.
     Pairs,
+    /// The sentences that a teacher teaches, by language.
+    Taught,
+    /// The same before they are brought to unit length.
+    TaughtStates,
+    /// The teacher's vectors of these, at unit length.
+    Teacher,
+    /// The same as long as the teacher makes them.
+    TeacherStates,
 }
 
 /// The triplet loss of a configuration with both sides as anchors alike.
@@ -97,21 +118,27 @@ fn even(config: &LossConfig) -> TripletConfig {
 /// The pairwise losses of a configuration in a step, counted from 0: between pictures and sentences (equation 3), between sentences of
 /// one picture (section 3.3), and between sentences of pairs without pictures. `even` is [`even`].
 fn losses<'c>(config: &'c LossConfig, even: &'c TripletConfig, step: usize) -> Vec<PairLoss<'c, Stream>> {
-    use Stream::{Masked, Pairs, Pictures, Sentences, Siblings, Words};
+    use Stream::{
+        Masked, Pairs, Pictures, Sentences, Siblings, Taught, TaughtStates, Teacher, TeacherStates, Words,
+    };
     let (triplet, nce, near) = (&config.triplet, &config.info_nce, &config.neighbourhood);
-    let [image_text, text] = [Contrast::image_text(triplet, step), Contrast::near(triplet, step)];
+    let [image_text, text] =
+        [Contrast::image_text(triplet, step), Contrast::near(triplet, step)].map(Comparison::from);
     let softmax = |temperature, smoothing| {
         let temperature = Temperature::Fixed(temperature);
-        Contrast::InfoNce(InfoNce { smoothing, ..InfoNce::at(temperature) })
+        Comparison::from(Contrast::InfoNce(InfoNce { smoothing, ..InfoNce::at(temperature) }))
     };
     let [by_image, by_text] =
         [softmax(nce.temperature, nce.label_smoothing), softmax(nce.text_temperature, 0.0)];
     let paired = match config.pairs.kind {
         PairLossKind::InfoNce => softmax(config.pairs.temperature, config.pairs.label_smoothing),
-        PairLossKind::Triplet => Contrast::image_text(even, step),
+        PairLossKind::Triplet => Contrast::image_text(even, step).into(),
         PairLossKind::Neighbourhood => text,
     };
-    let pair = |name, between, by, weight| PairLoss { name, between, by, weight };
+    let teacher = &config.teacher;
+    let square = if teacher.unit { [Taught, Teacher] } else { [TaughtStates, TeacherStates] };
+    let relational = Imitation::Relational(teacher.relational_temperature);
+    let pair = |name, between, by: Comparison<'c>, weight| PairLoss { name, between, by, weight };
     vec![
         pair("triplet", [Pictures, Sentences], image_text, triplet.weight),
         pair("info_nce", [Pictures, Sentences], by_image, nce.weight),
@@ -121,6 +148,10 @@ fn losses<'c>(config: &'c LossConfig, even: &'c TripletConfig, step: usize) -> V
         pair("neighbourhood_within", [Sentences, Siblings], text, near.within),
         pair("info_nce_text", [Sentences, Sentences], by_text, nce.text_weight),
         pair("pairs", [Pairs, Pairs], paired, config.pairs.weight),
+        pair("teacher_mse", square, Imitation::MeanSquare.into(), teacher.mse),
+        pair("teacher_cosine", [Taught, Teacher], Imitation::Cosine.into(), teacher.cosine),
+        pair("teacher_softmax", [Taught, Teacher], softmax(teacher.temperature, 0.0), teacher.softmax),
+        pair("teacher_relational", [Taught, Teacher], relational.into(), teacher.relational),
     ]
 }
 
@@ -144,6 +175,7 @@ impl Streams for BatchOutputs<'_> {
                 let versions = self.batch.deleted.iter().chain(&self.batch.replaced);
                 versions.flat_map(|shift| self.groups().map(move |g| with_pictures(*shift, g))).collect()
             }
+            [Stream::Taught, _] => self.batch.taught.iter().map(|taught| self.taught(taught)).collect(),
             [Stream::Pairs, _] => self.batch.paired.compared.iter().map(|c| self.paired(c)).collect(),
             [Stream::Pictures, _] => self.groups().map(|group| with_pictures(0, group)).collect(),
             [_, Stream::Siblings] => self.groups().map(|g| languages(&sentences, [g, g])).collect(),
@@ -152,6 +184,20 @@ impl Streams for BatchOutputs<'_> {
             }
             _ => self.pairs().into_iter().map(|pair| languages(&sentences, pair)).collect(),
         }
+    }
+
+    /// What is taught, by language.
+    fn matched(&self, [student, _]: [Stream; 2]) -> Vec<(Matrix<Taped>, Matrix)> {
+        let (vectors, unit) = match (student, &self.states) {
+            (Stream::TaughtStates, Some(states)) => (states, false),
+            _ => (&self.text, true),
+        };
+        let one = |taught: &Taught| {
+            let theirs = taught.vectors.clone();
+            let ours = select(vectors.leaky_trace(), &taught.sentences);
+            (ours, if unit { unit_rows(theirs) } else { theirs })
+        };
+        self.batch.taught.iter().map(one).collect()
     }
 }
 
@@ -175,6 +221,17 @@ impl BatchOutputs<'_> {
         let [left, right] = compared.sentences.each_ref().map(|s| select(self.text.leaky_trace(), s));
         let (rows, columns) = (compared.ids.clone(), compared.ids.clone());
         Similarities { matrix: similarity(left, right), rows, columns }
+    }
+
+    /// Sentences of a language with the teacher's vectors.
+    fn taught(&self, taught: &Taught) -> Similarities {
+        let ours = select(self.text.leaky_trace(), &taught.sentences);
+        let theirs = unit_rows(taught.vectors.clone()).put_tape(Taped::default());
+        Similarities {
+            matrix: similarity(ours, theirs),
+            rows: taught.ids.clone(),
+            columns: taught.ids.clone(),
+        }
     }
 
     /// The mean token vector of every unmasked sentence (sentences, width).
@@ -291,6 +348,7 @@ mod tests {
             deleted: None,
             replaced: None,
             paired: Paired { groups: vec![2..6, 6..9], compared: vec![Compared { sentences, ids }] },
+            taught: Vec::new(),
         }
     }
 
@@ -306,7 +364,7 @@ mod tests {
     fn total(config: &LossConfig, batch: &Batch, text: &Matrix) -> (Option<Scalar<Taped>>, Terms) {
         let image = matrix(noise(5, 3), 1, 5);
         let tokens = matrix(noise(18, 4), 9, 2);
-        let views = BatchOutputs { batch, text: text.clone(), image, tokens, frozen: 0 };
+        let views = BatchOutputs { batch, text: text.clone(), image, states: None, tokens, frozen: 0 };
         views.compare(&Mclm::default(), config, Precision::F32, 3).finish()
     }
 
@@ -342,6 +400,83 @@ mod tests {
         let by = InfoNce { smoothing: 0.1, ..InfoNce::at(Temperature::Fixed(0.2)) };
         let expected = 0.5 * crate::loss::info_nce::info_nce(pairs, by).value;
         assert!((value - expected).abs() < 1e-5, "{value} {expected}");
+    }
+
+    /// A caption and two sentences of pairs in one language, and three in the other; two of the first have one vector.
+    fn taught() -> Batch {
+        let taught = |sentences: &[u32], ids: &[u32], seed| Taught {
+            sentences: sentences.to_vec(),
+            ids: ids.to_vec(),
+            vectors: matrix(
+                ids.iter().flat_map(|id| noise(5, seed + u64::from(*id))).collect(),
+                ids.len(),
+                5,
+            ),
+        };
+        Batch {
+            taught: vec![taught(&[0, 2, 3], &[4, 7, 4], 10), taught(&[6, 7, 8], &[1, 2, 3], 30)],
+            ..batch()
+        }
+    }
+
+    fn of_teacher(change: impl FnOnce(&mut crate::config::TeacherLossConfig)) -> LossConfig {
+        let mut config = LossConfig::default();
+        config.triplet.weight = 0.0;
+        change(&mut config.teacher);
+        config
+    }
+
+    fn total_of(config: &LossConfig, batch: &Batch, states: &Matrix) -> (Option<Scalar<Taped>>, Terms) {
+        let (text, tape) = unit_rows(states.leaky_trace()).split_tape();
+        let (image, tokens) = (matrix(noise(5, 3), 1, 5), matrix(noise(18, 4), 9, 2));
+        let views = BatchOutputs { batch, text, image, states: Some(states.clone()), tokens, frozen: 0 };
+        let mut total = views.compare(&Mclm::default(), config, Precision::F32, 3);
+        total.keep_tape(tape);
+        total.finish()
+    }
+
+    #[test]
+    fn the_gradient_of_each_loss_of_a_teacher_is_a_slope_in_what_is_taught_alone() {
+        let batch = taught();
+        let states = matrix(noise(9 * 5, 2), 9, 5);
+        let all: [(&str, LossConfig); 5] = [
+            ("teacher_mse", of_teacher(|t| t.mse = 2.0)),
+            ("teacher_mse", of_teacher(|t| (t.mse, t.unit) = (2.0, false))),
+            ("teacher_cosine", of_teacher(|t| t.cosine = 2.0)),
+            ("teacher_softmax", of_teacher(|t| (t.softmax, t.temperature) = (2.0, 0.5))),
+            ("teacher_relational", of_teacher(|t| (t.relational, t.relational_temperature) = (2.0, 0.5))),
+        ];
+        for (name, config) in all {
+            let (sum, terms) = total_of(&config, &batch, &states);
+            let (value, terms) = terms.read();
+            assert_eq!(terms.iter().map(|t| (t.name, t.weight)).collect::<Vec<_>>(), [(name, 2.0)]);
+            assert!(terms[0].raw > 0.0 && (value - 2.0 * terms[0].raw).abs() < 1e-6, "{name}: {value}");
+            let grads = sum.expect("a loss").backward();
+            let grad = crate::ops::tape::data(&grads.get(&states)).to_vec();
+            let moved: Vec<usize> = (0..9).filter(|s| grad[5 * s..][..5].iter().any(|g| *g != 0.0)).collect();
+            assert_eq!(moved, [0, 2, 3, 6, 7, 8], "{name}");
+            matrix_gradient(name, &states, &grads, 1e-3, 1e-2, |states| {
+                total_of(&config, &batch, states).1.read().0
+            });
+        }
+    }
+
+    #[test]
+    fn a_loss_of_a_teacher_is_the_mean_of_the_languages() {
+        let (batch, states) = (taught(), noise(9 * 5, 2));
+        let config = of_teacher(|t| t.cosine = 1.0);
+        let value = total_of(&config, &batch, &matrix(states.clone(), 9, 5)).1.read().0;
+        let unit = |x: &[f32]| {
+            let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+            x.iter().map(|x| x / length).collect::<Vec<f32>>()
+        };
+        let cosine = |sentence: usize, seed: u64| {
+            let (s, t) = (unit(&states[5 * sentence..][..5]), unit(&noise(5, seed)));
+            s.iter().zip(&t).map(|(s, t)| s * t).sum::<f32>()
+        };
+        let first = 1.0 - (cosine(0, 14) + cosine(2, 17) + cosine(3, 14)) / 3.0;
+        let second = 1.0 - (cosine(6, 31) + cosine(7, 32) + cosine(8, 33)) / 3.0;
+        assert!((value - (first + second) / 2.0).abs() < 1e-5, "{value} {first} {second}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::embedding::Slot;
 use super::embedding::encoder::Encoder;
 use crate::config::{Config, DrawnIn};
-use crate::corpus::SentencePairs;
-use crate::sampler::pairs::PairSampler;
+use crate::corpus::{Corpus, SentencePairs, TeacherVectors};
+use crate::sampler::pairs::{DrawnLine, PairSampler};
 use crate::seed::derive;
 
 /// The sentences of a step, and which of them say the same.
@@ -17,6 +17,8 @@ pub struct PairedSentences {
     pub slots: Vec<Vec<Vec<Slot>>>,
     /// What is compared; the places count through the languages.
     pub compared: Vec<Compared>,
+    /// By language and sentence the row of the vector that a teacher teaches it by; nothing without a teacher.
+    pub targets: Vec<Vec<Option<u32>>>,
 }
 
 /// Sentences that are compared with others.
@@ -34,31 +36,41 @@ pub struct PairReader<'a> {
     sampler: PairSampler,
     encoder: &'a Encoder,
     draw: DrawnIn,
+    teacher: Option<&'a TeacherVectors>,
 }
 
 impl<'a> PairReader<'a> {
     /// Nothing, where a training reads no pairs.
-    pub fn new(config: &Config, pairs: &'a SentencePairs, encoder: &'a Encoder) -> Option<Self> {
+    pub fn new(config: &Config, corpus: &'a Corpus, encoder: &'a Encoder) -> Option<Self> {
+        let (pairs, teacher) = (&*corpus.pairs, corpus.teacher.as_deref());
         let sampler = sampler(config, pairs)?;
-        Some(PairReader { pairs, sampler, encoder, draw: config.train().pairs.draw })
+        Some(PairReader { pairs, sampler, encoder, draw: config.train().pairs.draw, teacher })
+    }
+
+    /// Steps of a pass over all lines.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.sampler.steps_per_epoch()
     }
 
     /// The sentences of a step, counted from 0.
     pub fn read(&self, step: usize) -> PairedSentences {
         let draw = self.sampler.draw(step, self.pairs);
         let texts = texts(&draw, self.pairs, self.encoder.lexicon.languages.len());
-        let mut slots = Vec::new();
+        let line_of: BTreeMap<u32, &DrawnLine> = draw.ids.iter().copied().zip(&draw.lines).collect();
+        let (mut slots, mut targets) = (Vec::new(), Vec::new());
         // By language and sentence.
         let mut places: BTreeMap<(usize, u32), u32> = BTreeMap::new();
         for (l, texts) in texts.iter().enumerate() {
             let all: Vec<&str> = texts.values().map(|text| &**text).collect();
             let read = self.encoder.encode_all(l, &all);
-            let mut some = Vec::new();
+            let (mut some, mut rows) = (Vec::new(), Vec::new());
             for (&id, slots) in texts.keys().zip(read).filter(|(_, slots)| !slots.is_empty()) {
                 places.insert((l, id), places.len() as u32);
                 some.push(slots);
+                rows.push(self.target(line_of[&id], l));
             }
             slots.push(some);
+            targets.push(rows);
         }
         let mut compared: BTreeMap<[usize; 2], Compared> = BTreeMap::new();
         for (line, &id) in draw.lines.iter().zip(&draw.ids) {
@@ -78,12 +90,25 @@ impl<'a> PairReader<'a> {
                 }
             }
         }
-        PairedSentences { slots, compared: compared.into_values().collect() }
+        PairedSentences { slots, compared: compared.into_values().collect(), targets }
+    }
+
+    /// The row of the vector that a sentence of a line is taught by: its own, or that of the line's first sentence that the teacher reads.
+    fn target(&self, line: &DrawnLine, language: usize) -> Option<u32> {
+        let teacher = self.teacher?;
+        let row = |&l: &usize| {
+            let sentence = self.pairs.sentence(line.text, line.line, l)?;
+            teacher.row(&self.encoder.lexicon.languages[l], &sentence)
+        };
+        match teacher.languages.contains(&language) {
+            true => row(&language),
+            false => teacher.languages.iter().find_map(row),
+        }
     }
 }
 
 fn sampler(config: &Config, pairs: &SentencePairs) -> Option<PairSampler> {
-    let read = config.loss().pairs.weight > 0.0 && !pairs.is_empty();
+    let read = (config.loss().pairs.weight > 0.0 || config.loss().teacher.is_on()) && !pairs.is_empty();
     read.then(|| PairSampler::new(derive(config.seed(), "pairs", 0), &config.train().pairs, pairs))
 }
 

@@ -7,6 +7,7 @@ mod tests;
 mod vectors;
 
 use crate::train::Progress;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ pub fn prepare(
         return Ok(Prepared { cut, ..of_characters(config, corpus, segmenters, &tokens, &seen.tokens) });
     }
     progress("vectors", 0, languages.len(), 0.0);
-    let vectors = all_vectors(config, corpus, &segmenters, &tokens, cache, &mut *progress)?;
+    let spoken = spoken(&tokens, &seen.tokens);
+    let vectors = all_vectors(config, corpus, &segmenters, &spoken, cache, &mut *progress)?;
     let width = vectors[0].width();
     if let Some(l) = vectors.iter().position(|v| v.width() != width) {
         let (a, b) = (&languages[0], &languages[l]);
@@ -130,6 +132,15 @@ pub fn prepare(
     let encoder = Encoder { lexicon, segmenters, vectors, scorer, unseen: config.embedding().unseen };
     let train = training(corpus, &encoder, &tokens);
     Ok(Prepared { encoder, embedding, train, cut, latents_before })
+}
+
+/// What vectors of words are learnt from: the training captions, and in languages without any the sentence pairs.
+fn spoken<'a>(captions: &'a [Vec<Vec<String>>], seen: &[Vec<Vec<String>>]) -> Cow<'a, [Vec<Vec<String>>]> {
+    if !captions.iter().any(Vec::is_empty) {
+        return captions.into();
+    }
+    let all = captions.iter().zip(seen).map(|(own, seen)| if own.is_empty() { seen } else { own });
+    Cow::Owned(all.cloned().collect())
 }
 
 /// Where the vectors of a language come from.

@@ -1,6 +1,6 @@
 //! What a model of words holds, counted from its configuration: nothing is made, so any size can be asked for.
 
-use crate::config::{Config, EmbeddingKind, Encoder, MaskedEncoder};
+use crate::config::{Config, EmbeddingKind, Encoder, MaskedEncoder, PictureBranch};
 use crate::family::smalr::embedding::Lexicon;
 use crate::family::smalr::text::TextEncoder;
 
@@ -78,8 +78,12 @@ pub fn parts(config: &Config, words: &WordSizes, features: usize) -> Vec<Part> {
     let ranks = config.data().languages.iter().map(rank).map(wide).filter(|&rank| rank > 0);
     let adapters: u128 = ranks.map(|rank| linear(pooled, rank) + linear(rank, joint)).sum();
     add("text", "text.hidden", gru * (1 + u128::from(text.bidirectional)) + output + adapters, 0);
-    let image = linear(features, hidden) + 2 * hidden + linear(hidden, joint);
-    add("image", "image.hidden", image, 2 * hidden + 2 * features);
+    if config.image().branch == PictureBranch::Layers {
+        let (layers, buffers) =
+            (linear(features, hidden) + 2 * hidden + linear(hidden, joint), 2 * hidden + 2 * features);
+        let trained = if config.teacher().pictures { 0 } else { layers };
+        add("image", "image.hidden", trained, layers - trained + buffers);
+    }
     let own = loss.mclm.encoder == MaskedEncoder::Own;
     let (heads, encoder) =
         ([2 * width, 2 * joint].map(|n| linear(n, n)), recurrent(4, width, width) + linear(width, width));
@@ -181,6 +185,8 @@ mod tests {
             (raw.loss.mclm.average, raw.loss.mclm.lstm) = (0.1, 0.1);
             raw.loss.mclm.encoder = MaskedEncoder::Branch;
         });
+        counted(|raw| raw.image.branch = PictureBranch::Given);
+        counted(|raw| (raw.teacher.run, raw.teacher.pictures) = (Some("/run".into()), true));
         counted(|raw| {
             raw.loss.mclm.lstm = 0.1;
             (raw.text.encoder, raw.text.projection, raw.text.joint) = (Encoder::Average, false, 7);

@@ -8,9 +8,8 @@ use super::embedding::encoder::Encoder;
 use super::learner::SmalrLearner;
 use super::model::Model;
 use super::prepare::{encode, prepare};
-use crate::Result;
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo, TrainState, Which, description};
-use crate::config::Config;
+use crate::config::{Config, PictureBranch};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, Split, fingerprint};
 use crate::family::{Begun, LearnerSource};
@@ -18,6 +17,7 @@ use crate::optim::Adam;
 use crate::seed::derive;
 use crate::train::{Learner, Progress};
 use crate::words::Segmenter;
+use crate::{Error, Result};
 
 /// All that a trainer needs; its latest checkpoint is in the folder.
 pub struct Start {
@@ -79,14 +79,14 @@ pub fn begin(
     let segmenters = Segmenter::all(&corpus.languages, config.words(), config.base())?;
     refuse_test_leak(corpus, &|language, text| segmenters[language].segment(text))?;
     let data = fingerprint(corpus)?;
+    refuse_unmet(config, corpus)?;
     let prepared = prepare(config, corpus, cache, progress)?;
-    let features = &corpus.train.features;
     let seed = derive(config.seed(), "model", 0);
-    let mut model = Model::new(config, prepared.embedding, features.width(), seed);
-    model.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
+    let mut model = Model::new(config, prepared.embedding, corpus.width(), seed);
+    let pictures_by = pictures(config, corpus, &mut model)?;
     let parameters = model.parameter_counts().into();
     let latents = [prepared.latents_before, prepared.encoder.lexicon.latents];
-    let info = RunInfo { latents, ..description(config, corpus, &mut model, parameters, data) };
+    let info = RunInfo { latents, pictures_by, ..description(config, corpus, &mut model, parameters, data) };
     let (encoder, cut) = (prepared.encoder, prepared.cut);
     let folder = place.fill(|folder| {
         folder.write_words(&encoder)?;
@@ -98,6 +98,58 @@ pub fn begin(
     let config = folder.config()?;
     let validation = every_language(&encoder, &corpus.val);
     Ok(Start { folder, config, encoder, train: prepared.train, cut, validation, model })
+}
+
+/// Refuses what would leave words or pictures untrained.
+fn refuse_unmet(config: &Config, corpus: &Corpus) -> Result<()> {
+    let bare = corpus.train.captions.iter().position(Vec::is_empty);
+    if let Some(l) = bare.filter(|_| config.embedding().pairs == 0) {
+        let what = format!("`embedding.pairs` is 0, and `{}` has no training caption", corpus.languages[l]);
+        return Err(Error::config(what)
+            .hint("words are learnt from so many lines of `data.pairs`: set it, e.g. to 100000"));
+    }
+    let given = config.image().branch == PictureBranch::Given;
+    if given && corpus.width() != config.text().joint {
+        let what = format!(
+            "`text.joint` is {}, but pictures are given as {} numbers",
+            config.text().joint,
+            corpus.width()
+        );
+        return Err(Error::config(what)
+            .hint("with `image.branch = \"given\"` features are vectors of the joint space"));
+    }
+    if !corpus.has_captions() && !given && !config.teacher().pictures {
+        let what = "no caption is learnt from, so that the image branch would stay untrained";
+        return Err(Error::config(what)
+            .hint("set `teacher.pictures`, or give the teacher's vectors of pictures with `image.branch = \"given\"`"));
+    }
+    Ok(())
+}
+
+/// Fits the image branch to the training pictures, or takes it from the teacher, and says then what makes the vectors of pictures.
+fn pictures(config: &Config, corpus: &Corpus, model: &mut Model) -> Result<Option<String>> {
+    let teacher =
+        config.teacher().run.as_ref().filter(|_| config.teacher().pictures).map(|run| RunFolder::new(run));
+    let Some(teacher) = teacher else {
+        let features = &corpus.train.features;
+        model.image.fit_input(features.rows(), features.width(), |i, x| features.copy_row(i, x));
+        return Ok(None);
+    };
+    if model.image.layers.is_some() {
+        let image = teacher.config()?.image().clone();
+        if image.input != config.image().input {
+            let what = "`image.input` is not that of the teacher, whose image branch the student has";
+            return Err(Error::config(what)
+                .hint(format!("its configuration: `{}`", teacher.path.join("config.toml").display())));
+        }
+        teacher.read_part(Which::Best, "image.", &mut model.image).map_err(|e| {
+            e.hint(
+                "`teacher.pictures` needs `image.hidden`, `image.input`, `text.joint` and the features of the teacher, and a teacher with \
+                 such a branch; of others give the vectors of pictures with `image.branch = \"given\"`",
+            )
+        })?;
+    }
+    teacher.pictures_by().map(Some)
 }
 
 /// A run to go on with: its words, and the captions by them.

@@ -170,10 +170,10 @@ fn losses<'a>(
         PairLoss {
             name: "triplet",
             between,
-            by: Contrast::image_text(triplet, step),
+            by: Contrast::image_text(triplet, step).into(),
             weight: triplet.weight,
         },
-        PairLoss { name: "info_nce", between, by: Contrast::InfoNce(softmax), weight: nce.weight },
+        PairLoss { name: "info_nce", between, by: Contrast::InfoNce(softmax).into(), weight: nce.weight },
     ]
 }
 

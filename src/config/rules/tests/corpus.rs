@@ -459,7 +459,7 @@ rule!(
 rule!(
     a_pair_has_two_languages,
     |c| with_pairs(c).languages.truncate(1),
-    "`data.pairs.0.languages` must name two languages or more; a line is the same sentence in each of them"
+    "`data.pairs.0.languages` must name two languages or more (one, where `loss.teacher` teaches it); a line is the same sentence in each of them"
 );
 rule!(
     pairs_by_file_differ_by_language,

@@ -166,8 +166,14 @@ impl LanguageObjective<'_> {
     ) -> (Option<Scalar<Taped>>, Terms) {
         let (tokens, token_tape) = self.tokens(&batch.tokens).split_tape();
         let (text, text_tape) = self.text(lesson, draws, batch, &tokens, seed).split_tape();
-        let views =
-            BatchOutputs { batch, text, image: batch.images.clone(), tokens, frozen: self.base.len() };
+        let views = BatchOutputs {
+            batch,
+            text,
+            image: batch.images.clone(),
+            states: None,
+            tokens,
+            frozen: self.base.len(),
+        };
         let loss = self.loss(self.lessons.all[lesson].known.images.is_some());
         let mut total = views.compare(&self.model.mclm, &loss, self.config.train().precision, 0);
         total.keep_tape(text_tape);

@@ -41,9 +41,20 @@ impl TextEncoder {
         TextEncoder { gru, backward, output, adapters: Vec::new(), config: config.clone(), precision }
     }
 
-    /// tokens (distinct, width) → (sentences, joint), unit length. `spoken` says which language a sentence is in; `seed` is
-    /// for dropout, which only a tape turns on.
+    /// tokens (distinct, width) → (sentences, joint), unit length; as [`Self::states`].
     pub fn forward<T: Tape<f32, Dev> + 'static>(
+        &self,
+        tokens: Matrix<T>,
+        sentences: &Arc<Sequences>,
+        spoken: Spoken,
+        seed: u64,
+    ) -> Matrix<T> {
+        unit_rows(self.states(tokens, sentences, spoken, seed))
+    }
+
+    /// tokens (distinct, width) → (sentences, joint), as long as the last layer makes them. `spoken` says which language a sentence is in;
+    /// `seed` is for dropout, which only a tape turns on.
+    pub fn states<T: Tape<f32, Dev> + 'static>(
         &self,
         tokens: Matrix<T>,
         sentences: &Arc<Sequences>,
@@ -68,10 +79,10 @@ impl TextEncoder {
             Some(output) => linear(pooled, output, precision),
             None => pooled,
         };
-        unit_rows(match own {
+        match own {
             Some(own) => blend(shared, 1.0, own, 1.0),
             None => shared,
-        })
+        }
     }
 
     /// Width of a pooled sentence.

@@ -25,8 +25,8 @@ buckets = 500
 
 [embedding]
 width = 32
-top_k = 20
-word_width = 8
+top_k = 100
+word_width = 16
 latents = 60
 align = { epochs = 2 }
 pretrain = { epochs = 1, top_m = 5, learning_rate = 1e-4 }
@@ -53,8 +53,9 @@ files = ['captions/train.2.{language}']
 ";
 const TEACHER: &str = "
 [text]
-hidden = 48
+hidden = 64
 joint = 24
+pooling = 'max'
 [image]
 hidden = 64
 dropout = 0.1
@@ -62,8 +63,8 @@ input = 'standard'
 [loss.info_nce]
 weight = 1.0
 [train]
-epochs = 20
-images = 30
+epochs = 40
+images = 25
 learning_rate = 4e-3
 ";
 /// A bag of words.
@@ -74,10 +75,11 @@ joint = 24
 [loss]
 triplet.weight = 0
 teacher.cosine = 1.0
+teacher.softmax = 0.3
 [train]
-epochs = 20
-images = 30
-pairs.lines = 30
+epochs = 60
+images = 25
+pairs.lines = 50
 learning_rate = 1e-2
 ";
 /// The teacher's image branch, as its own configuration has it.
@@ -93,7 +95,7 @@ struct Place(TempDir);
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let place = Place(TempDir::new().expect("a folder"));
     let data = place.path("data");
-    let sizes = ["--train", "150", "--val", "40", "--test", "40", "--languages", "en,de", "--quiet"];
+    let sizes = ["--train", "200", "--val", "40", "--test", "40", "--languages", "en,de", "--quiet"];
     printed(&[&["data", "scenes", "--out", text(&data)], &sizes[..]].concat());
     place.train("teacher", &[DATA, CAPTIONS, TEACHER], &[]);
     place
@@ -136,6 +138,7 @@ fn a_student_stands_in_for_the_sentence_encoder_of_its_teacher() {
     let student = ["[teacher]\nrun = 'teacher'\npictures = true\n"].concat();
     let run = PLACE.train("stands", &[DATA, CAPTIONS, STUDENT, BRANCH, &student], &[]);
     let (teacher, student) = (a(&PLACE.path("teacher")), a(&run));
+    // 40 pictures: chance is 13. Measured: 47.2, and 46.7 of the student.
     assert!(teacher > 40.0 && student > 0.8 * teacher, "{student} of {teacher}");
 
     // The index of the teacher is searched as it is, and pictures are the teacher's.
@@ -218,20 +221,20 @@ fn vectors_in_files_teach_as_the_run_that_made_them() {
     };
     fs::write(&english, [&lines[..], b"One more\n"].concat()).expect("written");
     told(&[
-        "taught.en.npy`: has 301 rows, but `",
-        "taught.en` has 302 lines",
+        "taught.en.npy`: has 401 rows, but `",
+        "taught.en` has 402 lines",
         "row n is the vector of line n",
     ]);
     fs::write(&english, String::from_utf8(lines.clone()).expect("text").replacen(' ', " other ", 1))
         .expect("written");
-    told(&["taught.en.npy`: the teacher has no vector for 1 of 300 sentences, the first is `", "` in `en`"]);
+    told(&["taught.en.npy`: the teacher has no vector for 1 of 800 sentences, the first is `", "` in `en`"]);
     fs::write(&english, &lines).expect("written");
     let rewritten = |change: &dyn Fn(&mut Vec<f32>), width: usize| {
-        let mut numbers = vec![0.0; 301 * 24];
+        let mut numbers = vec![0.0; 401 * 24];
         numbers.chunks_mut(24).enumerate().for_each(|(n, row)| whole.copy_row(n, row));
         change(&mut numbers);
         let other = data.join("other.npy");
-        write_npy(&other, 301, width, &numbers[..301 * width]).expect("written");
+        write_npy(&other, 401, width, &numbers[..401 * width]).expect("written");
         fs::rename(&other, &vectors).expect("renamed");
     };
     rewritten(&|x| x[5 * 24 + 3] = f32::NAN, 24);
@@ -251,8 +254,7 @@ fn vectors_in_files_teach_as_the_run_that_made_them() {
         &["the teacher's vectors have 24 numbers, and `text.joint` is 16", "set `text.joint = 24`"],
     );
     // Relations ask for no equal width.
-    let relational =
-        ["--set", "loss.teacher.cosine=0", "--set", "loss.teacher.relational=1", "--set", "train.epochs=1"];
+    let relational = ["--set", "loss.teacher={relational=1.0}", "--set", "train.epochs=1"];
     printed(&[&args[..], &relational].concat());
 }
 
@@ -273,12 +275,13 @@ fn a_student_of_translations_alone_finds_pictures() {
     fs::remove_file(hidden.join("features/train.npy")).expect("removed");
     let root = format!("data.root={}", hidden.display());
     let run = PLACE.train("translations", &config, &["embedding.pairs=1000", "train.epochs=60", &root]);
+    let (teacher, student) = (a(&PLACE.path("teacher")), a(&run));
+    // Measured: 40.0 of 47.2, 33.8 of it in German, which was never beside a picture nor read by the teacher.
+    assert!(student > 0.65 * teacher, "{student} of {teacher}");
     let json = printed(&["evaluate", text(&run), "--split", "test", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    let teacher = a(&PLACE.path("teacher"));
-    // German was never beside a picture.
     let german = json["languages"]["de"]["mR"].as_f64().expect("mR");
-    assert!(german > 0.7 * teacher, "{german} of {teacher}");
+    assert!(german > 0.55 * teacher, "{german} of {teacher}");
     let resumed = run_with(
         &["train", text(&bare), "--out", text(&run), "--resume", "--quiet"],
         &["embedding.pairs=1000", "train.epochs=61", &root],
@@ -307,7 +310,7 @@ fn a_tower_teaches_and_what_cannot_teach_is_refused() {
         .concat()
         .replace("teacher.cosine", "teacher.relational")
         .replace("triplet.weight = 0", "triplet.weight = 1");
-    PLACE.train("of tower", &[DATA, CAPTIONS, &student], &["train.epochs=1", "loss.teacher.mse=0"]);
+    PLACE.train("of tower", &[DATA, CAPTIONS, &student], &["train.epochs=1", "loss.teacher.softmax=0"]);
     let refused_by = |teacher: &str, status: i32, said: &[&str]| {
         let config = PLACE.config("refused", &[DATA, CAPTIONS, STUDENT, BRANCH, teacher]);
         let out = PLACE.path("refused");

@@ -287,7 +287,7 @@ pub enum Fault {
     #[error("is empty; name the languages that the teacher reads, e.g. [\"en\"]")]
     TeacherWithoutLanguages,
     #[error(
-        "has `{file}`; name the text, one sentence a line: its vectors are in the file beside it that ends in `.npy`"
+        "has `{file}`; name the text, one sentence a line: its vectors are in the file beside it with `.npy` behind the name"
     )]
     VectorsForText { file: String },
     #[error("is set, but `{key}` is not; set it too, or leave this out")]

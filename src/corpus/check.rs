@@ -141,7 +141,7 @@ pub fn check(corpus: &Corpus, top_k: usize, tokens: Tokens, known: Option<Known>
     Ok(Report {
         pictures: by_split(|s| corpus.split(s).features.rows()),
         distractors: corpus.distractors.as_ref().map_or(0, |f| f.rows()),
-        width: corpus.train.features.width(),
+        width: corpus.width(),
         top_k,
         languages: (0..corpus.languages.len()).map(|n| language(corpus, n, top_k, tokens, known)).collect(),
         overlaps: overlaps(corpus),

@@ -210,7 +210,7 @@ fn vectors_in_files_teach_as_the_run_that_made_them() {
     // What does not fit is told, with file and row, and what to do.
     let (english, vectors) = (data.join("taught.en"), data.join("taught.en.npy"));
     let (lines, whole) =
-        (fs::read(&english).expect("read"), Features::open(&[vectors.clone()]).expect("vectors"));
+        (fs::read(&english).expect("read"), Features::open(std::slice::from_ref(&vectors)).expect("vectors"));
     let config = PLACE.config("bad", &[DATA, CAPTIONS, STUDENT, given]);
     let out = PLACE.path("bad");
     let bytes = fs::read(&vectors).expect("read");

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// A sentence is taught by the teacher's vector of itself, where the teacher reads its language; a line of `data.pairs` in another language by
 /// that of the line's sentence in the first of the teacher's languages that it has (Reimers & Gurevych 2020, multilingual knowledge
 /// distillation: teacher of one language, student of it and of others). So captions in languages that the teacher does not read are taught by
-/// pictures, or as lines of `data.pairs`. Vectors are computed once, and kept in the folder `--cache`, by default in `teacher/` of the run.
+/// pictures, or as lines of `data.pairs`. Vectors are computed once, and kept in the folder `--cache`, by default `tinyglot.teacher` within `data.root`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeacherConfig {
@@ -21,8 +21,9 @@ pub struct TeacherConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tower: Option<PathBuf>,
     /// Texts that any program has made vectors of, e.g. `["teacher/{language}.txt"]`, from `data.root`: one sentence a line, and beside each
-    /// text the file of the same name that ends in `.npy`, row n for line n. A sentence is found by its words, so that texts may be in any order
-    /// and hold more than is asked for; white space around a line does not count. `{language}` stands for each of `languages`.
+    /// text the file of the same name with `.npy` behind it (`teacher/en.txt.npy`), row n for line n. A sentence is found by its words, so that
+    /// texts may be in any order and hold more than is asked for; white space around a line does not count. `{language}` stands for each of
+    /// `languages`.
     pub texts: Vec<String>,
     /// Languages that the teacher reads, in the order in which it is asked. By default those that the run knows; `tower` and `texts` must say
     /// theirs.

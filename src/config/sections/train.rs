@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Passes over the training data.
+    /// Passes over the training data: pictures with their captions, or where a teacher teaches sentences alone, lines of `data.pairs`.
     pub epochs: usize,
     /// What a pass is, here, in `embedding.align` and in `embedding.pretrain`.
     pub epoch_unit: EpochUnit,

@@ -9,7 +9,7 @@ use super::{RunFolder, json};
 use crate::eval::classification::Accuracy;
 use crate::eval::task::classification::{self, Classification};
 use crate::eval::task::consistency::{self, Joint};
-use crate::eval::task::recall;
+use crate::eval::task::{recall, task};
 use crate::eval::{Evaluation, TASKS, TaskResult};
 use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result, names};
@@ -49,7 +49,7 @@ impl RunFolder {
         names::file(&self.results_of(task), name, "json")
     }
 
-    /// Keeps a result by its task and name, in place of an earlier one.
+    /// Keeps a result by its task and name, in place of an earlier one, with its sheets beside it: `NAME.SHEET.csv`.
     ///
     /// # Errors
     /// Data, where the name cannot be that of a file; run, where the folder cannot be written.
@@ -63,7 +63,11 @@ impl RunFolder {
             false => serde_json::to_string_pretty(result),
         };
         let text = text.expect("plain data") + "\n";
-        write_whole(&self.result_file(&result.task, &result.name)?, text.as_bytes())
+        let file = self.result_file(&result.task, &result.name)?;
+        for sheet in task(&result.task).map(|task| task.sheets(result)).unwrap_or_default() {
+            write_whole(&file.with_extension(format!("{}.csv", sheet.name)), sheet.csv.as_bytes())?;
+        }
+        write_whole(&file, text.as_bytes())
     }
 
     /// Keeps the results of an evaluation, each by its task, in place of earlier ones.

@@ -20,7 +20,7 @@ use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
 use crate::eval::given::Given;
-use crate::eval::task::{Reads, bitext, consistency, galleries, mteb, nli, recall, sts, table};
+use crate::eval::task::{Reads, bitext, consistency, galleries, mteb, nli, recall, space, sts, table};
 use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
 use crate::write::write_whole;
@@ -51,6 +51,7 @@ Examples:
   tinyglot evaluate RUN --task sts --sts 'stsb-{language}-test.csv'
   tinyglot evaluate RUN --task galleries --galleries wit.toml --protocol first-five
   tinyglot evaluate RUN --task nli --nli-train en=multinli.jsonl --nli-dev xnli.dev.tsv --nli-test xnli.test.tsv
+  tinyglot evaluate RUN --task space --bitext 'flores/{language}.devtest' --groups families.toml
   tinyglot evaluate RUN --captions machine
   tinyglot evaluate RUN --split test_2017_flickr
   tinyglot evaluate RUN --data xtd10.toml
@@ -103,7 +104,7 @@ pub struct Args {
     pub labelled: Option<LabelledArgs>,
     #[command(
         flatten,
-        next_help_heading = "Data sets of others, for the tasks `bitext`, `sts`, `galleries` and `nli`"
+        next_help_heading = "Data sets of others, for the tasks `bitext`, `space`, `sts`, `galleries` and `nli`"
     )]
     pub given: GivenArgs,
 }
@@ -238,6 +239,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     }
     let sets = [
         given.bitext.as_ref().map(|set| (bitext::NAME, &set.name, &set.data)),
+        given.bitext.as_ref().map(|set| (space::NAME, &set.name, &set.data)),
         given.sts.as_ref().map(|set| (sts::NAME, &set.name, &set.data)),
         given.galleries.as_ref().map(|set| (galleries::NAME, &set.name, &set.data)),
         given.nli.as_ref().map(|set| (nli::NAME, &set.name, &set.data)),

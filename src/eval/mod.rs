@@ -13,6 +13,7 @@ pub mod probe;
 pub mod recall;
 mod scope;
 pub mod similarity;
+pub mod space;
 pub mod task;
 
 use std::fmt;

@@ -128,6 +128,27 @@ impl Kernel {
     }
 }
 
+/// Rows of [`each_row`] whose scores are in memory at a time.
+const BLOCK: usize = 256;
+
+/// What `of` makes of the number of each row of `asked` (n, width) and its scores with all rows of `among` (m, width), in the order of the rows.
+/// Memory grows with the rows, not with their product.
+pub fn each_row<T: Send>(
+    asked: &[f32],
+    among: &[f32],
+    width: usize,
+    of: impl Fn(usize, &[f32]) -> T + Sync,
+) -> Vec<T> {
+    let (kernel, columns) = (Kernel::detect(), among.len() / width);
+    let mut all = Vec::with_capacity(asked.len() / width);
+    for (block, some) in asked.chunks(BLOCK * width).enumerate() {
+        let scores = kernel.matrix(some, among, width);
+        let row = |(n, scores)| of(block * BLOCK + n, scores);
+        all.extend(scores.par_chunks(columns).enumerate().map(row).collect::<Vec<T>>());
+    }
+    all
+}
+
 /// Up to [`ROWS`] rows of a block; the last one stands in for those that a short block lacks.
 pub fn tile_rows(block: &[f32], width: usize) -> [&[f32]; ROWS] {
     let last = block.len() / width - 1;
@@ -247,6 +268,16 @@ mod tests {
                 assert!((f64::from(score) - exact).abs() < 1e-4, "{score} is not {exact}");
             }
         }
+    }
+
+    #[test]
+    fn rows_are_told_in_their_order_with_all_their_scores() {
+        let (a, b) = (rows(2 * BLOCK + 3, 5, 6), rows(7, 5, 7));
+        let matrix = Kernel::detect().matrix(&a, &b, 5);
+        let found = each_row(&a, &b, 5, |row, scores| (row, scores.to_vec()));
+        assert_eq!(found.len(), 2 * BLOCK + 3);
+        assert!(found.iter().enumerate().all(|(n, (row, of))| *row == n && *of == matrix[7 * n..][..7]));
+        assert_eq!(each_row(&[], &b, 5, |_, _| ()).len(), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod growth;
 mod page;
 mod picture;
 pub mod plot;
+mod space;
 mod sweep;
 mod tasks;
 mod together;

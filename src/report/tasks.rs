@@ -3,13 +3,24 @@
 use maud::{Markup, html};
 
 use crate::eval::TaskResult;
+use crate::eval::task::space;
 use crate::eval::task::table::Grid;
 
-/// The metrics of a task by language, and its protocol.
+/// What a task has found: its pictures where it has some, else its metrics by language; and its protocol.
 pub fn section(result: &TaskResult) -> Markup {
-    let grid = Grid::of(result);
     html! {
         h2 { "Task " (result.task) " (" (result.name) ")" }
+        @match &*result.task {
+            space::NAME => (super::space::pictures(result)),
+            _ => (metrics(result)),
+        }
+        p.note { (result.protocol) "." }
+    }
+}
+
+fn metrics(result: &TaskResult) -> Markup {
+    let grid = Grid::of(result);
+    html! {
         div.wide tabindex="0" role="region" aria-label={ (result.task) " of " (result.name) } {
             table {
                 caption { "What " (result.task) " has found" }
@@ -31,6 +42,5 @@ pub fn section(result: &TaskResult) -> Markup {
                 }
             }
         }
-        p.note { (result.protocol) "." }
     }
 }

@@ -1,14 +1,17 @@
 //! Our numbers beside PyTorch's: single operations, every loss and gradient of a small model, ten steps of training;
 //! and the parameters by name. `make.py` wrote the files, `clc.py` those of the consistency of languages, `mining.py` those of LIWE's loss
-//! with NumPy, `tasks.py` those of evaluations with NumPy, SciPy and scikit-learn, `imitation.py` those of a student beside a teacher. Beside transformers: text towers
+//! with NumPy, `tasks.py`, `measures.py` and `space.py` those of evaluations with NumPy, SciPy and scikit-learn, `imitation.py` those of a student
+//! beside a teacher. Beside transformers: text towers
 //! (`towers/make.py`, `towers/encoders.py`), languages acquired on them (`towers/acquire.py`) and picture towers (`vision/make.py`, with Pillow's pictures).
 
 mod acquired;
 mod characters;
 mod consistency;
 mod imitation;
+mod measures;
 mod operations;
 mod parameters;
+mod space;
 mod tasks;
 mod towers;
 mod training;

@@ -211,6 +211,72 @@ fn results_are_kept_printed_and_written_for_others() {
 }
 
 #[test]
+fn the_space_is_drawn_and_its_numbers_lie_beside_the_result() {
+    let place = TempDir::new().expect("a folder");
+    let run_ = place.path().join("run");
+    copy(&MADE.run(), &run_);
+    let parallel = MADE.path("data/parallel/test.{language}");
+    let groups = place.path().join("groups.toml");
+    fs::write(&groups, "europe = ['en', 'de']\n").expect("written");
+    let evaluate = |more: &[&str]| {
+        let first = ["evaluate", text(&run_), "--task", "space", "--bitext", text(&parallel), "--groups"];
+        run(&[&first[..], &[text(&groups)], more].concat())
+    };
+    let ran = evaluate(&[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    for said in ["60 sentences, trustworthiness", "en–de", "SVCCA", "nearest is a translation", "t-SNE of 60"]
+    {
+        assert!(ran.stdout.contains(said), "`{said}` is not in {}", ran.stdout);
+    }
+    let folder = run_.join("evaluation/space");
+    let rows = |sheet: &str| -> Vec<Vec<String>> {
+        let file = folder.join(format!("test.{sheet}.csv"));
+        let text = fs::read_to_string(file).expect("a table");
+        let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        reader.into_deserialize().map(|row| row.expect("a row")).collect()
+    };
+    let kept = read(&folder.join("test.json"));
+    let space = &kept["details"];
+    let points = rows("points");
+    assert_eq!(
+        (points.len(), &points[0][..]),
+        (61, &["language", "set", "line", "x", "y"].map(String::from)[..])
+    );
+    assert_eq!(points[21][..3], ["de", "0", "1"].map(String::from));
+    assert_eq!(points[21][3].parse().ok(), space["sides"][1]["points"][0][0].as_f64());
+    assert_eq!(["svcca", "map", "nearest"].map(|sheet| rows(sheet).len()), [4, 4, 7]);
+    assert_eq!(space["groups"], serde_json::json!([["europe", ["en", "de"]]]));
+    // A sentence's nearest ones are in other languages, and what is told of them is so.
+    let example = &space["examples"][0];
+    let lines = fs::read_to_string(MADE.path("data/parallel/test.en")).expect("sentences");
+    let line = example["line"].as_u64().expect("a line") as usize - 1;
+    assert_eq!(example["text"].as_str(), lines.lines().nth(line));
+    for found in example["found"].as_array().expect("sentences") {
+        let code = found["language"].as_str().expect("a code");
+        let there = fs::read_to_string(text(&parallel).replace("{language}", code)).expect("sentences");
+        assert!(code != "en" && there.lines().any(|text| Some(text) == found["text"].as_str()), "{found}");
+        assert_eq!(found["translation"], there.lines().nth(line) == found["text"].as_str(), "{found}");
+    }
+
+    // The same bits with other threads.
+    assert_eq!(evaluate(&["--threads", "1"]).status, Some(0));
+    assert_eq!(read(&folder.join("test.json")), kept);
+
+    let page = fs::read_to_string(run(&["report", text(&run_)]).stdout.trim()).expect("a page");
+    for said in [
+        "60 sentences, by t-SNE",
+        "Lines join translations; ",
+        "Languages by SVCCA, as Laplacian eigenmaps",
+        "SVCCA of every two languages",
+        "Nearest sentences across languages",
+        "evaluation/space/test.points.csv",
+        "in no group",
+    ] {
+        assert!(page.contains(said), "`{said}` is not on the page");
+    }
+}
+
+#[test]
 fn sets_that_cannot_be_used_are_told() {
     let place = TempDir::new().expect("a folder");
     let path = |name: &str| text(&place.path().join(name)).to_string();

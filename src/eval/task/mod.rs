@@ -11,6 +11,7 @@ pub mod nli;
 pub mod probe;
 pub mod recall;
 mod result;
+pub mod space;
 pub mod sts;
 pub mod table;
 
@@ -28,10 +29,10 @@ use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::{Error, Result};
 
-pub use result::{Metric, TaskResult};
+pub use result::{Metric, Sheet, TaskResult};
 
 /// All tasks, in the order in which they are run.
-pub const TASKS: [&dyn Task; 8] = [
+pub const TASKS: [&dyn Task; 9] = [
     &recall::Retrieving,
     &consistency::AskingTogether,
     &classification::Classifying,
@@ -40,6 +41,7 @@ pub const TASKS: [&dyn Task; 8] = [
     &galleries::RetrievingApart,
     &probe::Probing,
     &nli::Inferring,
+    &space::Picturing,
 ];
 
 /// The task of a name.
@@ -79,6 +81,11 @@ pub trait Task: Sync {
     /// A result for people.
     fn table(&self, result: &TaskResult) -> String {
         result.to_string()
+    }
+
+    /// Tables of a result that are kept beside it, for programs that draw.
+    fn sheets(&self, _: &TaskResult) -> Vec<Sheet> {
+        Vec::new()
     }
 
     /// A result by the subsets of mteb; nothing where mteb has no such task.

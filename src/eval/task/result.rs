@@ -67,6 +67,24 @@ impl Metric {
     }
 }
 
+/// A table that a result has beside its figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    /// What it is kept by, after the name of the result.
+    pub name: &'static str,
+    /// The rows with a head (RFC 4180).
+    pub csv: String,
+}
+
+impl Sheet {
+    pub(super) fn new(name: &'static str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Sheet {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(head).expect("to memory");
+        rows.for_each(|row| writer.write_record(row).expect("to memory"));
+        Sheet { name, csv: String::from_utf8(writer.into_inner().expect("to memory")).expect("of texts") }
+    }
+}
+
 impl fmt::Display for TaskResult {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for Metric { name, language, value, .. } in &self.metrics {

@@ -3,7 +3,7 @@
 use super::frame::number;
 use maud::{Markup, html};
 
-use super::Picture;
+use super::{Example, Picture, ReportHit};
 use crate::eval::Retrieval;
 
 pub(super) fn count(n: u64, noun: &str) -> String {
@@ -53,6 +53,35 @@ pub(super) fn found_picture(picture: &Picture) -> Markup {
         @match picture.source() {
             Some(source) => img src=(source) alt={ "Picture " (picture.id) } title=(picture.id) loading="lazy";,
             None => div.unseen { bdi { (picture.id) } },
+        }
+    }
+}
+
+/// A query and what it finds.
+pub(super) fn example_card(example: &Example) -> Markup {
+    html! {
+        article.query {
+            blockquote {
+                span.code { (example.language) }
+                bdi dir="auto" lang=(example.language) { (example.query) }
+                @if let Some(translation) = &example.translation {
+                    br; bdi.quiet dir="auto" { (translation) }
+                }
+            }
+            ol.hits {
+                @for (rank, hit) in example.hits.iter().enumerate() { (found(rank + 1, hit, false)) }
+                @if let Some((rank, hit)) = &example.missed { (found(*rank, hit, true)) }
+            }
+        }
+    }
+}
+
+fn found(rank: usize, hit: &ReportHit, apart: bool) -> Markup {
+    html! {
+        li.right[hit.right].apart[apart] {
+            (found_picture(&hit.picture))
+            (rank) ". " (format!("{:.2}", hit.score))
+            @if hit.right { span.mark title="the picture of this query" { " ✓" } }
         }
     }
 }

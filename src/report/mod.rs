@@ -2,6 +2,7 @@
 
 mod along;
 mod cells;
+mod errors;
 mod frame;
 mod groups;
 mod growth;
@@ -44,6 +45,8 @@ pub struct RunReport {
     pub parts: Vec<Part>,
     /// Queries with the pictures that were found.
     pub examples: Vec<Example>,
+    /// What is found best and worst, and what is confused.
+    pub errors: Errors,
     /// The resolved configuration, as TOML.
     pub config: String,
 }
@@ -98,6 +101,83 @@ pub struct Said {
     pub text: String,
     /// The picture that it finds first.
     pub hit: ReportHit,
+}
+
+/// What is found best and worst, and what is confused, on the test pictures.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Errors {
+    /// By language.
+    pub languages: Vec<Told>,
+    /// The same query in several languages, of queries whose ranks differ much.
+    pub side_by_side: Vec<Vec<SideBySide>>,
+    /// Two pictures of which captions of the one find the other, the most often first.
+    pub confusions: Vec<Confusion>,
+}
+
+/// The best and the worst of a language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Its code.
+    pub language: String,
+    /// Captions that were looked at, and all there are.
+    pub captions: [usize; 2],
+    /// Captions, with the pictures that they find.
+    pub texts: Extremes<Example>,
+    /// Pictures, with the captions that they find.
+    pub pictures: Extremes<OfPicture>,
+}
+
+/// The best and the worst of something, the most so first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extremes<T> {
+    /// What is found first, by the widest margins.
+    pub best: Vec<T>,
+    /// What has the last ranks.
+    pub worst: Vec<T>,
+}
+
+/// A picture and the captions found for it, the best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfPicture {
+    /// As the page shows it.
+    pub picture: Picture,
+    /// The best first.
+    pub found: Vec<FoundText>,
+    /// The best of its own captions, where none is among these, and its rank, from 1.
+    pub missed: Option<(usize, FoundText)>,
+}
+
+/// A caption that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundText {
+    /// What it says.
+    pub text: String,
+    /// Similarity of the picture and the caption.
+    pub score: f32,
+    /// Whether it speaks of the picture.
+    pub right: bool,
+}
+
+/// A query in one of several languages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SideBySide {
+    /// Its code.
+    pub language: String,
+    /// The query in this language.
+    pub text: String,
+    /// The rank of its picture, from 1.
+    pub rank: usize,
+    /// The pictures found first.
+    pub hits: Vec<ReportHit>,
+}
+
+/// Two pictures that are confused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Confusion {
+    /// As the page shows them.
+    pub pictures: [Picture; 2],
+    /// By language how many captions of the first find the second first, and the other way round.
+    pub queries: Vec<(String, [usize; 2])>,
 }
 
 /// A picture that was found.

@@ -2,10 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::cells::{count, found_picture, recall_head, recall_row, thousands};
+use super::cells::{count, example_card, recall_head, recall_row, thousands};
 use super::frame::number;
 use super::plot::{Plot, Series};
-use super::{Example, MetricsLine, ReportHit, RunReport, Step, Validation};
+use super::{Example, MetricsLine, RunReport, Step, Validation};
 use crate::eval::Evaluation;
 
 /// The whole page.
@@ -27,6 +27,7 @@ pub fn html(report: &RunReport) -> String {
                     @for result in &report.results { (super::tasks::section(result)) }
                     @for growth in &report.growths { (super::growth::section(growth)) }
                     (examples(&report.examples))
+                    (super::errors::section(&report.errors))
                     (curves(&report.metrics))
                     (parts(report))
                     @if !report.config.is_empty() {
@@ -110,34 +111,6 @@ fn examples(examples: &[Example]) -> Markup {
                 "The pictures found first; a frame and a tick mark the one that the query was written for, which stands apart where it is not among them."
             }
             @for example in examples { (example_card(example)) }
-        }
-    }
-}
-
-fn example_card(example: &Example) -> Markup {
-    html! {
-        article.query {
-            blockquote {
-                span.code { (example.language) }
-                bdi dir="auto" lang=(example.language) { (example.query) }
-                @if let Some(translation) = &example.translation {
-                    br; bdi.quiet dir="auto" { (translation) }
-                }
-            }
-            ol.hits {
-                @for (rank, hit) in example.hits.iter().enumerate() { (found(rank + 1, hit, false)) }
-                @if let Some((rank, hit)) = &example.missed { (found(*rank, hit, true)) }
-            }
-        }
-    }
-}
-
-fn found(rank: usize, hit: &ReportHit, apart: bool) -> Markup {
-    html! {
-        li.right[hit.right].apart[apart] {
-            (found_picture(&hit.picture))
-            (rank) ". " (format!("{:.2}", hit.score))
-            @if hit.right { span.mark title="the picture of this query" { " ✓" } }
         }
     }
 }

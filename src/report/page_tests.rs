@@ -4,7 +4,10 @@ use crate::eval::Consistency;
 use crate::eval::Retrieval;
 use crate::eval::growth::{Change, Point};
 use crate::eval::{Evaluation, Fitted, Growth, Metric, ParallelScores, Parameters, Recall, TaskResult};
-use crate::report::{Compared, Part, Picture, Said, Term};
+use crate::report::{
+    Compared, Confusion, Errors, Extremes, FoundText, OfPicture, Part, Picture, ReportHit, Said, SideBySide,
+    Term, Told,
+};
 
 const HOSTILE: &str = r#"<script>alert("1")</script> & 'x' </pre></style>"#;
 
@@ -66,6 +69,36 @@ fn growth(name: &str) -> Growth {
     }
 }
 
+fn errors(name: &str) -> Errors {
+    let hit = |right| ReportHit { picture: Picture::named(name), score: 0.5, right };
+    let example = |missed| Example {
+        language: name.into(),
+        query: name.into(),
+        translation: None,
+        hits: vec![hit(true)],
+        missed,
+    };
+    let found = |right| FoundText { text: name.into(), score: 0.25, right };
+    let of_picture = |missed| OfPicture { picture: Picture::named(name), found: vec![found(true)], missed };
+    let beside = SideBySide { language: name.into(), text: name.into(), rank: 17, hits: vec![hit(false)] };
+    Errors {
+        languages: vec![Told {
+            language: name.into(),
+            captions: [20, 40],
+            texts: Extremes { best: vec![example(None)], worst: vec![example(Some((77, hit(true))))] },
+            pictures: Extremes {
+                best: vec![of_picture(None)],
+                worst: vec![of_picture(Some((88, found(true))))],
+            },
+        }],
+        side_by_side: vec![vec![beside]],
+        confusions: vec![Confusion {
+            pictures: [Picture::named(name), Picture::named(name)],
+            queries: vec![(name.into(), [3, 1])],
+        }],
+    }
+}
+
 fn report(name: &str) -> RunReport {
     let hit = |right| ReportHit { picture: Picture::named(name), score: 0.5, right };
     RunReport {
@@ -99,6 +132,7 @@ fn report(name: &str) -> RunReport {
             hits: vec![hit(false), hit(false)],
             missed: Some((1234, hit(true))),
         }],
+        errors: errors(name),
         config: name.into(),
     }
 }
@@ -117,6 +151,26 @@ fn check_nesting(page: &str) {
         }
     }
     assert_eq!(open, Vec::<&str>::new());
+}
+
+#[test]
+fn best_worst_and_confused_ones_are_shown() {
+    let page = html(&report("de"));
+    for said in [
+        "20 captions of 40, evenly spread",
+        "Captions whose picture comes last",
+        "77. 0.50",
+        "Pictures whose captions come last",
+        "88. 0.25",
+        "rank 17",
+        "captions of the first that find the second: 3 (de 3)",
+        "of the second that find the first: 1 (de 1)",
+    ] {
+        assert!(page.contains(said), "`{said}` is not in {page}");
+    }
+    check_nesting(&page);
+    let without = html(&RunReport { errors: Errors::default(), ..report("de") });
+    assert!(!without.contains("Best and worst") && !without.contains("Pictures that are confused"));
 }
 
 #[test]
@@ -166,7 +220,7 @@ fn every_part_is_there_and_what_is_empty_is_not() {
 
 #[test]
 fn text_runs_in_its_own_direction_and_figures_have_names() {
-    let page = html(&report("ar"));
+    let page = html(&RunReport { errors: Errors::default(), ..report("ar") });
     assert!(page.contains(r#"<bdi dir="auto" lang="ar">ar</bdi>"#));
     assert_eq!(page.matches("<table").count(), page.matches("<caption>").count());
     assert_eq!(page.matches(r#"role="img""#).count(), page.matches(r#"role="img" aria-label=""#).count());

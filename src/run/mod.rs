@@ -1,6 +1,7 @@
 //! Runs of any family, by their folder: training, use, languages that come and go, the report.
 
 mod compared;
+mod errors;
 mod hits;
 mod languages;
 mod pack;

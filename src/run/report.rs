@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::compared::compared;
+use super::errors::errors;
 use super::hits::Album;
 use super::open;
 use crate::checkpoint::{RunFolder, RunInfo, Which, metrics};
@@ -12,7 +13,7 @@ use crate::error::InFile;
 use crate::eval::similarity::check_finite;
 use crate::eval::task::consistency::NAME;
 use crate::eval::{Evaluation, TaskResult};
-use crate::report::{Compared, Example, Part, RunReport};
+use crate::report::{Compared, Errors, Example, Part, RunReport};
 use crate::retrieve::{Gallery, Retriever};
 use crate::{Result, family};
 
@@ -29,9 +30,9 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     let (info, config) = (folder.info()?, folder.config()?);
     let metrics = folder.metrics();
     let mut notes = Vec::new();
-    let (examples, compared) = match folder.has(Which::Best) {
+    let Queried { examples, compared, errors } = match folder.has(Which::Best) {
         true => queried(path, &mut notes)?,
-        false => Default::default(),
+        false => Queried::default(),
     };
     let report = RunReport {
         name: name(path),
@@ -42,6 +43,7 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
         parts: info.parameters.iter().map(|(name, n)| part(name, *n as u64)).collect(),
         examples,
         compared,
+        errors,
         config: config.to_toml(),
         ..RunReport::default()
     };
@@ -87,15 +89,23 @@ fn part(name: &str, train: u64) -> Part {
     Part { name: name.into(), train, test: if stays { train } else { 0 } }
 }
 
-/// Some test captions and what they find; nothing, and a note, where the data cannot be read.
-fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Compared>)> {
+/// What test captions and pictures find.
+#[derive(Default)]
+struct Queried {
+    examples: Vec<Example>,
+    compared: Vec<Compared>,
+    errors: Errors,
+}
+
+/// Some test captions and pictures and what they find; nothing, and a note, where the data cannot be read.
+fn queried(path: &Path, notes: &mut Vec<String>) -> Result<Queried> {
     let run = open(path, &[])?;
     let test = Wanted::only(SplitName::Test, None, false);
     let corpus = match Corpus::load_part(run.config().data(), run.config().base(), test) {
         Ok(corpus) => corpus,
         Err(error) => {
             notes.push(format!("no example queries, because the data cannot be used: {error}"));
-            return Ok(Default::default());
+            return Ok(Queried::default());
         }
     };
     run.check_pictures(&corpus.test.features)?;
@@ -103,8 +113,9 @@ fn queried(path: &Path, notes: &mut Vec<String>) -> Result<(Vec<Example>, Vec<Co
     let mut album = Album::new(config.data(), &corpus);
     let examples = examples(&*run, &corpus, &mut album)?;
     let compared = compared(&*run, &corpus, &mut album, notes)?;
+    let errors = errors(&*run, &corpus, &mut album)?;
     notes.extend(album.note);
-    Ok((examples, compared))
+    Ok(Queried { examples, compared, errors })
 }
 
 /// Some captions of each language.

@@ -271,6 +271,11 @@ fn the_space_is_drawn_and_its_numbers_lie_beside_the_result() {
         "Nearest sentences across languages",
         "evaluation/space/test.points.csv",
         "in no group",
+        "Best and worst",
+        "40 captions",
+        "Captions whose picture comes last",
+        "Pictures that find their caption first",
+        "The same query, language by language",
     ] {
         assert!(page.contains(said), "`{said}` is not on the page");
     }

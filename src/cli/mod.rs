@@ -141,6 +141,18 @@ fn command(cli: Cli) -> Result<()> {
     }
 }
 
+/// Refuses arguments that are none of `evaluate RUN`.
+fn check_evaluation(arguments: &[String]) -> Result<()> {
+    let whole = ["tinyglot", "evaluate", "RUN"].into_iter().chain(arguments.iter().map(String::as_str));
+    let parsed = Cli::try_parse_from(whole);
+    parsed.map(|_| ()).map_err(|e| {
+        let said = e.to_string();
+        let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Error::config(format!("`evaluate` holds `{}`: {said}", arguments.join(" ")))
+            .hint("each list holds arguments as `tinyglot evaluate RUN` takes them after the run, one a text")
+    })
+}
+
 /// Names the run in errors that name no file.
 fn of_run(run: PathBuf, result: Result<()>) -> Result<()> {
     result.in_file_if(Kind::Data, &run).in_file_if(Kind::Config, run.join("config.toml"))

@@ -25,7 +25,10 @@ named `[[variants]]`; trials are variants × axes × seeds. Each trial is a proc
 where it stopped, also when the file has more trials than before. Ctrl-C lets trials save and stops. What trials share
 (FastText vectors, alignment, latent vocabulary) is computed once. The best checkpoint on validation is measured on test.
 The page draws parameters against recall; `[plot] x = \"KEY\"` draws any key that is a number too, or `languages`, how many
-there are, and `log = true` in powers of ten.
+there are, and `log = true` in powers of ten. `evaluate` measures every trial further, by lists of arguments of
+`tinyglot evaluate RUN` with paths from the folder of the sweep's file, and `by` names the figure to compare trials by:
+  evaluate = [['--task', 'sts', '--sts', 'stsb-{language}-dev.csv']]
+  by = 'sts/stsb-dev/spearman/en'
 
 Examples:
   tinyglot sweep configs/sweeps/budget-multi30k-8k.toml --set data.root=DIR --out sweeps/budget
@@ -80,6 +83,7 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let plan = Plan::load(&args.sweep, &args.set)?;
+    plan.evaluate.iter().try_for_each(|one| super::check_evaluation(one)).in_file(&args.sweep)?;
     swept(&args, &plan, terminal).in_file_if(Kind::Config, &args.sweep)
 }
 
@@ -130,7 +134,7 @@ fn work(
     };
     let states = places.iter().map(|&place| {
         let trial = &plan.trials[place];
-        Ok((folder.trial(&trial.id).state(trial)?.status == Status::Done) as u64)
+        Ok(folder.trial(&trial.id).state(trial)?.reached(None, &plan.evaluate) as u64)
     });
     let done = states.sum::<Result<u64>>()?;
     terminal.say(&format!("{} trials, {done} done before", places.len()));
@@ -150,7 +154,8 @@ fn work(
         Event::Done { trial, row } => {
             let [val, test] = [&row.val, &row.test].map(|e| e.as_ref().map_or(f64::NAN, |e| e.a));
             let took = time(Duration::from_secs_f64(row.seconds));
-            terminal.say(&format!("`{}` is done: val {val:.1}, test {test:.1}, {took}", trial.title()));
+            let by = row.chosen.as_ref().map_or(String::new(), |f| format!(", {} {:.1}", f.of, f.value));
+            terminal.say(&format!("`{}` is done: val {val:.1}, test {test:.1}{by}, {took}", trial.title()));
             bar.advance(1);
         }
         Event::Failed { trial, error, again } => {
@@ -309,7 +314,7 @@ fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal
     }
     let mut indices = Vec::new();
     for (n, trial) in plan.trials.iter().enumerate() {
-        if folder.trial(&trial.id).state(trial)?.status != Status::Done {
+        if !folder.trial(&trial.id).state(trial)?.reached(None, &plan.evaluate) {
             indices.push(n);
         }
     }
@@ -331,7 +336,7 @@ fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal
         retries: args.retries,
         out: out.clone(),
     };
-    folder.write_results(&plan.trials)?;
+    folder.write_results(plan)?;
     // From rung to rung, and to the end.
     let rounds = plan.halving.as_ref().map_or(1, |halving| halving.rungs.len() + 1);
     match &args.kubernetes {
@@ -376,14 +381,22 @@ fn submit(script: &Path, rounds: usize, terminal: &Terminal) -> Result<()> {
 
 /// The results for people.
 fn table(rows: &[Row]) -> String {
-    let mut text = format!("{:8}  status   parameters  val A  test A  trial\n", "id");
+    let by = rows.iter().find_map(|row| row.chosen.as_ref()).map(|figure| figure.of.as_str());
+    let column = by.map_or(String::new(), |by| format!("  {by}"));
+    let mut text = format!("{:8}  status   parameters  val A  test A{column}  trial\n", "id");
     let one = |x: Option<f64>| x.map_or("–".to_string(), |x| format!("{x:.1}"));
     for row in rows {
         let parameters = row.parameters_train.map_or("–".to_string(), |n| n.to_string());
         let [val, test] = [&row.val, &row.test].map(|e| one(e.as_ref().map(|e| e.a)));
         let status = row.status.to_string();
-        text +=
-            &format!("{:8}  {status:7}  {parameters:>10}  {val:>5}  {test:>6}  {}\n", row.id, row.title());
+        let chosen = by.map_or(String::new(), |by| {
+            format!("  {:>width$}", one(row.chosen.as_ref().map(|f| f.value)), width = by.chars().count())
+        });
+        text += &format!(
+            "{:8}  {status:7}  {parameters:>10}  {val:>5}  {test:>6}{chosen}  {}\n",
+            row.id,
+            row.title()
+        );
     }
     text
 }

@@ -48,6 +48,7 @@ pub fn html(name: &str, rows: &[Row]) -> String {
                             }
                         }
                         (groups_table(&groups, &families, &costs[0].1))
+                        (figures_table(&groups))
                     }
                     (trials_table(rows))
                 }
@@ -78,7 +79,10 @@ fn chosen_by(rows: &[Row]) -> &str {
 
 /// The model to choose: test tells what it is worth, not which it is.
 fn chosen<'a, 'r>(groups: &'a [Group<'r>], by: &str) -> Option<&'a Group<'r>> {
-    let value = |row: &Row| row.val.as_ref().and_then(|e| e.metric(by));
+    let value = |row: &Row| match row.chosen {
+        Some(_) => row.worth(),
+        None => row.val.as_ref().and_then(|e| e.metric(by)),
+    };
     let val = |group: &Group| group.spread(value).map(|spread| spread.mean);
     let known = groups.iter().filter_map(|group| Some((group, val(group)?)));
     known.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(group, _)| group)
@@ -97,7 +101,10 @@ fn header(name: &str, rows: &[Row], groups: &[Group]) -> Markup {
                 @if failed > 0 { ", " b { (failed) " failed" } }
                 "."
                 @if let Some((group, (x, y))) = best {
-                    " The best " (if by == BEST[0] { "mean recall (A)" } else { by }) " on val is that of " bdi { (group.name) } ", which has "
+                    " The best " (if by == BEST[0] { "mean recall (A)" } else { by })
+                    // The name of a figure says what it is of.
+                    @if !by.contains('/') { " on val" }
+                    " is that of " bdi { (group.name) } ", which has "
                     b { (y.text()) } " % on test with " b { (number(x)) } " trained parameters."
                 }
             }
@@ -210,6 +217,37 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
                             (measure(group, 1e6, |row| row.packed_bytes.map(|n| n as f64)))
                             (measure(group, 1e9, |row| row.peak_memory.map(|n| n as f64)))
                             (measure(group, 60.0, |row| row.train_seconds))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All further figures.
+fn figures_table(groups: &[Group]) -> Markup {
+    let names =
+        unique(groups.iter().flat_map(|g| &g.rows).flat_map(|row| row.figures.iter().map(|f| f.0.as_str())));
+    let of = |row: &Row, name: &str| row.figures.iter().find(|f| f.0 == name).map(|f| f.1);
+    html! {
+        @if !names.is_empty() {
+            h2 { "Further figures" }
+            div.wide tabindex="0" role="region" aria-label="Further figures by model" {
+                table.sortable {
+                    caption { "As task/set/metric/language, mean ± standard deviation over seeds. Click a head to sort." }
+                    thead {
+                        tr {
+                            th scope="col" { "model" }
+                            @for name in &names { th scope="col" { (name) } }
+                        }
+                    }
+                    tbody {
+                        @for group in groups {
+                            tr {
+                                th scope="row" { bdi { (group.name) } }
+                                @for name in &names { (mean_cell(group.spread(|row| of(row, name)))) }
+                            }
                         }
                     }
                 }

@@ -30,6 +30,8 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         rungs: Vec::new(),
         val: of("val", a + 10.0),
         test: of("test", a),
+        chosen: None,
+        figures: Vec::new(),
     }
 }
 

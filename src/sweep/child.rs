@@ -1,6 +1,7 @@
 //! One trial at work: its training, its evaluation and its packing, each a process of its own, so that a crash, or a kill for
 //! want of memory, takes nothing else along.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,6 +9,7 @@ use std::time::Instant;
 
 use super::Trial;
 use super::folder::TrialFolder;
+use super::results::figure;
 use super::state::{Status, TrialState};
 use crate::checkpoint::{RunFolder, Which};
 use crate::error::STOPPED;
@@ -20,14 +22,21 @@ pub(super) struct Start {
     /// This program.
     pub program: PathBuf,
     pub cache: PathBuf,
+    /// As in [`Plan`](super::Plan).
+    pub by: Option<String>,
+    pub evaluate: Vec<Vec<String>>,
+    pub home: PathBuf,
 }
 
-/// What a trial's process does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Training,
-    Evaluating,
-    Packing,
+/// A process of a trial.
+enum Step {
+    Train,
+    /// Recall and consistency on test.
+    Test,
+    /// With these arguments of `evaluate`.
+    Evaluate(Vec<String>),
+    /// For its bytes. A run that cannot be packed is measured all the same; the log says why.
+    Pack,
 }
 
 /// A trial at work.
@@ -39,7 +48,9 @@ pub(super) struct RunningTrial {
     /// The rung of the halving to train to, and its epoch; otherwise to the end.
     rung: Option<(usize, usize)>,
     process: Child,
-    work: Work,
+    /// What the process does, and what comes after it.
+    step: Step,
+    next: VecDeque<Step>,
     /// Claims the trial, also for its processes should this one be killed.
     log: File,
     /// Where the log of this attempt begins.
@@ -70,14 +81,16 @@ impl RunningTrial {
     ) -> Result<Option<RunningTrial>> {
         let Some(log) = folder.claim()? else { return Ok(None) };
         let mut state = folder.state(trial)?;
-        if state.reached(rung) {
+        if state.reached(rung, &start.evaluate) {
             return Ok(None);
         }
+        let mut next = steps(&state, &folder, start, rung);
+        let Some(step) = next.pop_front() else { return Ok(None) };
         write_whole(&folder.config(), trial.config.to_toml().as_bytes())?;
         (state.status, state.error, state.attempts) = (Status::Running, None, state.attempts + 1);
         folder.write_state(&state)?;
         let said = log.metadata().map_err(|e| Error::reading(&folder.log(), e))?.len();
-        let process = train(&folder, start, threads, rung, &log)?;
+        let process = begin(&step, &folder, start, threads, rung, &log)?;
         Ok(Some(RunningTrial {
             before: state.seconds,
             folder,
@@ -86,7 +99,8 @@ impl RunningTrial {
             threads,
             rung,
             process,
-            work: Work::Training,
+            step,
+            next,
             log,
             said,
             clock: Instant::now(),
@@ -105,28 +119,27 @@ impl RunningTrial {
         self.state.peak_memory = self.state.peak_memory.max(peak_memory(self.process.id()));
         let status = self.process.try_wait().map_err(|e| Error::run("cannot wait for a trial").because(e))?;
         let Some(status) = status else { return Ok(None) };
-        let at_rung = status.success() && self.rung.is_some();
-        let next = match self.work {
-            Work::Training if !at_rung => Some(Work::Evaluating),
-            // A trial that was cut off after it has its packed run.
-            Work::Evaluating if !RunFolder::new(&self.folder.packed()).is_run() => Some(Work::Packing),
-            _ => None,
-        };
-        if let Some(work) = next.filter(|_| status.success() && !self.stopping) {
-            let begin = if work == Work::Packing { pack } else { evaluate };
-            (self.work, self.process) = (work, begin(&self.folder, &self.start, self.threads, &self.log)?);
+        if let (true, Step::Evaluate(arguments), None) = (status.success(), &self.step, self.rung) {
+            self.state.evaluated.push(arguments.clone());
+        }
+        let stopped = self.stopping || was_stopped(status);
+        let well = status.success() || (matches!(self.step, Step::Pack) && !stopped);
+        if well
+            && !self.stopping
+            && let Some(step) = self.next.pop_front()
+        {
+            self.process = begin(&step, &self.folder, &self.start, self.threads, self.rung, &self.log)?;
+            self.step = step;
             return Ok(None);
         }
-        let ended = if at_rung {
-            self.state.rungs.push(self.folder.run().read_state(Which::Best)?.best);
-            Ended::Rung
-        } else if status.success() && self.work != Work::Training {
-            Ended::Done
-        } else if self.stopping || was_stopped(status) {
+        let ended = if well && self.next.is_empty() {
+            match self.compare() {
+                Ok(()) if self.rung.is_some() => Ended::Rung,
+                Ok(()) => Ended::Done,
+                Err(error) => Ended::Failed(error.to_string()),
+            }
+        } else if stopped {
             Ended::Stopped
-        } else if self.work == Work::Packing {
-            // A run that cannot be packed is measured all the same; the log says why.
-            Ended::Done
         } else {
             Ended::Failed(self.reason(status))
         };
@@ -138,6 +151,20 @@ impl RunningTrial {
         };
         self.folder.write_state(&self.state)?;
         Ok(Some(ended))
+    }
+
+    /// At a rung, notes what the trial is compared by; at the end, sees that it can be.
+    fn compare(&mut self) -> Result<()> {
+        let run = self.folder.run();
+        let worth = match &self.start.by {
+            Some(by) => figure(&run, by)?.worth(),
+            None => run.read_state(Which::Best)?.best,
+        };
+        if self.rung.is_some() {
+            self.state.rungs.push(worth);
+            self.state.by.clone_from(&self.start.by);
+        }
+        Ok(())
     }
 
     /// The last error in the log, or what became of the process.
@@ -163,6 +190,68 @@ impl Drop for RunningTrial {
     }
 }
 
+/// What is left to do for a trial, up to a rung or to the end.
+fn steps(
+    state: &TrialState,
+    folder: &TrialFolder,
+    start: &Start,
+    rung: Option<(usize, usize)>,
+) -> VecDeque<Step> {
+    let mut steps = VecDeque::new();
+    // One that was done with fewer evaluations is trained.
+    let trained = state.status == Status::Done;
+    if !trained {
+        steps.push_back(Step::Train);
+    }
+    if !trained && rung.is_none() {
+        steps.push_back(Step::Test);
+    }
+    let wanted = |arguments: &&Vec<String>| match rung {
+        Some(_) => start.by.is_some(),
+        None => !state.evaluated.contains(arguments),
+    };
+    steps.extend(start.evaluate.iter().filter(wanted).cloned().map(Step::Evaluate));
+    // A trial that was cut off after it has its packed run.
+    if !trained && rung.is_none() && !RunFolder::new(&folder.packed()).is_run() {
+        steps.push_back(Step::Pack);
+    }
+    steps
+}
+
+fn begin(
+    step: &Step,
+    folder: &TrialFolder,
+    start: &Start,
+    threads: usize,
+    rung: Option<(usize, usize)>,
+    log: &File,
+) -> Result<Child> {
+    match step {
+        Step::Train => train(folder, start, threads, rung, log),
+        Step::Test => {
+            let mut command = Command::new(&start.program);
+            command.arg("evaluate").arg(&folder.run().path).args(["--split", "test"]);
+            spawn(command, threads, log)
+        }
+        Step::Pack => {
+            let mut command = Command::new(&start.program);
+            command.arg("pack").arg(&folder.run().path).arg("--out").arg(folder.packed());
+            spawn(command, threads, log)
+        }
+        Step::Evaluate(arguments) => {
+            let path = folder.run().path;
+            let run = std::path::absolute(&path).map_err(|e| Error::reading(&path, e))?;
+            let mut command = Command::new(&start.program);
+            command.arg("evaluate").arg(run).args(arguments);
+            // Paths in the sweep's file start from its folder.
+            if !start.home.as_os_str().is_empty() {
+                command.current_dir(&start.home);
+            }
+            spawn(command, threads, log)
+        }
+    }
+}
+
 /// A process that goes on with the trial's run, or begins it.
 fn train(
     folder: &TrialFolder,
@@ -182,18 +271,6 @@ fn train(
     if let Some((_, epoch)) = rung {
         command.args(["--stop-after", &epoch.to_string()]);
     }
-    spawn(command, threads, log)
-}
-
-fn evaluate(folder: &TrialFolder, start: &Start, threads: usize, log: &File) -> Result<Child> {
-    let mut command = Command::new(&start.program);
-    command.arg("evaluate").arg(&folder.run().path).args(["--split", "test"]);
-    spawn(command, threads, log)
-}
-
-fn pack(folder: &TrialFolder, start: &Start, threads: usize, log: &File) -> Result<Child> {
-    let mut command = Command::new(&start.program);
-    command.arg("pack").arg(&folder.run().path).arg("--out").arg(folder.packed());
     spawn(command, threads, log)
 }
 

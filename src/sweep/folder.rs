@@ -4,9 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::Trial;
 use super::results::{self, Row};
 use super::state::{Status, TrialState};
+use super::{Plan, Trial};
 use crate::checkpoint::{RunFolder, Which};
 use crate::family::bytes_of;
 use crate::lock::Lock;
@@ -48,8 +48,8 @@ impl SweepFolder {
     ///
     /// # Errors
     /// Data, where a trial's state or run cannot be read.
-    pub fn rows(&self, trials: &[Trial]) -> Result<Vec<Row>> {
-        trials.iter().map(|trial| self.trial(&trial.id).row(trial)).collect()
+    pub fn rows(&self, plan: &Plan) -> Result<Vec<Row>> {
+        plan.trials.iter().map(|trial| self.trial(&trial.id).row(trial, plan.by.as_deref())).collect()
     }
 
     /// Writes `results.jsonl` and `results.csv`, one row per trial. Several processes may do so at once: each sees all
@@ -57,11 +57,11 @@ impl SweepFolder {
     ///
     /// # Errors
     /// As [`Self::rows`]; run, where the results cannot be written.
-    pub fn write_results(&self, trials: &[Trial]) -> Result<Vec<Row>> {
+    pub fn write_results(&self, plan: &Plan) -> Result<Vec<Row>> {
         fs::create_dir_all(&self.path).map_err(|e| Error::writing(&self.path, e))?;
         let _alone = Lock::wait(&self.path.join(LOCK))?;
         clear_partial(&self.path)?;
-        let rows = self.rows(trials)?;
+        let rows = self.rows(plan)?;
         write_whole(&self.results(), results::jsonl(&rows).as_bytes())?;
         write_whole(&self.path.join("results.csv"), results::csv(&rows).as_bytes())?;
         Ok(rows)
@@ -128,6 +128,8 @@ impl TrialFolder {
                 seconds: 0.0,
                 peak_memory: None,
                 rungs: Vec::new(),
+                by: None,
+                evaluated: Vec::new(),
             });
         }
         let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
@@ -176,7 +178,7 @@ impl TrialFolder {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn row(&self, trial: &Trial) -> Result<Row> {
+    fn row(&self, trial: &Trial, by: Option<&str>) -> Result<Row> {
         let state = self.state(trial)?;
         let mut row = Row::new(trial, &state);
         let run = self.run();
@@ -198,6 +200,13 @@ impl TrialFolder {
                     _ => {}
                 }
             }
+            let figures = results::figures(&run)?;
+            if let Some(by) = by {
+                row.by = by.to_string();
+                row.chosen = figures.iter().find(|figure| figure.of == by).cloned();
+            }
+            row.figures =
+                figures.into_iter().filter(|figure| !figure.has_columns()).map(|f| (f.of, f.value)).collect();
         }
         Ok(row)
     }

@@ -9,9 +9,10 @@ use super::child::{Ended, RunningTrial, Start};
 use super::folder::SweepFolder;
 use super::halving::{self, Decision};
 use super::results::Row;
+use super::state::TrialState;
 use super::{Plan, Trial};
-use crate::Result;
 use crate::stop::Saves;
+use crate::{Error, Result};
 
 /// How trials are run.
 #[derive(Debug, Clone)]
@@ -107,30 +108,46 @@ pub fn run(
         // One that another process works on has a state.
         let Some(_alone) = trial_folder.claim()? else { continue };
         let state = trial_folder.state(trial)?;
+        refuse_other_rungs(plan, &state)?;
         if state.attempts == 0 {
             trial_folder.write_state(&state)?;
         }
     }
-    folder.write_results(&plan.trials)?;
+    folder.write_results(plan)?;
     let (mut left, mut all): (Vec<usize>, Vec<usize>) = (places.to_vec(), (0..plan.trials.len()).collect());
     let rungs = plan.halving.as_ref().map(|halving| halving.rungs.clone()).unwrap_or_default();
     for (number, &epoch) in rungs.iter().enumerate() {
         if !work(plan, &left, folder, local, Some((number, epoch)), stop, tell)? {
-            return folder.write_results(&plan.trials);
+            return folder.write_results(plan);
         }
         let (of, here) = (all.len(), left.len());
         match halving::decide(plan, &all, &left, folder, number)? {
             Decision::Kept(kept) => all = kept,
             Decision::Waits(trials) => {
                 tell(Event::Waits { epoch, trials });
-                return folder.write_results(&plan.trials);
+                return folder.write_results(plan);
             }
         }
         left.retain(|place| all.contains(place));
         tell(Event::Rung { epoch, kept: all.len(), of, dropped: here - left.len() });
     }
     work(plan, &left, folder, local, None, stop, tell)?;
-    folder.write_results(&plan.trials)
+    folder.write_results(plan)
+}
+
+/// Refuses rungs that were compared by another figure than the sweep's.
+fn refuse_other_rungs(plan: &Plan, state: &TrialState) -> Result<()> {
+    if state.rungs.is_empty() || state.by == plan.by {
+        return Ok(());
+    }
+    let named = |by: &Option<String>| by.as_ref().map_or("`train.best`".to_string(), |by| format!("`{by}`"));
+    let what = format!(
+        "`{}` was compared by {}, and the sweep compares by {}",
+        state.title,
+        named(&state.by),
+        named(&plan.by)
+    );
+    Err(Error::usage(what).hint("give another `--out`, or leave `by` as it was"))
 }
 
 /// Brings trials to a rung, or to the end; false, where it was stopped on the way.
@@ -146,11 +163,17 @@ fn work(
     let mut waiting = VecDeque::new();
     for &place in places {
         let trial = &plan.trials[place];
-        if !folder.trial(&trial.id).state(trial)?.reached(rung) {
+        if !folder.trial(&trial.id).state(trial)?.reached(rung, &plan.evaluate) {
             waiting.push_back(Waiting { place, attempts: 0 });
         }
     }
-    let start = Start { program: local.program.clone(), cache: local.cache.clone() };
+    let start = Start {
+        program: local.program.clone(),
+        cache: local.cache.clone(),
+        by: plan.by.clone(),
+        evaluate: plan.evaluate.clone(),
+        home: plan.home.clone(),
+    };
     let (elsewhere, working) = (VecDeque::new(), Vec::new());
     let mut pool = Pool { plan, folder, local, rung, start, waiting, elsewhere, working, stopped: false };
     let (mut stopping, mut told) = (false, false);
@@ -212,7 +235,7 @@ impl Pool<'_> {
             let trial = &self.plan.trials[waiting.place];
             match ended {
                 Ended::Done => {
-                    let rows = self.folder.write_results(&self.plan.trials)?;
+                    let rows = self.folder.write_results(self.plan)?;
                     tell(Event::Done { trial, row: &rows[waiting.place] });
                 }
                 Ended::Rung => {}
@@ -224,7 +247,7 @@ impl Pool<'_> {
                         self.waiting.push_back(waiting);
                     } else {
                         given_up = true;
-                        self.folder.write_results(&self.plan.trials)?;
+                        self.folder.write_results(self.plan)?;
                     }
                 }
             }
@@ -247,7 +270,7 @@ impl Pool<'_> {
                     tell(Event::Began { trial, attempt: waiting.attempts });
                     self.working.push((waiting, work));
                 }
-                None if folder.state(trial)?.reached(self.rung) => {}
+                None if folder.state(trial)?.reached(self.rung, &self.plan.evaluate) => {}
                 None => self.elsewhere.push_back(waiting),
             }
         }

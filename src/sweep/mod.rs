@@ -18,5 +18,5 @@ mod state;
 
 pub use folder::SweepFolder;
 pub use plan::{Halving, Placed, Plan, Trial};
-pub use results::Row;
+pub use results::{Figure, Row};
 pub use state::Status;

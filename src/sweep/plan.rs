@@ -18,6 +18,12 @@ pub struct Plan {
     pub trials: Vec<Trial>,
     /// Where trials are dropped on the way; without it all train to the end.
     pub halving: Option<Halving>,
+    /// The figure that trials are compared by ([`super::results::figures`]); without it `train.best` on validation.
+    pub by: Option<String>,
+    /// What each trial is measured by beside recall and consistency on test: arguments of `tinyglot evaluate RUN`, run in [`Self::home`].
+    pub evaluate: Vec<Vec<String>>,
+    /// The folder of the sweep's file.
+    pub home: PathBuf,
 }
 
 /// Successive halving (Jamieson & Talwalkar 2016): at each rung the trials that are worse on validation are dropped.
@@ -122,6 +128,8 @@ struct Written {
     variants: Vec<Variant>,
     halving: Option<Halving>,
     plot: Option<Plotted>,
+    by: Option<String>,
+    evaluate: Vec<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +161,8 @@ fn shape() -> Shape {
         ("variants", Shape::List(Box::new(variant))),
         ("halving", Shape::table([("rungs", whole()), ("keep", Shape::Number)])),
         ("plot", Shape::table([("x", Shape::Text), ("log", Shape::Flag)])),
+        ("by", Shape::Text),
+        ("evaluate", Shape::List(Box::new(Shape::List(Box::new(Shape::Text))))),
     ])
 }
 
@@ -220,8 +230,12 @@ impl Reader<'_> {
         }
         self.refuse_equal(&trials)?;
         self.refuse_late_rungs(written, &trials)?;
-        self.refuse_mixed_metrics(written, &trials)?;
-        Ok(Plan { trials, halving: written.halving.clone() })
+        if written.by.is_none() {
+            self.refuse_mixed_metrics(written, &trials)?;
+        }
+        let home = self.document.path().parent().unwrap_or(Path::new("")).to_path_buf();
+        let (halving, by, evaluate) = (written.halving.clone(), written.by.clone(), written.evaluate.clone());
+        Ok(Plan { trials, halving, by, evaluate, home })
     }
 
     fn check_halving(&self, written: &Written, problems: &mut Vec<Problem>) {

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{Status, TrialState};
 use super::{Placed, Trial};
+use crate::checkpoint::RunFolder;
 use crate::config::BEST;
 use crate::eval::consistency::WAYS;
-use crate::eval::{Evaluation, Retrieval, ordered};
+use crate::eval::task::{consistency, recall};
+use crate::eval::{Evaluation, Metric, Retrieval, TaskResult, ordered};
 use crate::{Error, Result};
 
 /// A trial and all that is known of it.
@@ -50,15 +52,84 @@ pub struct Row {
     pub seconds: f64,
     /// Wall time of the training steps and validations alone.
     pub train_seconds: Option<f64>,
-    /// `train.best`, what validation chose its checkpoint by.
+    /// What trials are compared by: a figure ([`figures`]), or `train.best`, what validation chose its checkpoint by.
     #[serde(default = "usual", skip_serializing_if = "is_usual")]
     pub by: String,
-    /// Best validation by `train.best` at each rung of the halving.
+    /// What it was compared by at each rung of the halving; more is better.
     pub rungs: Vec<f64>,
     /// The checkpoint that was best on validation, on the validation split.
     pub val: Option<Evaluation>,
     /// The same on test.
     pub test: Option<Evaluation>,
+    /// The figure that trials are compared by, where the sweep names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Figure>,
+    /// All further figures of its results, by name ([`figures`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "ordered")]
+    pub figures: Vec<(String, f64)>,
+}
+
+/// A figure of a result that a run keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Its name: `TASK/NAME/METRIC/LANGUAGE` (or pair, or group), without the last where it is of all languages.
+    pub of: String,
+    /// In the metric's unit.
+    pub value: f64,
+    /// Whether a larger one is the better one.
+    pub higher_is_better: bool,
+}
+
+impl Figure {
+    /// Whether rows have it in their evaluations on val and test.
+    pub(super) fn has_columns(&self) -> bool {
+        ["val", "test"].iter().any(|name| {
+            self.of.starts_with(&format!("{}/{name}/", recall::NAME))
+                || self.of.starts_with(&format!("{}/{name}/", consistency::NAME))
+        })
+    }
+
+    /// Of two figures of one name the larger is the better one.
+    pub fn worth(&self) -> f64 {
+        if self.higher_is_better { self.value } else { -self.value }
+    }
+}
+
+/// All figures that a run keeps: of the task `recall`, then of others.
+///
+/// # Errors
+/// Data, where a result cannot be read.
+pub fn figures(run: &RunFolder) -> Result<Vec<Figure>> {
+    let recalls = run.evaluations()?;
+    let results = recalls.iter().map(TaskResult::from).chain(run.results()?);
+    let of = |result: TaskResult| {
+        let above = format!("{}/{}", result.task, result.name);
+        result.metrics.into_iter().map(move |metric| {
+            let Metric { name, language, value, higher_is_better, .. } = metric;
+            let below = language.map_or(String::new(), |language| format!("/{language}"));
+            Figure { of: format!("{above}/{name}{below}"), value, higher_is_better }
+        })
+    };
+    Ok(results.flat_map(of).collect())
+}
+
+/// The figure of a name.
+///
+/// # Errors
+/// Config, where the run has none of it, with the nearest ones.
+pub fn figure(run: &RunFolder, name: &str) -> Result<Figure> {
+    let all = figures(run)?;
+    if let Some(figure) = all.iter().find(|figure| figure.of == name) {
+        return Ok(figure.clone());
+    }
+    let mut near: Vec<(usize, &str)> =
+        all.iter().map(|f| (strsim::osa_distance(&f.of, name), f.of.as_str())).collect();
+    near.sort();
+    let near: Vec<&str> = near.into_iter().take(5).map(|(_, of)| of).collect();
+    let hint =
+        format!("`by` names a figure as TASK/NAME/METRIC/LANGUAGE; near it are `{}`", near.join("`, `"));
+    Err(Error::config(format!("there is no figure `{name}`")).hint(hint))
 }
 
 fn usual() -> String {
@@ -93,6 +164,16 @@ impl Row {
             rungs: state.rungs.clone(),
             val: None,
             test: None,
+            chosen: None,
+            figures: Vec::new(),
+        }
+    }
+
+    /// What trials are compared by; more is better. Nothing where it was not measured.
+    pub fn worth(&self) -> Option<f64> {
+        match &self.chosen {
+            Some(figure) => Some(figure.worth()),
+            None => self.val.as_ref().and_then(|e| e.metric(&self.by)),
         }
     }
 
@@ -197,6 +278,7 @@ fn cells(row: &Row) -> Vec<(String, String)> {
             cells.push((format!("{split}.HA.{way}"), mr.to_string()));
         }
     }
+    cells.extend(row.figures.iter().map(|(of, value)| (of.clone(), value.to_string())));
     cells
 }
 
@@ -246,6 +328,8 @@ mod tests {
             rungs: vec![20.5],
             val: None,
             test: Some(evaluation),
+            chosen: None,
+            figures: Vec::new(),
         }
     }
 

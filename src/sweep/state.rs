@@ -50,14 +50,23 @@ pub struct TrialState {
     pub seconds: f64,
     /// Largest resident memory of any attempt, in bytes, where the system tells.
     pub peak_memory: Option<u64>,
-    /// Best validation by `train.best` at each rung of the halving that it has reached.
+    /// What it was compared by at each rung of the halving that it has reached, less 0 where less is better: more is better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<f64>,
+    /// The figure that these are of; nothing for `train.best` on validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Arguments of the evaluations that it has behind it, beside recall and consistency on test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluated: Vec<Vec<String>>,
 }
 
 impl TrialState {
-    /// Whether nothing is left to do up to a rung of the halving (its number, its epoch), or to the end.
-    pub(super) fn reached(&self, rung: Option<(usize, usize)>) -> bool {
-        self.status == Status::Done || rung.is_some_and(|(number, _)| self.rungs.len() > number)
+    /// Whether nothing is left to do up to a rung of the halving (its number, its epoch), or to the end, with all evaluations.
+    pub fn reached(&self, rung: Option<(usize, usize)>, evaluate: &[Vec<String>]) -> bool {
+        match rung {
+            Some((number, _)) => self.status == Status::Done || self.rungs.len() > number,
+            None => self.status == Status::Done && evaluate.iter().all(|one| self.evaluated.contains(one)),
+        }
     }
 }

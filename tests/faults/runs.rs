@@ -169,7 +169,7 @@ fn sweep(place: &Path) -> Vec<Input> {
     let plan = Plan::load(&file, &[]).expect("a good sweep");
     let folder = SweepFolder::new(&out);
     let trial = folder.trial(&plan.trials[0].id).path.join("trial.json");
-    all.push(with(input("trial.json", trial, move || folder.rows(&plan.trials).map(drop)), &[text(&out)]));
+    all.push(with(input("trial.json", trial, move || folder.rows(&plan).map(drop)), &[text(&out)]));
     all
 }
 

@@ -432,3 +432,72 @@ fn a_dry_run_says_what_is_known() {
     let state: serde_json::Value = serde_json::from_str(&state.expect("a state")).expect("JSON");
     assert_eq!(state["step"], updates);
 }
+
+#[test]
+fn trials_are_measured_further_and_compared_by_any_figure() {
+    let measured = "by = 'sts/pairs/spearman/en'\nevaluate = [['--task', 'sts', '--sts', 'en=pairs.csv']]\n";
+    let rest = "set = { train.epochs = 2 }\n[axes]\n'embedding.top_k' = [0, 20]\n[halving]\nrungs = [1]\nkeep = 0.5\n";
+    let place = place(&format!("{measured}{rest}"));
+    let pairs = "a red circle,two blue squares,1\na red circle,a red square,4\na green star,a green star at night,5\n\
+                 three boats,a yellow moon,0.5\na blue circle,a red circle,3\n";
+    fs::write(place.path().join("pairs.csv"), pairs).expect("written");
+    let ran = sweep(&place, &[]);
+    went_well(&ran);
+    assert!(ran.stderr.contains("after epoch 1, 1 of 2 trials go on"), "{}", ran.stderr);
+    let rows = rows(&place);
+    let of = |status: &str| rows.iter().find(|row| row["status"] == status).expect("a trial");
+    let (done, dropped) = (of("done"), of("dropped"));
+    // The better one at the rung by this figure went on, and both have it among all of theirs.
+    assert!(done["rungs"][0].as_f64() >= dropped["rungs"][0].as_f64(), "{rows:?}");
+    for row in [done, dropped] {
+        assert_eq!((&row["by"], &row["chosen"]["of"]), (&"sts/pairs/spearman/en".into(), &row["by"]));
+        assert_eq!(row["chosen"]["value"], row["figures"]["sts/pairs/spearman/en"]);
+        assert!(row["figures"]["sts/pairs/pearson/en"].is_f64(), "{row}");
+        assert!(row["figures"].as_object().expect("figures").keys().all(|of| !of.starts_with("recall/test")));
+    }
+    assert_eq!(dropped["rungs"][0], dropped["chosen"]["value"]);
+    let table = csv(&fs::read_to_string(place.path().join("out/results.csv")).expect("a table"));
+    assert!(table[0].contains(&"sts/pairs/pearson/en".to_string()), "{:?}", table[0]);
+    assert!(ran.stdout.contains("test A  sts/pairs/spearman/en  trial"), "{}", ran.stdout);
+    let page = fs::read_to_string(place.path().join("out/report.html")).expect("a page");
+    assert!(
+        page.contains("The best sts/pairs/spearman/en is that of") && page.contains("Further figures"),
+        "{page}"
+    );
+
+    // Rungs that were compared by one figure are not mixed with those of another.
+    write(&place, rest);
+    let ran = sweep(&place, &[]);
+    assert_eq!(ran.status, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was compared by `sts/pairs/spearman/en`"), "{}", ran.stderr);
+    write(&place, &format!("evaluate = [['--tsk', 'sts']]\n{rest}"));
+    let ran = sweep(&place, &[]);
+    assert_eq!(ran.status, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`evaluate` holds `--tsk sts`"), "{}", ran.stderr);
+
+    // What is done is measured by what comes to the sweep later, without more training.
+    let one = "set = { train.epochs = 1 }\nseeds = [0]\n";
+    write(&place, one);
+    let more = ["--out", text(&place.path().join("later"))].map(String::from);
+    let again = || {
+        let first = ["sweep".to_string(), text(&place.path().join("sweep.toml")).to_string()];
+        let all: Vec<String> = first.into_iter().chain(more.clone()).collect();
+        run(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    went_well(&again());
+    let before = fs::read_to_string(place.path().join("later/results.jsonl")).expect("results");
+    write(&place, &format!("{measured}{one}"));
+    let ran = again();
+    went_well(&ran);
+    assert!(ran.stderr.contains("1 trials, 0 done before"), "{}", ran.stderr);
+    let results = fs::read_to_string(place.path().join("later/results.jsonl")).expect("results");
+    let [before, after]: [Value; 2] =
+        [before, results].map(|text| serde_json::from_str(text.trim()).expect("JSON"));
+    assert_eq!((&before["train_seconds"], &before["test"]), (&after["train_seconds"], &after["test"]));
+    assert!(before["figures"].is_null() && after["figures"]["sts/pairs/spearman/en"].is_f64(), "{after}");
+    assert!(again().stderr.contains("1 trials, 1 done before"));
+    // A figure that is not there is told with those that are.
+    write(&place, &format!("{}{one}", measured.replace("spearman/en", "spearman/de")));
+    let ran = again();
+    assert!(ran.stderr.contains("1 trials, 1 done before"), "{}", ran.stderr);
+}

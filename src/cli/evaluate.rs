@@ -20,7 +20,7 @@ use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
 use crate::eval::given::Given;
-use crate::eval::task::{Reads, bitext, consistency, galleries, mteb, nli, recall, space, sts, table};
+use crate::eval::task::{Reads, bitext, consistency, cxc, galleries, mteb, nli, recall, space, sts, table};
 use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
 use crate::write::write_whole;
@@ -52,6 +52,7 @@ Examples:
   tinyglot evaluate RUN --task galleries --galleries wit.toml --protocol first-five
   tinyglot evaluate RUN --task nli --nli-train en=multinli.jsonl --nli-dev xnli.dev.tsv --nli-test xnli.test.tsv
   tinyglot evaluate RUN --task space --bitext 'flores/{language}.devtest' --groups families.toml
+  tinyglot evaluate RUN --task cxc --cxc Crisscrossed-Captions/data --cxc-captions dataset_coco.json --cxc-images coco/test.npy
   tinyglot evaluate RUN --captions machine
   tinyglot evaluate RUN --split test_2017_flickr
   tinyglot evaluate RUN --data xtd10.toml
@@ -104,7 +105,7 @@ pub struct Args {
     pub labelled: Option<LabelledArgs>,
     #[command(
         flatten,
-        next_help_heading = "Data sets of others, for the tasks `bitext`, `space`, `sts`, `galleries` and `nli`"
+        next_help_heading = "Data sets of others, for the tasks `bitext`, `space`, `sts`, `galleries`, `nli` and `cxc`"
     )]
     pub given: GivenArgs,
 }
@@ -243,6 +244,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         given.sts.as_ref().map(|set| (sts::NAME, &set.name, &set.data)),
         given.galleries.as_ref().map(|set| (galleries::NAME, &set.name, &set.data)),
         given.nli.as_ref().map(|set| (nli::NAME, &set.name, &set.data)),
+        given.cxc.as_ref().map(|set| (cxc::NAME, &set.name, &set.data)),
     ];
     for (task, name, data) in sets.into_iter().flatten() {
         if tasks.iter().any(|asked| asked.name() == task) {

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::Result;
 use crate::corpus::SplitName;
-use crate::eval::given::{Bitext, Galleries, Given, Groups, Known, Nli, Protocol, Sts};
+use crate::eval::given::{Bitext, Cxc, Galleries, Given, Groups, Known, Nli, Protocol, Sources, Sts};
 use crate::retrieve::Retriever;
 
 /// Data sets by pattern, by folder, or file by file.
@@ -35,6 +35,15 @@ pub struct GivenArgs {
     /// Those to measure on, in any languages
     #[arg(long, value_name = "SET", num_args = 1.., requires = "nli_train")]
     pub nli_test: Vec<String>,
+    /// Folder of Crisscrossed Captions, for the task `cxc`: sts_SPLIT.csv, sis_SPLIT.csv and sits_SPLIT.csv
+    #[arg(long, value_name = "DIR", requires_all = ["cxc_captions", "cxc_images"])]
+    pub cxc: Option<PathBuf>,
+    /// Their captions: Karpathy's dataset_coco.json, or MSCOCO's captions_val2014.json
+    #[arg(long, value_name = "FILE", requires = "cxc")]
+    pub cxc_captions: Option<PathBuf>,
+    /// Features of their pictures, with ids in them or beside them (.ids): the names of MSCOCO's files
+    #[arg(long, value_name = "FILE", requires = "cxc")]
+    pub cxc_images: Option<PathBuf>,
     /// Groups of languages to take means over, as TOML: `seen = ["en", "de"]`
     #[arg(long, value_name = "FILE")]
     pub groups: Option<PathBuf>,
@@ -80,6 +89,7 @@ impl GivenArgs {
             |file: &PathBuf| Galleries::read(file, name, known, split, other.clone(), self.protocol.into());
         Ok(Given {
             labelled: None,
+            cxc: self.cxc(name, split, known, run)?,
             galleries: self.galleries.as_ref().map(galleries).transpose()?,
             folds,
             bitext: some(&self.bitext).then(|| Bitext::read(&self.bitext, name, known)).transpose()?,
@@ -92,5 +102,21 @@ impl GivenArgs {
                 .as_deref()
                 .map_or_else(|| Ok(Groups::default()), |file| Groups::read(file, known))?,
         })
+    }
+
+    fn cxc(
+        &self,
+        name: Option<&str>,
+        split: SplitName,
+        known: Known,
+        run: &dyn Retriever,
+    ) -> Result<Option<Cxc>> {
+        let (Some(folder), Some(captions), Some(images)) = (&self.cxc, &self.cxc_captions, &self.cxc_images)
+        else {
+            return Ok(None);
+        };
+        let cxc = Cxc::read(Sources { folder, captions, images }, &split.to_string(), name, known)?;
+        run.check_pictures(&*cxc.pictures)?;
+        Ok(Some(cxc))
     }
 }

@@ -3,6 +3,7 @@
 pub mod classification;
 pub mod consistency;
 pub mod correlation;
+pub mod crossed;
 pub mod encoder;
 mod front;
 pub mod given;

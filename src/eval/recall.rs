@@ -83,7 +83,7 @@ impl Standing {
 }
 
 impl Recall {
-    fn of(standings: &[Standing]) -> Recall {
+    pub(super) fn of(standings: &[Standing]) -> Recall {
         let n = standings.len() as f64;
         let at = |k| 100.0 * standings.iter().map(|s| s.hit(k)).sum::<f64>() / n;
         let mut ranks: Vec<f64> = standings.iter().map(|s| s.rank()).collect();

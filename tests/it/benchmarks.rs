@@ -51,7 +51,8 @@ pub fn options(place: &Path, images: &Path, parallel: &str) -> Vec<String> {
     let head = "language\tgold_label\tsentence1\tsentence2\n";
     fs::write(place.join("xnli.tsv"), format!("{head}{}", rows.concat())).expect("written");
     let path = |name: &str| text(&place.join(name)).to_string();
-    vec![
+    let mut options = crossed(&place.join("cxc"), images, &parallel.replace("{language}", "en"));
+    options.extend([
         "--nli-train".into(),
         format!("en={}", path("mnli.jsonl")),
         "--nli-dev".into(),
@@ -64,7 +65,50 @@ pub fn options(place: &Path, images: &Path, parallel: &str) -> Vec<String> {
         path("sts-{language}.csv"),
         "--galleries".into(),
         path("galleries.toml"),
-    ]
+    ]);
+    options
+}
+
+/// Crisscrossed Captions of the images, each of which has its line of `sentences` and the next one as captions, and the options that name them.
+fn crossed(place: &Path, images: &Path, sentences: &str) -> Vec<String> {
+    fs::create_dir_all(place).expect("a folder");
+    let lines = fs::read_to_string(sentences).expect("sentences");
+    let lines: Vec<&str> = lines.lines().collect();
+    let count = lines.len();
+    let name = |n: usize| format!("COCO_val2014_{n:012}.jpg");
+    let caption = |n: usize| format!("COCO_val2014:sentid:{n}");
+    let score = |n: usize| (n * 7 % 11) as f64 / 2.2;
+    let image = |n: usize| serde_json::json!({ "id": n, "file_name": name(n) });
+    let annotations = (0..count).flat_map(|n| {
+        [0, 1].map(|more| {
+            serde_json::json!({ "id": 10 * n + more, "image_id": n, "caption": lines[(n + more) % count] })
+        })
+    });
+    let coco = serde_json::json!({
+        "images": (0..count).map(image).collect::<Vec<_>>(), "annotations": annotations.collect::<Vec<_>>(),
+    });
+    fs::write(place.join("captions.json"), coco.to_string()).expect("written");
+    fs::copy(images, place.join("pictures.npy")).expect("copied");
+    fs::write(place.join("pictures.ids"), (0..count).map(|n| name(n) + "\n").collect::<String>())
+        .expect("written");
+    let row = |n: usize, first: String, second: String| format!("{first},{second},{},how\n", score(n));
+    let next = |n: usize| (n + 3) % count;
+    let tables = [
+        (
+            "sts",
+            "caption1,caption2",
+            (0..count).map(|n| row(n, caption(10 * n), caption(10 * next(n)))).collect::<String>(),
+        ),
+        ("sis", "image1,image2", (0..count).map(|n| row(n, name(n), name(next(n)))).collect()),
+        ("sits", "caption,image", (0..count).map(|n| row(n, caption(10 * n + 1), name(next(n)))).collect()),
+    ];
+    for (kind, head, rows) in tables {
+        let table = format!("{head},agg_score,sampling_method\n{rows}");
+        fs::write(place.join(format!("{kind}_test.csv")), table).expect("written");
+    }
+    let path = |name: &str| text(&place.join(name)).to_string();
+    let options = ["--cxc", text(place), "--cxc-captions"].map(String::from);
+    options.into_iter().chain([path("captions.json"), "--cxc-images".into(), path("pictures.npy")]).collect()
 }
 
 fn read(path: &Path) -> Value {
@@ -282,6 +326,40 @@ fn the_space_is_drawn_and_its_numbers_lie_beside_the_result() {
 }
 
 #[test]
+fn crisscrossed_captions_are_measured_as_published() {
+    let place = TempDir::new().expect("a folder");
+    let run_ = place.path().join("run");
+    copy(&MADE.run(), &run_);
+    let cxc = place.path().join("cxc");
+    let options = crossed(&cxc, &MADE.gallery(), text(&MADE.path("data/parallel/test.en")));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let evaluate = [&["evaluate", text(&run_), "--task", "cxc"], &options[..]].concat();
+    let shown = printed(&evaluate);
+    for said in [
+        "STS         20",
+        "SIS         20",
+        "SITS        20",
+        "t2t        40",
+        "i2t        20",
+        "40 captions",
+    ] {
+        assert!(shown.contains(said), "`{said}` is not in {shown}");
+    }
+    let kept = read(&run_.join("evaluation/cxc/cxc-test.json"));
+    // Pairs rated 3 or more: the others do not ask.
+    let positive = (0..20).filter(|n| (n * 7 % 11) as f64 / 2.2 >= 3.0).count();
+    let asking = kept["details"]["retrieval"][1]["queries"].as_u64().expect("a count") as usize;
+    assert!(positive < asking && asking <= 2 * positive, "{asking} of {positive} pairs");
+
+    fs::remove_file(cxc.join("sis_test.csv")).expect("removed");
+    refused(&evaluate, 4, &["sis_test.csv`: cannot be read"]);
+    fs::write(cxc.join("pictures.ids"), "one\n").expect("written");
+    refused(&evaluate, 4, &["pictures.ids`: holds 1 ids for 20 pictures"]);
+    let some = ["evaluate", text(&run_), "--task", "cxc", "--cxc", text(&cxc)];
+    refused(&some, 2, &["--cxc-captions"]);
+}
+
+#[test]
 fn sets_that_cannot_be_used_are_told() {
     let place = TempDir::new().expect("a folder");
     let path = |name: &str| text(&place.path().join(name)).to_string();
@@ -352,13 +430,15 @@ fn sets_that_cannot_be_used_are_told() {
     refuse("bitext", "--groups", "groups.toml", 4, &["groups.toml`: `seen` is `\"en\"`"]);
     let run_ = MADE.run();
     let evaluate = |more: &[&str]| run(&[&["evaluate", text(&run_)], more].concat());
-    for (task, option) in [("bitext", "--bitext"), ("sts", "--sts"), ("galleries", "--galleries")] {
+    for (task, option) in [
+        ("bitext", "--bitext"),
+        ("space", "--bitext"),
+        ("sts", "--sts"),
+        ("galleries", "--galleries"),
+        ("cxc", "--cxc-images"),
+    ] {
         let ran = evaluate(&["--task", task]);
-        assert!(
-            ran.status == Some(2) && ran.stderr.contains(&format!("`{option}` names them")),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.status == Some(2) && ran.stderr.contains(&format!("`{option}` name")), "{}", ran.stderr);
     }
     let ran = evaluate(&["--table", "figures.txt"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("ends in `.md`"), "{}", ran.stderr);

@@ -4,6 +4,7 @@
 //! the data; [`DataConfig::meant`](crate::config::DataConfig::meant) tells the language.
 
 mod bitext;
+mod cxc;
 mod galleries;
 mod groups;
 mod nli;
@@ -22,6 +23,7 @@ use crate::corpus::input::each_line;
 use crate::{Error, Result, names};
 
 pub use bitext::{Bitext, Side};
+pub use cxc::{Cxc, KINDS, Rated, Sources};
 pub use galleries::{Galleries, Protocol};
 pub use groups::{Groups, mean};
 pub use nli::{CLASSES, Inferences, Nli};
@@ -42,6 +44,8 @@ pub struct Given {
     pub nli: Option<Nli>,
     /// Pictures and captions of which each language has its own.
     pub galleries: Option<Galleries>,
+    /// Crisscrossed Captions.
+    pub cxc: Option<Cxc>,
     /// Galleries that such pictures are cut into; 0 and 1 are one.
     pub folds: usize,
     /// Groups of languages that means are taken over.

@@ -5,6 +5,7 @@
 pub mod bitext;
 pub mod classification;
 pub mod consistency;
+pub mod cxc;
 pub mod galleries;
 pub mod mteb;
 pub mod nli;
@@ -32,7 +33,7 @@ use crate::{Error, Result};
 pub use result::{Metric, Sheet, TaskResult};
 
 /// All tasks, in the order in which they are run.
-pub const TASKS: [&dyn Task; 9] = [
+pub const TASKS: [&dyn Task; 10] = [
     &recall::Retrieving,
     &consistency::AskingTogether,
     &classification::Classifying,
@@ -42,6 +43,7 @@ pub const TASKS: [&dyn Task; 9] = [
     &probe::Probing,
     &nli::Inferring,
     &space::Picturing,
+    &cxc::CrissCrossing,
 ];
 
 /// The task of a name.

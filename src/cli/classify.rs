@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::evaluate::write;
+use super::evaluate::{refuse_other, write};
 use super::labelled::LabelledArgs;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::error::InFile;
 use crate::eval::given::Given;
-use crate::eval::task::classification::Classifying;
+use crate::eval::task::classification::{Classifying, NAME};
 use crate::eval::{Setting, Task};
 use crate::{Result, run};
 
@@ -39,6 +39,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let run = run::open(&args.run, &[])?;
     let labelled = args.labelled.read(args.name.as_deref(), &*run)?;
     let name = labelled.name.clone();
+    refuse_other(run.folder(), NAME, &name, Some(&labelled.data()?), false)?;
     let given = Given { labelled: Some(labelled), ..Given::default() };
     let data = Setting {
         set: &name,

@@ -20,7 +20,9 @@ use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
 use crate::eval::given::Given;
-use crate::eval::task::{Reads, bitext, consistency, cxc, galleries, mteb, nli, recall, space, sts, table};
+use crate::eval::task::{
+    Reads, bitext, classification, consistency, cxc, galleries, mteb, nli, probe, recall, space, sts, table,
+};
 use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
 use crate::write::write_whole;
@@ -238,7 +240,14 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     for task in tasks.iter().filter(|task| task.reads() == Reads::Captions) {
         refuse_other(run.folder(), task.name(), &name, fingerprint.as_deref(), own)?;
     }
+    let labelled = given.labelled.as_ref();
+    let learnt = labelled.and_then(|set| Some((set, set.train.as_ref()?)));
+    let named = labelled.map(|set| set.data()).transpose()?;
+    let learnt = learnt.map(|(set, train)| set.learnt_data(train)).transpose()?;
+    let set_name = labelled.map(|set| &set.name);
     let sets = [
+        set_name.zip(named.as_ref()).map(|(name, data)| (classification::NAME, name, data)),
+        set_name.zip(learnt.as_ref()).map(|(name, data)| (probe::NAME, name, data)),
         given.bitext.as_ref().map(|set| (bitext::NAME, &set.name, &set.data)),
         given.bitext.as_ref().map(|set| (space::NAME, &set.name, &set.data)),
         given.sts.as_ref().map(|set| (sts::NAME, &set.name, &set.data)),
@@ -408,7 +417,7 @@ fn own_data(made: &Config, given: &Config) -> bool {
 }
 
 /// Refuses to overwrite a task's result on other data. `own`: one that does not say which data it is of is of these.
-fn refuse_other(folder: &RunFolder, task: &str, name: &str, data: Option<&str>, own: bool) -> Result<()> {
+pub(super) fn refuse_other(folder: &RunFolder, task: &str, name: &str, data: Option<&str>, own: bool) -> Result<()> {
     let Some(kept) = folder.result(task, name)? else { return Ok(()) };
     let other = match kept.data.as_deref() {
         Some(other) => (Some(other) != data).then_some("holds the result on other captions or pictures"),

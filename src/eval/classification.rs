@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::checksum::sha256;
 use crate::corpus::PictureSource;
 use crate::{Error, Result};
 
@@ -77,6 +79,30 @@ pub struct Labelled {
     pub labels: Vec<u32>,
     /// Other pictures, to learn the classes from.
     pub train: Option<Learnt>,
+}
+
+impl Labelled {
+    /// SHA-256 of what zero-shot classification is measured on: classes, templates, labels and pictures.
+    ///
+    /// # Errors
+    /// Data, where the pictures cannot be read.
+    pub fn data(&self) -> Result<String> {
+        let mut hash = Sha256::new().chain_update(format!("{:?}{:?}", self.classes, self.labels));
+        self.pictures.hash_content(&mut hash)?;
+        Ok(sha256(hash))
+    }
+
+    /// SHA-256 of what probes are measured on: the number of classes, labels and pictures of both sets.
+    ///
+    /// # Errors
+    /// Data, where the pictures cannot be read.
+    pub fn learnt_data(&self, learnt: &Learnt) -> Result<String> {
+        let (classes, labels) = (self.classes.names.len(), &self.labels);
+        let mut hash = Sha256::new().chain_update(format!("{classes}{labels:?}{:?}", learnt.labels));
+        self.pictures.hash_content(&mut hash)?;
+        learnt.pictures.hash_content(&mut hash)?;
+        Ok(sha256(hash))
+    }
 }
 
 /// Pictures with classes to learn from.

@@ -155,18 +155,20 @@ fn pictures_are_classified_by_prompts() {
         a["top-1"].as_f64().expect("top-1") > 40.0 && a["top-5"].as_f64().expect("top-5") > 90.0,
         "{json}"
     );
-    assert!(
-        printed(&[&arguments[..], &[text(&labels)]].concat()).starts_with("24 pictures, 6 classes: top-1 ")
+    // With other prompts it is another classification, which does not overwrite the first.
+    let plain = [&arguments[..], &[text(&labels)]].concat();
+    refused(
+        &plain,
+        2,
+        &["evaluation/classification/test-de.json`: holds the result on other", "--name NAME"],
     );
-    let kept =
-        fs::read_to_string(made.join("evaluation/classification/test-de.json")).expect("a kept result");
+    assert!(
+        printed(&[&plain[..], &["--name", "plain"]].concat()).starts_with("24 pictures, 6 classes: top-1 ")
+    );
+    let kept = fs::read_to_string(made.join("evaluation/classification/plain.json")).expect("a kept result");
     let kept: Value = serde_json::from_str(&kept).expect("JSON");
     let found = &kept["details"];
-    assert_eq!(
-        (&found["language"], &found["templates"]),
-        (&"de".into(), &1.into()),
-        "the last one of that name"
-    );
+    assert_eq!((&found["language"], &found["templates"]), (&"de".into(), &1.into()));
     assert_eq!(found["accuracy"]["images"], 24);
     assert_eq!(kept["metrics"][0]["value"], found["accuracy"]["top-1"]);
     let bare = file("bare.txt", "rot\n");

@@ -3,10 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
-use crate::checksum::sha256;
 use crate::eval::classification::{Accuracy, Labelled, accuracy, class_vectors};
 use crate::eval::encoder::{DualEncoder, place};
 use crate::eval::similarity::{Kernel, check_finite};
@@ -84,10 +82,8 @@ pub fn classify(model: &dyn DualEncoder, what: &Labelled) -> Result<TaskResult> 
         Ok(())
     })?;
     let accuracy = accuracy(&scores, &what.labels, classes);
-    let mut hash = Sha256::new().chain_update(format!("{:?}{:?}", what.classes, what.labels));
-    pictures.hash_content(&mut hash)?;
     let warnings = sentences.warnings(&prompts, &language);
-    let result = Classification { language, templates, accuracy }.result(what.name.clone(), sha256(hash));
+    let result = Classification { language, templates, accuracy }.result(what.name.clone(), what.data()?);
     Ok(TaskResult { warnings, ..result })
 }
 

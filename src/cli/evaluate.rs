@@ -20,6 +20,7 @@ use crate::corpus::overlap::{compared, overlaps};
 use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
 use crate::eval::given::Given;
+use crate::eval::task::clip_benchmark::documents;
 use crate::eval::task::{
     Reads, bitext, classification, consistency, cxc, galleries, mteb, nli, probe, recall, space, sts, table,
 };
@@ -50,6 +51,7 @@ Examples:
   tinyglot evaluate RUN --task recall,consistency --json
   tinyglot evaluate RUN --task all --language de --classes classes.txt --images test.npy --labels labels.txt
   tinyglot evaluate RUN --task bitext --bitext tatoeba --groups groups.toml --table figures.md --mteb results
+  tinyglot evaluate RUN --task recall,classification --clip-benchmark results --language de --classes classes.txt --images f.npy --labels l.txt
   tinyglot evaluate RUN --task sts --sts 'stsb-{language}-test.csv'
   tinyglot evaluate RUN --task galleries --galleries wit.toml --protocol first-five
   tinyglot evaluate RUN --task nli --nli-train en=multinli.jsonl --nli-dev xnli.dev.tsv --nli-test xnli.test.tsv
@@ -90,6 +92,9 @@ pub struct Args {
     /// several results have one name
     #[arg(long, value_name = "DIR")]
     pub mteb: Option<PathBuf>,
+    /// Write results of `recall`, `galleries`, `classification` and `probe` as CLIP_benchmark lays them out, too: a file for each language
+    #[arg(long, value_name = "DIR")]
+    pub clip_benchmark: Option<PathBuf>,
     /// Put the pictures of the split `distractors`, which have no captions, into the gallery too
     #[arg(long, conflicts_with = "folds")]
     pub distractors: bool,
@@ -289,6 +294,13 @@ fn write_tables(args: &Args, results: &[TaskResult], seconds: &[f64]) -> Result<
         let text = if markdown { table::markdown(results) } else { table::csv(results) };
         write_whole(file, text.as_bytes())?;
     }
+    if let Some(folder) = &args.clip_benchmark {
+        fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+        for (file, document) in results.iter().flat_map(|result| documents(result, &run::name(&args.run))) {
+            let text = serde_json::to_string_pretty(&document).expect("plain data") + "\n";
+            write_whole(&folder.join(file), text.as_bytes())?;
+        }
+    }
     let Some(folder) = &args.mteb else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
     let split = args.split.other.clone().unwrap_or_else(|| args.split.split.to_string());
@@ -417,7 +429,13 @@ fn own_data(made: &Config, given: &Config) -> bool {
 }
 
 /// Refuses to overwrite a task's result on other data. `own`: one that does not say which data it is of is of these.
-pub(super) fn refuse_other(folder: &RunFolder, task: &str, name: &str, data: Option<&str>, own: bool) -> Result<()> {
+pub(super) fn refuse_other(
+    folder: &RunFolder,
+    task: &str,
+    name: &str,
+    data: Option<&str>,
+    own: bool,
+) -> Result<()> {
     let Some(kept) = folder.result(task, name)? else { return Ok(()) };
     let other = match kept.data.as_deref() {
         Some(other) => (Some(other) != data).then_some("holds the result on other captions or pictures"),

@@ -23,6 +23,9 @@ pub struct Accuracy {
     /// Percent of pictures whose own class is among the five nearest.
     #[serde(rename = "top-5")]
     pub top5: f64,
+    /// Mean over the classes that have pictures of the percent whose own class is nearest; nothing in results of earlier programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_per_class: Option<f64>,
 }
 
 /// One vector per class: the mean of its prompts' unit vectors, at unit length again (CLIP's prompt ensemble).
@@ -45,22 +48,30 @@ pub fn class_vectors(prompts: &[f32], templates: usize, width: usize) -> Vec<f32
 ///
 /// `scores` (images, classes); `labels` holds the class of each image.
 pub fn accuracy(scores: &[f32], labels: &[u32], classes: usize) -> Accuracy {
-    let hit = |k: usize| -> f64 {
+    let hits = |k: usize| -> Vec<f64> {
         let of = |(scores, &label): (&[f32], &u32)| {
             let own = scores[label as usize];
             let better = scores.iter().filter(|&&s| s > own).count();
             let tied = scores.iter().filter(|&&s| s == own).count();
             (k.saturating_sub(better) as f64 / tied as f64).min(1.0)
         };
-        let sum: f64 = scores.chunks(classes.max(1)).zip(labels).map(of).sum();
-        100.0 * sum / labels.len().max(1) as f64
+        scores.chunks(classes.max(1)).zip(labels).map(of).collect()
     };
-    Accuracy { images: labels.len(), classes, top1: hit(1), top5: hit(5) }
+    let share = |hits: &[f64]| 100.0 * hits.iter().sum::<f64>() / hits.len().max(1) as f64;
+    let first = hits(1);
+    let of_class = |class: u32| {
+        let own = labels.iter().zip(&first).filter(|(label, _)| **label == class).map(|(_, hit)| *hit);
+        let own: Vec<f64> = own.collect();
+        (!own.is_empty()).then(|| share(&own))
+    };
+    let by_class: Vec<f64> = (0..classes as u32).filter_map(of_class).collect();
+    let mean_per_class = (!by_class.is_empty()).then(|| by_class.iter().sum::<f64>() / by_class.len() as f64);
+    Accuracy { images: labels.len(), classes, top1: share(&first), top5: share(&hits(5)), mean_per_class }
 }
 
 impl std::fmt::Display for Accuracy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Accuracy { images, classes, top1, top5 } = self;
+        let Accuracy { images, classes, top1, top5, .. } = self;
         write!(f, "{images} pictures, {classes} classes: top-1 {top1:.1} %, top-5 {top5:.1} %")
     }
 }

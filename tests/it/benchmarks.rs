@@ -209,7 +209,15 @@ fn results_are_kept_printed_and_written_for_others() {
     let apart = galleries["details"]["languages"].as_array().expect("languages");
     let set = "data.captions=[{languages=['en','de','zh'],files=['parallel/{split}.{language}']}]";
     let evaluate = ["evaluate", text(&run_), "--task", "recall", "--name", "same", "--json", "--set", set];
-    let recall: Value = serde_json::from_str(&printed(&evaluate)).expect("JSON");
+    let clip = place.path().join("clip");
+    let recall: Value =
+        serde_json::from_str(&printed(&[&evaluate[..], &["--clip-benchmark", text(&clip)]].concat()))
+            .expect("JSON");
+    let folder = place.path().file_name().and_then(|name| name.to_str()).expect("a name");
+    let document = read(&clip.join(format!("same_tinyglot_{folder}-run_de_zeroshot_retrieval.json")));
+    assert_eq!((&document["dataset"], &document["language"]), (&"same".into(), &"de".into()));
+    let r5 = recall["recall"]["details"]["languages"]["de"]["t2i"]["R@5"].as_f64().expect("a figure");
+    assert_eq!(document["metrics"]["image_retrieval_recall@5"].as_f64(), Some(r5 / 100.0));
     for one in apart {
         let language = one["language"].as_str().expect("a code");
         assert_eq!(one["found"], recall["recall"]["details"]["languages"][language], "{language}");

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::clip_benchmark::Entry;
 use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::eval::classification::{Accuracy, Labelled, accuracy, class_vectors};
 use crate::eval::encoder::{DualEncoder, place};
@@ -56,6 +57,11 @@ impl Task for Classifying {
 
     fn table(&self, result: &TaskResult) -> String {
         shown::<Classification>(result)
+    }
+
+    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
+        let found = Classification::deserialize(&result.details);
+        found.iter().map(|found| Entry::classification(&found.language, &found.accuracy)).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::clip_benchmark::Entry;
 use super::recall::evaluate;
 use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::eval::encoder::DualEncoder;
@@ -75,6 +76,12 @@ impl Task for RetrievingApart {
 
     fn table(&self, result: &TaskResult) -> String {
         shown::<Apart>(result)
+    }
+
+    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
+        let languages =
+            Apart::deserialize(&result.details).map_or_else(|_| Vec::new(), |apart| apart.languages);
+        languages.iter().map(|gallery| Entry::retrieval(&gallery.language, &gallery.found)).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod bitext;
 pub mod classification;
+pub mod clip_benchmark;
 pub mod consistency;
 pub mod cxc;
 pub mod galleries;
@@ -83,6 +84,11 @@ pub trait Task: Sync {
     /// A result for people.
     fn table(&self, result: &TaskResult) -> String {
         result.to_string()
+    }
+
+    /// A result by language as CLIP_benchmark has it; nothing where it has no such task.
+    fn clip_benchmark(&self, _: &TaskResult) -> Vec<clip_benchmark::Entry> {
+        Vec::new()
     }
 
     /// Tables of a result that are kept beside it, for programs that draw.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::clip_benchmark::Entry;
 use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::eval::classification::{Accuracy, Labelled, accuracy};
 use crate::eval::encoder::{DualEncoder, add_pictures};
@@ -68,6 +69,10 @@ impl Task for Probing {
 
     fn table(&self, result: &TaskResult) -> String {
         shown::<Probed>(result)
+    }
+
+    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
+        Probed::deserialize(&result.details).iter().map(|found| Entry::linear_probe(&found.linear)).collect()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Retrieval of pictures by captions and of captions by pictures, in every language that a split has captions in.
 
+use serde::Deserialize;
+
+use super::clip_benchmark::Entry;
 use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
 use crate::corpus::Corpus;
 use crate::eval::encoder::{DualEncoder, add_pictures};
@@ -38,6 +41,12 @@ impl Task for Retrieving {
 
     fn table(&self, result: &TaskResult) -> String {
         shown::<Evaluation>(result)
+    }
+
+    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
+        let found = Evaluation::deserialize(&result.details);
+        let languages = found.map_or_else(|_| Vec::new(), |found| found.languages);
+        languages.iter().map(|(language, found)| Entry::retrieval(language, found)).collect()
     }
 }
 

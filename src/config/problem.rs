@@ -108,8 +108,8 @@ pub enum Fault {
         "has only `train`, but texts with `read_as` are asked with, in `val` and `test`; name one of these too"
     )]
     OnlyTrainingAsked,
-    #[error("is set, but `{lacking}` is not; set it too, or leave this out")]
-    PhotosWithoutTower { lacking: &'static str },
+    #[error("is set, but `data.tower` is not; set it too, or leave this out")]
+    PhotosWithoutTower,
     #[error("is set, and so is `data.photos`, whose features are made; leave one of the two out")]
     FeaturesAndPhotos,
     #[error("is set, but `{by}` tells the split too; leave one of the two out")]

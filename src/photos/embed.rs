@@ -1,26 +1,21 @@
-//! Photographs through a picture tower: decoded beside it, kept as they are finished, written when all are.
+//! Features of photographs in a file: kept as they are finished, written when all are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::atomic::AtomicBool;
 
-use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Photographs;
+use super::through::{How, PictureTower, Through, list_of_bad};
 use super::work::{Work, folder_of};
 use crate::checksum::sha256;
 use crate::config::Precision;
 use crate::corpus::NpyWriter;
-use crate::finite::first_fault;
 use crate::lock::Lock;
-use crate::ops::linear::unit_row;
-use crate::pixels::{Decoding, Preprocessing, Rgb, decode};
+use crate::pixels::Decoding;
 use crate::stop::Saves;
-use crate::tower::Tensors;
-use crate::tower::vision::VisionTower;
 use crate::write::{clear_partial_of, write_whole, write_whole_with};
 use crate::{Error, Result};
 
@@ -71,11 +66,6 @@ pub struct Summary {
     pub left_out: usize,
 }
 
-/// Photographs that are decoded while as many go through the tower.
-const BATCH: usize = 32;
-/// Files that are read ahead.
-const AHEAD: usize = 16;
-
 /// Makes the features of photographs by the picture tower of a checkpoint's folder: `FEATURES.npy`, one row a photograph as f32; beside it
 /// `FEATURES.ids`, their names, one a line, and `FEATURES.json`, what they were made by. Photographs that cannot be used are listed in
 /// `FEATURES.errors.tsv`. Their folder is made where it is not there.
@@ -95,14 +85,9 @@ pub fn embed(
     if out.extension().is_none_or(|ending| ending != "npy") {
         return Err(Error::usage(format!("`{}` does not end in `.npy`", out.display())));
     }
-    let preprocessing = Preprocessing::open(model)?;
-    let Some(size) = preprocessing.output() else {
-        return Err(Error::data("leaves pictures of different sizes")
-            .at(model.join("preprocessor_config.json"))
-            .hint("set `do_center_crop`, or a `size` of height and width"));
-    };
-    let tower = VisionTower::open(model, Some(size))?;
-    let about = about(model, &tower, &preprocessing, photographs, options)?;
+    let Options { decoding, precision, unit, .. } = *options;
+    let tower = PictureTower::open(model, How { decoding, precision, unit })?;
+    let about = about(&tower, photographs);
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
     }
@@ -119,17 +104,20 @@ pub fn embed(
     let mut work = Work::open(folder_of(out), &about, tower.outputs(), photographs.len(), options.resume)?;
     let left = work.left();
     tell(Told::Begun { done: photographs.len() - left.len(), total: photographs.len() });
-    let mut maker = Maker {
-        tower: &tower,
-        preprocessing: &preprocessing,
-        options,
-        work: &mut work,
-        tell,
-        turned: 0,
-        animated: 0,
-    };
-    maker.make(photographs, &left)?;
-    let (turned, animated) = (maker.turned, maker.animated);
+    let (mut turned, mut animated) = (0, 0);
+    let whole = tower.each(photographs, &left, &(), options.stop, &mut |through| {
+        turned += through.iter().filter(|one| one.turned).count();
+        animated += through.iter().filter(|one| one.animated).count();
+        let finished: Vec<_> = through.iter().map(row_of).collect();
+        work.keep(&finished)?;
+        tell(Told::Done(finished.len()));
+        Ok(())
+    })?;
+    if !whole {
+        let done = work.state.iter().flatten().count();
+        let what = format!("stopped after {done} of {} photographs", photographs.len());
+        return Err(Error::stopped(what).hint("`--resume` goes on from there"));
+    }
     if turned > 0 {
         tell(Told::Line(&format!("{turned} photographs were turned upright, as EXIF says")));
     }
@@ -157,156 +145,20 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
     out.with_extension(ending)
 }
 
+/// The number of a photograph, and its row.
+fn row_of(through: &Through<()>) -> (usize, std::result::Result<&[f32], String>) {
+    let features = through.features.as_ref().map_err(String::clone);
+    (through.n, features.map(|row| row.as_deref().expect("all go through the tower")))
+}
+
 /// What makes the rows what they are.
-fn about(
-    model: &Path,
-    tower: &VisionTower,
-    preprocessing: &Preprocessing,
-    photographs: &Photographs,
-    options: &Options,
-) -> Result<Value> {
+fn about(tower: &PictureTower, photographs: &Photographs) -> Value {
     let mut names = Sha256::new();
     (0..photographs.len()).for_each(|n| names.update(format!("{}\n", photographs.name(n))));
-    let preprocessing = preprocessing.to_json();
-    let steps = Sha256::new_with_prefix(format!("{preprocessing} exif {}", options.decoding.exif));
-    Ok(json!({
-        "tinyglot": env!("CARGO_PKG_VERSION"),
-        "architecture": format!("{:?}", tower.config.architecture).to_lowercase(),
-        "weights_sha256": Tensors::open(model)?.sha256(),
-        "preprocessing_sha256": sha256(steps),
-        "preprocessing": preprocessing,
-        "exif": options.decoding.exif,
-        "precision": format!("{:?}", options.precision).to_lowercase(),
-        "unit": options.unit,
-        "width": tower.outputs(),
-        "photographs": photographs.len(),
-        "names_sha256": sha256(names),
-    }))
-}
-
-/// A photograph on its way: as the tower sees it, or why it cannot be used.
-struct Seen {
-    n: usize,
-    pixels: std::result::Result<Rgb, String>,
-    turned: bool,
-    animated: bool,
-}
-
-struct Maker<'a> {
-    tower: &'a VisionTower,
-    preprocessing: &'a Preprocessing,
-    options: &'a Options<'a>,
-    work: &'a mut Work,
-    tell: &'a mut dyn FnMut(Told),
-    turned: usize,
-    animated: usize,
-}
-
-impl Maker<'_> {
-    /// Reads ahead on a thread of its own, and decodes some photographs while those before go through the tower.
-    fn make(&mut self, photographs: &Photographs, left: &[usize]) -> Result<()> {
-        std::thread::scope(|threads| {
-            let (send, receive) = sync_channel(AHEAD);
-            threads.spawn(move || {
-                for &n in left {
-                    // Nobody receives after an error or a stop.
-                    if send.send((n, photographs.bytes(n))).is_err() {
-                        break;
-                    }
-                }
-            });
-            let mut seen = self.seen(&receive, left.len().min(BATCH), None)?;
-            while !seen.is_empty() {
-                if self.options.stop.load(Ordering::SeqCst) {
-                    let done = self.work.state.iter().flatten().count();
-                    let what = format!("stopped after {done} of {} photographs", photographs.len());
-                    return Err(Error::stopped(what).hint("`--resume` goes on from there"));
-                }
-                seen = self.seen(&receive, BATCH, Some(seen))?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Decodes the next photographs, while those that are `before` go through the tower.
-    fn seen(
-        &mut self,
-        receive: &Receiver<(usize, Result<Vec<u8>>)>,
-        count: usize,
-        before: Option<Vec<Seen>>,
-    ) -> Result<Vec<Seen>> {
-        let (decoding, preprocessing) = (self.options.decoding, self.preprocessing);
-        let bytes: Vec<_> = receive.iter().take(count).collect();
-        let mut seen = Vec::new();
-        let mut kept = Ok(());
-        rayon::in_place_scope(|scope| {
-            scope.spawn(|_| {
-                let one = |(n, bytes): (usize, Result<Vec<u8>>)| match bytes
-                    .and_then(|bytes| decode(&bytes, &decoding))
-                {
-                    Ok(it) => Seen {
-                        n,
-                        turned: !it.orientation.is_upright(),
-                        animated: it.animated,
-                        pixels: Ok(preprocessing.pixels(it.picture)),
-                    },
-                    Err(e) => Seen { n, pixels: Err(reason(&e)), turned: false, animated: false },
-                };
-                seen = bytes.into_par_iter().map(one).collect();
-            });
-            if let Some(before) = before {
-                kept = self.encode(before);
-            }
-        });
-        kept.map(|()| seen)
-    }
-
-    /// Makes the rows of some photographs, and keeps them.
-    fn encode(&mut self, seen: Vec<Seen>) -> Result<()> {
-        self.turned += seen.iter().filter(|s| s.turned).count();
-        self.animated += seen.iter().filter(|s| s.animated).count();
-        let width = self.tower.outputs();
-        let (mut pictures, mut states) = (Vec::new(), Vec::new());
-        for Seen { n, pixels, .. } in seen {
-            states.push((n, pixels.map(|pixels| pictures.push(pixels))));
-        }
-        let levels = self.preprocessing.levels();
-        let mut rows = self.tower.encode(&pictures, &levels, self.options.precision);
-        if self.options.unit {
-            rows.chunks_exact_mut(width).for_each(unit_row);
-        }
-        let mut next = rows.chunks_exact(width);
-        let finished: Vec<(usize, std::result::Result<&[f32], String>)> = states
-            .into_iter()
-            .map(|(n, state)| {
-                let row = state.map(|()| next.next().expect("a row for each picture"));
-                (n, row.and_then(|row| sound(row).map(|()| row)))
-            })
-            .collect();
-        self.work.keep(&finished)?;
-        (self.tell)(Told::Done(finished.len()));
-        Ok(())
-    }
-}
-
-/// Refuses a row that is none.
-fn sound(row: &[f32]) -> std::result::Result<(), String> {
-    if first_fault(row).is_some() {
-        return Err("the model's features of it are not finite".into());
-    }
-    match row.iter().all(|&x| x == 0.0) {
-        true => Err("the model's features of it are all zero".into()),
-        false => Ok(()),
-    }
-}
-
-/// An error in one line.
-pub(super) fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    let (what, hint) =
-        text.split_once("\nhint: ").map_or((&text[..], None), |(what, hint)| (what, Some(hint)));
-    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line(what) + &hint.map(|hint| format!(" ({})", line(hint))).unwrap_or_default()
+    let mut about = tower.about();
+    about["photographs"] = photographs.len().into();
+    about["names_sha256"] = sha256(names).into();
+    about
 }
 
 /// Writes everything, and removes the folder of the work; with photographs that cannot be used only the list of them, unless they are
@@ -319,21 +171,19 @@ fn finish(
     tell: &mut dyn FnMut(Told),
 ) -> Result<Summary> {
     let out = options.out;
-    let (mut order, mut bad, mut lines) = (Vec::new(), 0, String::from("photograph\treason\n"));
+    let (mut order, mut bad) = (Vec::new(), Vec::new());
     for (n, state) in work.state.iter().enumerate() {
         match state {
             Some(Ok(row)) => order.push((n, *row)),
-            Some(Err(reason)) => {
-                bad += 1;
-                let name = photographs.name(n).replace(|c: char| c.is_control(), "\u{fffd}");
-                lines += &format!("{name}\t{reason}\n");
-            }
+            Some(Err(reason)) => bad.push((photographs.name(n), reason.as_str())),
             None => unreachable!("all were looked at"),
         }
     }
     let errors = beside(out, "errors.tsv");
+    let list = list_of_bad(bad.iter().copied());
+    let bad = bad.len();
     if bad > 0 {
-        write_whole(&errors, lines.as_bytes())?;
+        write_whole(&errors, list.as_bytes())?;
     } else if errors.exists() {
         std::fs::remove_file(&errors).map_err(|e| Error::writing(&errors, e))?;
     }
@@ -380,7 +230,9 @@ fn finish(
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::atomic::Ordering;
 
+    use super::super::through::BATCH;
     use super::*;
 
     fn golden(name: &str) -> PathBuf {

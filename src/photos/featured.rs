@@ -1,13 +1,13 @@
 //! Photographs that a configuration names in place of features (`data.photos`, `data.tower`): their features are made once, and kept.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use super::Photographs;
 use super::embed::{Options, Told, embed};
 use super::files::template;
 use super::work::folder_of;
-use super::{Photographs, Place};
 use crate::cache::Content;
 use crate::config::{Config, Precision};
 use crate::error::Kind;
@@ -64,7 +64,9 @@ pub fn featured(
         })?;
     }
     let mut raw = config.raw().clone();
-    (raw.data.photos, raw.data.tower) = (None, None);
+    raw.data.photos = None;
+    // Photographs that are searched later go through the same one.
+    raw.data.tower = Some(text(&std::path::absolute(&tower).map_err(|e| Error::reading(&tower, e))?)?);
     raw.data.features = vec![text(&file)?];
     raw.data.image_ids = Some(text(&file.with_extension("ids"))?);
     // The report shows them.
@@ -81,16 +83,9 @@ fn text(path: &Path) -> Result<String> {
 fn content(photographs: &Photographs, tower: &Path) -> Result<String> {
     let about = Preprocessing::open(tower)?.to_json();
     let mut content = Content::new(&format!("{about}")).and(Tensors::open(tower)?.sha256().as_bytes());
-    for photograph in &photographs.all {
-        let (file, size): (&PathBuf, Option<u64>) = match &photograph.place {
-            Place::File(file) => (file, None),
-            Place::Entry { tar, size, .. } => (tar, Some(*size)),
-        };
+    for n in 0..photographs.len() {
         // One that is not there is told when it is read.
-        let about = fs::metadata(file).ok();
-        let time = about.as_ref().and_then(|about| about.modified().ok());
-        let size = size.or_else(|| about.map(|about| about.len()));
-        content = content.and(format!("{} {size:?} {time:?}", photograph.name).as_bytes());
+        content = content.and(format!("{} {:?}", photographs.name(n), photographs.stamp(n)).as_bytes());
     }
     Ok(content.name())
 }

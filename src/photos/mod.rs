@@ -4,6 +4,8 @@ mod alike;
 mod embed;
 mod featured;
 mod files;
+mod in_memory;
+mod through;
 mod work;
 
 use std::collections::HashSet;
@@ -11,6 +13,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use crate::corpus::read_ids;
 use crate::{Error, Result};
@@ -19,6 +22,9 @@ pub use alike::{Alike, alike};
 pub use embed::{Options, Summary, Told, embed};
 pub use featured::featured;
 pub use files::{Files, template};
+pub use in_memory::InMemory;
+pub(crate) use through::list_of_bad;
+pub use through::{How, Look, PictureTower, Through};
 
 /// Photographs in the order of their rows; none of them is open.
 #[derive(Debug)]
@@ -26,6 +32,15 @@ pub struct Photographs {
     all: Vec<Photograph>,
     /// What was passed over while looking for them.
     pub notes: Vec<String>,
+}
+
+/// What tells a file from its earlier and later contents, as far as that is known without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed, in nanoseconds since 1970.
+    pub modified: u64,
 }
 
 #[derive(Debug)]
@@ -152,6 +167,23 @@ impl Photographs {
     /// The name of one, as the file of ids has it.
     pub fn name(&self, n: usize) -> &str {
         &self.all[n].name
+    }
+
+    /// Size and time of one's file, or of the tar that it is in: one with the same is taken for the same. None, where there is no such file.
+    pub fn stamp(&self, n: usize) -> Option<Stamp> {
+        let (file, size) = match &self.all[n].place {
+            Place::File(file) => (file, None),
+            Place::Entry { tar, size, .. } => (tar, Some(*size)),
+        };
+        let about = fs::metadata(file).ok()?;
+        let modified = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Stamp { bytes: size.unwrap_or(about.len()), modified: modified.as_nanos().try_into().ok()? })
+    }
+
+    /// Those whose names are told by `keep`, in their order.
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Photographs {
+        self.all.retain(|photograph| keep(&photograph.name));
+        self
     }
 
     /// The bytes of one.

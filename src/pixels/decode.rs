@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::exif::Exif;
 use super::raw::{Decoding, Raw};
-use super::{Orientation, Rgb, bmp, formats, jpeg, tiff};
+use super::{Day, Orientation, Rgb, bmp, formats, jpeg, tiff};
 use crate::{Error, Result};
 
 /// A photograph as it is used.
@@ -15,6 +16,8 @@ pub struct Decoded {
     pub orientation: Orientation,
     /// Whether it is an animation, of which this is the first frame.
     pub animated: bool,
+    /// The day on which it was taken, as EXIF says.
+    pub taken: Option<Day>,
 }
 
 /// Turns the bytes of a format into RGB.
@@ -68,7 +71,8 @@ pub fn decode(bytes: &[u8], decoding: &Decoding) -> Result<Decoded> {
         Some(exif) if decoding.exif => Orientation::of_exif(exif),
         _ => Orientation::default(),
     };
-    Ok(Decoded { picture: orientation.applied(raw.picture), orientation, animated: raw.animated })
+    let taken = raw.exif.as_deref().and_then(|exif| Exif::open(exif)?.taken());
+    Ok(Decoded { picture: orientation.applied(raw.picture), orientation, animated: raw.animated, taken })
 }
 
 #[cfg(test)]

@@ -2,20 +2,25 @@
 //! cropped as Pillow and Hugging Face's image processors do.
 
 mod bmp;
+mod day;
 mod decode;
+mod exif;
 mod formats;
 mod jpeg;
 mod orientation;
 mod preprocess;
 mod raw;
 mod resample;
+mod thumbnail;
 mod tiff;
 
+pub use day::{Day, NoDay};
 pub use decode::{Decoded, decode};
 pub use orientation::Orientation;
 pub use preprocess::{Preprocessing, Processor, Size};
 pub use raw::Decoding;
 pub use resample::{Filter, resize};
+pub use thumbnail::thumbnail;
 
 /// A picture of 8-bit RGB, row by row from the top left: `height · width · 3` numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]

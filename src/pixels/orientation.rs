@@ -1,6 +1,7 @@
 //! EXIF's orientation: how a photograph was held.
 
 use super::Rgb;
+use super::exif::Exif;
 
 /// EXIF's orientation, 1 to 8: 1 is upright, 2 mirrored, 3 upside down, 4 both, 5 to 8 with rows and columns exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,6 @@ impl Default for Orientation {
 
 /// The tag of TIFF.
 const ORIENTATION: u16 = 0x112;
-const SHORT: u16 = 3;
 
 impl Orientation {
     /// Whether a photograph stays as it is stored.
@@ -24,32 +24,8 @@ impl Orientation {
 
     /// What EXIF data say, a TIFF with or without `Exif\0\0` before it; upright, where they say nothing that can be read.
     pub fn of_exif(exif: &[u8]) -> Orientation {
-        Orientation::read(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)).unwrap_or_default()
-    }
-
-    fn read(tiff: &[u8]) -> Option<Orientation> {
-        let big = match tiff.get(..4)? {
-            b"II*\0" => false,
-            b"MM\0*" => true,
-            _ => return None,
-        };
-        let short = |at: usize| {
-            let two = [*tiff.get(at)?, *tiff.get(at + 1)?];
-            Some(if big { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) })
-        };
-        let long = |at: usize| {
-            let (one, other) = (usize::from(short(at)?), usize::from(short(at + 2)?));
-            Some(if big { one << 16 | other } else { other << 16 | one })
-        };
-        let directory = long(4)?;
-        let entries = usize::from(short(directory)?);
-        let entry =
-            (0..entries).map(|n| directory + 2 + 12 * n).find(|&at| short(at) == Some(ORIENTATION))?;
-        let value = match short(entry + 2)? {
-            SHORT => usize::from(short(entry + 8)?),
-            _ => long(entry + 8)?,
-        };
-        u8::try_from(value).ok().filter(|n| (1..=8).contains(n)).map(Orientation)
+        let value = Exif::open(exif).and_then(|exif| u8::try_from(exif.number(ORIENTATION)?).ok());
+        value.filter(|n| (1..=8).contains(n)).map(Orientation).unwrap_or_default()
     }
 
     /// The picture, upright.

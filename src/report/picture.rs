@@ -1,10 +1,9 @@
 //! Pictures inside the page: small ones as they are, others as thumbnails, as data addresses.
 
 use data_encoding::BASE64;
-use jpeg_encoder::{ColorType, Encoder};
 
-use crate::pixels::{Decoding, Filter, Rgb, decode, resize};
-use crate::{Error, Result};
+use crate::Result;
+use crate::pixels::{Decoding, decode, thumbnail};
 
 /// A picture of an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +18,8 @@ pub struct Picture {
 const SMALL: usize = 16 << 10;
 /// Pixels of the longer side of a thumbnail: twice what the page shows, for fine screens.
 const SIDE: usize = 288;
-/// Of the thumbnail's JPEG, in percent.
-const QUALITY: u8 = 80;
+/// Bytes beyond which a thumbnail is made coarser: hardly any photograph's.
+const COARSER: usize = 64 << 10;
 
 impl Picture {
     /// A picture that is known by its id only.
@@ -39,7 +38,7 @@ impl Picture {
             _ => {
                 let decoded = decode(bytes, &Decoding::default())
                     .map_err(|e| e.hint("point `data.images` to picture files"))?;
-                address("image/jpeg", &thumbnail(&decoded.picture)?)
+                address("image/jpeg", &thumbnail(&decoded.picture, SIDE, COARSER)?)
             }
         };
         Ok(Picture { id: id.into(), source: Some(source) })
@@ -53,22 +52,6 @@ impl Picture {
 
 fn address(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", BASE64.encode(bytes))
-}
-
-/// A JPEG of the picture, made smaller where it is larger.
-fn thumbnail(picture: &Rgb) -> Result<Vec<u8>> {
-    let longer = picture.width.max(picture.height);
-    let side = |own: usize| match longer > SIDE {
-        true => (own * SIDE).div_ceil(longer),
-        false => own,
-    };
-    let small = resize(picture, side(picture.width), side(picture.height), Filter::Bicubic);
-    let mut bytes = Vec::new();
-    let size = [small.width, small.height].map(|side| side as u16);
-    Encoder::new(&mut bytes, QUALITY)
-        .encode(&small.data, size[0], size[1], ColorType::Rgb)
-        .map_err(|e| Error::data("cannot be made into a thumbnail").because(e))?;
-    Ok(bytes)
 }
 
 /// What browsers show, by how its bytes begin.
@@ -85,6 +68,7 @@ pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixels::Rgb;
 
     /// The picture back from the page.
     fn shown(picture: &Picture) -> Rgb {
@@ -125,9 +109,5 @@ mod tests {
         };
         near(40, [200, 30, 20]);
         near(250, [10, 40, 220]);
-        // A picture that is smaller than a thumbnail keeps its size.
-        let small = thumbnail(&Rgb::new(2, 1, vec![9; 6])).unwrap();
-        let small = decode(&small, &Decoding::default()).unwrap().picture;
-        assert_eq!((small.width, small.height), (2, 1));
     }
 }

@@ -196,6 +196,7 @@ fn write(
         name,
         photographs: pictures,
         features: &features,
+        tower: options.tower.filter(|_| !is_features(pictures)),
         ids: ids.as_deref(),
         table: &table.file,
         format: table.format,

@@ -20,6 +20,8 @@ pub(super) struct Written<'a> {
     pub name: &'a str,
     pub photographs: &'a Path,
     pub features: &'a Path,
+    /// What made them of photographs.
+    pub tower: Option<&'a Path>,
     pub ids: Option<&'a Path>,
     pub table: &'a Path,
     pub format: CaptionFormat,
@@ -87,6 +89,13 @@ features = [{}]
         );
         if let (false, Some(images)) = (is_features(self.photographs), template(self.photographs)) {
             let _ = writeln!(text, "# For the report.\nimages = {}", path(Path::new(&images))?);
+        }
+        if let Some(tower) = self.tower {
+            let _ = writeln!(
+                text,
+                "# What made the features: `tinyglot index RUN --photos` takes it.\ntower = {}",
+                path(tower)?
+            );
         }
         for (spoken, column) in found.texts.iter().zip(&found.columns.texts) {
             if !spoken.iter().any(|place| self.languages.contains(place)) {

@@ -343,7 +343,8 @@ fn photographs_in_a_configuration_become_features_once() {
     let init = ["init", text(&photos), text(&table), "--out", text(&out), "--tower", text(&model), "-q"];
     printed(&init);
     let written = fs::read_to_string(out.join("out.toml")).expect("read");
-    let named = format!("photos = {:?}\ntower = {:?}", text(&photos), text(&model));
+    assert!(written.contains("\ntower = "), "{written}");
+    let named = format!("photos = {:?}", text(&photos));
     let by_photos = written.replace("features = [\"features.npy\"]\nimage_ids = \"features.ids\"", &named);
     assert_ne!(by_photos, written);
     // They are shown without being named a second time.

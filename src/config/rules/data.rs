@@ -89,15 +89,7 @@ fn photos(data: &DataConfig, rules: &mut Rules) {
     for (key, file) in [("data.photos", &data.photos), ("data.tower", &data.tower)] {
         file.iter().for_each(|file| placeholders(key, file, &[], rules));
     }
-    match (&data.photos, &data.tower) {
-        (Some(_), None) => {
-            rules.need(false, "data.photos", Fault::PhotosWithoutTower { lacking: "data.tower" });
-        }
-        (None, Some(_)) => {
-            rules.need(false, "data.tower", Fault::PhotosWithoutTower { lacking: "data.photos" });
-        }
-        _ => {}
-    }
+    rules.need(data.photos.is_none() || data.tower.is_some(), "data.photos", Fault::PhotosWithoutTower);
     let given = data.features != DataConfig::default().features;
     rules.need(data.photos.is_none() || !given, "data.features", Fault::FeaturesAndPhotos);
     rules.need(data.photos.is_none() || data.image_ids.is_none(), "data.image_ids", Fault::FeaturesAndPhotos);

@@ -25,7 +25,7 @@ pub struct DataConfig {
     /// `tower`, and kept in the folder `--cache`, by default `tinyglot.features` within `root`; pictures are called by the names of the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub photos: Option<String>,
-    /// Folder of the picture tower that makes features of `photos`.
+    /// Folder of the picture tower that makes features of `photos`, or made `features`: `tinyglot index RUN --photos` takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tower: Option<String>,
     /// File of picture ids, one a line, in the order of the feature rows; without it rows match by order.

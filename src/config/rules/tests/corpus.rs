@@ -550,20 +550,16 @@ fn photographs_have_a_tower_and_no_features_beside_them() {
             change(&mut c.data);
         })
     };
-    let lacks = |key: &str, other: &str| {
-        [format!("`{key}` is set, but `{other}` is not; set it too, or leave this out")]
-    };
+    let lacks = ["`data.photos` is set, but `data.tower` is not; set it too, or leave this out"];
     let both = |key: &str| {
         [format!(
             "`{key}` is set, and so is `data.photos`, whose features are made; leave one of the two out"
         )]
     };
     assert_eq!(with(&|_| ()), [""; 0]);
-    assert_eq!(with(&|data| data.tower = None), lacks("data.photos", "data.tower"));
-    assert_eq!(
-        with(&|data| (data.photos, data.features, data.split) = (None, vec!["all.npy".into()], None)),
-        lacks("data.tower", "data.photos")
-    );
+    assert_eq!(with(&|data| data.tower = None), lacks);
+    let made = with(&|data| (data.photos, data.features, data.split) = (None, vec!["all.npy".into()], None));
+    assert_eq!(made, [""; 0], "the tower that made the features");
     assert_eq!(with(&|data| data.features = vec!["all.npy".into()]), both("data.features"));
     assert_eq!(with(&|data| data.image_ids = Some("ids.txt".into())), both("data.image_ids"));
     let lines = with(&|data| {

@@ -71,6 +71,17 @@ impl Features {
     /// # Errors
     /// Data, naming the file: as above; a file that is none of features, or more than 2³² − 1 rows in all.
     pub fn open(files: &[PathBuf]) -> Result<Features> {
+        let mut features = Features::mapped(files)?;
+        features.hashes = features.check_rows()?.into();
+        Ok(features)
+    }
+
+    /// As [`Self::open`], without reading the rows: for files that this program wrote, of which its reader looks at what it uses. Rows cannot be
+    /// compared.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for what is in the rows.
+    pub(crate) fn mapped(files: &[PathBuf]) -> Result<Features> {
         let mut parts: Vec<Part> = Vec::with_capacity(files.len());
         for file in files {
             let first = parts.last().map_or(0, |p| p.first + p.layout.rows);
@@ -101,11 +112,10 @@ impl Features {
             parts.push(part);
         }
         let width = parts.first().map_or(0, |p| p.layout.width);
-        let mut features = Features { parts: parts.into(), width, ..Features::default() };
+        let features = Features { parts: parts.into(), width, ..Features::default() };
         if features.rows() > u32::MAX as usize {
             return Err(Error::data(format!("{} rows of features are too many", features.rows())));
         }
-        features.hashes = features.check_rows()?.into();
         Ok(features)
     }
 
@@ -269,7 +279,7 @@ impl Features {
     }
 
     /// The given rows of this matrix, in the given order.
-    pub(super) fn select(&self, rows: &[u32]) -> Features {
+    pub(crate) fn select(&self, rows: &[u32]) -> Features {
         let chosen = match &self.chosen {
             Some(chosen) => rows.iter().map(|&r| chosen[r as usize]).collect(),
             None => rows.into(),

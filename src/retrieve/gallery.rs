@@ -36,6 +36,12 @@ pub trait PictureVectors {
     /// # Errors
     /// Data, where pictures cannot be used; those of `take`.
     fn tiles(&self, take: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()>;
+
+    /// What [`search`] finds, where there is a faster way than to score all: nearly the best, with the scores that they have. `queries` are finite.
+    fn faster(&self, queries: &[f32], k: usize) -> Option<Vec<Vec<Hit>>> {
+        let _ = (queries, k);
+        None
+    }
 }
 
 /// Pictures that become vectors as they are asked for: a gallery that is larger than memory, or searched once.
@@ -117,14 +123,19 @@ fn alone(scores: &[&[f32]]) -> Vec<f32> {
     scores[0].to_vec()
 }
 
-/// The `k` best pictures of each query, the best first, equal scores by row, one tile of vectors at a time.
+/// The `k` best pictures of each query, the best first, equal scores by row, one tile of vectors at a time; or by a faster way, where the pictures have
+/// one ([`PictureVectors::faster`]).
 ///
 /// `queries`: (queries, joint), unit length.
 ///
 /// # Errors
 /// Data: as [`PictureVectors::tiles`]; queries that are not finite.
 pub fn search(pictures: &dyn PictureVectors, queries: &[f32], k: usize) -> Result<Vec<Vec<Hit>>> {
-    search_joined(pictures, &[queries], &alone, k)
+    check_finite(queries, pictures.joint(), "query")?;
+    match pictures.faster(queries, k) {
+        Some(found) => Ok(found),
+        None => search_joined(pictures, &[queries], &alone, k),
+    }
 }
 
 /// As [`search`], for queries in several languages whose scores are joined.
@@ -175,7 +186,7 @@ fn offer(
 }
 
 /// The best so far.
-struct Best {
+pub(super) struct Best {
     k: usize,
     worst_first: BinaryHeap<ByWorst>,
 }
@@ -185,11 +196,11 @@ impl Best {
         (0..queries).map(|_| Best::new(k)).collect()
     }
 
-    fn new(k: usize) -> Best {
+    pub(super) fn new(k: usize) -> Best {
         Best { k, worst_first: BinaryHeap::new() }
     }
 
-    fn offer(&mut self, found: Hit) {
+    pub(super) fn offer(&mut self, found: Hit) {
         if self.worst_first.len() < self.k {
             self.worst_first.push(ByWorst(found));
         } else if let Some(mut worst) = self.worst_first.peek_mut()
@@ -199,7 +210,7 @@ impl Best {
         }
     }
 
-    fn into_sorted(self) -> Vec<Hit> {
+    pub(super) fn into_sorted(self) -> Vec<Hit> {
         self.worst_first.into_sorted_vec().into_iter().map(|by| by.0).collect()
     }
 }

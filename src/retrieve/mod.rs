@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 pub use crate::eval::Sentences;
 pub use gallery::{Embedding, Gallery, Hit, Join, PictureVectors, search, search_joined};
-pub use index::Index;
+pub use index::{Among, Changes, Following, Index, Shard, Stored, follow};
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
 pub trait Retriever: Shareable {

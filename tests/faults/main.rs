@@ -12,6 +12,8 @@ mod disk;
 mod edits;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod files;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod follow;
 mod inputs;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod kills;

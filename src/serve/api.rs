@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Refusal, json_of};
-use super::find::{self, OneOrMore, Query};
+use super::find::{self, Filter, OneOrMore, Query, SimilarTo};
 use super::photos::Photos;
+use super::uploads::{self, Upload};
 
 type Shared = State<Arc<super::State>>;
 type Answer = Result<Response, Refusal>;
@@ -23,6 +24,10 @@ type Answer = Result<Response, Refusal>;
 const FEW: usize = 10;
 /// The longest time that a body is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// As long for a picture.
+pub const SENDING: Duration = Duration::from_secs(60);
+/// Bytes of the largest body of JSON.
+pub const BODY: usize = 64 << 10;
 
 /// A search: a text, or one in each of several languages.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,6 +40,12 @@ pub struct SearchBody {
     /// How many pictures, from 1 to 1000 [default: 10]
     #[schemars(range(min = 1, max = 1000))]
     k: Option<usize>,
+    /// Only photographs of this folder, and those within
+    folder: Option<String>,
+    /// Only photographs of this day or later, as 2024-05-31
+    from: Option<String>,
+    /// Only photographs of this day or earlier
+    to: Option<String>,
 }
 
 /// Sentences that are to become vectors.
@@ -59,6 +70,10 @@ pub struct Stats {
     width: usize,
     /// Whether `/pictures/{row}` has files
     photos: bool,
+    /// Whether `/thumbnails/{row}` has pictures, and pictures have days
+    thumbnails: bool,
+    /// Whether pictures can be sent to be searched by
+    sees: bool,
     /// Version of tinyglot
     version: String,
 }
@@ -71,30 +86,99 @@ pub struct Health {
 }
 
 pub async fn search_get(State(state): Shared, uri: Uri) -> Answer {
-    let pairs = Pairs::read(&uri, &["q", "language", "k"])?;
+    let pairs = Pairs::read(&uri, &["q", "language", "k", "folder", "from", "to"])?;
     let languages = languages(&state, pairs.all("language"))?;
-    let query = Query::new(pairs.all("q"), languages, pairs.number("k")?.unwrap_or(FEW))?;
+    let query = Query::new(pairs.all("q"), languages, pairs.number("k")?.unwrap_or(FEW), pairs.filter()?)?;
     search(&state, query).await
 }
 
 pub async fn search_post(State(state): Shared, request: Request) -> Answer {
     let body: SearchBody = body(request).await?;
     let languages = languages(&state, body.language.map(OneOrMore::into_vec).unwrap_or_default())?;
-    search(&state, Query::new(body.q.into_vec(), languages, body.k.unwrap_or(FEW))?).await
+    let filter = Filter::new([body.folder, body.from, body.to])?;
+    search(&state, Query::new(body.q.into_vec(), languages, body.k.unwrap_or(FEW), filter)?).await
 }
 
 async fn search(state: &super::State, query: Query) -> Answer {
     let opened = state.opened();
-    Ok(json_of(&state.ask(move |run| find::searched(run, &opened, query)).await?))
+    Ok(json_of(&state.ask(move |model| find::searched(model.run, &opened, query)).await?))
 }
 
 pub async fn similar(State(state): Shared, uri: Uri) -> Answer {
-    let pairs = Pairs::read(&uri, &["id", "k"])?;
+    let pairs = Pairs::read(&uri, &["id", "k", "folder", "from", "to"])?;
+    let filter = pairs.filter()?;
     let id = pairs.one("id")?.ok_or_else(|| Refusal::bad("`id` is missing: name a picture of the index"))?;
     let k = find::count(pairs.number("k")?.unwrap_or(FEW))?;
     let opened = state.opened();
     let row = opened.row(&id).ok_or_else(|| Refusal::missing(format!("the index has no picture `{id}`")))?;
-    Ok(json_of(&state.ask(move |_| find::similar(&opened, row, k)).await?))
+    Ok(json_of(&state.ask(move |_| find::similar(&opened, row, k, &filter)).await?))
+}
+
+pub async fn similar_to(State(state): Shared, uri: Uri, request: Request) -> Answer {
+    let pairs = Pairs::read(&uri, &["k", "folder", "from", "to"])?;
+    let (k, filter) = (find::count(pairs.number("k")?.unwrap_or(FEW))?, pairs.filter()?);
+    let kind = media_type(&request);
+    if !kind.to_ascii_lowercase().starts_with("image/")
+        && !kind.eq_ignore_ascii_case("application/octet-stream")
+    {
+        let what = "the body must be a picture, with `Content-Type: image/jpeg` or another of `image`";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
+    }
+    let upload = sent(&state, async move || bytes(request, uploads::LARGEST, SENDING).await).await?;
+    let opened = state.opened();
+    let hits = state.ask(move |_| find::similar_to(&opened, &upload.vector, k, &filter)).await?;
+    Ok(json_of(&SimilarTo { hits }))
+}
+
+/// A picture that is being sent, as a vector.
+pub async fn sent(
+    state: &super::State,
+    bytes: impl AsyncFnOnce() -> Result<Bytes, Refusal>,
+) -> Result<Arc<Upload>, Refusal> {
+    if !state.sees {
+        return Err(Refusal::missing(
+            "the server has no picture tower to see pictures with: start it with `--tower`",
+        ));
+    }
+    let Ok(_place) = state.uploads.places.try_acquire() else {
+        return Err(Refusal::busy("too many pictures are being sent at a time: ask again in a second"));
+    };
+    let bytes = bytes().await?;
+    let upload = state.ask(move |model| uploads::seen(model, &bytes)).await?;
+    Ok(state.uploads.keep(upload))
+}
+
+pub async fn upload(State(state): Shared, name: Result<Path<String>, PathRejection>) -> Answer {
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    let upload = state.uploads.find(&name)?;
+    Ok(([(header::CONTENT_TYPE, "image/jpeg")], upload.thumbnail.clone()).into_response())
+}
+
+pub async fn thumbnail(
+    State(state): Shared,
+    row: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let opened = state.opened();
+    let row = row_of(row).filter(|&row| opened.id(row).is_some());
+    let row = row.ok_or_else(|| Refusal::missing("the index has no picture with this number"))?;
+    let bytes = opened.index.thumbnail(row).ok_or_else(|| {
+        Refusal::missing("the index has no thumbnails: it was made of features, not of photographs")
+    })?;
+    let tag = format!("\"{:08x}-{:x}\"", crc32fast::hash(bytes), bytes.len());
+    let tag = HeaderValue::try_from(tag).expect("ASCII");
+    let kept =
+        [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    match headers.get(header::IF_NONE_MATCH) == Some(&tag) {
+        true => Ok((StatusCode::NOT_MODIFIED, kept).into_response()),
+        false => Ok((kept, [(header::CONTENT_TYPE, "image/jpeg")], bytes.to_vec()).into_response()),
+    }
+}
+
+/// The row that a path names.
+fn row_of(row: Result<Path<String>, PathRejection>) -> Option<usize> {
+    let Path(row) = row.ok()?;
+    row.bytes().all(|b| b.is_ascii_digit()).then(|| row.parse().ok())?
 }
 
 pub async fn embed(State(state): Shared, request: Request) -> Answer {
@@ -103,7 +187,7 @@ pub async fn embed(State(state): Shared, request: Request) -> Answer {
     let language = languages(&state, body.language.into_iter().collect())?;
     let [language] = <[String; 1]>::try_from(language)
         .map_err(|_| Refusal::bad("`language` names several: these sentences are in one"))?;
-    Ok(json_of(&state.ask(move |run| find::embedded(run, language, &texts)).await?))
+    Ok(json_of(&state.ask(move |model| find::embedded(model.run, language, &texts)).await?))
 }
 
 pub async fn stats(State(state): Shared) -> Response {
@@ -112,6 +196,8 @@ pub async fn stats(State(state): Shared) -> Response {
         languages: state.languages.clone(),
         width: state.joint,
         photos: state.photos.is_some(),
+        thumbnails: state.opened().index.has_photographs(),
+        sees: state.sees,
         version: env!("CARGO_PKG_VERSION").to_string(),
     })
 }
@@ -132,8 +218,7 @@ pub async fn picture(
     headers: HeaderMap,
 ) -> Answer {
     let opened = state.opened();
-    let row = row.ok().map(|Path(row)| row).filter(|row| row.bytes().all(|b| b.is_ascii_digit()));
-    let id = row.and_then(|row| row.parse().ok()).and_then(|row| opened.id(row));
+    let id = row_of(row).and_then(|row| opened.id(row));
     let id = id.ok_or_else(|| Refusal::missing("the index has no picture with this number"))?.to_string();
     if state.photos.is_none() {
         return Err(Refusal::missing("the server was started without `--photos`"));
@@ -207,6 +292,14 @@ impl Pairs {
         }
     }
 
+    /// Which pictures are meant.
+    ///
+    /// # Errors
+    /// What is no such filter.
+    pub fn filter(&self) -> Result<Filter, Refusal> {
+        Filter::new([self.one("folder")?, self.one("from")?, self.one("to")?])
+    }
+
     /// The number that a key is given.
     ///
     /// # Errors
@@ -221,21 +314,44 @@ impl Pairs {
 
 /// A body of JSON.
 async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !media_type(&request).eq_ignore_ascii_case("application/json") {
         let what = "the body must be JSON, with `Content-Type: application/json`";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, what));
     }
-    let bytes = match tokio::time::timeout(PATIENCE, Bytes::from_request(request, &())).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(Refusal::new(error.status(), "the body is larger than 64 KiB"));
-        }
-        Ok(Err(_)) => return Err(Refusal::bad("the body cannot be read")),
-        Err(_) => {
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come within 10 seconds"));
-        }
-    };
+    let bytes = bytes(request, BODY, PATIENCE).await?;
     serde_json::from_slice(&bytes).map_err(|e| Refusal::bad(format!("the body cannot be used: {e}")))
+}
+
+/// What a request says that its body is.
+fn media_type(request: &Request) -> &str {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
+
+/// A body that comes in time, and is not larger than its route allows: `most` bytes.
+async fn bytes(request: Request, most: usize, within: Duration) -> Result<Bytes, Refusal> {
+    in_time(within, async {
+        Bytes::from_request(request, &()).await.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
+            _ => Refusal::bad("the body cannot be read"),
+        })
+    })
+    .await
+}
+
+/// What is said of a body beyond so many bytes.
+pub fn too_large(most: usize) -> Refusal {
+    let size = if most < 1 << 20 { format!("{} KiB", most >> 10) } else { format!("{} MiB", most >> 20) };
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {size}"))
+}
+
+/// What comes of a body within a time.
+pub async fn in_time<T>(
+    within: Duration,
+    body: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::time::timeout(within, body).await.unwrap_or_else(|_| {
+        let what = format!("the body did not come within {} seconds", within.as_secs());
+        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, what))
+    })
 }

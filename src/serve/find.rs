@@ -1,6 +1,6 @@
 //! What is asked of a run and its index, and what they answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::answer::Refusal;
 use crate::Result;
 use crate::eval::joined;
 use crate::eval::similarity::check_finite;
+use crate::pixels::Day;
 use crate::retrieve::{Hit, Index, Retriever, search};
 
 /// Characters of the longest text that is taken.
@@ -17,6 +18,8 @@ pub const LONGEST: usize = 1000;
 pub const MOST: usize = 1000;
 /// Texts that are embedded at a time.
 pub const TEXTS: usize = 256;
+/// Folders that a page lets one choose from.
+const FOLDERS: usize = 500;
 /// Languages that a query is given in at most.
 pub const LANGUAGES: usize = 16;
 
@@ -25,13 +28,15 @@ pub struct Opened {
     pub index: Index,
     /// The first one's row, where several have an id.
     rows: HashMap<String, usize>,
+    folders: Vec<String>,
 }
 
 impl Opened {
     pub fn new(index: Index) -> Opened {
         // The first of equal ids is put in last.
         let rows = index.ids().iter().cloned().enumerate().rev().map(|(row, id)| (id, row)).collect();
-        Opened { index, rows }
+        let folders = folders(&index);
+        Opened { index, rows, folders }
     }
 
     pub fn row(&self, id: &str) -> Option<usize> {
@@ -41,6 +46,93 @@ impl Opened {
     pub fn id(&self, row: usize) -> Option<&str> {
         self.index.ids().get(row).map(String::as_str)
     }
+
+    /// The folders of photographs, also those that hold folders alone, sorted: as many as a page shows.
+    pub fn folders(&self) -> &[String] {
+        &self.folders
+    }
+
+    /// What is told of a picture.
+    pub fn found(&self, row: usize, score: f64) -> Found {
+        let date = self.index.day(row).map(|day| day.to_string());
+        Found { id: self.index.ids()[row].clone(), row, score, date }
+    }
+
+    /// The `k` pictures nearest to a vector, among those that a filter lets through.
+    fn nearest(&self, vector: &[f32], k: usize, filter: &Filter) -> Result<Vec<Hit>> {
+        let Some(rows) = filter.rows(&self.index) else {
+            return Ok(search(&self.index, vector, k)?.swap_remove(0));
+        };
+        let mut found = search(&self.index.among(&rows), vector, k)?.swap_remove(0);
+        found.iter_mut().for_each(|hit| hit.row = rows[hit.row as usize]);
+        Ok(found)
+    }
+}
+
+/// Which pictures are searched: those of a folder, and of some days. Pictures without a day are of none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub folder: Option<String>,
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+}
+
+impl Filter {
+    /// By texts, of which empty ones say nothing.
+    ///
+    /// # Errors
+    /// What is no day, or days of which the last is before the first.
+    pub fn new([folder, from, to]: [Option<String>; 3]) -> Result<Filter, Refusal> {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let day = |name: &str, text: Option<String>| {
+            let day = given(text).map(|text| text.parse::<Day>()).transpose();
+            day.map_err(|e| Refusal::bad(format!("`{name}`: {e}")))
+        };
+        let (from, to) = (day("from", from)?, day("to", to)?);
+        if let (Some(first), Some(last)) = (from, to)
+            && last < first
+        {
+            return Err(Refusal::bad(format!("`to` is {last}, before `from`, {first}")));
+        }
+        let folder = given(folder).map(|folder| folder.trim_end_matches('/').to_string());
+        Ok(Filter { folder, from, to })
+    }
+
+    pub fn is_none(&self) -> bool {
+        *self == Filter::default()
+    }
+
+    /// The rows that it lets through; nothing, where that is all of them.
+    pub fn rows(&self, index: &Index) -> Option<Vec<u32>> {
+        if self.is_none() {
+            return None;
+        }
+        let within = self.folder.as_ref().map(|folder| format!("{folder}/"));
+        let timed = self.from.is_some() || self.to.is_some();
+        let fits = |(row, id): &(u32, &String)| {
+            let day = || index.day(*row as usize);
+            let in_time =
+                |day: Day| self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to);
+            within.as_ref().is_none_or(|within| id.starts_with(within))
+                && (!timed || day().is_some_and(in_time))
+        };
+        Some((0..).zip(index.ids()).filter(fits).map(|(row, _)| row).collect())
+    }
+}
+
+/// The folders that ids of photographs name.
+fn folders(index: &Index) -> Vec<String> {
+    let mut all = BTreeSet::new();
+    if index.has_photographs() {
+        for id in index.ids() {
+            for (at, _) in id.match_indices('/') {
+                if all.len() < FOLDERS && !all.contains(&id[..at]) {
+                    all.insert(id[..at].to_string());
+                }
+            }
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// One text, or several.
@@ -75,6 +167,7 @@ pub struct Query {
     pub texts: Vec<String>,
     pub languages: Vec<String>,
     pub k: usize,
+    pub filter: Filter,
 }
 
 /// A picture that was found.
@@ -86,6 +179,9 @@ pub struct Found {
     pub row: usize,
     /// Cosine of query and picture
     pub score: f64,
+    /// Of photographs, the day on which it was taken, or else its file was changed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
 }
 
 /// The pictures that were found for a query, the best first.
@@ -110,6 +206,13 @@ pub struct Similar {
     pub hits: Vec<Found>,
 }
 
+/// The pictures that are nearest to one that was sent.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SimilarTo {
+    /// The pictures, the nearest first
+    pub hits: Vec<Found>,
+}
+
 /// Sentences as vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Embedded {
@@ -128,7 +231,12 @@ impl Query {
     ///
     /// # Errors
     /// What cannot be searched for.
-    pub fn new(texts: Vec<String>, languages: Vec<String>, k: usize) -> Result<Query, Refusal> {
+    pub fn new(
+        texts: Vec<String>,
+        languages: Vec<String>,
+        k: usize,
+        filter: Filter,
+    ) -> Result<Query, Refusal> {
         if texts.is_empty() {
             return Err(Refusal::bad("`q` is missing: say what the picture shows"));
         }
@@ -140,7 +248,7 @@ impl Query {
             return Err(Refusal::bad(format!("{what}: give `q` once in each language, in their order")));
         }
         let texts = texts.iter().map(|text| clean(text, "q")).collect::<Result<_, _>>()?;
-        Ok(Query { texts, languages, k: count(k)? })
+        Ok(Query { texts, languages, k: count(k)?, filter })
     }
 }
 
@@ -173,26 +281,30 @@ pub fn searched(run: &dyn Retriever, opened: &Opened, query: Query) -> Result<Se
         vectors.push(sentences(run, language, &[text], &mut warnings)?);
     }
     let by_language: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
-    let hits = match by_language[..] {
-        [one] => search(&opened.index, one, query.k)?,
+    let vector = match by_language[..] {
+        [one] => one.to_vec(),
         _ => {
             let weights = run.weights(&query.languages)?;
             let weights = weights.unwrap_or_else(|| vec![1.0; query.languages.len()]);
-            search(&opened.index, &joined(&by_language, &weights, run.joint()), query.k)?
+            joined(&by_language, &weights, run.joint())
         }
     };
-    let hits = found(opened, &hits[0]);
+    let hits = found(opened, &opened.nearest(&vector, query.k, &query.filter)?);
     let (query, language) = (OneOrMore::new(query.texts), OneOrMore::new(query.languages));
     Ok(Searched { query, language, hits, warnings })
 }
 
 /// The pictures nearest to one of them, itself left out.
-pub fn similar(opened: &Opened, row: usize, k: usize) -> Result<Similar> {
-    let nearest = search(&opened.index, &opened.index.vector(row), k + 1)?;
-    let mut hits = found(opened, &nearest[0]);
+pub fn similar(opened: &Opened, row: usize, k: usize, filter: &Filter) -> Result<Similar> {
+    let mut hits = found(opened, &opened.nearest(&opened.index.vector(row), k + 1, filter)?);
     hits.retain(|hit| hit.row != row);
     hits.truncate(k);
     Ok(Similar { id: opened.index.ids()[row].clone(), hits })
+}
+
+/// The pictures nearest to the vector of one that is not in the index.
+pub fn similar_to(opened: &Opened, vector: &[f32], k: usize, filter: &Filter) -> Result<Vec<Found>> {
+    Ok(found(opened, &opened.nearest(vector, k, filter)?))
 }
 
 /// Refuses texts that cannot be embedded.
@@ -227,11 +339,7 @@ fn sentences(
 }
 
 fn found(opened: &Opened, hits: &[Hit]) -> Vec<Found> {
-    let one = |hit: &Hit| {
-        let row = hit.row as usize;
-        Found { id: opened.index.ids()[row].clone(), row, score: hit.score.into() }
-    };
-    hits.iter().map(one).collect()
+    hits.iter().map(|hit| opened.found(hit.row as usize, hit.score.into())).collect()
 }
 
 #[cfg(test)]
@@ -242,7 +350,8 @@ mod tests {
     fn queries_are_checked() {
         let of = |texts: &[&str], languages: &[&str], k| {
             let all = |some: &[&str]| some.iter().map(|&one| one.to_string()).collect::<Vec<_>>();
-            Query::new(all(texts), all(languages), k).map_err(|refusal| refusal.to_string())
+            Query::new(all(texts), all(languages), k, Filter::default())
+                .map_err(|refusal| refusal.to_string())
         };
         assert_eq!(of(&[" a dog\n"], &["en"], 3).unwrap().texts, ["a dog"]);
         assert!(of(&[&"ß".repeat(1000)], &["de"], 1000).is_ok());
@@ -258,6 +367,14 @@ mod tests {
         ] {
             assert!(refused.unwrap_err().contains(said), "{said}");
         }
+        let filter = |folder: &str, from: &str, to: &str| {
+            Filter::new([folder, from, to].map(|text| Some(text.to_string()))).map_err(|e| e.to_string())
+        };
+        assert!(filter("", "", "").unwrap().is_none());
+        assert_eq!(filter("a/b/", "", "").unwrap().folder.as_deref(), Some("a/b"));
+        assert!(filter("", "2024-05-01", "2024-05-01").is_ok());
+        assert!(filter("", "2024-05-02", "2024-05-01").unwrap_err().contains("before `from`"));
+        assert!(filter("", "", "1.5.2024").unwrap_err().contains("`to`: `1.5.2024` is no day"));
         assert_eq!(check_texts(&vec!["a".into(); 257]).unwrap_err().status(), 400);
         assert!(check_texts(&["a".into(), " ".into()]).unwrap_err().to_string().contains("texts[1]"));
     }

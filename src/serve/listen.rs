@@ -1,4 +1,4 @@
-//! Connections: taken one after the other, limited in number, header and time, and let go of at the end.
+//! Connections: taken one after the other, limited in number, header and time both ways, and let go of at the end.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::slow::{self, Slow};
 use super::{State, routes};
 use crate::{Error, Result};
 
@@ -59,7 +60,8 @@ async fn answer(stop: &AtomicBool, listener: tokio::net::TcpListener, state: Arc
             }
             Err(_) => continue,
         };
-        let connection = ending.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let connection = ending
+            .watch(http.serve_connection(TokioIo::new(Slow::new(stream, slow::PATIENCE)), service.clone()));
         tokio::spawn(async move {
             // Whoever breaks off a connection knows.
             let _ = connection.await;

@@ -14,6 +14,8 @@ mod openapi;
 mod page;
 mod photos;
 mod routes;
+mod slow;
+mod uploads;
 mod work;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -22,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
+use crate::photos::PictureTower;
 use crate::retrieve::{Index, Retriever};
 use crate::{Error, Result, border};
 use answer::Refusal;
@@ -29,7 +32,8 @@ use find::Opened;
 use guard::Guard;
 use metrics::Metrics;
 use photos::Photos;
-use work::{Jobs, Queue};
+use uploads::Uploads;
+use work::{Jobs, Model, Queue};
 
 /// Searches that wait for each thread; beyond them requests are sent away.
 const WAITING: usize = 16;
@@ -83,6 +87,9 @@ struct State {
     path: PathBuf,
     opened: RwLock<Arc<Opened>>,
     photos: Option<Photos>,
+    /// Whether there is a picture tower.
+    sees: bool,
+    uploads: Uploads,
     guard: Guard,
     queue: Queue,
     metrics: Metrics,
@@ -97,9 +104,9 @@ impl State {
     /// Asks the model.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Retriever) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Model) -> Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let work = move |run: &dyn Retriever| border::command(|| work(run));
+        let work = move |model: &Model| border::command(|| work(model));
         self.queue.ask(work).await?.map_err(|error| {
             Refusal::of(&error).unwrap_or_else(|| {
                 (self.told)(Told::Failed(&error));
@@ -118,7 +125,7 @@ impl State {
                 continue;
             }
             let path = self.path.clone();
-            let Ok(opened) = queue.ask(move |run| open(&path, run)).await else { continue };
+            let Ok(opened) = queue.ask(move |model| open(&path, model.run)).await else { continue };
             known = now;
             match opened {
                 Ok(opened) => {
@@ -146,7 +153,7 @@ fn open(path: &Path, run: &dyn Retriever) -> Result<Opened> {
 
 /// A server that is bound to its address, and answers when it runs.
 pub struct Server<'a> {
-    run: &'a dyn Retriever,
+    model: Model<'a>,
     listener: TcpListener,
     address: SocketAddr,
     jobs: Jobs,
@@ -154,18 +161,31 @@ pub struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Opens the index and binds the address.
+    /// Opens the index and binds the address. With the picture tower that made the index's features it also searches by photographs that are sent.
     ///
     /// # Errors
-    /// Usage: an address of other machines without a token, or a token that can be guessed. Data: the index, or the folder of pictures. Run, where
-    /// the address cannot be bound.
-    pub fn bind(run: &'a dyn Retriever, options: &Options, told: Teller) -> Result<Server<'a>> {
+    /// Usage: an address of other machines without a token, or a token that can be guessed. Data: the index, the folder of pictures, or another tower
+    /// than made the index. Run, where the address cannot be bound.
+    pub fn bind(
+        run: &'a dyn Retriever,
+        tower: Option<&'a PictureTower>,
+        options: &Options,
+        told: Teller,
+    ) -> Result<Server<'a>> {
         if !options.host.is_loopback() && options.token.is_none() {
             let what = format!("others reach `{}`, so the server needs a token", options.host);
             return Err(Error::usage(what).hint("give `--token`, or leave `--host` out"));
         }
         let guard = Guard::new(options.token.as_deref())?;
         let opened = open(&options.index, run)?;
+        if let (Some(tower), Some(wanted)) = (tower, opened.index.features_by())
+            && tower.made_by() != *wanted
+        {
+            let what = format!("holds vectors of features by {wanted}, and the tower is {}", tower.made_by());
+            return Err(Error::data(what)
+                .at(&options.index)
+                .hint("give the tower that the index was made with"));
+        }
         let photos = options.photos.as_deref().map(Photos::open).transpose()?;
         let (queue, jobs) = Queue::new(WAITING * rayon::current_num_threads(), WITHIN);
         let address = SocketAddr::new(options.host, options.port);
@@ -183,12 +203,14 @@ impl<'a> Server<'a> {
             path: options.index.clone(),
             opened: RwLock::new(Arc::new(opened)),
             photos,
+            sees: tower.is_some(),
+            uploads: Uploads::default(),
             guard,
             queue,
             metrics: Metrics::default(),
             told,
         });
-        Ok(Server { run, listener, address, jobs, state })
+        Ok(Server { model: Model { run, tower }, listener, address, jobs, state })
     }
 
     /// Where it listens.
@@ -215,11 +237,11 @@ impl<'a> Server<'a> {
     /// # Errors
     /// Run, where threads cannot be started.
     pub fn run(self, stop: &AtomicBool) -> Result<()> {
-        let Server { run, listener, jobs, state, .. } = self;
+        let Server { model, listener, jobs, state, .. } = self;
         std::thread::scope(|scope| {
             // Its end lets go of the queue, and so ends the work.
             let answering = scope.spawn(move || listen::until(stop, listener, state));
-            let worked = jobs.work(run);
+            let worked = jobs.work(&model);
             drop(jobs);
             answering.join().expect("the server does not panic")?;
             worked

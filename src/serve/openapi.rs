@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::json_of;
 use super::api::{EmbedBody, Health, SearchBody, Stats};
-use super::find::{Embedded, LANGUAGES, LONGEST, MOST, Searched, Similar};
+use super::find::{Embedded, LANGUAGES, LONGEST, MOST, Searched, Similar, SimilarTo};
 
 /// An error's `{"error": "…"}`.
 #[derive(JsonSchema)]
@@ -50,18 +50,35 @@ pub fn document(languages: &[String]) -> Value {
         "name": "row", "in": "path", "required": true, "description": "Row of a picture, from 0",
         "schema": {"type": "integer", "minimum": 0},
     });
+    let name = json!({
+        "name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "What a picture that was sent is called",
+    });
+    let text = |name: &str, schema: Value, what: &str| json!({"name": name, "in": "query", "schema": schema, "description": what});
+    let day = json!({"type": "string", "format": "date", "example": "2024-05-31"});
+    let folder =
+        text("folder", json!({"type": "string"}), "Only photographs of this folder, and those within");
+    let from = text("from", day.clone(), "Only photographs of this day or later");
+    let to = text("to", day, "Only photographs of this day or earlier");
     let searched = answer::<Searched>(schemas, "The pictures, the best first");
     let paths = json!({
         "/": {"get": get("The page", json!([]), other("The page", "text/html"), &[400, 503])},
+        "/picture": {"post": {
+            "summary": "A picture that is sent from the page's form: leads to the page with pictures like it",
+            "requestBody": {"required": true, "content": {"multipart/form-data": {"schema": {"type": "object", "properties": {"picture": {"type": "string", "format": "binary"}}}}}},
+            "responses": {"303": {"description": "The page's address"}, "400": {"description": "The request is wrong"}},
+        }},
+        "/sent/{name}": {"get": get("The thumbnail of a picture that was sent", json!([name]), other("The thumbnail", "image/jpeg"), &[404])},
+        "/thumbnails/{row}": {"get": get("The thumbnail of a photograph", json!([row]), other("The thumbnail", "image/jpeg"), &[404])},
         "/style.css": {"get": get("The page's style", json!([]), other("The style", "text/css"), &[])},
         "/icon.svg": {"get": get("The page's icon", json!([]), other("The icon", "image/svg+xml"), &[])},
         "/pictures/{row}": {"get": get("The file of a picture", json!([row]), other("The file", "image/*"), &[404])},
         "/api/search": {
-            "get": get("Pictures that fit a sentence", json!([q, language, k]), searched.clone(), &[400, 503]),
+            "get": get("Pictures that fit a sentence", json!([q, language, k, folder, from, to]), searched.clone(), &[400, 503]),
             "post": post("Pictures that fit a sentence", body::<SearchBody>(schemas), searched),
         },
         "/api/similar": {
-            "get": get("Pictures like a picture", json!([id, k]), answer::<Similar>(schemas, "Others, the nearest first"), &[400, 404, 503]),
+            "get": get("Pictures like a picture", json!([id, k, folder, from, to]), answer::<Similar>(schemas, "Others, the nearest first"), &[400, 404, 503]),
+            "post": sent("Pictures like a picture that is sent", json!([k, folder, from, to]), answer::<SimilarTo>(schemas, "The nearest first")),
         },
         "/api/embed": {
             "post": post("Sentences as vectors", body::<EmbedBody>(schemas), answer::<Embedded>(schemas, "A vector for each")),
@@ -101,6 +118,12 @@ fn post(summary: &str, body: Value, answer: Value) -> Value {
     json!({"summary": summary, "requestBody": body, "responses": responses})
 }
 
+fn sent(summary: &str, parameters: Value, answer: Value) -> Value {
+    let body = json!({"required": true, "content": {"image/*": {}, "application/octet-stream": {}}});
+    let responses = responses(answer, &[400, 404, 408, 413, 415, 503]);
+    json!({"summary": summary, "parameters": parameters, "requestBody": body, "responses": responses})
+}
+
 fn responses(answer: Value, refusals: &[u16]) -> Value {
     let mut all = Map::from_iter([("200".to_string(), answer)]);
     for status in [refusals, &[401, 403, 500]].concat() {
@@ -108,11 +131,11 @@ fn responses(answer: Value, refusals: &[u16]) -> Value {
             400 => "The request is wrong",
             401 => "The token is missing or wrong",
             403 => "Without a token, the server answers to this machine's own names alone",
-            404 => "No such picture",
+            404 => "No such picture, or nothing to see pictures with",
             408 => "The body did not come in time",
             413 => "The body is too large",
-            415 => "The body is no JSON",
-            503 => "Too many searches at a time",
+            415 => "The body is of another kind",
+            503 => "Too much is asked at a time",
             _ => "The server failed",
         };
         let schema = json!({"$ref": "#/components/schemas/Error"});

@@ -3,25 +3,31 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
+use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::answer::Refusal;
-use super::api::Pairs;
-use super::find::{self, Found, LONGEST, MOST, OneOrMore, Query};
+use super::api::{self, Pairs};
+use super::find::{self, Filter, Found, LONGEST, MOST, OneOrMore, Opened, Query};
 use super::languages::own_name;
+use super::uploads::LARGEST;
 use crate::config::same_code;
+use crate::pixels::Day;
 
 /// Pictures that are shown at first, and each further time.
 const SHOWN: usize = 24;
 
-/// What is asked for: a text and its language in each row of the form, or a picture.
+/// What is asked for: a text and its language in each row of the form, a picture of the index, or one that was sent.
 struct Asked {
     rows: Vec<(String, String)>,
     like: Option<usize>,
+    sent: Option<String>,
     k: usize,
+    filter: Filter,
     /// The language that empty rows begin with.
     language: String,
 }
@@ -59,9 +65,56 @@ pub async fn page(State(state): State<Arc<super::State>>, uri: Uri, headers: Hea
     }
 }
 
+/// Takes a picture that is sent by the form, and leads to the page with those like it.
+pub async fn picture_sent(
+    State(state): State<Arc<super::State>>,
+    headers: HeaderMap,
+    form: Result<Multipart, MultipartRejection>,
+) -> Response {
+    match sent(&state, form).await {
+        Ok(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
+        Err(refusal) => {
+            let asked = Asked::nothing(preferred(&state.languages, &headers));
+            refusal.with_page(Html(whole(&state, &asked, Err(&refusal)).into_string()))
+        }
+    }
+}
+
+/// The address of the page for a form with a picture.
+async fn sent(state: &super::State, form: Result<Multipart, MultipartRejection>) -> Result<String, Refusal> {
+    let mut form = form.map_err(|e| Refusal::bad(format!("the form cannot be read: {e}")))?;
+    let mut others: Vec<(String, String)> = Vec::new();
+    let unread = |error: MultipartError| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => api::too_large(LARGEST),
+        _ => Refusal::bad(format!("the form cannot be read: {error}")),
+    };
+    let read = async {
+        let mut picture = Bytes::new();
+        while let Some(field) = form.next_field().await.map_err(unread)? {
+            let name = field.name().unwrap_or_default().to_string();
+            match name.as_str() {
+                "picture" => picture = field.bytes().await.map_err(unread)?,
+                "language" | "folder" | "from" | "to" => {
+                    others.push((name, field.text().await.map_err(unread)?))
+                }
+                _ => return Err(Refusal::bad(format!("the form has no field `{name}`"))),
+            }
+        }
+        match picture.is_empty() {
+            true => Err(Refusal::bad("no picture was chosen")),
+            false => Ok(picture),
+        }
+    };
+    let upload = api::sent(state, async || api::in_time(api::SENDING, read).await).await?;
+    let mut query = form_urlencoded::Serializer::for_suffix("/?".to_string(), 2);
+    query.append_pair("sent", &upload.name);
+    query.extend_pairs(others.iter().filter(|(_, value)| !value.is_empty()));
+    Ok(query.finish())
+}
+
 impl Asked {
     fn nothing(language: String) -> Asked {
-        Asked { rows: Vec::new(), like: None, k: SHOWN, language }
+        Asked { rows: Vec::new(), like: None, sent: None, k: SHOWN, filter: Filter::default(), language }
     }
 
     fn read(state: &super::State, pairs: &Pairs, headers: &HeaderMap) -> Result<Asked, Refusal> {
@@ -74,7 +127,13 @@ impl Asked {
         });
         let rows = rows.filter(|(text, _)| !text.is_empty()).collect();
         let k = find::count(pairs.number("k")?.unwrap_or(SHOWN))?;
-        Ok(Asked { rows, like: pairs.number("like")?, k, language })
+        let sent = pairs.all("sent").pop();
+        Ok(Asked { rows, like: pairs.number("like")?, sent, k, filter: pairs.filter()?, language })
+    }
+
+    /// Whether nothing has been asked for yet.
+    fn is_nothing(&self) -> bool {
+        self.rows.is_empty() && self.like.is_none() && self.sent.is_none()
     }
 
     /// The address of the same with more pictures.
@@ -83,16 +142,28 @@ impl Asked {
         self.rows.iter().for_each(|(text, language)| {
             query.append_pair("q", text).append_pair("language", language);
         });
-        if let Some(row) = self.like {
-            query.append_pair("like", &row.to_string()).append_pair("language", &self.language);
+        let row = self.like.map(|row| ("like", row.to_string()));
+        let sent = self.sent.clone().map(|sent| ("sent", sent));
+        for (key, value) in row.into_iter().chain(sent) {
+            query.append_pair(key, &value).append_pair("language", &self.language);
         }
+        query.extend_pairs(self.filters());
         query.append_pair("k", &(self.k + SHOWN).min(MOST).to_string()).finish() + "#results"
     }
 
     fn like(&self, row: usize) -> String {
         let language = self.rows.first().map_or(&self.language, |(_, language)| language);
         let mut query = form_urlencoded::Serializer::for_suffix("/?".to_string(), 2);
-        query.append_pair("like", &row.to_string()).append_pair("language", language).finish()
+        query.append_pair("like", &row.to_string()).append_pair("language", language);
+        query.extend_pairs(self.filters()).finish()
+    }
+
+    /// The filter, as an address has it.
+    fn filters(&self) -> Vec<(&'static str, String)> {
+        let Filter { folder, from, to } = &self.filter;
+        let day = |day: &Option<Day>| day.map(|day| day.to_string());
+        let all = [("folder", folder.clone()), ("from", day(from)), ("to", day(to))];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
 
@@ -115,21 +186,25 @@ async fn shown(state: &super::State, asked: &Asked) -> Result<Shown, Refusal> {
     if let Some(row) = asked.like {
         let missing = || Refusal::missing("the index has no picture with this number");
         let id = opened.id(row).ok_or_else(missing)?.to_string();
-        let k = asked.k;
-        let similar = state.ask(move |_| find::similar(&opened, row, k)).await?;
+        let (k, filter) = (asked.k, asked.filter.clone());
+        let similar = state.ask(move |_| find::similar(&opened, row, k, &filter)).await?;
         let title = html! { "Pictures like " bdi { (id) } };
         return Ok(Shown { title, hits: similar.hits, warnings: Vec::new(), scored: true });
     }
+    if let Some(sent) = &asked.sent {
+        let (upload, k, filter) = (state.uploads.find(sent)?, asked.k, asked.filter.clone());
+        let hits = state.ask(move |_| find::similar_to(&opened, &upload.vector, k, &filter)).await?;
+        let title = html! { "Pictures like the one that you sent" };
+        return Ok(Shown { title, hits, warnings: Vec::new(), scored: true });
+    }
     if asked.rows.is_empty() {
-        let ids = opened.index.ids();
-        let some = (0..ids.len()).step_by(ids.len().div_ceil(SHOWN).max(1));
-        let hits = some.map(|row| Found { id: ids[row].clone(), row, score: 0.0 }).collect();
-        let title = html! { "Some of " (ids.len()) " pictures" };
+        let (hits, count) = some(&opened, &asked.filter);
+        let title = html! { @if hits.len() < count { "Some of " } (count) " pictures" };
         return Ok(Shown { title, hits, warnings: Vec::new(), scored: false });
     }
     let (texts, languages) = asked.rows.iter().cloned().unzip();
-    let query = Query::new(texts, languages, asked.k)?;
-    let searched = state.ask(move |run| find::searched(run, &opened, query)).await?;
+    let query = Query::new(texts, languages, asked.k, asked.filter.clone())?;
+    let searched = state.ask(move |model| find::searched(model.run, &opened, query)).await?;
     let texts = match searched.query {
         OneOrMore::One(one) => vec![one],
         OneOrMore::More(all) => all,
@@ -144,7 +219,18 @@ async fn shown(state: &super::State, asked: &Asked) -> Result<Shown, Refusal> {
     Ok(Shown { title, hits: searched.hits, warnings: searched.warnings, scored: true })
 }
 
+/// Some pictures all over those that a filter lets through, and how many these are.
+fn some(opened: &Opened, filter: &Filter) -> (Vec<Found>, usize) {
+    let rows = filter.rows(&opened.index);
+    let count = rows.as_ref().map_or(opened.index.ids().len(), Vec::len);
+    let row = |n: usize| rows.as_ref().map_or(n, |rows| rows[n] as usize);
+    let some = (0..count).step_by(count.div_ceil(SHOWN).max(1)).map(row);
+    (some.map(|row| opened.found(row, 0.0)).collect(), count)
+}
+
 fn whole(state: &super::State, asked: &Asked, shown: Result<&Shown, &Refusal>) -> Markup {
+    let opened = state.opened();
+    let folders = opened.index.has_photographs().then(|| opened.folders());
     let query = asked.rows.first().map(|(text, _)| text.as_str());
     html! {
         (DOCTYPE)
@@ -161,11 +247,12 @@ fn whole(state: &super::State, asked: &Asked, shown: Result<&Shown, &Refusal>) -
                 a.skip href="#results" { "Skip to the pictures" }
                 header {
                     h1 { a href="/" { "tinyglot" } }
-                    (form(&state.languages, asked))
+                    (form(&state.languages, asked, folders))
+                    @if state.sees { (sending(asked)) }
                 }
                 main #results tabindex="-1" {
                     @match shown {
-                        Ok(shown) => (results(state.photos.is_some(), asked, shown)),
+                        Ok(shown) => (results(Places::of(state), asked, shown)),
                         Err(refusal) => p.error role="alert" { (refusal) },
                     }
                 }
@@ -174,8 +261,8 @@ fn whole(state: &super::State, asked: &Asked, shown: Result<&Shown, &Refusal>) -
     }
 }
 
-/// A row, and further ones for the same in other languages.
-fn form(languages: &[String], asked: &Asked) -> Markup {
+/// A row, further ones for the same in other languages, and which pictures are searched, where there are folders and days.
+fn form(languages: &[String], asked: &Asked, folders: Option<&[String]>) -> Markup {
     let first = asked.rows.first();
     let (text, language) = first.map_or(("", &asked.language), |(text, language)| (text.as_str(), language));
     let others = asked.rows.get(1..).unwrap_or_default();
@@ -185,7 +272,7 @@ fn form(languages: &[String], asked: &Asked) -> Markup {
     let free = languages.iter().find(|code| !used(code));
     html! {
         form role="search" action="/" method="get" {
-            (row(languages, text, language, 0, asked.rows.is_empty() && asked.like.is_none()))
+            (row(languages, text, language, 0, asked.is_nothing()))
             @if languages.len() > 1 {
                 details open[!others.is_empty()] {
                     summary { "The same in another language" }
@@ -194,6 +281,41 @@ fn form(languages: &[String], asked: &Asked) -> Markup {
                     @if let Some(free) = free { (row(languages, "", free, others.len() + 1, false)) }
                 }
             }
+            @if let Some(folders) = folders { (filters(&asked.filter, folders)) }
+        }
+    }
+}
+
+/// A folder, and days from one to another.
+fn filters(filter: &Filter, folders: &[String]) -> Markup {
+    let chosen = filter.folder.as_deref().unwrap_or_default();
+    let day = |day: Option<Day>| day.map(|day| day.to_string());
+    html! {
+        details open[!filter.is_none()] {
+            summary { "Only some pictures" }
+            div.filters {
+                @if !folders.is_empty() {
+                    label { "Folder" select name="folder" {
+                        option value="" { "All folders" }
+                        @for folder in folders { option value=(folder) selected[folder == chosen] { (folder) } }
+                    } }
+                }
+                label { "From" input name="from" type="date" value=[day(filter.from)]; }
+                label { "Until" input name="to" type="date" value=[day(filter.to)]; }
+            }
+        }
+    }
+}
+
+/// A place to drop a picture on, or to choose one. What is chosen above stays chosen.
+fn sending(asked: &Asked) -> Markup {
+    html! {
+        form.sending action="/picture" method="post" enctype="multipart/form-data" {
+            label for="picture" { "Or search by a picture: drop one here, or choose it" }
+            input id="picture" name="picture" type="file" accept="image/*" required;
+            input type="hidden" name="language" value=(asked.language);
+            @for (key, value) in asked.filters() { input type="hidden" name=(key) value=(value); }
+            button type="submit" { "Search by picture" }
         }
     }
 }
@@ -219,32 +341,65 @@ fn row(languages: &[String], text: &str, language: &str, n: usize, start: bool) 
     }
 }
 
-fn results(photos: bool, asked: &Asked, shown: &Shown) -> Markup {
+/// Where pictures are.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Files below `--photos`.
+    files: bool,
+    /// Thumbnails of the index.
+    thumbnails: bool,
+}
+
+impl Places {
+    fn of(state: &super::State) -> Places {
+        Places { files: state.photos.is_some(), thumbnails: state.opened().index.has_photographs() }
+    }
+
+    /// What is shown of a picture.
+    fn small(self, row: usize) -> Option<String> {
+        match self {
+            Places { thumbnails: true, .. } => Some(format!("/thumbnails/{row}")),
+            Places { files: true, .. } => Some(format!("/pictures/{row}")),
+            _ => None,
+        }
+    }
+
+    /// The file of a picture.
+    fn whole(self, row: usize) -> Option<String> {
+        self.files.then(|| format!("/pictures/{row}"))
+    }
+}
+
+fn results(places: Places, asked: &Asked, shown: &Shown) -> Markup {
     let more = shown.scored && shown.hits.len() == asked.k && asked.k < MOST;
+    let sent = asked.sent.as_ref().map(|sent| format!("/sent/{sent}"));
+    let own = asked.like.and_then(|row| places.small(row)).or(sent);
+    let file = asked.like.and_then(|row| places.whole(row));
     html! {
         h2 { (shown.title) }
-        @if photos { @if let Some(row) = asked.like {
-            a.picture.own href={ "/pictures/" (row) } { img src={ "/pictures/" (row) } alt="The picture itself"; }
-        } }
+        @if let Some(own) = own {
+            a.picture.own href=[file] { img src=(own) alt="The picture itself"; }
+        }
         @for warning in &shown.warnings { p.warning { bdi { (warning) } } }
+        @if shown.hits.is_empty() { p.hint { "No picture is in this folder, or of these days." } }
         ol.hits {
-            @for hit in &shown.hits { (picture(photos, asked, hit, shown.scored)) }
+            @for hit in &shown.hits { (picture(places, asked, hit, shown.scored)) }
         }
         @if more { p.more { a href=(asked.more()) { "Show more" } } }
     }
 }
 
-fn picture(photos: bool, asked: &Asked, hit: &Found, scored: bool) -> Markup {
-    let file = format!("/pictures/{}", hit.row);
+fn picture(places: Places, asked: &Asked, hit: &Found, scored: bool) -> Markup {
     html! {
         li {
-            @if photos {
-                a.picture href=(file) { img src=(file) alt={ "Picture " (hit.id) } loading="lazy" decoding="async"; }
+            @if let Some(small) = places.small(hit.row) {
+                a.picture href=[places.whole(hit.row)] { img src=(small) alt={ "Picture " (hit.id) } loading="lazy" decoding="async"; }
             }
             div.about {
                 span.name dir="auto" title=(hit.id) { (hit.id) }
                 @if scored { span.score title="Cosine of query and picture" { (format!("{:.3}", hit.score).replace('-', "−")) } }
             }
+            @if let Some(date) = &hit.date { time.date datetime=(date) { (date) } }
             a.like href=(asked.like(hit.row)) aria-label={ "More like " (hit.id) } { "More like this" }
         }
     }
@@ -271,21 +426,24 @@ mod tests {
     fn what_is_asked_for_is_escaped() {
         let evil = "\"><script>alert(1)</script>&";
         let rows = vec![(evil.to_string(), "en".to_string())];
-        let asked = Asked { rows, like: None, k: 24, language: "en".to_string() };
-        let hit = Found { id: evil.to_string(), row: 3, score: -0.5 };
+        let filter = Filter { folder: Some(evil.to_string()), ..Filter::default() };
+        let asked = Asked { rows, filter, ..Asked::nothing("en".to_string()) };
+        let hit = Found { id: evil.to_string(), row: 3, score: -0.5, date: None };
         let shown = Shown {
             title: html! { (evil) },
             hits: vec![hit],
             warnings: vec![evil.to_string()],
             scored: true,
         };
-        let text = form(&["en".into(), evil.into()], &asked).into_string()
-            + &results(true, &asked, &shown).into_string();
+        let text = form(&["en".into(), evil.into()], &asked, Some(&[evil.into()])).into_string()
+            + &results(Places { files: true, thumbnails: false }, &asked, &shown).into_string()
+            + &sending(&asked).into_string();
         assert!(!text.contains("<script"), "{text}");
         assert!(text.contains("&lt;script&gt;alert(1)") && text.contains("−0.500"), "{text}");
         assert_eq!(
             asked.more(),
-            "/?q=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26&language=en&k=48#results"
+            "/?q=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26&language=en\
+             &folder=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26&k=48#results"
         );
     }
 }

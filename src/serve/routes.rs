@@ -11,10 +11,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
 use super::answer::Refusal;
-use super::{Told, api, openapi, page};
-
-/// Bytes of the largest body.
-const BODY: usize = 64 << 10;
+use super::{Told, api, openapi, page, uploads};
 
 type Shared = Arc<super::State>;
 
@@ -22,17 +19,25 @@ type Shared = Arc<super::State>;
 pub fn routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/", get(page::page)),
+        ("/picture", post(page::picture_sent).layer(picture())),
         ("/style.css", get(page::style)),
         ("/icon.svg", get(page::icon)),
         ("/pictures/{row}", get(api::picture)),
+        ("/thumbnails/{row}", get(api::thumbnail)),
+        ("/sent/{name}", get(api::upload)),
         ("/api/search", get(api::search_get).post(api::search_post)),
-        ("/api/similar", get(api::similar)),
+        ("/api/similar", get(api::similar).post(api::similar_to).layer(picture())),
         ("/api/embed", post(api::embed)),
         ("/api/stats", get(api::stats)),
         ("/api/openapi.json", get(openapi::openapi)),
         ("/healthz", get(api::health)),
         ("/metrics", get(api::metrics)),
     ]
+}
+
+/// The limit of a body that is a picture, with what a form says beside it.
+fn picture() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(uploads::LARGEST + api::BODY)
 }
 
 pub fn router(state: Shared) -> Router {
@@ -43,7 +48,7 @@ pub fn router(state: Shared) -> Router {
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(DefaultBodyLimit::max(api::BODY))
         .layer(middleware::from_fn_with_state(state.clone(), around))
         .with_state(state)
 }

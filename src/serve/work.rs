@@ -10,10 +10,18 @@ use tokio::time::timeout;
 
 use super::answer::Refusal;
 use crate::Result;
+use crate::photos::PictureTower;
 use crate::retrieve::Retriever;
 
+/// What threads work with.
+pub struct Model<'a> {
+    pub run: &'a dyn Retriever,
+    /// Makes vectors of photographs that are not in the index.
+    pub tower: Option<&'a PictureTower>,
+}
+
 /// What a thread does with the model.
-type Job = Box<dyn FnOnce(&dyn Retriever) + Send>;
+type Job = Box<dyn FnOnce(&Model) + Send>;
 
 /// Where work waits; whoever asks while it is full is sent away.
 #[derive(Clone)]
@@ -43,12 +51,12 @@ impl Queue {
     /// Refusals: the queue is full, the time is over, or the work broke off.
     pub async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Retriever) -> T + Send + 'static,
+        work: impl FnOnce(&Model) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let (sender, answer) = oneshot::channel();
-        let job = move |run: &dyn Retriever| {
+        let job = move |model: &Model| {
             if !sender.is_closed() {
-                let _ = sender.send(work(run));
+                let _ = sender.send(work(model));
             }
         };
         self.jobs.try_send(Box::new(job)).map_err(|error| match error {
@@ -72,14 +80,14 @@ impl Jobs {
     /// # Errors
     /// Run, where the threads cannot be started.
     #[cfg(not(feature = "cuda"))]
-    pub fn work(&self, run: &dyn Retriever) -> Result<()> {
+    pub fn work(&self, model: &Model) -> Result<()> {
         // Not the pool that the command itself waits in.
         let threads = rayon::current_num_threads();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| crate::Error::run("the threads cannot be started").because(e))?;
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| self.each(|job| pool.install(|| job(run))));
+                scope.spawn(|| self.each(|job| pool.install(|| job(model))));
             }
         });
         Ok(())
@@ -90,8 +98,8 @@ impl Jobs {
     /// # Errors
     /// None.
     #[cfg(feature = "cuda")]
-    pub fn work(&self, run: &dyn Retriever) -> Result<()> {
-        self.each(|job| job(run));
+    pub fn work(&self, model: &Model) -> Result<()> {
+        self.each(|job| job(model));
         Ok(())
     }
 

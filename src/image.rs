@@ -94,6 +94,11 @@ impl ImageBranch {
         let h = batch_norm_relu_dropout(h, &mut layers.norm, config.dropout, seed);
         unit_rows(linear(h, &layers.output, precision))
     }
+
+    /// What becomes of features before the first layer.
+    pub fn input_kind(&self) -> ImageInput {
+        self.config.input
+    }
 }
 
 impl ImageLayers {

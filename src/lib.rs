@@ -18,6 +18,7 @@ pub mod checksum;
 pub mod lock;
 pub mod map;
 pub mod numbers;
+pub mod onnx;
 pub mod write;
 
 // What comes in.
@@ -61,7 +62,8 @@ pub mod run;
 pub mod setup;
 pub mod sweep;
 
-// A trained run for those who only search: a page and an interface of JSON over HTTP.
+// A trained run for those who only search, and for other programs.
+pub mod export;
 pub mod serve;
 
 // The command.

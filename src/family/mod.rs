@@ -113,11 +113,31 @@ pub trait Family: Sync {
     /// that is not whole.
     fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>>;
 
+    /// The model as ONNX, for programs that run that; see [`crate::export::onnx`].
+    ///
+    /// # Errors
+    /// Usage, where the model is none that can be written so; data, for a run that is not whole.
+    fn onnx(&self, run: &Path) -> Result<Onnx> {
+        Err(Error::usage("a run of this family cannot be written as ONNX")
+            .at(run)
+            .hint("the family `smalr` can; a contrastive run's encoder goes by `--to sentence-transformers`"))
+    }
+
     /// Makes a new run without a language, in `place`.
     ///
     /// # Errors
     /// As [`crate::run::remove_language`].
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder>;
+}
+
+/// A model of words as ONNX.
+pub struct Onnx {
+    /// Sentences: `words` (batch, length), places of words, and `lengths` (batch) → `vectors` (batch, joint).
+    pub text: Vec<u8>,
+    /// Pictures: `features` (batch, width) → `vectors` (batch, joint).
+    pub pictures: Vec<u8>,
+    /// The words, each with the code of its language, in the order of their places.
+    pub words: Vec<(String, String)>,
 }
 
 /// A run that was packed.

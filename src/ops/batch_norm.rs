@@ -36,7 +36,8 @@ impl BatchNormWeights {
     }
 }
 
-const EPSILON: f32 = 1e-5;
+/// Added to the variance.
+pub const EPSILON: f32 = 1e-5;
 /// Share of a batch's statistics in the running ones, as in PyTorch.
 pub const MOMENTUM: f32 = 0.1;
 

@@ -11,6 +11,7 @@ pub mod inference;
 pub mod learner;
 pub mod model;
 pub mod objective;
+mod onnx;
 mod pack;
 pub mod paired;
 pub mod prepare;
@@ -18,12 +19,13 @@ pub mod pretrain;
 pub mod run;
 pub mod sizes;
 pub mod start;
+mod table;
 pub mod taught;
 pub mod text;
 
 use std::path::Path;
 
-use super::{Begun, Family, Packer};
+use super::{Begun, Family, Onnx, Packer, StaticTable};
 use crate::Result;
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::Config;
@@ -106,6 +108,14 @@ impl Family for SmalrFamily {
 
     fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {
         Ok(Box::new(pack::SmalrPacker::open(run, languages)?))
+    }
+
+    fn onnx(&self, run: &Path) -> Result<Onnx> {
+        onnx::onnx(&run::SmalrRun::open(run, &[])?)
+    }
+
+    fn table(&self, run: &Path, language: &str) -> Result<StaticTable> {
+        table::table(&run::SmalrRun::open(run, &[])?, language)
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

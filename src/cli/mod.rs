@@ -13,6 +13,7 @@ mod demo;
 mod embed;
 mod embed_images;
 mod evaluate;
+mod export;
 mod given;
 mod index;
 mod init;
@@ -82,6 +83,7 @@ enum Command {
     Search(search::Args),
     Index(index::Args),
     Serve(serve::Args),
+    Export(export::Args),
     Sweep(sweep::Args),
     Report(report::Args),
     Classify(classify::Args),
@@ -134,6 +136,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::Embed(args) => of_run(args.run.clone(), embed::run(args, &terminal)),
         Command::Index(args) => of_run(args.run.clone(), index::run(args, &terminal)),
         Command::Serve(args) => of_run(args.run.clone(), serve::run(args, &terminal)),
+        Command::Export(args) => of_run(args.run.clone(), export::run(args, &terminal)),
         Command::EmbedImages(args) => embed_images::run(args, &terminal),
         Command::Search(args) => of_run(args.run.clone(), search::run(args, &terminal)),
         Command::Classify(args) => of_run(args.run.clone(), classify::run(args, &terminal)),

@@ -15,6 +15,7 @@ mod contrastive_config;
 mod corpus;
 mod cross_modal;
 mod examples;
+mod export;
 mod floors;
 #[cfg(feature = "cuda")]
 mod gpu;

@@ -1,11 +1,11 @@
-"""What `tinyglot export` writes, read by other programs: ONNX by onnxruntime, vectors by FAISS, a table by PostgreSQL with pgvector.
+"""What `tinyglot export` writes, read by other programs: ONNX by onnxruntime, a table of words by model2vec, vectors by FAISS, a table by PostgreSQL with pgvector.
 
-    pip install numpy onnxruntime faiss-cpu pgserver
+    pip install numpy onnxruntime model2vec faiss-cpu pgserver
     python tests/exports.py target/release/tinyglot
 
 Makes a little corpus, trains on it for a moment, and compares with what tinyglot itself gives. Kinds whose package is not there are passed over, and
-told. With NumPy 2.4.6, onnxruntime 1.32.0, faiss-cpu 1.15.1 and pgserver 0.1.4 sentences and pictures of all models were within 2e-7 of tinyglot's,
-and FAISS and PostgreSQL found what NumPy finds.
+told. With NumPy 2.4.6, onnxruntime 1.32.0, model2vec 0.10.0, faiss-cpu 1.15.1 and pgserver 0.1.4 sentences and pictures of all models were within 2e-7
+of tinyglot's, and FAISS and PostgreSQL found what NumPy finds.
 """
 
 import importlib.util
@@ -114,6 +114,25 @@ def check_onnx(tinyglot, place, n, model):
     print(f"model {n}: {len(want)} pictures within {apart:.1e}")
 
 
+def check_model2vec(tinyglot, place):
+    from model2vec import StaticModel
+
+    model = place / "run5"
+    for language in ["en", "de"]:
+        out = place / f"static-{language}"
+        run(tinyglot, "export", model, "--to", "static", "--language", language, "--out", out)
+        sentences = (place / f"data/captions/test.1.{language}").read_text(encoding="utf-8").splitlines()
+        want = vectors_of(tinyglot, model, language, sentences, place)
+        # Words that training has not seen have a vector there alone.
+        vocabulary = StaticModel.from_pretrained(out).tokenizer.get_vocab()
+        known = [all(w in vocabulary for w in s.lower().replace(".", " ").replace(",", " ").split()) for s in sentences]
+        assert sum(known) > 5, known
+        got = StaticModel.from_pretrained(out, normalize=True).encode(sentences)
+        apart = np.abs(got - want)[known].max()
+        assert apart < 1e-4, (language, apart)
+        print(f"model2vec, {language}: {sum(known)} sentences within {apart:.1e}")
+
+
 def check_faiss(place):
     import faiss
 
@@ -163,6 +182,8 @@ def main():
             run(tinyglot, "train", config, "--out", place / f"run{n}", "-q")
             if there("onnxruntime"):
                 check_onnx(tinyglot, place, n, place / f"run{n}")
+        if there("model2vec"):
+            check_model2vec(tinyglot, place)
         if there("faiss"):
             check_faiss(place)
         if there("pgserver"):

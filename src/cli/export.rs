@@ -21,6 +21,7 @@ Each kind is a new folder, with a README.md that says how it is loaded:
   opensearch, elasticsearch
                          an index and bulk requests, with a script that loads them
   onnx                   both branches of a run of words, with the words that it knows
+  static                 a table of words for model2vec, of a run that averages them (text.encoder = \"average\") and one language
   sentence-transformers  the encoder of a contrastive run, as SentenceTransformer and AutoModel read it, with a model card
   card                   README.md: languages, data, scores of each language, licences
 
@@ -50,6 +51,9 @@ pub struct Args {
     /// What the pictures are called in a database, or the model on its card [default: pictures, or the run's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Language of a table of words
+    #[arg(long, value_name = "CODE")]
+    pub language: Option<String>,
     /// Licence of the model, for the card, e.g. apache-2.0
     #[arg(long, value_name = "LICENCE")]
     pub license: Option<String>,
@@ -70,6 +74,7 @@ pub enum To {
     OpenSearch,
     Elasticsearch,
     Onnx,
+    Static,
     SentenceTransformers,
     Card,
 }
@@ -83,7 +88,7 @@ impl To {
             To::Qdrant => Some(Reader::Qdrant),
             To::OpenSearch => Some(Reader::OpenSearch),
             To::Elasticsearch => Some(Reader::Elasticsearch),
-            To::Onnx | To::SentenceTransformers | To::Card => None,
+            To::Onnx | To::Static | To::SentenceTransformers | To::Card => None,
         }
     }
 }
@@ -98,6 +103,11 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 }
 
 fn vectors(args: &Args, run: &dyn Retriever, reader: Reader, terminal: &Terminal) -> Result<()> {
+    if args.language.is_some() {
+        return Err(
+            Error::usage("`--language` is for a table of words, and pictures have none").hint("leave it out")
+        );
+    }
     if args.license.is_some() || args.captions_license.is_some() || args.pictures_license.is_some() {
         return Err(Error::usage("licences stand on a model card, and these are vectors")
             .hint("leave them out, or give `--to card`"));
@@ -125,8 +135,20 @@ fn model(args: &Args, run: &dyn Retriever) -> Result<()> {
         return Err(Error::usage("pictures are given, and what is written has none")
             .hint("leave `--index` and `--gallery` out"));
     }
-    if args.to == To::Onnx {
-        return export::onnx(run, &args.out);
+    match (args.to, &args.language) {
+        (To::Static, Some(language)) => return export::static_table(run, language, &args.out),
+        (To::Static, None) => {
+            let languages = run.languages().join(", ");
+            return Err(
+                Error::usage("a table is of one language").hint(format!("give `--language`: {languages}"))
+            );
+        }
+        (_, Some(_)) => {
+            return Err(Error::usage("`--language` is for a table of words")
+                .hint("leave it out, or give `--to static`"));
+        }
+        (To::Onnx, None) => return export::onnx(run, &args.out),
+        _ => {}
     }
     let card = Card {
         name: args.name.clone(),

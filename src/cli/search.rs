@@ -67,7 +67,7 @@ pub struct Args {
 /// Where the pictures are.
 enum Gallery {
     Pictures(Pictures),
-    Index(Index),
+    Index(Box<Index>),
 }
 
 impl Gallery {
@@ -75,7 +75,7 @@ impl Gallery {
         if let Some(index) = &args.index {
             let index = Index::open(index)?;
             index.check_model(run)?;
-            return Ok(Gallery::Index(index));
+            return Ok(Gallery::Index(Box::new(index)));
         }
         let file = args.gallery.as_deref().expect("asked for where there is no index");
         let pictures = Pictures::open(file, args.ids.as_deref(), terminal)?;
@@ -116,7 +116,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     }
     let queries: Vec<&[String]> = queries.chunks(languages.len()).collect();
     let found = match &gallery {
-        Gallery::Index(index) => found(&*run, &args, &languages, &queries, index, terminal)?,
+        Gallery::Index(index) => found(&*run, &args, &languages, &queries, &**index, terminal)?,
         Gallery::Pictures(pictures) => {
             let gallery = Embedding { model: &*run, pictures: &pictures.features };
             let mut found = found(&*run, &args, &languages, &queries, &gallery, terminal)?;

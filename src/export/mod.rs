@@ -7,6 +7,7 @@ mod card;
 mod onnx;
 mod pgvector;
 mod sentences;
+mod table;
 mod vectors;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use crate::{Error, Result};
 pub use card::{Card, card};
 pub use onnx::onnx;
 pub use sentences::sentence_transformer;
+pub use table::static_table;
 
 /// What reads vectors of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

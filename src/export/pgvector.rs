@@ -28,12 +28,12 @@ pub(super) fn write(pictures: &Pictures, name: &str, folder: &Path) -> Result<()
     );
     write_whole(&folder.join("schema.sql"), schema.as_bytes())?;
     write_rows(pictures, &folder.join("rows.copy"))?;
-    let index = match joint {
-        ..=SINGLE => format!("CREATE INDEX ON {name} USING hnsw (embedding vector_cosine_ops);\n"),
-        ..=HALF => {
-            format!("CREATE INDEX ON {name} USING hnsw ((embedding::halfvec({joint})) halfvec_cosine_ops);\n")
-        }
-        _ => format!("-- No index of pgvector takes vectors of more than {HALF} numbers: search is exact.\n"),
+    let index = if joint <= SINGLE {
+        format!("CREATE INDEX ON {name} USING hnsw (embedding vector_cosine_ops);\n")
+    } else if joint <= HALF {
+        format!("CREATE INDEX ON {name} USING hnsw ((embedding::halfvec({joint})) halfvec_cosine_ops);\n")
+    } else {
+        format!("-- No index of pgvector takes vectors of more than {HALF} numbers: search is exact.\n")
     };
     write_whole(&folder.join("index.sql"), (index + &format!("ANALYZE {name};\n")).as_bytes())?;
     let half = if joint > SINGLE && joint <= HALF { format!("::halfvec({joint})") } else { String::new() };

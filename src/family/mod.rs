@@ -123,6 +123,16 @@ pub trait Family: Sync {
             .hint("the family `smalr` can; a contrastive run's encoder goes by `--to sentence-transformers`"))
     }
 
+    /// The words of a language and their vectors, where sentences are their means; see [`crate::export::static_table`].
+    ///
+    /// # Errors
+    /// Usage, where the model is none of that kind, or does not know the language; data, for a run that is not whole.
+    fn table(&self, run: &Path, _language: &str) -> Result<StaticTable> {
+        Err(Error::usage("a run of this family has no table of words")
+            .at(run)
+            .hint("the family `smalr` may have one"))
+    }
+
     /// Makes a new run without a language, in `place`.
     ///
     /// # Errors
@@ -138,6 +148,16 @@ pub struct Onnx {
     pub pictures: Vec<u8>,
     /// The words, each with the code of its language, in the order of their places.
     pub words: Vec<(String, String)>,
+}
+
+/// Vectors of the words of a language, whose mean is a sentence's vector but for its length.
+pub struct StaticTable {
+    /// Each once.
+    pub words: Vec<String>,
+    /// (words, joint)
+    pub vectors: Vec<f32>,
+    /// Whether sentences are read in small letters.
+    pub lowercase: bool,
 }
 
 /// A run that was packed.

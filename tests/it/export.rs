@@ -46,6 +46,9 @@ fn vectors_of_an_index_are_written_with_days_and_those_of_features_without() {
         ("npy", vec!["--gallery", text(&gallery), "--license", "mit"], "licences stand on a model card"),
         ("card", vec!["--gallery", text(&gallery)], "what is written has none"),
         ("sentence-transformers", vec![], "no encoder that sentence-transformers reads"),
+        ("static", vec![], "a table is of one language"),
+        ("static", vec!["--language", "de"], "not the mean of vectors of words"),
+        ("onnx", vec!["--language", "de"], "is for a table of words"),
         ("pgvector", vec!["--gallery", text(&gallery), "--name", "Bad Name"], "cannot be a name"),
     ] {
         let out = at("refused");
@@ -79,4 +82,20 @@ fn a_card_has_languages_scores_and_licences() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!card.contains(text_of(&run)), "no folder of this machine");
+}
+
+#[test]
+fn a_model_of_words_is_written_as_onnx_with_its_words() {
+    let place = TempDir::new().expect("a folder");
+    let out = place.path().join("onnx");
+    export(&MADE.run(), "onnx", &out, &[]);
+    // tests/exports.py runs them; here that they are models of the version, and the words those of all languages.
+    for name in ["text.onnx", "pictures.onnx"] {
+        let model = fs::read(out.join(name)).expect("a model");
+        assert!(model.starts_with(b"\x08\x08\x12\x08tinyglot"), "{name}");
+    }
+    let words = fs::read_to_string(out.join("words.tsv")).expect("words");
+    for language in ["en", "de", "zh"] {
+        assert!(words.lines().any(|line| line.starts_with(&format!("{language}\t"))), "{language}");
+    }
 }

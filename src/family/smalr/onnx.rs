@@ -34,15 +34,26 @@ pub(super) fn onnx(run: &SmalrRun) -> Result<Onnx> {
     if run.model.text.adapters.iter().any(Option::is_some) {
         return Err(fault("languages that were added with layers of their own are not exported"));
     }
-    let (words, indices, table, width) = words(run);
+    let words = words(run);
     let big = || Error::data(BIG).at(&run.folder.path);
-    let text = text(run, &indices, &table, width).ok_or_else(big)?;
+    let text = text(run, &words).ok_or_else(big)?;
     let pictures = pictures(&run.model.image, run.info.features, run.config.text().joint).ok_or_else(big)?;
-    Ok(Onnx { text, pictures, words })
+    Ok(Onnx { text, pictures, words: words.words })
 }
 
-/// All words of all languages, the row that each has in a table, and the table (rows, width).
-fn words(run: &SmalrRun) -> (Vec<(String, String)>, Vec<i64>, Vec<f32>, usize) {
+/// The words of all languages, and their vectors in the space of all of them.
+pub(super) struct Words {
+    /// Code of the language, and word.
+    pub words: Vec<(String, String)>,
+    /// Of each, its row in the table: words may share one.
+    pub indices: Vec<i64>,
+    /// (rows, width)
+    pub table: Vec<f32>,
+    pub width: usize,
+}
+
+/// All words that a run knows.
+pub(super) fn words(run: &SmalrRun) -> Words {
     let lexicon = &run.encoder.lexicon;
     let mut words = Vec::new();
     let mut slots: Vec<(usize, Slot)> = Vec::new();
@@ -60,19 +71,18 @@ fn words(run: &SmalrRun) -> (Vec<(String, String)>, Vec<i64>, Vec<f32>, usize) {
     let (rows, sequences) = Collector::new(lexicon).collect(sentences, false);
     let tokens = run.model.embedding.forward::<NoneTape>(&rows, Precision::F32);
     let indices = (0..sequences.len()).map(|s| sequences.get(s)[0].into()).collect();
-    let width = run.config.embedding().width;
-    (words, indices, data(&tokens).to_vec(), width)
+    Words { words, indices, table: data(&tokens).to_vec(), width: run.config.embedding().width }
 }
 
 /// `words` (batch, length) and `lengths` (batch) → `vectors` (batch, joint).
-fn text(run: &SmalrRun, indices: &[i64], table: &[f32], width: usize) -> Option<Vec<u8>> {
+fn text(run: &SmalrRun, known: &Words) -> Option<Vec<u8>> {
     let (encoder, config) = (&run.model.text, run.config.text());
     let mut graph = Graph::new("sentences");
     let g = &mut graph;
     let words = g.input("words", Elements::Int64, &[Axis::Named("batch"), Axis::Named("length")]);
     let lengths = g.input("lengths", Elements::Int64, &[Axis::Named("batch")]);
-    let indices = g.ints(indices, &[indices.len()]);
-    let table = g.floats(table, &[table.len() / width, width]);
+    let indices = g.ints(&known.indices, &[known.indices.len()]);
+    let table = g.floats(&known.table, &[known.table.len() / known.width, known.width]);
     let rows = g.node("Gather", &[&indices, &words], &[]);
     let tokens = g.node("Gather", &[&table, &rows], &[]); // (batch, length, width)
     let mask = mask(g, &words, &lengths); // (batch, length, 1)

@@ -310,12 +310,16 @@ fn filters(filter: &Filter, folders: &[String]) -> Markup {
 /// A place to drop a picture on, or to choose one. What is chosen above stays chosen.
 fn sending(asked: &Asked) -> Markup {
     html! {
-        form.sending action="/picture" method="post" enctype="multipart/form-data" {
-            label for="picture" { "Or search by a picture: drop one here, or choose it" }
-            input id="picture" name="picture" type="file" accept="image/*" required;
-            input type="hidden" name="language" value=(asked.language);
-            @for (key, value) in asked.filters() { input type="hidden" name=(key) value=(value); }
-            button type="submit" { "Search by picture" }
+        details open[asked.sent.is_some()] {
+            summary { "Search by a picture" }
+            form.sending action="/picture" method="post" enctype="multipart/form-data" {
+                label.unseen for="picture" { "A picture: drop one here, or choose it" }
+                input id="picture" name="picture" type="file" accept="image/*" title="Drop a picture here, or choose one" required;
+                input type="hidden" name="language" value=(asked.language);
+                @for (key, value) in asked.filters() { input type="hidden" name=(key) value=(value); }
+                button type="submit" { "Search by picture" }
+            }
+            p.hint { "Drop a picture on the field, or choose one." }
         }
     }
 }

@@ -14,7 +14,6 @@ use std::path::Path;
 
 pub use packing::{Limit, Packer, bytes_of};
 
-use crate::Result;
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
 use crate::config::{Config, FamilyName};
 use crate::corpus::Corpus;
@@ -24,6 +23,7 @@ use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
+use crate::{Error, Result};
 
 /// The code of the family that a configuration names.
 pub fn of(config: &Config) -> &'static dyn Family {

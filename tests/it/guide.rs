@@ -141,7 +141,7 @@ fn commands_and_options_that_are_told_of_exist() {
                     continue;
                 }
                 let mut command: Vec<&str> = vec![words[at + 1]];
-                if matches!(command[0], "data" | "config" | "acquirer") {
+                if matches!(command[0], "data" | "config" | "acquirer" | "language") {
                     command.push(words[at + 2]);
                 }
                 let help = printed(&[&command[..], &["--help"]].concat());

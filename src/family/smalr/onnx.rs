@@ -115,6 +115,12 @@ fn pictures(branch: &ImageBranch, width: usize, joint: usize) -> Option<Vec<u8>>
     let mut graph = Graph::new("pictures");
     let g = &mut graph;
     let x = g.input("features", Elements::Float, &[Axis::Named("batch"), Axis::Fixed(width)]);
+    let axes = [Axis::Named("batch"), Axis::Fixed(joint)];
+    let Some(layers) = &branch.layers else {
+        // The features are vectors of the joint space.
+        let vectors = unit(g, &x);
+        return graph.finish(&vectors, "vectors", &axes, &[]);
+    };
     let x = match branch.input_kind() {
         ImageInput::Raw => x,
         ImageInput::Unit => unit(g, &x),
@@ -125,14 +131,14 @@ fn pictures(branch: &ImageBranch, width: usize, joint: usize) -> Option<Vec<u8>>
             unit(g, &x)
         }
         ImageInput::Standard => {
-            let (centre, inverse) = (column(g, &branch.centre), column(g, &branch.inverse));
+            let (centre, inverse) = (column(g, &layers.centre), column(g, &layers.inverse));
             let x = g.node("Sub", &[&x, &centre], &[]);
             g.node("Mul", &[&x, &inverse], &[])
         }
     };
-    let h = linear(g, &x, &branch.hidden);
+    let h = linear(g, &x, &layers.hidden);
     // Batch normalisation with its running statistics, as a factor and a shift of each column.
-    let norm = &branch.norm;
+    let norm = &layers.norm;
     let [scale, shift, mean, variance] = [&norm.scale, &norm.shift, &norm.mean, &norm.variance].map(data1);
     let factors: Vec<f32> = scale.iter().zip(&*variance).map(|(s, v)| s / (v + EPSILON).sqrt()).collect();
     let shifts: Vec<f32> =
@@ -141,9 +147,9 @@ fn pictures(branch: &ImageBranch, width: usize, joint: usize) -> Option<Vec<u8>>
     let h = g.node("Mul", &[&h, &factors], &[]);
     let h = g.node("Add", &[&h, &shifts], &[]);
     let h = g.node("Relu", &[&h], &[]);
-    let out = linear(g, &h, &branch.output);
+    let out = linear(g, &h, &layers.output);
     let vectors = unit(g, &out);
-    graph.finish(&vectors, "vectors", &[Axis::Named("batch"), Axis::Fixed(joint)], &[])
+    graph.finish(&vectors, "vectors", &axes, &[])
 }
 
 fn column(g: &mut Graph, x: &Vector) -> String {

@@ -55,11 +55,12 @@ impl RunFolder {
         let mut wrong = None;
         model.visit(&mut |name, x| {
             let format = formats[usize::from(x.as_table().is_some())];
+            let floats = x.floats();
             let format = match x.shape()[..] {
                 [rows, columns] => format.of_matrix(rows, columns),
-                _ => format.of_vector(),
+                _ => format.of_vector(&floats),
             };
-            if let Some(x) = x.floats().iter().find(|x| x.is_nan() || x.abs() > format.largest()) {
+            if let Some(x) = floats.iter().find(|x| x.is_nan() || x.abs() > format.largest()) {
                 wrong.get_or_insert(format!("`{name}` has the number {x}, too large for {}", format.name()));
             }
         });

@@ -35,9 +35,13 @@ impl<'a> Stored<'a> {
 
     /// A matrix or a vector in a format: the tensor of the name and, as the format needs them, its scales and centres beside it.
     pub fn of(format: Format, name: &str, shape: &[usize], x: impl Into<Cow<'a, [f32]>>) -> Vec<Self> {
-        let (x, format) = match shape {
+        let (x, format): (Cow<[f32]>, Format) = match shape {
             &[rows, columns] => (x.into(), format.of_matrix(rows, columns)),
-            _ => (x.into(), format.of_vector()),
+            _ => {
+                let x = x.into();
+                let format = format.of_vector(&x);
+                (x, format)
+            }
         };
         if format == Format::F32 {
             return vec![Self::floats(name, shape, x)];

@@ -8,8 +8,8 @@
 //! | [`Format::Int4`] | 4 bits, and 2 bytes a group of 32 | 1/14 of the group's largest number, and 2⁻²⁴ |
 //! | [`Format::Pq`] | 2 bits, 4 bytes a row and 4 KiB a matrix | what its nearest centre leaves |
 //!
-//! Vectors (biases, norms and their statistics) are few and matter: they are kept in f16 where matrices are in less. Matrices that a format
-//! does not suit are kept in a finer one: see [`Format::of_matrix`].
+//! Vectors (biases, norms and their statistics) are few and matter: they are kept in f16 where matrices are in less, and in f32 where f16 does not
+//! hold them ([`Format::of_vector`]). Matrices that a format does not suit are kept in a finer one: see [`Format::of_matrix`].
 
 mod parts;
 mod rows;
@@ -83,9 +83,11 @@ impl Format {
         }
     }
 
-    /// The format of a vector where matrices are kept in this one.
-    pub fn of_vector(self) -> Format {
-        if self == Format::F32 { Format::F32 } else { Format::F16 }
+    /// The format of a vector where matrices are kept in this one: f16, or f32 where a number is too large for that, as the factor of a feature that is
+    /// the same in all pictures.
+    pub fn of_vector(self, x: &[f32]) -> Format {
+        let holds = x.iter().all(|x| x.abs() <= Format::F16.largest());
+        if self != Format::F32 && holds { Format::F16 } else { Format::F32 }
     }
 
     /// The largest absolute number that it holds.

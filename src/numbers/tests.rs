@@ -98,6 +98,12 @@ fn what_a_format_does_not_suit_is_kept_in_a_finer_one() {
     ] {
         assert_eq!(format.encode(rows, columns, &noise(rows * columns, 1)).format, kept);
     }
-    assert_eq!(Format::ALL.map(Format::of_vector)[..2], [Format::F32, Format::F16]);
+    assert_eq!(
+        Format::ALL.map(|format| format.of_vector(&[1.0, -2.0]))[..3],
+        [Format::F32, Format::F16, Format::F16]
+    );
+    for large in [1e6, f32::INFINITY, f32::NAN] {
+        assert_eq!(Format::Int4.of_vector(&[1.0, large]), Format::F32);
+    }
     assert_eq!(Format::Int4.encode(0, 8, &[]).decode(8), [0.0; 0]);
 }

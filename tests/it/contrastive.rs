@@ -163,5 +163,4 @@ fn what_cannot_be_trained_on_is_refused() {
         &["encoder is shared by all languages", "`contrastive.start` takes this run"],
     );
     refused(&["remove-language", text(&out), "de", "--out", text(&added)], 2, &["belongs to one alone"]);
-    refused(&["pack", text(&out), "--out", text(&added)], 2, &["cannot be packed"]);
 }

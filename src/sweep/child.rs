@@ -123,7 +123,9 @@ impl RunningTrial {
             self.state.evaluated.push(arguments.clone());
         }
         let stopped = self.stopping || was_stopped(status);
-        let well = status.success() || (matches!(self.step, Step::Pack) && !stopped);
+        // A pack that was killed is made another time.
+        let refused = matches!(self.step, Step::Pack) && status.code().is_some() && !stopped;
+        let well = status.success() || refused;
         if well
             && !self.stopping
             && let Some(step) = self.next.pop_front()

@@ -196,10 +196,10 @@ fn rootless(bytes: Vec<u8>) -> Vec<u8> {
 fn forget(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            for key in ["seconds", "base_seconds", "train_seconds", "tokens_per_s", "attempts", "peak_memory"]
-            {
-                map.remove(key);
-            }
+            let times =
+                ["seconds", "base_seconds", "train_seconds", "tokens_per_s", "attempts", "peak_memory"];
+            // Times and paths are in the files of a packed run, as long as they are written.
+            times.iter().chain(&["packed_bytes"]).for_each(|key| _ = map.remove(*key));
             map.values_mut().for_each(forget);
         }
         Value::Array(list) => list.iter_mut().for_each(forget),

@@ -118,7 +118,9 @@ done
 # What is compared: parameters and moments, vectors, evaluations without their times.
 sums() {
     cd "$place/$1"
-    find . -name '*.safetensors' -o -name '*.npy' -o -name '*.words' -o -name '*.bin' -o -path '*/evaluation/*.json' | sort \
+    # What a sweep packs follows from the weights, and earlier programs packed nothing.
+    find . -path '*/packed' -prune -o \( -name '*.safetensors' -o -name '*.npy' -o -name '*.words' -o -name '*.bin' \
+        -o -path '*/evaluation/*.json' \) -print | sort \
         | while read -r file; do
             case $file in
                 *.json) sum=$(grep -v '"seconds"\|"checksum"' "$file" | sha256sum) ;;

@@ -10,7 +10,7 @@ use super::pictures::Pictures;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::corpus::MadeBy;
-use crate::photos::{How, Photographs, PictureTower};
+use crate::photos::{EmbeddingOptions, Photographs, PictureTower};
 use crate::retrieve::{Changes, Following, Index, Retriever, Shard, Stored, follow};
 use crate::{Error, Result, run};
 
@@ -154,6 +154,6 @@ pub(super) fn tower(run: &dyn Retriever, given: Option<&Path>) -> Result<Picture
     let made_by: Option<MadeBy> = run.folder().info()?.features_by;
     match &made_by {
         Some(maker) => PictureTower::as_maker(&folder, maker),
-        None => PictureTower::open(&folder, How::default()),
+        None => PictureTower::open(&folder, EmbeddingOptions::default()),
     }
 }

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stdout;
 use super::terminal::Terminal;
-use crate::checkpoint::{Numbers, ReservedFolder};
+use crate::checkpoint::ReservedFolder;
 use crate::family::{Packed, bytes_of};
 use crate::numbers::Format;
-use crate::run::How;
+use crate::run::PackOptions;
 use crate::{Result, run};
 
 /// Make a run small enough to ship: what search, embed and evaluate need, and nothing that only training needs
@@ -56,27 +55,10 @@ pub fn format() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name)).map(by_name)
 }
 
-/// Numbers of an index.
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Weights {
-    F16,
-    F32,
-}
-
-impl From<Weights> for Numbers {
-    fn from(weights: Weights) -> Numbers {
-        match weights {
-            Weights::F16 => Numbers::F16,
-            Weights::F32 => Numbers::F32,
-        }
-    }
-}
-
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let place = ReservedFolder::new(&args.out)?;
-    let how = How { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
-    let Packed { folder, unseen, .. } = run::pack(&args.run, how, place)?;
+    let options = PackOptions { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
+    let Packed { folder, unseen, .. } = run::pack(&args.run, options, place)?;
     for language in &unseen {
         terminal.say(&format!(
             "`{}`: of {} words that FastText has seen and the model has not, {:.1} % keep their latent token (mean cosine {:.3})",

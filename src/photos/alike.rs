@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::Photographs;
-use super::through::reason;
+use super::tower::reason;
 use crate::pixels::{Decoding, Filter, Rgb, decode, resize};
 use crate::{Error, Result};
 

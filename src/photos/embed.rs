@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Photographs;
-use super::through::{How, PictureTower, Through, list_of_bad};
+use super::tower::{EmbeddedPhoto, EmbeddingOptions, PictureTower, list_of_bad};
 use super::work::{Work, folder_of};
 use crate::checksum::sha256;
 use crate::config::Precision;
@@ -86,7 +86,7 @@ pub fn embed(
         return Err(Error::usage(format!("`{}` does not end in `.npy`", out.display())));
     }
     let Options { decoding, precision, unit, .. } = *options;
-    let tower = PictureTower::open(model, How { decoding, precision, unit })?;
+    let tower = PictureTower::open(model, EmbeddingOptions { decoding, precision, unit })?;
     let about = about(&tower, photographs);
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
@@ -146,7 +146,7 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 }
 
 /// The number of a photograph, and its row.
-fn row_of(through: &Through<()>) -> (usize, std::result::Result<&[f32], String>) {
+fn row_of(through: &EmbeddedPhoto<()>) -> (usize, std::result::Result<&[f32], String>) {
     let features = through.features.as_ref().map_err(String::clone);
     (through.n, features.map(|row| row.as_deref().expect("all go through the tower")))
 }
@@ -232,7 +232,7 @@ mod tests {
     use std::fs;
     use std::sync::atomic::Ordering;
 
-    use super::super::through::BATCH;
+    use super::super::tower::BATCH;
     use super::*;
 
     fn golden(name: &str) -> PathBuf {

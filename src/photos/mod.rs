@@ -5,7 +5,7 @@ mod embed;
 mod featured;
 mod files;
 mod in_memory;
-mod through;
+mod tower;
 mod work;
 
 use std::collections::HashSet;
@@ -23,8 +23,8 @@ pub use embed::{Options, Summary, Told, embed};
 pub use featured::featured;
 pub use files::{Files, template};
 pub use in_memory::InMemory;
-pub(crate) use through::list_of_bad;
-pub use through::{How, Look, PictureTower, Through};
+pub(crate) use tower::list_of_bad;
+pub use tower::{EmbeddedPhoto, EmbeddingOptions, PhotoObserver, PictureTower};
 
 /// Photographs in the order of their rows; none of them is open.
 #[derive(Debug)]

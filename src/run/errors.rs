@@ -28,7 +28,7 @@ const OFTEN: usize = 2;
 pub(super) fn errors(run: &dyn Retriever, corpus: &Corpus, album: &mut Album) -> Result<Errors> {
     let mut pictures = Vec::new();
     add_pictures(&*run.encoder(), &corpus.test.features, &mut pictures)?;
-    let look = Look { run, corpus, pictures };
+    let look = ErrorAnalysis { run, corpus, pictures };
     let (mut looked, mut confused) = (Vec::new(), BTreeMap::new());
     for (language, code) in corpus.languages.iter().enumerate() {
         let captions = look.captions(language);
@@ -105,14 +105,14 @@ fn extremes(asked: &[Asked]) -> [Vec<usize>; 2] {
     [best, worst]
 }
 
-struct Look<'a> {
+struct ErrorAnalysis<'a> {
     run: &'a dyn Retriever,
     corpus: &'a Corpus,
     /// (test pictures, joint)
     pictures: Vec<f32>,
 }
 
-impl Look<'_> {
+impl ErrorAnalysis<'_> {
     /// The captions of a language that are looked at.
     fn captions(&self, language: usize) -> Vec<&Caption> {
         let all = &self.corpus.test.captions[language];

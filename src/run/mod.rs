@@ -17,7 +17,7 @@ use crate::retrieve::{Retriever, settable};
 use crate::{Result, family};
 
 pub use languages::{add_language, remove_language};
-pub use pack::{How, pack};
+pub use pack::{PackOptions, pack};
 pub use report::{name, report};
 pub use shrink::{Shrunk, Tried, Wish, shrink};
 pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with};

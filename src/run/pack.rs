@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// How a run is to be packed.
 #[derive(Debug, Clone, Copy)]
-pub struct How {
+pub struct PackOptions {
     /// N-grams that are kept of each language, at most, for words that training has not seen; 0 leaves such words out. Where nothing is said, 10,000 in
     /// models that guess words.
     pub ngrams: Option<usize>,
@@ -27,11 +27,11 @@ const NGRAMS: usize = 10_000;
 /// # Errors
 /// Usage, for a run that is packed already, or n-grams of a model that guesses no words by them; data, for a run that is not whole, or weights
 /// that their format cannot hold; run, where the folder cannot be written.
-pub fn pack(run: &Path, how: How, place: ReservedFolder) -> Result<Packed> {
+pub fn pack(run: &Path, options: PackOptions, place: ReservedFolder) -> Result<Packed> {
     let config = RunFolder::new(run).config()?;
     let mut packer = family::of(&config).packer(run, &[])?;
-    let ngrams = ngrams(run, &*packer, how.ngrams)?.unwrap_or(if packer.guesses() { NGRAMS } else { 0 });
-    packer.pack(Packing { ngrams, weights: how.weights, rows: how.rows }, None, place)
+    let ngrams = ngrams(run, &*packer, options.ngrams)?.unwrap_or(if packer.guesses() { NGRAMS } else { 0 });
+    packer.pack(Packing { ngrams, weights: options.weights, rows: options.rows }, None, place)
 }
 
 /// Refuses n-grams where no words are guessed by them.

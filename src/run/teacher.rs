@@ -169,7 +169,7 @@ impl Reader for OfTower {
 }
 
 /// The sentences of a language that are taught, each once.
-struct Lesson {
+struct LanguageSentences {
     /// The place of the language.
     language: usize,
     sentences: Vec<SentencePlace>,
@@ -185,11 +185,11 @@ fn made(
     read: Read,
 ) -> Result<TeacherVectors> {
     let languages = asked(reader, config, corpus)?;
-    let (mut rows, mut lessons) = (Vec::new(), Vec::new());
+    let (mut rows, mut sentences) = (Vec::new(), Vec::new());
     let mut content = Content::new("teacher 1").and(reader.name()?.as_bytes());
     for &language in &languages {
-        let lesson = lesson(corpus, language, &mut rows)?;
-        lessons.push(lesson);
+        let one = sentences_of(corpus, language, &mut rows)?;
+        sentences.push(one);
     }
     for (key, _) in &rows {
         content = content.and(key);
@@ -202,7 +202,7 @@ fn made(
         name: format!("teacher-{name}.npy"),
         make: &|| Ok(()),
         save: &|_: &(), path: &Path| {
-            write(reader, corpus, &lessons, rows.len(), path, stop, &mut **read.borrow_mut())
+            write(reader, corpus, &sentences, rows.len(), path, stop, &mut **read.borrow_mut())
         },
         open: &|_: &Path| Ok(()),
     };
@@ -234,7 +234,11 @@ fn asked(reader: &dyn Reader, config: &Config, corpus: &Corpus) -> Result<Vec<us
 }
 
 /// The sentences of a language; each has the next row, and its key goes to `rows`.
-fn lesson(corpus: &Corpus, language: usize, rows: &mut Vec<(SentenceKey, u32)>) -> Result<Lesson> {
+fn sentences_of(
+    corpus: &Corpus,
+    language: usize,
+    rows: &mut Vec<(SentenceKey, u32)>,
+) -> Result<LanguageSentences> {
     let mut known = HashSet::new();
     let mut sentences = Vec::new();
     each_sentence(corpus, language, |place, sentence| {
@@ -246,15 +250,15 @@ fn lesson(corpus: &Corpus, language: usize, rows: &mut Vec<(SentenceKey, u32)>) 
     });
     match rows.len() > u32::MAX as usize {
         true => Err(Error::data(format!("{} sentences are more than 32 bits count", rows.len()))),
-        false => Ok(Lesson { language, sentences }),
+        false => Ok(LanguageSentences { language, sentences }),
     }
 }
 
-/// Writes the vectors of all lessons, one after the other.
+/// Writes the vectors of all sentences, one after the other.
 fn write(
     reader: &dyn Reader,
     corpus: &Corpus,
-    lessons: &[Lesson],
+    sentences: &[LanguageSentences],
     rows: usize,
     path: &Path,
     stop: &AtomicBool,
@@ -263,9 +267,9 @@ fn write(
     let (width, mut done, mut failed) = (reader.width(), 0, None);
     let written = write_whole_with(path, |out| {
         let mut npy = NpyWriter::new(out, rows, width)?;
-        for lesson in lessons {
-            for places in lesson.sentences.chunks(SENTENCES) {
-                let vectors = vectors(reader, corpus, lesson.language, places);
+        for one in sentences {
+            for places in one.sentences.chunks(SENTENCES) {
+                let vectors = vectors(reader, corpus, one.language, places);
                 done += places.len();
                 let stopped = stop.load(Ordering::SeqCst);
                 let vectors = vectors.and_then(|vectors| match stopped {

@@ -109,7 +109,7 @@ fn likeness_of_languages_is_the_svcca_of_numpy() {
         sides.iter().map(|side| Subspace::of(side, width).expect("directions")).collect();
     for (a, b, kept_a, kept_b, expected) in pairs {
         assert_eq!([sides[a].directions(), sides[b].directions()], [kept_a, kept_b]);
-        let found = sides[a].likeness(&sides[b]).expect("correlations");
+        let found = sides[a].similarity(&sides[b]).expect("correlations");
         assert!((found - expected).abs() < 1e-6, "{a}, {b}: {found} is not {expected}");
     }
 }

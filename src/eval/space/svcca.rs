@@ -46,7 +46,7 @@ impl Subspace {
     ///
     /// # Errors
     /// Run, where the correlations are not found.
-    pub fn likeness(&self, other: &Subspace) -> Result<f64> {
+    pub fn similarity(&self, other: &Subspace) -> Result<f64> {
         let correlations = singular_values(&self.0.t().dot(&other.0))?;
         let sum: f64 = correlations.iter().map(|r| r.clamp(0.0, 1.0)).sum();
         Ok(sum / correlations.len() as f64)
@@ -65,9 +65,9 @@ mod tests {
             rows.chunks(4).flat_map(|x| [2.0 * x[1] + 1.0, -x[0], x[3] + 0.5 * x[2], x[2]]).collect();
         let [a, b, c] = [&rows, &turned, &noise(200 * 4, 2)].map(|rows| Subspace::of(rows, 4).unwrap());
         assert_eq!(a.directions(), 4);
-        assert!((a.likeness(&b).unwrap() - 1.0).abs() < 1e-9);
-        assert!(a.likeness(&c).unwrap() < 0.2);
-        assert!((a.likeness(&c).unwrap() - c.likeness(&a).unwrap()).abs() < 1e-12);
+        assert!((a.similarity(&b).unwrap() - 1.0).abs() < 1e-9);
+        assert!(a.similarity(&c).unwrap() < 0.2);
+        assert!((a.similarity(&c).unwrap() - c.similarity(&a).unwrap()).abs() < 1e-12);
     }
 
     #[test]

@@ -43,8 +43,8 @@ pub const TASKS: [&dyn Task; 10] = [
     &galleries::RetrievingApart,
     &probe::Probing,
     &nli::Inferring,
-    &space::Picturing,
-    &cxc::CrissCrossing,
+    &space::EmbeddingSpace,
+    &cxc::CrisscrossedCaptions,
 ];
 
 /// The task of a name.

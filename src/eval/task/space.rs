@@ -20,7 +20,7 @@ use crate::seed::derive;
 use crate::{Error, Result};
 
 /// The task `space`.
-pub struct Picturing;
+pub struct EmbeddingSpace;
 
 /// Its name.
 pub const NAME: &str = "space";
@@ -126,7 +126,7 @@ pub struct Found {
     pub translation: bool,
 }
 
-impl Task for Picturing {
+impl Task for EmbeddingSpace {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -276,7 +276,7 @@ fn alike(
             second: sides[b].language.clone(),
             sentences: sides[a].lines.len(),
             directions: [x.directions(), y.directions()],
-            svcca: x.likeness(y)?,
+            svcca: x.similarity(y)?,
         }))
     };
     let found: Vec<Result<Option<Alike>>> = pairs.par_iter().map(of).collect();
@@ -299,21 +299,21 @@ fn map(sides: &[Side], alike: &[Alike], warnings: &mut Vec<String>) -> Result<Ve
         }
     }
     let n = languages.len();
-    let mut likeness = Array2::zeros((n, n));
+    let mut similarity = Array2::zeros((n, n));
     for one in alike {
         let place = |code: &str| languages.iter().position(|l| *l == code).expect("of a side");
         let (a, b) = (place(&one.first), place(&one.second));
-        likeness[[a, b]] = one.svcca;
-        likeness[[b, a]] = one.svcca;
+        similarity[[a, b]] = one.svcca;
+        similarity[[b, a]] = one.svcca;
     }
-    let complete = likeness.indexed_iter().all(|((a, b), value)| a == b || *value > 0.0);
+    let complete = similarity.indexed_iter().all(|((a, b), value)| a == b || *value > 0.0);
     if n < 3 || !complete {
         let why =
             if n < 3 { "it takes three or more" } else { "not every two of them have parallel sentences" };
         warnings.push(format!("no map of the languages: {why}"));
         return Ok(Vec::new());
     }
-    let points = eigenmap(&likeness)?;
+    let points = eigenmap(&similarity)?;
     Ok(languages.into_iter().map(String::from).zip(points).collect())
 }
 

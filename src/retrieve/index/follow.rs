@@ -14,7 +14,9 @@ use super::part::{Contents, Photograph, write};
 use super::pending::{Content, Finished, Pending};
 use super::{Index, Shard, Stored};
 use crate::corpus::PictureSource;
-use crate::photos::{InMemory, Look, Photographs, PictureTower, Stamp, Through, Told, list_of_bad};
+use crate::photos::{
+    EmbeddedPhoto, InMemory, PhotoObserver, Photographs, PictureTower, Stamp, Told, list_of_bad,
+};
 use crate::pixels::{Day, Decoded, thumbnail};
 use crate::retrieve::Retriever;
 use crate::stop::Saves;
@@ -235,7 +237,7 @@ impl Work<'_> {
     ) -> Result<(Vec<Found>, usize)> {
         let mut known: HashSet<Content> = self.contents_of_old().into_keys().collect();
         known.extend(pending.contents());
-        let look = Looking { known: RwLock::new(known) };
+        let look = ContentObserver { known: RwLock::new(known) };
         let mut found: Vec<Found> = vec![None; self.photographs.len()];
         let (mut seen, mut done) = (0, 0);
         let stop = self.options.stop;
@@ -261,9 +263,9 @@ impl Work<'_> {
     }
 
     /// The vectors of some photographs that have come through the tower.
-    fn finished(&self, through: Vec<Through<Kept>>, found: &mut [Found]) -> Result<Vec<Finished>> {
+    fn finished(&self, through: Vec<EmbeddedPhoto<Kept>>, found: &mut [Found]) -> Result<Vec<Finished>> {
         let (mut features, mut some) = (Vec::new(), Vec::new());
-        for Through { n, features: made, kept, .. } in through {
+        for EmbeddedPhoto { n, features: made, kept, .. } in through {
             let content = kept.content;
             found[n] = Some(made.map(|made| {
                 if let Some(row) = made {
@@ -433,7 +435,7 @@ fn settled(stamp: Option<Stamp>, now: Duration) -> Stamp {
 }
 
 /// Looks at photographs on their way to the tower.
-struct Looking {
+struct ContentObserver {
     known: RwLock<HashSet<Content>>,
 }
 
@@ -445,7 +447,7 @@ struct Kept {
     thumbnail: Vec<u8>,
 }
 
-impl Look for Looking {
+impl PhotoObserver for ContentObserver {
     type Kept = Kept;
 
     fn bytes(&self, bytes: &[u8]) -> (Kept, bool) {

@@ -26,7 +26,7 @@ const AHEAD: usize = 16;
 
 /// How photographs become features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct How {
+pub struct EmbeddingOptions {
     /// How files become pixels.
     pub decoding: Decoding,
     /// Of the tower's products.
@@ -35,16 +35,16 @@ pub struct How {
     pub unit: bool,
 }
 
-impl Default for How {
+impl Default for EmbeddingOptions {
     fn default() -> Self {
-        How { decoding: Decoding::default(), precision: Precision::F32, unit: false }
+        EmbeddingOptions { decoding: Decoding::default(), precision: Precision::F32, unit: false }
     }
 }
 
 /// A picture tower with its preprocessing: features of photographs.
 pub struct PictureTower {
     tower: VisionTower,
-    eye: Eye,
+    reader: PixelReader,
     precision: Precision,
     unit: bool,
     /// SHA-256 of the weights.
@@ -52,13 +52,13 @@ pub struct PictureTower {
 }
 
 /// What comes before the network, and may be used from many threads.
-struct Eye {
+struct PixelReader {
     preprocessing: Preprocessing,
     decoding: Decoding,
 }
 
 /// What else is made of photographs on their way through the tower, on many threads.
-pub trait Look: Sync {
+pub trait PhotoObserver: Sync {
     /// What is kept of each.
     type Kept: Send + Default;
 
@@ -73,7 +73,7 @@ pub trait Look: Sync {
 }
 
 /// Nothing else.
-impl Look for () {
+impl PhotoObserver for () {
     type Kept = ();
 
     fn bytes(&self, _: &[u8]) -> ((), bool) {
@@ -86,7 +86,7 @@ impl Look for () {
 }
 
 /// A photograph that has come through.
-pub struct Through<K> {
+pub struct EmbeddedPhoto<K> {
     /// Its number among the photographs.
     pub n: usize,
     /// Its features; none where it was not to go through the tower; or in one line why it cannot be used.
@@ -95,13 +95,13 @@ pub struct Through<K> {
     pub turned: bool,
     /// Whether it is an animation, of which the first frame was taken.
     pub animated: bool,
-    /// What a [`Look`] kept of it.
+    /// What a [`PhotoObserver`] kept of it.
     pub kept: K,
 }
 
 /// A photograph as the tower will see it.
-struct Seen<K> {
-    through: Through<K>,
+struct DecodedPhoto<K> {
+    through: EmbeddedPhoto<K>,
     pixels: Option<Rgb>,
 }
 
@@ -110,7 +110,7 @@ impl PictureTower {
     ///
     /// # Errors
     /// Data: a checkpoint or preprocessing that cannot be used.
-    pub fn open(model: &Path, how: How) -> Result<PictureTower> {
+    pub fn open(model: &Path, options: EmbeddingOptions) -> Result<PictureTower> {
         let preprocessing = Preprocessing::open(model)?;
         let Some(size) = preprocessing.output() else {
             return Err(Error::data("leaves pictures of different sizes")
@@ -118,9 +118,9 @@ impl PictureTower {
                 .hint("set `do_center_crop`, or a `size` of height and width"));
         };
         let tower = VisionTower::open(model, Some(size))?;
-        let How { decoding, precision, unit } = how;
-        let eye = Eye { preprocessing, decoding };
-        Ok(PictureTower { tower, eye, precision, unit, weights: Tensors::open(model)?.sha256() })
+        let EmbeddingOptions { decoding, precision, unit } = options;
+        let reader = PixelReader { preprocessing, decoding };
+        Ok(PictureTower { tower, reader, precision, unit, weights: Tensors::open(model)?.sha256() })
     }
 
     /// As [`Self::open`], with what of `how` the given maker tells by its hashes: whether EXIF counts, and whether vectors are of unit length.
@@ -128,9 +128,10 @@ impl PictureTower {
     /// # Errors
     /// As [`Self::open`]; data, naming both, where this tower cannot be that maker.
     pub fn as_maker(model: &Path, maker: &MadeBy) -> Result<PictureTower> {
-        let mut tower = PictureTower::open(model, How { unit: maker.unit, ..How::default() })?;
+        let mut tower =
+            PictureTower::open(model, EmbeddingOptions { unit: maker.unit, ..EmbeddingOptions::default() })?;
         for exif in [false, true] {
-            tower.eye.decoding.exif = exif;
+            tower.reader.decoding.exif = exif;
             if tower.made_by() == *maker {
                 return Ok(tower);
             }
@@ -146,7 +147,7 @@ impl PictureTower {
 
     /// What makes the features what they are.
     pub fn made_by(&self) -> MadeBy {
-        let Eye { preprocessing, decoding } = &self.eye;
+        let PixelReader { preprocessing, decoding } = &self.reader;
         let steps = Sha256::new_with_prefix(format!("{} exif {}", preprocessing.to_json(), decoding.exif));
         MadeBy {
             architecture: format!("{:?}", self.tower.config.architecture).to_lowercase(),
@@ -164,8 +165,8 @@ impl PictureTower {
             "architecture": made.architecture,
             "weights_sha256": made.weights_sha256,
             "preprocessing_sha256": made.preprocessing_sha256,
-            "preprocessing": self.eye.preprocessing.to_json(),
-            "exif": self.eye.decoding.exif,
+            "preprocessing": self.reader.preprocessing.to_json(),
+            "exif": self.reader.decoding.exif,
             "precision": format!("{:?}", self.precision).to_lowercase(),
             "unit": self.unit,
             "width": self.outputs(),
@@ -177,7 +178,7 @@ impl PictureTower {
     /// # Errors
     /// Data, without the name of a file: it cannot be decoded, or has no features.
     pub fn features(&self, bytes: &[u8]) -> Result<Vec<f32>> {
-        let pixels = self.eye.preprocessing.pixels(decode(bytes, &self.eye.decoding)?.picture);
+        let pixels = self.reader.preprocessing.pixels(decode(bytes, &self.reader.decoding)?.picture);
         self.encode(&[pixels]).pop().expect("one for each").map_err(Error::data)
     }
 
@@ -186,13 +187,13 @@ impl PictureTower {
     ///
     /// # Errors
     /// Those of `take`. Photographs that cannot be used are no error here.
-    pub fn each<L: Look>(
+    pub fn each<L: PhotoObserver>(
         &self,
         photographs: &Photographs,
         left: &[usize],
         look: &L,
         stop: &AtomicBool,
-        take: &mut dyn FnMut(Vec<Through<L::Kept>>) -> Result<()>,
+        take: &mut dyn FnMut(Vec<EmbeddedPhoto<L::Kept>>) -> Result<()>,
     ) -> Result<bool> {
         std::thread::scope(|threads| {
             let (send, receive) = sync_channel(AHEAD);
@@ -217,18 +218,21 @@ impl PictureTower {
 
     /// Decodes the next photographs, while those `before` go through the tower and are taken.
     #[allow(clippy::type_complexity)]
-    fn next<L: Look>(
+    fn next<L: PhotoObserver>(
         &self,
         receive: &Receiver<(usize, Result<Vec<u8>>)>,
         count: usize,
         look: &L,
-        before: Option<(Vec<Seen<L::Kept>>, &mut dyn FnMut(Vec<Through<L::Kept>>) -> Result<()>)>,
-    ) -> Result<Vec<Seen<L::Kept>>> {
+        before: Option<(
+            Vec<DecodedPhoto<L::Kept>>,
+            &mut dyn FnMut(Vec<EmbeddedPhoto<L::Kept>>) -> Result<()>,
+        )>,
+    ) -> Result<Vec<DecodedPhoto<L::Kept>>> {
         let bytes: Vec<_> = receive.iter().take(count).collect();
-        let (mut seen, mut taken, eye) = (Vec::new(), Ok(()), &self.eye);
+        let (mut seen, mut taken, reader) = (Vec::new(), Ok(()), &self.reader);
         rayon::in_place_scope(|scope| {
             scope.spawn(|_| {
-                seen = bytes.into_par_iter().map(|(n, bytes)| eye.see(n, bytes, look)).collect();
+                seen = bytes.into_par_iter().map(|(n, bytes)| reader.read(n, bytes, look)).collect();
             });
             if let Some((before, take)) = before {
                 taken = take(self.through(before));
@@ -238,9 +242,9 @@ impl PictureTower {
     }
 
     /// Gives those their features that are to have some.
-    fn through<K>(&self, seen: Vec<Seen<K>>) -> Vec<Through<K>> {
+    fn through<K>(&self, seen: Vec<DecodedPhoto<K>>) -> Vec<EmbeddedPhoto<K>> {
         let (mut pictures, mut all) = (Vec::new(), Vec::new());
-        for Seen { through, pixels } in seen {
+        for DecodedPhoto { through, pixels } in seen {
             let wanted = pixels.is_some();
             pictures.extend(pixels);
             all.push((through, wanted));
@@ -257,7 +261,7 @@ impl PictureTower {
 
     /// The features of each, or why it has none.
     fn encode(&self, pictures: &[Rgb]) -> Vec<std::result::Result<Vec<f32>, String>> {
-        let mut rows = self.tower.encode(pictures, &self.eye.preprocessing.levels(), self.precision);
+        let mut rows = self.tower.encode(pictures, &self.reader.preprocessing.levels(), self.precision);
         if self.unit {
             rows.chunks_exact_mut(self.outputs()).for_each(unit_row);
         }
@@ -265,10 +269,10 @@ impl PictureTower {
     }
 }
 
-impl Eye {
-    fn see<L: Look>(&self, n: usize, bytes: Result<Vec<u8>>, look: &L) -> Seen<L::Kept> {
+impl PixelReader {
+    fn read<L: PhotoObserver>(&self, n: usize, bytes: Result<Vec<u8>>, look: &L) -> DecodedPhoto<L::Kept> {
         let mut through =
-            Through { n, features: Ok(None), turned: false, animated: false, kept: L::Kept::default() };
+            EmbeddedPhoto { n, features: Ok(None), turned: false, animated: false, kept: L::Kept::default() };
         let pixels = || {
             let bytes = bytes?;
             let (kept, wanted) = look.bytes(&bytes);
@@ -282,10 +286,11 @@ impl Eye {
             Ok(Some(self.preprocessing.pixels(decoded.picture)))
         };
         match pixels() {
-            Ok(pixels) => Seen { through, pixels },
-            Err(error) => {
-                Seen { through: Through { features: Err(reason(&error)), ..through }, pixels: None }
-            }
+            Ok(pixels) => DecodedPhoto { through, pixels },
+            Err(error) => DecodedPhoto {
+                through: EmbeddedPhoto { features: Err(reason(&error)), ..through },
+                pixels: None,
+            },
         }
     }
 }

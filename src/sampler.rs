@@ -90,6 +90,17 @@ impl Sampler {
         Sampler { seed, images, per_batch: config.images.min(images), per_epoch, captions, keep, index }
     }
 
+    /// As [`Self::steps_per_epoch`], of captions by language that are only counted.
+    pub fn steps_of(
+        config: &TrainConfig,
+        languages: &[String],
+        captions: &[usize],
+        pictures: usize,
+    ) -> usize {
+        let index = captions.iter().map(|&n| CaptionIndex::even(n, pictures)).collect();
+        Sampler::new(0, config, languages, index).steps_per_epoch()
+    }
+
     /// Batches per epoch; a last, smaller one is left out.
     pub fn steps_per_epoch(&self) -> usize {
         (self.per_epoch / self.per_batch.max(1)).max(1)

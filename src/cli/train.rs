@@ -2,17 +2,19 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::config::Source;
 use super::log::Log;
-use super::progress::{Progress, Stages};
+use super::progress::{Progress, Stages, time};
 use super::terminal::Terminal;
-use super::{interrupt, report};
+use super::{interrupt, report, stdout};
 use crate::Result;
 use crate::config::{BEST, Config};
+use crate::estimate::{self as need, gigabytes};
 use crate::eval::Evaluation;
 use crate::retrieve::Retriever;
-use crate::run::{Options, Told, train_with};
+use crate::run::{Options, Told, needs, train_with};
 use crate::train::Event;
 
 /// Train a model
@@ -24,6 +26,7 @@ best checkpoint is evaluated on the validation split and RUN/report.html is writ
 Examples:
   tinyglot train configs/multi30k-8k.toml --set data.root=DIR
   tinyglot train configs/hem-multi30k.toml --set train.epochs=1 --set 'data.languages=[\"en\", \"de\"]'
+  tinyglot train configs/multi30k-8k.toml --set data.root=DIR --dry-run
   tinyglot train configs/multi30k-8k.toml --out runs/first --resume")]
 pub struct Args {
     #[command(flatten)]
@@ -40,6 +43,9 @@ pub struct Args {
     /// Stop after so many epochs, as Ctrl-C would; `--resume` goes on to `train.epochs`
     #[arg(long, value_name = "EPOCHS")]
     pub stop_after: Option<NonZeroUsize>,
+    /// Say what the training will need (updates, parameters, memory, time) and train nothing
+    #[arg(long, conflicts_with_all = ["out", "resume", "stop_after", "memory"])]
+    pub dry_run: bool,
     /// Memory that the training may need, in GB; 0 has no limit [default: what is free]
     ///
     /// What it needs is estimated before any is taken; a training that needs more is refused.
@@ -49,6 +55,9 @@ pub struct Args {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let config = args.source.load()?;
+    if args.dry_run {
+        return needed(&config, args.cache.as_deref(), terminal);
+    }
     config.names(trained(&config, args, terminal))
 }
 
@@ -62,6 +71,58 @@ fn trained(config: &Config, args: Args, terminal: &Terminal) -> Result<()> {
         stop: interrupt::flag(),
     };
     followed(config, &out, &options, terminal).map(drop)
+}
+
+/// Parts of the memory that are told.
+const PARTS: usize = 4;
+
+/// Says what a training will need.
+fn needed(config: &Config, cache: Option<&Path>, terminal: &Terminal) -> Result<()> {
+    let needs = needs(config, cache)?;
+    let (estimate, train, threads) = (&needs.estimate, config.train(), rayon::current_num_threads());
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text += &format!("{name:12}{value}\n");
+    line("family", config.family().as_str().to_string());
+    let lines = match needs.lines {
+        0 => String::new(),
+        lines => format!(", {lines} lines of sentence pairs"),
+    };
+    let (pictures, captions, languages) = (needs.pictures, needs.captions, needs.languages);
+    line("data", format!("{pictures} pictures, {captions} captions in {languages} languages{lines}"));
+    if let Some(updates) = estimate.updates {
+        line("updates", format!("{updates} in {} epochs", train.epochs));
+    }
+    if let Some((trained, test)) = estimate.parameters {
+        line(
+            "parameters",
+            format!("{} trained, {} at test time, at most", millions(trained), millions(test)),
+        );
+    }
+    if let Some(bytes) = estimate.memory {
+        let free =
+            need::machine().map_or(String::new(), |(_, free)| format!("; {} are free", gigabytes(free)));
+        line("memory", format!("about {}{free}", gigabytes(bytes)));
+        let mut shares = needs.shares;
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        for share in shares.iter().take(PARTS) {
+            let bytes = share.bytes as f64 / 1e9;
+            line("", format!("{bytes:6.2} GB  {}, by `{}`", share.what, share.key));
+        }
+    }
+    if let Some(products) = estimate.products {
+        let seconds = need::seconds(products, train.precision, threads);
+        line("time", format!("about {} with {threads} threads", time(Duration::from_secs_f64(seconds))));
+    }
+    stdout::print(&text)?;
+    terminal.say(
+        "memory and time are estimates: the time is that of the products of training at half this processor's rate, without FastText and \
+         evaluation; a GPU's is not known",
+    );
+    Ok(())
+}
+
+fn millions(count: usize) -> String {
+    format!("{:.2} M", count as f64 / 1e6)
 }
 
 fn default_folder(config: &Path) -> PathBuf {

@@ -4,15 +4,21 @@
 use crate::config::{Config, Precision};
 use crate::corpus::Corpus;
 use crate::estimate::{EMPTY, Estimate, bytes};
+use crate::eval::growth::Pieces;
 use crate::ops::matmul::Packed;
 use crate::ops::sequences::Sequences;
-use crate::tower::TowerConfig;
+use crate::sampler::Sampler;
+use crate::tower::{TowerConfig, TowerTokenizer};
 
 /// What is counted of a corpus.
 pub(crate) struct Counts {
     /// What each stage trains on. A new tower has one stage; acquisition NLT and LE.
     pub(crate) stages: Vec<Sentences>,
+    /// Width of the features, and the training pictures.
     pub(crate) features: usize,
+    pub(crate) pictures: usize,
+    /// Training captions, by language.
+    pub(crate) captions: Vec<usize>,
     pub(crate) feature_bytes: u64,
     /// Bytes of all captions.
     pub(crate) caption_bytes: u64,
@@ -24,6 +30,8 @@ impl Counts {
         Counts {
             stages,
             features: features.width(),
+            pictures: features.rows(),
+            captions: corpus.train.captions.iter().map(Vec::len).collect(),
             feature_bytes: bytes(features),
             caption_bytes: captions.map(|c| c.text.len() as u64).sum(),
         }
@@ -36,6 +44,26 @@ impl Counts {
         let memory = EMPTY + (counted as f64 * MARGIN) as u64;
         Estimate { parameters: Some(parameters), memory: Some(memory), ..Default::default() }
     }
+
+    /// Steps of a training on pictures and captions.
+    pub(crate) fn updates(&self, config: &Config) -> usize {
+        let (train, languages) = (config.train(), &config.data().languages);
+        train.epochs * Sampler::steps_of(train, languages, &self.captions, self.pictures)
+    }
+
+    /// Multiply–adds of the image branch in a step, with its gradients.
+    pub(crate) fn of_pictures(&self, config: &Config) -> f64 {
+        let (hidden, joint) = (config.image().hidden as f64, config.text().joint as f64);
+        // Features have no gradient.
+        config.train().images as f64 * (2.0 * self.features as f64 * hidden + 3.0 * hidden * joint)
+    }
+}
+
+/// Multiply–adds of a tower's blocks, forward, for so many tokens in sentences of a length.
+pub(crate) fn blocks(tower: &TowerConfig, tokens: f64, length: f64) -> f64 {
+    let (width, hidden, layers) = (tower.width as f64, tower.hidden as f64, tower.layers as f64);
+    let seen = if tower.architecture.causal() { (length + 1.0) / 2.0 } else { length };
+    layers * tokens * (4.0 * width * width + 2.0 * width * hidden + 2.0 * width * seen)
 }
 
 /// Of memory that can be counted: so many times as much is reserved, for what cannot.
@@ -70,6 +98,17 @@ impl Sentences {
     pub(crate) fn held(&self, joint: usize) -> usize {
         self.tokens + 4 * self.count + self.targets * joint
     }
+}
+
+/// How a frozen tokenizer takes sentences of a language.
+pub(crate) fn pieces_of(tokenizer: &TowerTokenizer, language: &str, texts: &[&str]) -> Pieces {
+    let (ids, unknown) = (tokenizer.encode(language, texts).ids, tokenizer.unknown());
+    // All but those of start and end.
+    let tokens = ids.rows.len().saturating_sub(2 * ids.len()).max(1) as f64;
+    let characters: usize = texts.iter().map(|t| t.chars().filter(|c| !c.is_whitespace()).count()).sum();
+    let unknown = ids.rows.iter().filter(|&&id| Some(id) == unknown).count() as f64;
+    let (characters, unknown) = (characters as f64 / tokens, 100.0 * unknown / tokens);
+    Pieces { language: language.to_string(), characters, unknown }
 }
 
 /// Copies of a trained number: its value, gradient, moments, those that validation and checkpoints take, and the average.

@@ -27,7 +27,8 @@ fn raw(languages: &[&str]) -> RawConfig {
 
 fn counts(features: usize) -> Counts {
     let stage = || Sentences { count: 100, tokens: 1000, length: 10.0, targets: 50 };
-    Counts { stages: vec![stage(), stage()], features, feature_bytes: 7, caption_bytes: 9 }
+    let stages = vec![stage(), stage()];
+    Counts { stages, features, pictures: 50, captions: vec![100], feature_bytes: 7, caption_bytes: 9 }
 }
 
 /// What the model of a configuration is estimated to have, beside the numbers that it is counted to have.

@@ -1,7 +1,7 @@
 //! Photographs that a configuration names in place of features (`data.photos`, `data.tower`): their features are made once, and kept.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::Photographs;
@@ -33,16 +33,13 @@ pub fn featured(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Told),
 ) -> Result<Config> {
-    let data = config.data();
-    let (Some(photos), Some(tower)) = (&data.photos, &data.tower) else { return Ok(config.clone()) };
-    let (photos, tower) = (data.root.join(photos), data.root.join(tower));
-    let folder = cache.map_or_else(|| data.root.join(KEPT), Path::to_path_buf);
-    let folder = std::path::absolute(&folder).map_err(|e| Error::writing(&folder, e))?;
-    let photographs = Photographs::open(&photos, None)?;
+    let Some(Made { photographs, photos, tower, file }) = made(config, cache)? else {
+        return Ok(config.clone());
+    };
     photographs.notes.iter().for_each(|note| tell(Told::Line(note)));
-    let file = folder.join(format!("features-{}.npy", content(&photographs, &tower)?));
     if !file.exists() {
-        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
+        let folder = file.parent().expect("a file in a folder");
+        fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
         let _alone = Lock::wait(&file.with_extension("making"))?;
         let options = Options {
             out: &file,
@@ -72,6 +69,35 @@ pub fn featured(
     // The report shows them.
     raw.data.images = raw.data.images.take().or_else(|| template(&photos));
     raw.check(config.base().to_path_buf()).map_err(|problems| problems.into_error())
+}
+
+/// Whether there is nothing that [`featured`] would have to make.
+///
+/// # Errors
+/// Data: photographs or a tower that cannot be read.
+pub fn is_featured(config: &Config, cache: Option<&Path>) -> Result<bool> {
+    Ok(made(config, cache)?.is_none_or(|made| made.file.exists()))
+}
+
+/// Features that a configuration wants made, and of what.
+struct Made {
+    photographs: Photographs,
+    photos: PathBuf,
+    tower: PathBuf,
+    /// Where they are, or will be.
+    file: PathBuf,
+}
+
+/// Nothing, where a configuration names features, or pictures have none.
+fn made(config: &Config, cache: Option<&Path>) -> Result<Option<Made>> {
+    let data = config.data();
+    let (Some(photos), Some(tower)) = (&data.photos, &data.tower) else { return Ok(None) };
+    let (photos, tower) = (data.root.join(photos), data.root.join(tower));
+    let folder = cache.map_or_else(|| data.root.join(KEPT), Path::to_path_buf);
+    let folder = std::path::absolute(&folder).map_err(|e| Error::writing(&folder, e))?;
+    let photographs = Photographs::open(&photos, None)?;
+    let file = folder.join(format!("features-{}.npy", content(&photographs, &tower)?));
+    Ok(Some(Made { photographs, photos, tower, file }))
 }
 
 fn text(path: &Path) -> Result<String> {

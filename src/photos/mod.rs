@@ -20,7 +20,7 @@ use crate::{Error, Result};
 
 pub use alike::{Alike, alike};
 pub use embed::{Options, Summary, Told, embed};
-pub use featured::featured;
+pub use featured::{featured, is_featured};
 pub use files::{Files, template};
 pub use in_memory::InMemory;
 pub(crate) use tower::list_of_bad;

@@ -4,6 +4,7 @@ mod compared;
 mod errors;
 mod hits;
 mod languages;
+mod needs;
 mod pack;
 mod report;
 mod shrink;
@@ -17,6 +18,7 @@ use crate::retrieve::{Retriever, settable};
 use crate::{Result, family};
 
 pub use languages::{add_language, remove_language};
+pub use needs::{Needs, needs};
 pub use pack::{PackOptions, pack};
 pub use report::{name, report};
 pub use shrink::{Shrunk, Tried, Wish, shrink};

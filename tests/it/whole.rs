@@ -1,5 +1,6 @@
 //! From captions to a search: train, evaluate, embed, search, report.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -30,6 +31,43 @@ pub fn rows(bytes: &[u8], width: usize) -> Vec<Vec<f32>> {
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[test]
+fn a_dry_run_of_a_training_says_what_it_will_need_and_writes_nothing() {
+    let folder = data();
+    let config = folder.path().join("config.toml");
+    let before = everything(folder.path());
+    let said = printed(&["train", text(&config), "--dry-run", "--threads", "1", "-q"]);
+    let told: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_at_checked(12)).collect();
+    let told =
+        |name: &str| *told.iter().find(|(of, _)| of.trim() == name).unwrap_or_else(|| panic!("{said}")).1;
+    assert_eq!(told("family"), "smalr");
+    assert!(
+        told("data").starts_with("60 pictures, ") && told("data").ends_with(" captions in 3 languages"),
+        "{said}"
+    );
+    let info: Value =
+        serde_json::from_str(&fs::read_to_string(MADE.run().join("run.json")).expect("read")).expect("JSON");
+    let state = fs::read_to_string(MADE.run().join("checkpoints/latest/state.json")).expect("read");
+    let state: Value = serde_json::from_str(&state).expect("JSON");
+    assert_eq!(told("updates"), format!("{} in 3 epochs", state["step"]));
+    let trained: f64 = told("parameters").split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    let exact = info["parameters_train"].as_f64().expect("a number") / 1e6;
+    assert!(trained >= exact - 0.005 && trained < 1.2 * exact + 0.005, "{trained} {exact}");
+    assert!(told("memory").contains("GB") && told("time").ends_with("with 1 threads"), "{said}");
+    assert_eq!(everything(folder.path()), before);
+}
+
+/// All files of a folder.
+fn everything(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { all.extend(everything(&path)) } else { all.push(path) }
+    }
+    all.sort();
+    all
 }
 
 #[test]

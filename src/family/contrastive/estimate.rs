@@ -1,13 +1,16 @@
 //! What the training of a multilingual encoder will need, counted of sizes and sentences. No checkpoint's tensors are read.
 
+use std::sync::Arc;
+
 use super::encoder::Encoder;
 use super::model::layers;
 use crate::Result;
 use crate::config::{Config, DrawnIn, PictureHead, TrainedPart};
-use crate::corpus::{Caption, Corpus};
+use crate::corpus::{Caption, Corpus, SentencePairs};
 use crate::estimate::{Counts, Estimate, Share, bytes};
-use crate::family::towers::{self, Kept, Need, Sentences, block, copies, packed, wide};
+use crate::family::towers::{self, Kept, Need, Sentences, block, blocks, copies, packed, wide};
 use crate::ops::sequences::Sequences;
+use crate::sampler::pairs::PairSampler;
 use crate::tower::TowerConfig;
 
 /// An encoder by its sizes, and its sentences.
@@ -16,7 +19,13 @@ pub(super) struct Counted {
     sizes: TowerConfig,
     /// Tokens of a sentence of the pairs, in the mean.
     pairs: f64,
+    texts: Arc<SentencePairs>,
     languages: usize,
+}
+
+/// Steps of a pass over sentence pairs alone.
+fn steps_of_pairs(config: &Config, pairs: &SentencePairs) -> usize {
+    PairSampler::new(0, &config.train().pairs, pairs).steps_per_epoch()
 }
 
 /// What configurations must have in common to share the counts.
@@ -51,8 +60,47 @@ impl Counted {
             counts: towers::Counts::of(vec![Sentences::of(&ids, 0)], corpus),
             sizes: encoder.sizes,
             pairs: tokens as f64 / f64::from(sentences.max(1)),
+            texts: corpus.pairs.clone(),
             languages: corpus.languages.len(),
         })
+    }
+}
+
+impl Counted {
+    /// Sentences of a step: captions, and those of pairs.
+    pub(super) fn sentences(&self, config: &Config) -> [usize; 2] {
+        let (contrastive, train) = (config.contrastive(), config.train());
+        let captions = config.data().languages.iter().zip(&self.counts.captions).filter(|(_, n)| **n > 0);
+        let captions = captions.map(|(l, _)| train.captions.get(l).copied().unwrap_or(1));
+        let in_languages = match train.pairs.draw {
+            DrawnIn::All => self.languages,
+            DrawnIn::Pair => 2,
+        };
+        let pairs = if contrastive.reads_pairs() { train.pairs.lines * in_languages } else { 0 };
+        [train.images * captions.sum::<usize>(), pairs]
+    }
+
+    /// Steps of the training, and the multiply–adds of all of them.
+    pub(super) fn products(&self, config: &Config) -> (usize, f64) {
+        let (contrastive, sizes, stage) = (config.contrastive(), &self.sizes, &self.counts.stages[0]);
+        let updates = match self.counts.captions.iter().all(|n| *n == 0) {
+            true => config.train().epochs * steps_of_pairs(config, &self.texts),
+            false => self.counts.updates(config),
+        };
+        let [captions, pairs] = self.sentences(config).map(|n| n as f64);
+        let text = blocks(sizes, captions * stage.length, stage.length);
+        let paired = blocks(sizes, pairs * self.pairs, self.pairs);
+        let steps = updates as f64;
+        let encoder = match contrastive.train {
+            TrainedPart::All | TrainedPart::Blocks => 3.0 * steps * (text + paired),
+            // The gradient of the tokens goes through all blocks.
+            TrainedPart::Tokens => 2.0 * steps * (text + paired),
+            // Each caption is read once.
+            TrainedPart::Nothing => blocks(sizes, stage.tokens as f64, stage.length) + steps * paired,
+        };
+        let head =
+            (captions + pairs) * (sizes.projection.unwrap_or(sizes.width) * config.text().joint) as f64;
+        (updates, encoder + steps * (3.0 * head + self.counts.of_pictures(config)))
     }
 }
 
@@ -72,14 +120,8 @@ impl Counts for Counted {
         let [layers, needed] =
             layers(config, sizes.projection.unwrap_or(sizes.width), features).map(|n| n as usize);
         let stage = &self.counts.stages[0];
-        let captions = config.data().languages.iter().map(|l| train.captions.get(l).copied().unwrap_or(1));
-        let captions = (train.images * captions.sum::<usize>()) as f64 * stage.length;
-        let in_languages = match train.pairs.draw {
-            DrawnIn::All => self.languages,
-            DrawnIn::Pair => 2,
-        };
-        let pairs = if contrastive.reads_pairs() { train.pairs.lines * in_languages } else { 0 };
-        let mut all = captions + pairs as f64 * self.pairs;
+        let [captions, pairs] = self.sentences(config).map(|n| n as f64);
+        let mut all = captions * stage.length + pairs * self.pairs;
         if contrastive.micro_batch > 0 {
             all = all.min(contrastive.micro_batch as f64 * stage.length.max(self.pairs));
         }
@@ -99,7 +141,9 @@ impl Counts for Counted {
             step: Kept { tape: kept.tape + pictures, ..kept },
             start: 0,
         };
-        self.counts.estimate(config, ((trained + layers, encoder + needed - tokens), need))
+        let estimate = self.counts.estimate(config, ((trained + layers, encoder + needed - tokens), need));
+        let (updates, products) = self.products(config);
+        Estimate { updates: Some(updates), products: Some(products), ..estimate }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::config::{Config, EmbeddingKind, MaskedEncoder};
 use crate::corpus::{Corpus, SentencePairs};
 use crate::estimate::{Estimate, Share, bytes, total};
-use crate::sampler::{CaptionIndex, Sampler};
+use crate::sampler::Sampler;
 use crate::words::{Segmenter, Vocabulary};
 
 /// What is counted of a corpus for models of words.
@@ -79,8 +79,7 @@ impl Counts {
     }
 
     fn steps_per_epoch(&self, config: &Config) -> usize {
-        let index = self.captions.iter().map(|&n| CaptionIndex::even(n, self.pictures)).collect();
-        Sampler::new(0, config.train(), &config.data().languages, index).steps_per_epoch()
+        Sampler::steps_of(config.train(), &config.data().languages, &self.captions, self.pictures)
     }
 
     /// Multiply–adds of training and, for the words of its batches, of alignment and pretraining.

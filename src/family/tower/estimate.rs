@@ -5,7 +5,7 @@ use crate::Result;
 use crate::config::Config;
 use crate::corpus::{Caption, Corpus};
 use crate::estimate::{Counts, Estimate, Share, bytes};
-use crate::family::towers::{self, Kept, Need, Sentences, block, copies, rest, wide};
+use crate::family::towers::{self, Kept, Need, Sentences, block, blocks, copies, rest, wide};
 use crate::ops::sequences::Sequences;
 use crate::tower::{TowerConfig, TowerTokenizer};
 
@@ -24,7 +24,17 @@ pub(super) fn key(config: &Config) -> String {
 
 impl Counts for NewTower {
     fn estimate(&self, config: &Config) -> Estimate {
-        self.counts.estimate(config, self.need(config, &sizes(config, self.size, self.end)))
+        let tower = sizes(config, self.size, self.end);
+        let estimate = self.counts.estimate(config, self.need(config, &tower));
+        let (train, length) = (config.train(), self.counts.stages[0].length);
+        let captions = config.data().languages.iter().map(|l| train.captions.get(l).copied().unwrap_or(1));
+        let sentences = (train.images * captions.sum::<usize>()) as f64;
+        // Forward, and twice as much for the gradients.
+        let text = blocks(&tower, sentences * length, length)
+            + sentences * (tower.width * config.text().joint) as f64;
+        let updates = self.counts.updates(config);
+        let products = updates as f64 * (3.0 * text + self.counts.of_pictures(config));
+        Estimate { updates: Some(updates), products: Some(products), ..estimate }
     }
 }
 

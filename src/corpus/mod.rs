@@ -249,6 +249,7 @@ impl Corpus {
             };
             wanted.splits.retain(named);
             wanted.pictures.retain(named);
+            wanted.pairs = true;
             // The run joins languages, not the configuration of a new one.
             wanted.parallel &= wanted.has(SplitName::Val) && wanted.has(SplitName::Test);
         }
@@ -327,7 +328,7 @@ impl Corpus {
             true => texts(config, &paths, &mut notes)?,
             false => vec![None; config.languages.len()],
         };
-        let pairs = match wanted.has(SplitName::Train) {
+        let pairs = match wanted.has(SplitName::Train) || wanted.pairs {
             true => SentencePairs::read(config, &paths, &mut notes)?,
             false => SentencePairs::default(),
         };

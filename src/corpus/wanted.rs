@@ -13,6 +13,8 @@ pub struct Wanted {
     pub(super) parallel: bool,
     /// What `{split}` stands for in place of `test`.
     pub(super) test: Option<String>,
+    /// Whether sentence pairs are read where the training split is not.
+    pub(super) pairs: bool,
     /// Languages that need no training captions.
     pub(super) untaught: Vec<String>,
 }
@@ -22,14 +24,14 @@ impl Wanted {
         use SplitName::{Distractors, Test, Train, Val};
         let pictures = vec![Train, Val, Test, Distractors];
         let splits = SplitName::CAPTIONED.to_vec();
-        Wanted { splits, pictures, parallel: true, test: None, untaught: Vec::new() }
+        Wanted { splits, pictures, parallel: true, test: None, pairs: false, untaught: Vec::new() }
     }
 
     /// One split, or in place of `test` a set of pictures by its name; perhaps with the distractors.
     pub fn only(split: SplitName, test: Option<String>, distractors: bool) -> Wanted {
         let mut pictures = vec![split];
         pictures.extend(distractors.then_some(SplitName::Distractors));
-        Wanted { splits: vec![split], pictures, parallel: false, test, untaught: Vec::new() }
+        Wanted { splits: vec![split], pictures, parallel: false, test, pairs: false, untaught: Vec::new() }
     }
 
     pub(super) fn has(&self, split: SplitName) -> bool {

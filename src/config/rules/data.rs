@@ -258,7 +258,8 @@ fn pairs(key: &str, source: &PairSource, taught: bool, rules: &mut Rules) {
         rules.need(first, &named, Fault::LanguageTwice { language: language.clone() });
     }
     let lines = source.format == PairFormat::Lines;
-    for file in &source.files {
+    let each = source.has_a_file_each();
+    for file in source.files.iter().filter(|_| !each) {
         placeholders(&files, file, &["language"], rules);
         let apart = file.contains("{language}");
         let fault = match lines {

@@ -292,13 +292,24 @@ pub struct PairSource {
     /// Languages of the files, two or more; one is text that a teacher teaches. Those that `data.languages` does not have are passed over. `{language}` in `files` and `key` is
     /// the code as it is written here.
     pub languages: Vec<String>,
-    /// Files. Plain ones are mapped into memory as far as they are read; those packed by gzip or zstd are unpacked into memory, up to 4 GiB
-    /// each.
+    /// Files; for `lines` their paths have `{language}`, or there is one for each of `languages`, in their order. Plain ones are mapped into memory
+    /// as far as they are read; those packed by gzip or zstd are unpacked into memory, up to 4 GiB each.
     pub files: Vec<String>,
     /// The column of a `tsv` file with a head, or the key of a `jsonl` file, that holds the sentence of a language. A dot leads into an
     /// object: `"translation.{language}"`.
     #[serde(skip_serializing_if = "is_code_alone")]
     pub key: String,
+}
+
+impl PairSource {
+    /// Whether `files` names a file for each of `languages`, in their order.
+    pub fn has_a_file_each(&self) -> bool {
+        let named = self.files.iter().all(|file| !file.contains('{'));
+        self.format == PairFormat::Lines
+            && named
+            && self.languages.len() > 1
+            && self.files.len() == self.languages.len()
+    }
 }
 
 fn is_code_alone(key: &String) -> bool {

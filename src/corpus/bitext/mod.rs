@@ -76,7 +76,8 @@ impl SentencePairs {
                 ));
                 continue;
             }
-            for template in &source.files {
+            let templates = if source.has_a_file_each() { &source.files[..1] } else { &source.files };
+            for template in templates {
                 texts.push(Bitext::read(source, template, &languages, paths)?);
             }
         }
@@ -145,10 +146,12 @@ impl Bitext {
     ) -> Result<Bitext> {
         let text = match source.format {
             PairFormat::Lines => {
-                let files = languages
-                    .iter()
-                    .map(|(_, code)| paths.resolve(template, None, Some(code)))
-                    .collect::<Result<Vec<PathBuf>>>()?;
+                let each = source.has_a_file_each();
+                let file = |code: &String| match source.languages.iter().position(|l| each && l == code) {
+                    Some(place) => paths.resolve(&source.files[place], None, None),
+                    None => paths.resolve(template, None, Some(code)),
+                };
+                let files = languages.iter().map(|(_, code)| file(code)).collect::<Result<Vec<PathBuf>>>()?;
                 Self::of_files(&files)?
             }
             PairFormat::Tsv => Self::of_columns(source, &paths.resolve(template, None, None)?, languages)?,

@@ -60,7 +60,12 @@ fn every_format_gives_the_same_lines() {
         "{\"translation\":{\"de\":\"ein Hund\",\"en\":\"a dog\"}}\n{\"translation\":{\"de\":\"eine Katze\"}}\n\
          {\"translation\":{\"en\":\"birds\",\"de\":\"Vögel\"}}",
     );
-    for folder in [by_lines, tsv, headed, jsonl, deep] {
+    // A file for each of the languages, the one that is passed over included.
+    let mut each = folder(PairFormat::Lines, "german.txt");
+    each.config.pairs[0].files.extend(["czech.txt".into(), "english.txt".into()]);
+    each.file("english.txt", "a dog\n\nbirds\n");
+    each.file("german.txt", "ein Hund\neine Katze\nVögel\n");
+    for folder in [by_lines, each, tsv, headed, jsonl, deep] {
         let corpus = folder.load().unwrap();
         assert_eq!(lines(&all(&corpus)), EXPECTED);
         assert_eq!(corpus.pairs.counts().into_iter().collect::<Vec<_>>(), [([0, 1], 2)]);

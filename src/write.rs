@@ -46,6 +46,20 @@ pub fn write_whole_with(
     })
 }
 
+/// Copies the files of a folder, but for what is within its folders, into one that is made where it is not there.
+///
+/// # Errors
+/// Data, naming a file that cannot be read; run, naming one that cannot be written.
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
+    for entry in fs::read_dir(from).map_err(|e| Error::reading(from, e))? {
+        let file = entry.map_err(|e| Error::reading(from, e))?.path();
+        let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
+        write_whole(&to.join(file.file_name().expect("a file of the folder")), &bytes)?;
+    }
+    Ok(())
+}
+
 /// A new file beside another one, of a name of its own: two processes may write the same file. It is locked while it is open, so
 /// that one whose writer was killed is known from one that is being written.
 fn beside(path: &Path) -> io::Result<(PathBuf, File)> {

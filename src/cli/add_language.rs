@@ -20,8 +20,10 @@ use crate::train::Event;
 CONFIG names the new language in `data.languages`, its captions of pictures in `data.captions`, translations of known
 sentences in `grow.translations`, and its word vectors in `words.vectors` (without them FastText is trained on its text).
 How it is taught stands in `grow`; everything else is as the run has it. On a run of acquisition its acquirer is trained in
-the run's own stages, with what `grow.nlt` and `grow.le` set over them. An addition that was interrupted goes on with `--resume`
-from its last checkpoint, to the same bits. The old languages' results do not change by a bit. NEWRUN is a run like any other, and more languages can be added to it, in any order.
+the run's own stages, with what `grow.nlt` and `grow.le` set over them. The old languages' results do not change by a bit. A
+contrastively trained encoder is trained on as `grow.contrast` says: its languages share it, and all of them change. An
+addition that was interrupted goes on with `--resume` from its last checkpoint, to the same bits. NEWRUN is a run like any
+other, and more languages can be added to it, in any order.
 
 Examples:
   tinyglot add-language runs/en-de-fr configs/grow/multi30k-8k-cs.toml --set data.root=DIR --out runs/en-de-fr-cs

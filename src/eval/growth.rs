@@ -40,7 +40,7 @@ pub struct Growth {
     pub base_seconds: f64,
     /// SHA-256 of everything shared, before and after.
     pub shared: [String; 2],
-    /// Whether everything was trained afterwards.
+    /// Whether what all languages share was trained, so that the old ones change.
     pub unfrozen: bool,
     /// Mean recall of every language before and after.
     pub results: Vec<Change>,
@@ -143,14 +143,19 @@ impl Growth {
                 self.truncated
             ));
         }
-        facts.extend([
-            format!(
+        // What is shared may have been trained in place of anything added.
+        let added = match self.parameters.is_empty() {
+            true => "added no parameters: those that all languages share were trained".to_string(),
+            false => format!(
                 "added {} parameters, {} bytes ({}); the folder grew by {} bytes{files}",
                 self.parameters_added(),
                 self.parameter_bytes(),
                 parts.join(", "),
                 self.file_bytes
             ),
+        };
+        facts.extend([
+            added,
             format!(
                 "compute: {:.2} % of the base training's multiply–adds ({:.3e} of {:.3e}); sentences shown: {} and {}",
                 self.share(),

@@ -12,7 +12,8 @@ use crate::checkpoint::{LEARNING, ReservedFolder, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, BEST, CaptionSource, Config, RawConfig, best_in, changes, same_code};
 use crate::corpus::{Corpus, SplitName, fingerprint};
 use crate::eval::growth::Change;
-use crate::eval::{Growth, Retrieval};
+use crate::eval::task::recall;
+use crate::eval::{DualEncoder, Growth, Parameters, Retrieval, Scope};
 use crate::grow::LEAST;
 use crate::train::{End, Event, Learner, Trainer};
 use crate::{Error, Result};
@@ -204,6 +205,21 @@ pub(crate) fn data_hash(said: &str, corpora: &[&Corpus], files: &[PathBuf]) -> R
 pub(crate) const REPORTED: [SplitName; 2] = [SplitName::Val, SplitName::Test];
 
 pub(crate) type Results = [Vec<(String, Retrieval)>; 2];
+
+/// Retrieval of every language that a model knows and a corpus has captions of, on the reported splits; `parameters` are the model's.
+///
+/// # Errors
+/// Data: pictures of another width than the model's, or vectors that are not finite.
+pub(crate) fn results(model: &dyn DualEncoder, corpus: &Corpus, parameters: Parameters) -> Result<Results> {
+    let on = |split: SplitName| -> Result<Vec<(String, Retrieval)>> {
+        if corpus.split(split).captions.iter().all(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let scope = Scope { translated: false, ..Scope::whole(split) };
+        Ok(recall::evaluate(model, corpus, scope, parameters)?.languages)
+    };
+    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
+}
 
 /// The language that is to be added.
 pub(crate) fn code(given: &Config) -> Result<&String> {

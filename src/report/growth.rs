@@ -50,7 +50,7 @@ pub fn section(growth: &Growth) -> Markup {
         }
         ul.note {
             li {
-                @if growth.unfrozen { "Everything was trained afterwards, so all languages change." }
+                @if growth.unfrozen { "What all languages share was trained, so all of them change." }
                 @else if growth.unchanged() { "The old languages’ results are the same to the last bit." }
                 @else { "The old languages’ results have changed." }
             }

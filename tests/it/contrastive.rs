@@ -17,6 +17,23 @@ fn made() -> TempDir {
     place
 }
 
+/// A configuration that adds a language, whose captions are in the files of `code`, with translations of a known one.
+fn french(language: &str, code: &str, known: &str) -> String {
+    format!(
+        "[data]
+root = 'data'
+languages = ['{language}']
+[[data.captions]]
+languages = ['{language}']
+files = ['{{split}}.{code}']
+[[grow.translations]]
+language = '{known}'
+known = 'train.en'
+new = 'train.{code}'
+"
+    )
+}
+
 fn embedded(run: &Path, language: &str, sentences: &str) -> Vec<f32> {
     let (npy, ran) = fed(&["embed", text(run), "--language", language], sentences.as_bytes());
     assert_eq!(ran.status, Some(0), "{}", ran.stderr);
@@ -61,6 +78,62 @@ fn an_encoder_is_trained_evaluated_searched_and_handed_over() {
     let (one, other) = (embedded(&first, "de", sentences), embedded(&third, "de", sentences));
     let far = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
     assert!(far < 1e-5, "{far}");
+}
+
+#[test]
+fn an_encoder_is_trained_on_for_another_language_and_its_pictures_stay() {
+    let place = made();
+    let path = |name: &str| place.path().join(name);
+    let (config, base, grown) = (path("contrastive.toml"), path("base"), path("grown"));
+    let two =
+        ["data.languages=['de', 'en']", "data.pairs=[{languages=['en', 'de'], files=['train.{language}']}]"];
+    let captions = "data.captions=[{languages=['en', 'de'], files=['{split}.{language}']}]";
+    let set = ["--set", two[0], "--set", two[1], "--set", captions];
+    printed(&[&["train", text(&config), "--out", text(&base), "-q"], &set[..]].concat());
+    let (index, gallery) = (path("index"), path("data/features/test.npy"));
+    printed(&["index", text(&base), "--gallery", text(&gallery), "--out", text(&index), "-q"]);
+    fs::write(path("fr.toml"), french("fr", "fr", "en")).expect("written");
+    printed(&["add-language", text(&base), text(&path("fr.toml")), "--out", text(&grown), "-q"]);
+    let growth = fs::read_to_string(grown.join("growth/fr.json")).expect("a record");
+    let growth: serde_json::Value = serde_json::from_str(&growth).expect("JSON");
+    let of = |language: &str, when: &str| {
+        let all = growth["results"].as_array().expect("languages");
+        let of = all.iter().find(|r| r["language"] == language).unwrap_or_else(|| panic!("{growth}"));
+        of[when][1].as_f64().unwrap_or_else(|| panic!("{growth}"))
+    };
+    assert!(of("fr", "after") > 60.0 && of("fr", "after") > of("fr", "before") + 20.0, "{growth}");
+    // The old ones share the encoder: what they lose is told, and they are measured as they are now.
+    assert_eq!(growth["unfrozen"], true);
+    for language in ["en", "de"] {
+        let recall = printed(&["evaluate", text(&grown), "--split", "test", "--json"]);
+        let recall: serde_json::Value = serde_json::from_str(&recall).expect("JSON");
+        assert_eq!(recall["languages"][language]["mR"].as_f64(), Some(of(language, "after")), "{recall}");
+    }
+    assert_eq!((growth["captions"].as_u64(), growth["translations"].as_u64()), (Some(36), Some(36)));
+    assert_eq!(growth["shared"][0], growth["shared"][1]);
+    let products = |of: &str| growth[of].as_f64().expect("a number");
+    assert!(products("products") > 0.0 && products("products") < products("base_products"), "{growth}");
+    let page = fs::read_to_string(grown.join("report.html")).expect("a page");
+    assert!(page.contains("What all languages share was trained") && page.contains("added no parameters"));
+    // An index of the base's pictures serves the new run, which knows the language.
+    printed(&["search", text(&grown), "--language", "fr", "--index", text(&index), "chien rouge"]);
+    // Rows of tokens alone: all else of the encoder stays.
+    let rows = path("rows");
+    let only = [&french("fr", "fr", "en")[..], "[grow.contrast]\ntrain = 'tokens'\nepochs = 3\n"].concat();
+    fs::write(path("rows.toml"), only).expect("written");
+    printed(&["add-language", text(&base), text(&path("rows.toml")), "--out", text(&rows), "-q"]);
+    let open =
+        |run: &Path| tinyglot::family::contrastive::ContrastiveRun::open(run, &[]).expect("a run").model;
+    let (mut one, mut other, mut all) = (open(&base), open(&rows), std::collections::BTreeMap::new());
+    tinyglot::optim::ParameterTree::visit(&mut one, &mut |name, x| {
+        drop(all.insert(name.to_string(), x.floats().into_owned()))
+    });
+    tinyglot::optim::ParameterTree::visit(&mut other, &mut |name, x| {
+        let same = all[name] == *x.floats();
+        let stays = name.starts_with("image.") || name.starts_with("encoder.") && name != "encoder.tokens";
+        assert!(same == stays || !stays, "`{name}` changed");
+        assert!(name != "encoder.tokens" || !same, "the rows did not change");
+    });
 }
 
 #[test]
@@ -156,11 +229,18 @@ fn what_cannot_be_trained_on_is_refused() {
     let args = ["train", text(&config), "--out", text(&none)];
     let expected = ["no picture has captions in two languages", "`contrastive.triple.weight` compares"];
     refused(&[&args[..], &set[..]].concat(), 4, &expected);
-    let added = path("added");
-    refused(
-        &["add-language", text(&out), text(&config), "--out", text(&added)],
-        2,
-        &["encoder is shared by all languages", "`contrastive.start` takes this run"],
-    );
+    let (added, given) = (path("added"), path("fr.toml"));
+    let add = |addition: &str, more: &[&str], status: i32, expected: &[&str]| {
+        fs::write(&given, addition).expect("written");
+        let args = ["add-language", text(&out), text(&given), "--out", text(&added)];
+        refused(&[&args[..], more].concat(), status, expected);
+        assert!(!added.exists(), "{addition}");
+    };
+    add(&french("fr", "fr", "en"), &[], 2, &["the run knows `fr` already", "`contrastive.start`"]);
+    add(&french("it", "fr", "es"), &[], 3, &["names `es`, which the run does not know", "`de`, `en`, `fr`"]);
+    add(&french("it", "fr", "en"), &["--curve", "20"], 2, &["no learning curve"]);
+    add(&(french("it", "fr", "en") + "[train]\nepochs = 3\n"), &[], 3, &["`train.epochs` cannot be set"]);
+    let untranslated = french("it", "fr", "en") + "[grow.contrast]\ntext_text = 0.0\n";
+    add(&untranslated, &[], 3, &["compares no translations", "`grow.contrast.text_text`"]);
     refused(&["remove-language", text(&out), "de", "--out", text(&added)], 2, &["belongs to one alone"]);
 }

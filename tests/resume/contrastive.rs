@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use tinyglot::Result;
-use tinyglot::checkpoint::{Earlier, ReservedFolder};
+use tinyglot::checkpoint::{Earlier, ReservedFolder, RunFolder};
 use tinyglot::config::Config;
 use tinyglot::corpus::Corpus;
 use tinyglot::family::contrastive::{ContrastiveLearner, ContrastiveRun};
+use tinyglot::grow::Addition;
+use tinyglot::run::add_language;
 use tinyglot::train::{End, Event, Trainer};
 
 use crate::acquisition::write;
@@ -154,6 +156,53 @@ fn parameters_are_counted_before_anything_is_made() {
         let place = ReservedFolder::new(&folder.path().join(n.to_string())).unwrap();
         let made = ContrastiveRun::begin(&config, &corpus, place).unwrap().parameters;
         assert_eq!(counted.parameters, Some((made.train as usize, made.test as usize)), "{set:?}");
-        assert!(counted.memory.is_some());
+        assert!(counted.memory.is_some() && counted.products > Some(0.0));
+        // 3 steps a pass over 36 pictures, 30 passes.
+        assert_eq!(counted.updates, Some(90), "{set:?}");
+    }
+}
+
+/// Adds French, or goes on with it, as a new process would; stops after a step.
+fn add(folder: &Path, out: &Path, resume: bool, stop: Option<usize>) -> Result<()> {
+    let set = format!("data.root={}", folder.join("data").display());
+    let given = Config::load_addition(&folder.join("fr.toml"), &[set])?;
+    let flag = AtomicBool::new(false);
+    let run = folder.join("base");
+    let addition = Addition { run: &run, given: &given, cache: None, curve: &[], out, resume, stop: &flag };
+    let tell = &mut |event: Event| {
+        if let Event::Step { step, .. } = event {
+            flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
+        }
+    };
+    add_language(&addition, &mut |_, _, _, _| (), tell).map(drop)
+}
+
+#[test]
+fn a_language_that_joins_an_encoder_goes_on_to_the_same_bits() {
+    let folder = made();
+    let pairs = "data.pairs=[{languages=['en', 'de'], files=['train.{language}']}]";
+    let captions = "data.captions=[{languages=['en', 'de'], files=['{split}.{language}']}]";
+    train(folder.path(), "base", &["data.languages=['de', 'en']", pairs, captions], None).unwrap();
+    let french =
+        "[data]\nlanguages = ['fr']\n[[data.captions]]\nlanguages = ['fr']\nfiles = ['{split}.fr']\n";
+    let translations = "[[grow.translations]]\nlanguage = 'en'\nknown = 'train.en'\nnew = 'train.fr'\n";
+    // With pictures and translations, with pictures, and with translations alone.
+    let measured = french.replace("'{split}.fr']", "'{split}.fr']\nsplits = ['val', 'test']");
+    for (n, text) in [format!("{french}{translations}"), french.into(), format!("{measured}{translations}")]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(folder.path().join("fr.toml"), text + "[grow.contrast]\nepochs = 4\n").expect("written");
+        let path = |name: &str| folder.path().join(format!("{name}{n}"));
+        let (straight, broken) = (path("straight"), path("broken"));
+        add(folder.path(), &straight, false, None).unwrap();
+        for (n, stop) in [2, 7].into_iter().enumerate() {
+            let error = add(folder.path(), &broken, n > 0, Some(stop)).unwrap_err().to_string();
+            assert!(error.contains("stopped after step"), "{error}");
+        }
+        add(folder.path(), &broken, true, None).unwrap();
+        let model = |run: &Path| fs::read(run.join("checkpoints/best/model.safetensors")).unwrap();
+        assert!(model(&broken) == model(&straight), "addition {n}");
+        assert_eq!(RunFolder::new(&broken).info().unwrap().languages, ["de", "en", "fr"]);
     }
 }

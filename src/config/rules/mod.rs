@@ -396,4 +396,10 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
         own.learning_rate.iter().for_each(|&rate| rules.positive(&key("learning_rate"), rate));
         own.warmup.iter().for_each(|&warmup| rules.share(&key("warmup"), warmup));
     }
+    let own = &grow.contrast;
+    own.epochs.iter().for_each(|&epochs| rules.times("grow.contrast.epochs", epochs, 1));
+    own.images.iter().for_each(|&images| rules.times("grow.contrast.images", images, 2));
+    own.lines.iter().for_each(|&lines| rules.times("grow.contrast.lines", lines, 2));
+    own.learning_rate.iter().for_each(|&rate| rules.positive("grow.contrast.learning_rate", rate));
+    own.text_text.iter().for_each(|&weight| rules.not_negative("grow.contrast.text_text", weight));
 }

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AcquireConfig, NltTerm};
+use super::{AcquireConfig, NltTerm, TrainedPart};
 
 /// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
 /// `data` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
-/// speak.
+/// speak, to a contrastively trained encoder `translations` and `contrast`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrowConfig {
@@ -48,6 +48,8 @@ pub struct GrowConfig {
     pub nlt: OwnStage,
     /// The stage of acquisition on captions, as this language has it.
     pub le: OwnStage,
+    /// The further training of a contrastive run's encoder on this language.
+    pub contrast: OwnContrast,
 }
 
 /// Alignment of an added language's words, by the base's `loss.triplet`.
@@ -86,8 +88,29 @@ impl Default for GrowConfig {
             unfrozen_learning_rate: 1e-4,
             nlt: OwnStage::default(),
             le: OwnStage::default(),
+            contrast: OwnContrast::default(),
         }
     }
+}
+
+/// How a contrastively trained encoder is trained on for one more language, on that language's captions and translations alone; what is left
+/// out is as the run has it. The languages share the encoder, so the old ones change: what each loses is in the record and the report. Vectors of
+/// pictures stay as they are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnContrast {
+    /// What of the encoder is trained: `tokens` changes the rows of the token table that the new sentences read, and nothing else of the encoder.
+    pub train: Option<TrainedPart>,
+    /// Passes over the pictures, or without captions over the translations.
+    pub epochs: Option<usize>,
+    /// Pictures per batch.
+    pub images: Option<usize>,
+    /// Lines of translations per step.
+    pub lines: Option<usize>,
+    /// Largest learning rate.
+    pub learning_rate: Option<f32>,
+    /// Weight of the contrast between translations (`contrastive.text_text.weight`).
+    pub text_text: Option<f32>,
 }
 
 /// A stage of acquisition for one language; what is left out is as the run has it in `acquire`.

@@ -42,6 +42,8 @@ pub struct ContrastiveLearner<'a> {
     pub model: Contrastive,
     sampler: Sampler,
     pairs: Option<PairSampler>,
+    /// Steps of an epoch: a pass over the pictures or captions, or where there are no captions, over the lines of the pairs.
+    per_epoch: usize,
     pictures: Pictures<'a>,
     /// Training captions by language.
     captions: Vec<Sequences>,
@@ -87,6 +89,10 @@ impl<'a> ContrastiveLearner<'a> {
         let pairs = contrastive
             .reads_pairs()
             .then(|| PairSampler::new(seed("pairs"), &config.train().pairs, &corpus.pairs));
+        let per_epoch = match &pairs {
+            Some(pairs) if !corpus.has_captions() => pairs.steps_per_epoch(),
+            _ => sampler.steps_per_epoch(),
+        };
         let mut truncated = 0;
         let captions = corpus.languages.iter().zip(&corpus.train.captions).map(|(language, captions)| {
             let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
@@ -114,6 +120,7 @@ impl<'a> ContrastiveLearner<'a> {
             model,
             sampler,
             pairs,
+            per_epoch,
             pictures,
             captions,
             meets,
@@ -127,7 +134,7 @@ impl<'a> ContrastiveLearner<'a> {
     /// The step of the training from which the encoder is trained.
     fn thaws_at(&self) -> usize {
         let epochs = f64::from(self.config.contrastive().frozen_epochs);
-        (epochs * self.sampler.steps_per_epoch() as f64).round() as usize
+        (epochs * self.per_epoch as f64).round() as usize
     }
 
     /// Freezes the encoder or thaws it, where it is not so already: what is packed of a frozen one is kept.
@@ -147,12 +154,12 @@ impl<'a> ContrastiveLearner<'a> {
         let (image_text, triple) = (contrastive.image_text.weight > 0.0, contrastive.triple.weight > 0.0);
         let from_captions =
             contrastive.text_text.weight > 0.0 && contrastive.text_text.source == TextTextSource::Captions;
-        if image_text || triple || from_captions {
+        if (image_text || triple || from_captions) && self.corpus.has_captions() {
             let mut draw = self.sampler.draw(step);
             // By picture, the captions that it has in the batch: (language, caption)
             let mut rng = ChaCha8Rng::seed_from_u64(derive(self.config.seed(), "languages", step as u64));
             if contrastive.captions == DrawnCaptions::Rotation {
-                let epoch = step / self.sampler.steps_per_epoch();
+                let epoch = step / self.per_epoch;
                 self.rotate(&mut draw.captions, &draw.images, epoch);
             }
             let mut languages = vec![Vec::new(); draw.images.len()];
@@ -307,7 +314,7 @@ impl Learner for ContrastiveLearner<'_> {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let (train, per_epoch) = (self.config.train(), self.sampler.steps_per_epoch());
+        let (train, per_epoch) = (self.config.train(), self.per_epoch);
         let rate = "train.learning_rate".to_string();
         vec![Stage::new("contrast", train.epochs * per_epoch, per_epoch, train.clone(), rate)]
     }

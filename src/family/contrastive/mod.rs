@@ -3,6 +3,7 @@
 
 mod encoder;
 mod estimate;
+mod grow;
 pub mod learner;
 mod model;
 mod objective;
@@ -45,7 +46,7 @@ fn begun(ContrastiveRun { folder, config, info, model, .. }: ContrastiveRun) -> 
     Begun { folder, config, info, source: Box::new(Source(Some(model))) }
 }
 
-/// What to do in place of adding or removing a language.
+/// What to do in place of removing a language.
 const TRAIN_ON: &str = "train a new run with other `data.languages` on it: `contrastive.start` takes this run and trains all of it on";
 
 impl Family for ContrastiveFamily {
@@ -118,10 +119,8 @@ impl Family for ContrastiveFamily {
         vec![("encoder".to_string(), encoder), ("contrasts".to_string(), losses.join(", "))]
     }
 
-    fn add_language(&self, addition: &Addition, _: Progress, _: &mut dyn FnMut(Event)) -> Result<Growth> {
-        Err(Error::usage("the run's encoder is shared by all languages: none can be added beside the others")
-            .at(addition.run)
-            .hint(TRAIN_ON))
+    fn add_language(&self, addition: &Addition, _: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+        grow::add(addition, tell)
     }
 
     fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {

@@ -19,7 +19,7 @@ use crate::ops::linear::{LinearWeights, linear, linear_of_data, unit_rows};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{data, matrix};
 use crate::ops::transformer::{Activation, Pass, activate};
-use crate::optim::{Parameter, ParameterTree, set_rates, visit_linear};
+use crate::optim::{Parameter, ParameterTree, freeze, set_rates, visit_linear};
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
 
 /// A text encoder and pictures in one space.
@@ -156,6 +156,14 @@ impl Contrastive {
             Some(name) => Some(of_encoder(name)),
             None => name.starts_with("head.text.").then_some(own),
         });
+    }
+
+    /// Keeps what takes features to the joint space as it is from now on, statistics of the image branch included: vectors of pictures do not move.
+    pub fn fix_pictures(&mut self) {
+        if let Pictures::Branch(branch) = &mut self.pictures {
+            branch.fixed = true;
+        }
+        freeze(self, |name| name.starts_with("image."));
     }
 
     fn pass(&self) -> Pass {

@@ -23,7 +23,7 @@ use crate::optim::{Adam, digest, freeze, parameters_by_part};
 use crate::retrieve::{Retriever, same_languages};
 use crate::seed::derive;
 use crate::tower::{Tensors, Tower, TowerConfig, TowerTokenizer};
-use crate::write::{clear_partial_of, write_whole};
+use crate::write::{clear_partial_of, copy_files, write_whole};
 use crate::{Error, Result, names};
 
 /// A trained model and its folder.
@@ -437,18 +437,6 @@ pub(super) fn write_config(folder: &RunFolder, config: &Config) -> Result<()> {
 fn write_small(to: &Path, files: &[Vec<u8>; 2]) -> Result<()> {
     fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
     FILES.iter().zip(files).try_for_each(|(name, bytes)| write_whole(&to.join(name), bytes))
-}
-
-/// Copies the files of a folder.
-fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).map_err(|e| Error::writing(to, e))?;
-    let entries = fs::read_dir(from).map_err(|e| Error::reading(from, e))?;
-    for entry in entries {
-        let file = entry.map_err(|e| Error::reading(from, e))?.path();
-        let bytes = fs::read(&file).map_err(|e| Error::reading(&file, e))?;
-        write_whole(&to.join(file.file_name().expect("a file of the folder")), &bytes)?;
-    }
-    Ok(())
 }
 
 /// Copies the tensors of a checkpoint, those of pictures left out, as they are.

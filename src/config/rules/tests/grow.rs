@@ -56,6 +56,22 @@ rule!(
     "`grow.le.warmup` is 1; it must be at least 0 and less than 1"
 );
 
+rule!(
+    a_contrast_of_a_new_language_has_two_pictures,
+    |c| c.grow.contrast.images = Some(1),
+    "`grow.contrast.images` is 1; it must be at least 2"
+);
+rule!(
+    a_contrast_of_a_new_language_learns_at_a_positive_rate,
+    |c| c.grow.contrast.learning_rate = Some(0.0),
+    "`grow.contrast.learning_rate` is 0; it must be greater than 0"
+);
+rule!(
+    translations_of_a_new_language_have_no_negative_weight,
+    |c| c.grow.contrast.text_text = Some(-1.0),
+    "`grow.contrast.text_text` is -1; it must not be negative"
+);
+
 fn translations() -> TranslationSource {
     TranslationSource { language: "en".into(), known: "a.en".into(), new: "a.cs".into() }
 }

@@ -15,16 +15,15 @@ use crate::checkpoint::{RunFolder, Which};
 use crate::config::{Config, RawConfig, same_code};
 use crate::corpus::leak::refuse_test_leak;
 use crate::corpus::{Corpus, SplitName};
-use crate::eval::Scope;
+use crate::eval::Growth;
 use crate::eval::growth::{Pieces, Point};
-use crate::eval::task::recall;
-use crate::eval::{Growth, Retrieval};
 use crate::family::mla::Way;
 use crate::family::mla::data::{Source, StageData, Translations, check_width, lines};
 use crate::family::mla::learner::shown;
 use crate::family::mla::run::MlaRun;
+use crate::family::towers::pieces_of;
 use crate::grow::addition;
-use crate::grow::addition::{Addition, Found, REPORTED, Results, code, refuse_other_keys, refuse_points};
+use crate::grow::addition::{Addition, Found, Results, code, refuse_other_keys, refuse_points};
 use crate::grow::same_pictures;
 use crate::retrieve::Retriever;
 use crate::train::Event;
@@ -59,8 +58,8 @@ pub(crate) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     let checked = check(addition)?;
     let data = data_hash(&checked)?;
     place.refuse_other(addition, &data)?;
-    let Checked { mut run, code, trained_on, new, sources, same, before } = checked;
-    let old = results(&mut run, &trained_on)?;
+    let Checked { run, code, trained_on, new, sources, same, before } = checked;
+    let old = addition::results(&*run.encoder(), &trained_on, run.parameters)?;
     let mut growth = Growth { language: code.to_string(), ..Growth::default() };
     growth.pieces = pieces(&run, &trained_on, new.as_ref(), &sources, code)?;
     count_base(&mut growth, &run, &trained_on)?;
@@ -200,18 +199,6 @@ fn data_hash(checked: &Checked) -> Result<String> {
     addition::data_hash(&said, &new.iter().collect::<Vec<_>>(), &files)
 }
 
-/// Retrieval of every language on the reported splits.
-fn results(run: &mut MlaRun, corpus: &Corpus) -> Result<Results> {
-    let on = |split: SplitName| -> Result<Vec<(String, Retrieval)>> {
-        if corpus.split(split).captions.iter().all(Vec::is_empty) {
-            return Ok(Vec::new());
-        }
-        let scope = Scope { translated: false, ..Scope::whole(split) };
-        Ok(recall::evaluate(&*run.encoder(), corpus, scope, run.parameters)?.languages)
-    };
-    Ok([on(REPORTED[0])?, on(REPORTED[1])?])
-}
-
 /// How well the frozen tokenizer knows the languages that the run was trained on, and the new one.
 fn pieces(
     run: &MlaRun,
@@ -220,26 +207,14 @@ fn pieces(
     sources: &[Source],
     code: &str,
 ) -> Result<Vec<Pieces>> {
-    let mut pieces = Vec::new();
-    let mut add = |language: &str, texts: &[&str]| {
-        let tokenizer = run.mla.encoder.tokenizer();
-        let (ids, unknown) = (tokenizer.encode(language, texts).ids, tokenizer.unknown());
-        // All but those of start and end.
-        let tokens = (ids.rows.len() - 2 * ids.len()).max(1) as f64;
-        let characters: usize = texts.iter().map(|t| t.chars().filter(|c| !c.is_whitespace()).count()).sum();
-        let unknown = ids.rows.iter().filter(|&&id| Some(id) == unknown).count() as f64;
-        let language = language.to_string();
-        pieces.push(Pieces {
-            language,
-            characters: characters as f64 / tokens,
-            unknown: 100.0 * unknown / tokens,
-        });
-    };
+    let tokenizer = run.mla.encoder.tokenizer();
+    let mut all = Vec::new();
     let trained = run.trained_languages();
     for (language, captions) in trained_on.languages.iter().zip(&trained_on.train.captions) {
         let acquired = run.mla.way(language).is_some_and(|way| way != Way::Tower);
         if acquired && trained.contains(language) {
-            add(language, &captions.iter().map(|c| &c.text[..]).collect::<Vec<_>>());
+            let texts: Vec<&str> = captions.iter().map(|c| &c.text[..]).collect();
+            all.push(pieces_of(tokenizer, language, &texts));
         }
     }
     let mut texts: Vec<String> = Vec::new();
@@ -247,8 +222,8 @@ fn pieces(
     for source in sources {
         texts.extend(lines(&source.new)?);
     }
-    add(code, &texts.iter().map(String::as_str).collect::<Vec<_>>());
-    Ok(pieces)
+    all.push(pieces_of(tokenizer, code, &texts.iter().map(String::as_str).collect::<Vec<_>>()));
+    Ok(all)
 }
 
 /// The cost of the base's training: from the record of a language added before, or from its configuration and steps.
@@ -296,10 +271,11 @@ fn finish(
     let kept = run.folder.growths(&run.info.languages)?;
     run.write(folder)?;
     let mut grown = MlaRun::open(&folder.path, &[])?;
-    let now = results(&mut grown, trained_on)?;
+    let results = |corpus: &Corpus| addition::results(&*grown.encoder(), corpus, grown.parameters);
+    let now = results(trained_on)?;
     let after = match new {
         Some(corpus) => {
-            let alone = results(&mut grown, corpus)?;
+            let alone = results(corpus)?;
             [0, 1].map(|i| alone[i].iter().find(|r| r.0 == growth.language).map(|r| r.1.mr))
         }
         None => [None, None],

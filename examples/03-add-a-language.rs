@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         resume: false,
         stop: &AtomicBool::new(false),
     };
-    let growth = add_language(&addition, &mut |_, _, _, _| (), &mut |_| ())?;
+    let growth = add_language(&addition, &mut |_, _, _, _| Ok(()), &mut |_| ())?;
     println!("{growth}");
     assert!(growth.unchanged());
     Ok(())

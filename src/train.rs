@@ -26,8 +26,8 @@ use steps::{Stepped, Steps};
 pub use average::Averaging;
 pub use steps::prepare;
 
-/// Told of long preparations: what is done, how much of it, of how much, and a loss.
-pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) + Send);
+/// Told of long preparations: what is done, how much of it, of how much, and a loss. An error ends them.
+pub type Progress<'a> = &'a mut (dyn FnMut(&str, usize, usize, f32) -> Result<()> + Send);
 
 /// What the trainer tells while it works.
 pub enum Event<'a> {

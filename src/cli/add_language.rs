@@ -68,7 +68,10 @@ fn add(args: &Args, given: &Config, terminal: &Terminal) -> Result<()> {
     let (mut bar, mut last): (Option<Progress>, usize) = (None, 0);
     let growth = add_language(
         &addition,
-        &mut |stage, done, total, loss| stages.at(name(stage), done, total, loss),
+        &mut |stage, done, total, loss| {
+            stages.at(name(stage), done, total, loss);
+            Ok(())
+        },
         &mut |event| match event {
             Event::Step { step, steps, loss } => {
                 if step <= last

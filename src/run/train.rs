@@ -69,7 +69,8 @@ pub enum Told<'a> {
     Evaluated(&'a Evaluation),
 }
 
-/// Takes what a training tells. After an error it is told nothing more of the stage under way, whose end gives the error; its checkpoints stay.
+/// Takes what a training tells. An error ends the preparation at once, and leaves nothing. Of the steps it is told nothing more after an error, and
+/// their end gives it: [`Options::stop`] brings that about. Checkpoints stay.
 pub type Tell<'a> = &'a mut (dyn FnMut(Told) -> Result<()> + Send);
 
 /// Trains a model from the beginning to its end, evaluates its best checkpoint on validation, and opens it.
@@ -122,14 +123,11 @@ pub fn train_with(
         config.names(refuse_unmeasured(config, &corpus))?;
         refuse_training(config, &corpus, options.memory)?;
         let corpus = taught(config, corpus, options, tell)?;
-        let mut told = Ok(());
-        let mut progress = |stage: &str, done, total, loss| {
-            if told.is_ok() {
-                told = tell(Told::Preparing { stage, done, total, loss });
-            }
+        let mut progress = |stage: &str, done, total, loss| match options.stop.load(Ordering::SeqCst) {
+            true => Err(Error::stopped("stopped before the training began")),
+            false => tell(Told::Preparing { stage, done, total, loss }),
         };
         let begun = family.begin(config, &corpus, place, options.cache, &mut progress)?;
-        told?;
         (corpus, begun)
     };
     let Begun { folder, config, info, mut source } = begun;

@@ -95,7 +95,7 @@ impl Steps {
 /// Trains to the end without a folder: nothing is validated, averaged or kept on the way.
 ///
 /// # Errors
-/// Run, where a loss or the gradient is not finite; those of the learner.
+/// Run, where a loss or the gradient is not finite; those of the learner, and of `progress`.
 pub fn prepare(learner: &mut (impl Learner + ?Sized), progress: Progress) -> Result<()> {
     let mut steps = Steps::new(learner.stages());
     for step in 0..steps.count() {
@@ -105,7 +105,7 @@ pub fn prepare(learner: &mut (impl Learner + ?Sized), progress: Progress) -> Res
         }
         let Stage { name, steps: all, .. } = steps.stages[at.stage];
         if let Some(stepped) = steps.take(learner, at, "or check the word vectors")? {
-            progress(name, at.within + 1, all, stepped.loss);
+            progress(name, at.within + 1, all, stepped.loss)?;
         }
     }
     settle(learner.model(), &steps.adam);

@@ -178,7 +178,7 @@ fn cached(place: &Path) -> Vec<Input> {
     let config = Config::load(&place.join("words.toml"), &[]).expect("a good configuration");
     let corpus = Corpus::of(&config).expect("a corpus");
     let cache = place.join("cache");
-    prepare(&config, &corpus, Some(&cache), &mut |_, _, _, _| ()).expect("made");
+    prepare(&config, &corpus, Some(&cache), &mut |_, _, _, _| Ok(())).expect("made");
     let mut all: Vec<Input> = Vec::new();
     for entry in fs::read_dir(&cache).expect("a cache") {
         let file = entry.expect("an entry").path();
@@ -188,7 +188,7 @@ fn cached(place: &Path) -> Vec<Input> {
             continue;
         }
         let (config, corpus, cache) = (config.clone(), corpus.clone(), cache.clone());
-        let read = move || prepare(&config, &corpus, Some(&cache), &mut |_, _, _, _| ()).map(drop);
+        let read = move || prepare(&config, &corpus, Some(&cache), &mut |_, _, _, _| Ok(())).map(drop);
         all.push(input(&name, file, read));
     }
     assert_eq!(all.len(), 3, "a kind is missing");

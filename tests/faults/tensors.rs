@@ -88,7 +88,7 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
     let corpus = Corpus::load(given.data(), given.base()).expect("a corpus");
     // Of this training alone: what others share is not read by it.
     let cache = path("own-cache");
-    prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| ()).expect("made");
+    prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| Ok(())).expect("made");
     let files = fs::read_dir(&cache).expect("a cache").map(|entry| entry.expect("an entry").path());
     let tensors = |file: &std::path::PathBuf| {
         file.extension().is_some_and(|ending| ending == "alignment" || ending == "latents")
@@ -96,7 +96,7 @@ fn a_number_that_is_not_finite_is_found_in_every_tensor_of_every_file() {
     for file in files.filter(tensors) {
         fs::remove_file(tinyglot::cache::sum_of(&file)).expect("a checksum beside it");
         forget_checksum(&file);
-        each_tensor(&file, &|| prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| ()).map(drop));
+        each_tensor(&file, &|| prepare(&given, &corpus, Some(&cache), &mut |_, _, _, _| Ok(())).map(drop));
     }
     let run = path("acquisition/old acquisition");
     let gallery = path("acquisition/data/features/test.npy");

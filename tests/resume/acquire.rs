@@ -181,7 +181,7 @@ fn add(folder: &Path, out: &str, stop: Option<usize>, resume: bool) -> Result<()
             flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
         }
     };
-    add_language(&addition, &mut |_, _, _, _| (), tell).map(drop)
+    add_language(&addition, &mut |_, _, _, _| Ok(()), tell).map(drop)
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn a_run_goes_on_with_the_captions_it_began_with() {
     let path = place.folder.path().join("begun");
     let folder = tinyglot::checkpoint::ReservedFolder::new(&path).unwrap();
     let begun = {
-        let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| ()).unwrap();
+        let begun = start::begin(&config, &corpus, folder, None, &mut |_, _, _, _| Ok(())).unwrap();
         let held = Earlier::open(&path, &config).map(drop).unwrap_err();
         assert!(held.to_string().contains("is being written by process"), "{held}");
         // One writes at a time.

@@ -54,7 +54,7 @@ fn add(place: &Place, out: &Path, resume: bool, told: &mut dyn FnMut(usize, usiz
             flag.store(told(steps, step), Ordering::Relaxed);
         }
     };
-    add_language(&addition, &mut |_, _, _, _| (), tell).map(drop)
+    add_language(&addition, &mut |_, _, _, _| Ok(()), tell).map(drop)
 }
 
 /// A run on three languages whose training is over, and how a fourth is added.

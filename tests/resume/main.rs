@@ -146,7 +146,7 @@ impl Place {
 /// All before the first step: vectors, pretraining, the run folder, and a checkpoint of step 0.
 fn begin(config: &Config, path: &Path) -> Result<()> {
     let corpus = Corpus::load(config.data(), config.base())?;
-    let prepared = prepare(config, &corpus, None, &mut |_, _, _, _| ())?;
+    let prepared = prepare(config, &corpus, None, &mut |_, _, _, _| Ok(()))?;
     let folder = RunFolder::create(path)?;
     fs::write(path.join("config.toml"), config.to_toml()).map_err(|e| Error::writing(path, e))?;
     folder.write_words(&prepared.encoder)?;

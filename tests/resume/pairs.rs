@@ -84,7 +84,7 @@ fn other_pairs_are_other_data() {
     let corpus = || Corpus::load(config.data(), config.base()).unwrap();
     let path = place.folder.path().join("begun");
     let folder = ReservedFolder::new(&path).unwrap();
-    drop(start::begin(&config, &corpus(), folder, None, &mut |_, _, _, _| ()).unwrap());
+    drop(start::begin(&config, &corpus(), folder, None, &mut |_, _, _, _| Ok(())).unwrap());
     let go_on = || start::go_on(Earlier::open(&path, &config).unwrap(), &corpus()).map(drop);
     go_on().unwrap();
     let text = std::fs::read_to_string(data.join("pairs.de")).unwrap();

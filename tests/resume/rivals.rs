@@ -171,7 +171,7 @@ fn rare_words_have_the_rows_of_their_translations() {
         |l: usize| (0..lexicon.vocabularies[l].len() as u32).map(move |w| lexicon.vocabularies[l].count(w));
     assert!(count(0).min() < Some(4) && count(1).min() >= Some(4));
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
-    let prepared = prepare(&config, &corpus, None, &mut |_, _, _, _| ()).unwrap();
+    let prepared = prepare(&config, &corpus, None, &mut |_, _, _, _| Ok(())).unwrap();
     assert_eq!(prepared.encoder.lexicon.translations.as_ref(), Some(translations), "as it was written");
     let others = prepared.train[1].slots.iter().flatten().filter(|s| matches!(s, Slot::Other { .. }));
     assert!(others.count() > 3, "training reads them");
@@ -206,7 +206,7 @@ fn a_dictionary_that_is_not_there_is_named() {
     raw.words.translate_below = 2;
     let config = raw.check(place.run()).unwrap();
     let corpus = Corpus::load(config.data(), config.base()).unwrap();
-    let error = prepare(&config, &corpus, None, &mut |_, _, _, _| ()).map(|_| ()).unwrap_err();
+    let error = prepare(&config, &corpus, None, &mut |_, _, _, _| Ok(())).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("none-de.dict"), "{error}");
     assert_eq!(error.exit_status(), 4);
 }

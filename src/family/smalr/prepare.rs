@@ -66,7 +66,7 @@ pub fn prepare(
     let segmenters: Vec<Segmenter> =
         languages.iter().map(|l| Segmenter::new(l, config.words(), config.base())).collect::<Result<_>>()?;
     let dictionaries = dictionaries(config, languages, &segmenters)?;
-    progress("segment", 0, 1, 0.0);
+    progress("segment", 0, 1, 0.0)?;
     let (mut tokens, mut cut) = (Vec::new(), 0);
     for (segmenter, captions) in segmenters.iter().zip(&corpus.train.captions) {
         let all: Vec<Tokens> = captions.par_iter().map(|c| segmenter.tokens(&c.text)).collect();
@@ -77,7 +77,7 @@ pub fn prepare(
     if config.embedding().kind == EmbeddingKind::Characters {
         return Ok(Prepared { cut, ..of_characters(config, corpus, segmenters, &tokens, &seen.tokens) });
     }
-    progress("vectors", 0, languages.len(), 0.0);
+    progress("vectors", 0, languages.len(), 0.0)?;
     let spoken = spoken(&tokens, &seen.tokens);
     let vectors = all_vectors(config, corpus, &segmenters, &spoken, cache, &mut *progress)?;
     let width = vectors[0].width();

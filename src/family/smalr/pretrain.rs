@@ -92,7 +92,7 @@ pub fn pretrain(
 ) -> Result<Pretrained> {
     let progress = Mutex::new(progress);
     let tell = |stage: &str, step, steps, loss| {
-        (progress.lock().expect("telling of progress does not panic"))(stage, step, steps, loss);
+        (progress.lock().expect("telling of progress does not panic"))(stage, step, steps, loss)
     };
     // Nothing else of the configuration can matter to what is kept, as nothing else is passed on.
     let train = TrainConfig {

@@ -193,10 +193,10 @@ impl<'a> Growing<'a> {
         let base = base_languages(run);
         let seed = derive(run.config.seed(), &format!("grow {}", material.code), 0);
         let mut clock = Clock::after(Vec::new());
-        progress("vectors", 0, 1, 0.0);
+        progress("vectors", 0, 1, 0.0)?;
         let words = Words::new(run, &material, cache)?;
         clock.lap("word vectors");
-        progress("known", 0, 1, 0.0);
+        progress("known", 0, 1, 0.0)?;
         let mut work = Cost::new(&run.config, run.info.features);
         let mut lessons = Vec::new();
         let grow = material.given.grow();

@@ -47,7 +47,7 @@ fn what_test_captions_say_does_not_reach_the_words() {
         let config = Config::load(&config, &set).unwrap();
         let words = || {
             let corpus = Corpus::load(config.data(), config.base()).unwrap();
-            let prepared = prepare(&config, &corpus, None, &mut |_, _, _, _| ()).unwrap();
+            let prepared = prepare(&config, &corpus, None, &mut |_, _, _, _| Ok(())).unwrap();
             let lexicon = prepared.encoder.lexicon;
             let alphabet = lexicon.spellings.map(|s| s.alphabet().to_vec());
             (lexicon.vocabularies, lexicon.slots, prepared.encoder.scorer.keys, alphabet)
@@ -85,7 +85,7 @@ fn lines_of_pairs_are_pictures_more_to_the_words() {
         let set: Vec<String> = set.iter().map(|s| s.to_string()).chain([root]).collect();
         let config = Config::load(&config, &set).unwrap();
         let corpus = Corpus::load(config.data(), config.base()).unwrap();
-        prepare(&config, &corpus, None, &mut |_, _, _, _| ()).unwrap()
+        prepare(&config, &corpus, None, &mut |_, _, _, _| Ok(())).unwrap()
     };
     let without = prepared(&["loss.pairs.weight=1.0"]);
     let with = prepared(&["embedding.pairs=4"]);

@@ -31,7 +31,7 @@ pub(super) fn all_vectors(
         if vectors.is_some() {
             let (done, progress) = &mut *told.lock().expect("telling of progress does not panic");
             *done += 1;
-            progress("vectors", *done, tokens.len(), 0.0);
+            progress("vectors", *done, tokens.len(), 0.0)?;
         }
         Ok(vectors)
     };

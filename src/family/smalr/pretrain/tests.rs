@@ -34,8 +34,11 @@ fn run_scored(
     config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, score, ..Default::default() };
     let train = TrainConfig { images: 30, ..Default::default() };
     let mut losses = Vec::new();
-    let result =
-        pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, &mut |_, _, _, l| losses.push(l));
+    let mut kept = |_: &str, _, _, loss| {
+        losses.push(loss);
+        Ok(())
+    };
+    let result = pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, &mut kept);
     (result.unwrap(), vectors, losses)
 }
 

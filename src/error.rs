@@ -120,6 +120,11 @@ impl Error {
         self
     }
 
+    /// The file that it is about, and the line there, counted from 1, where it names them.
+    pub fn place(&self) -> Option<(&Path, Option<usize>)> {
+        Some((self.file.as_deref()?, self.line))
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -206,5 +211,8 @@ mod tests {
         let e = Error::data("expected 2048 columns, got 2304").at("f.npy").line(3).hint("set `image.width`");
         assert_eq!(e.to_string(), "`f.npy`:3: expected 2048 columns, got 2304\nhint: set `image.width`");
         assert_eq!(e.exit_status(), 4);
+        assert_eq!(e.place(), Some((Path::new("f.npy"), Some(3))));
+        assert_eq!(Error::data("is cut off").at("f.npy").place(), Some((Path::new("f.npy"), None)));
+        assert_eq!(Error::data("is cut off").line(3).place(), None);
     }
 }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::pictures;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::export::{self, Card, Pictures, Reader};
-use crate::retrieve::{Embedding, Index, Retriever};
+use crate::retrieve::{Embedding, Index, PictureFile, Retriever};
 use crate::{Error, Result, run};
 
 /// Hand over vectors of pictures to databases, an encoder to sentence-transformers, or a model card
@@ -123,7 +122,8 @@ fn vectors(args: &Args, run: &dyn Retriever, reader: Reader, terminal: &Terminal
         return Err(Error::usage("vectors are of pictures, and none are given")
             .hint("give an index by `--index`, or features by `--gallery`"));
     };
-    let pictures = pictures::Pictures::open(gallery, args.ids.as_deref(), terminal)?;
+    let pictures = PictureFile::open(gallery, args.ids.as_deref())?;
+    pictures.note().iter().for_each(|note| terminal.say(note));
     run.check_pictures(&pictures.features)?;
     let ids = pictures.each_once();
     let vectors = Embedding { model: run, pictures: &pictures.features };

@@ -6,13 +6,12 @@ use clap::ValueEnum;
 
 use super::embed_images::View;
 use super::interrupt;
-use super::pictures::Pictures;
 use super::stdout;
 use super::terminal::Terminal;
-use crate::corpus::MadeBy;
-use crate::photos::{EmbeddingOptions, Photographs, PictureTower};
-use crate::retrieve::{Changes, Following, Index, Retriever, Shard, Stored, follow};
-use crate::{Error, Result, run};
+use crate::photos::Photographs;
+use crate::retrieve::{Changes, Following, Index, PictureFile, Retriever, Shard, Stored, follow};
+use crate::run::picture_tower;
+use crate::{Result, run};
 
 /// Turn pictures into vectors once, to search them often
 #[derive(Debug, clap::Args)]
@@ -97,7 +96,8 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
 }
 
 fn of_features(args: &Args, run: &dyn Retriever, gallery: &Path, terminal: &Terminal) -> Result<String> {
-    let pictures = Pictures::open(gallery, args.ids.as_deref(), terminal)?;
+    let pictures = PictureFile::open(gallery, args.ids.as_deref())?;
+    pictures.note().iter().for_each(|note| terminal.say(note));
     let mut ids = pictures.each_once();
     let mut features = pictures.features;
     if let Some(shard) = args.shard {
@@ -118,7 +118,7 @@ fn merged(args: &Args, run: &dyn Retriever) -> Result<String> {
 }
 
 fn of_photographs(args: &Args, run: &dyn Retriever, photos: &Path, terminal: &Terminal) -> Result<String> {
-    let tower = tower(run, args.tower.as_deref())?;
+    let tower = picture_tower(run, args.tower.as_deref())?;
     let photographs = Photographs::open(photos, None)?;
     photographs.notes.iter().for_each(|note| terminal.say(note));
     let photographs = match args.shard {
@@ -138,22 +138,4 @@ fn of_photographs(args: &Args, run: &dyn Retriever, photos: &Path, terminal: &Te
     Ok(format!(
         "{pictures} photographs: {added} added, {replaced} replaced, {removed} removed; {seen} went through the tower"
     ))
-}
-
-/// The picture tower of a run: the one that is given, or the one that its configuration names.
-///
-/// # Errors
-/// Usage, where there is none; data, where it cannot be used, or is another one than made the features that the run was trained on.
-pub(super) fn tower(run: &dyn Retriever, given: Option<&Path>) -> Result<PictureTower> {
-    let data = run.config().data();
-    let own = data.tower.as_ref().map(|tower| data.root.join(tower));
-    let Some(folder) = given.map(Path::to_path_buf).or(own) else {
-        let what = "the run does not say which picture tower made its features (`data.tower`)";
-        return Err(Error::usage(what).hint("give its folder by `--tower`"));
-    };
-    let made_by: Option<MadeBy> = run.folder().info()?.features_by;
-    match &made_by {
-        Some(maker) => PictureTower::as_maker(&folder, maker),
-        None => PictureTower::open(&folder, EmbeddingOptions::default()),
-    }
 }

@@ -19,7 +19,6 @@ mod index;
 mod init;
 mod man;
 mod pack;
-mod pictures;
 mod remove_language;
 mod report;
 mod search;

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::pictures::Pictures;
 use super::sentences;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::config::same_code;
 use crate::eval::{clc_a, joined};
-use crate::retrieve::{Embedding, Hit, Index, PictureVectors, Retriever, search, search_joined};
+use crate::retrieve::{Embedding, Hit, Index, PictureFile, PictureVectors, Retriever, search, search_joined};
 use crate::{Error, Result, names, run};
 
 /// Find the pictures that fit a query
@@ -66,7 +65,7 @@ pub struct Args {
 
 /// Where the pictures are.
 enum Gallery {
-    Pictures(Pictures),
+    Pictures(PictureFile),
     Index(Box<Index>),
 }
 
@@ -78,7 +77,8 @@ impl Gallery {
             return Ok(Gallery::Index(Box::new(index)));
         }
         let file = args.gallery.as_deref().expect("asked for where there is no index");
-        let pictures = Pictures::open(file, args.ids.as_deref(), terminal)?;
+        let pictures = PictureFile::open(file, args.ids.as_deref())?;
+        pictures.note().iter().for_each(|note| terminal.say(note));
         run.check_pictures(&pictures.features)?;
         Ok(Gallery::Pictures(pictures))
     }

@@ -4,7 +4,6 @@ use std::io::{self, BufRead};
 
 use super::terminal::Terminal;
 use crate::corpus::text::{next_line, text};
-use crate::eval::similarity::check_finite;
 use crate::retrieve::Retriever;
 use crate::{Error, Result};
 
@@ -45,13 +44,10 @@ pub fn embedded(
     texts: &[String],
     terminal: &Terminal,
 ) -> Result<Vec<f32>> {
-    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let sentences = run.sentences(language, &all);
-    let code = &run.languages()[language];
-    sentences.warnings(&all, code).iter().for_each(|warning| terminal.warn(warning));
-    let what = format!("the model's vectors: `{code}`");
-    check_finite(&sentences.vectors, run.joint(), &what).map_err(|e| e.at(&run.folder().path))?;
-    Ok(sentences.vectors)
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (vectors, warnings) = run.embed(language, &texts)?;
+    warnings.iter().for_each(|warning| terminal.warn(warning));
+    Ok(vectors)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::terminal::{Terminal, complain};
-use super::{index, interrupt, stdout};
+use super::{interrupt, stdout};
 use crate::photos::PictureTower;
 use crate::retrieve::Retriever;
 use crate::serve::{Options, Server, Told};
@@ -76,7 +76,7 @@ fn tower(run: &dyn Retriever, given: Option<&Path>, terminal: &Terminal) -> Resu
     if given.is_none() && run.config().data().tower.is_none() {
         return Ok(None);
     }
-    match index::tower(run, given) {
+    match run::picture_tower(run, given) {
         Ok(tower) => Ok(Some(tower)),
         Err(error) if given.is_some() => Err(error),
         // Whoever serves texts alone need not have it.

@@ -72,7 +72,7 @@ impl Features {
     /// Data, naming the file: as above; a file that is none of features, or more than 2³² − 1 rows in all.
     pub fn open(files: &[PathBuf]) -> Result<Features> {
         let mut features = Features::mapped(files)?;
-        features.hashes = features.check_rows()?.into();
+        features.hashes = check_rows(&features)?.into();
         Ok(features)
     }
 
@@ -286,36 +286,39 @@ impl Features {
         };
         Features { chosen: Some(chosen), ..self.clone() }
     }
+}
 
-    /// Reads every row; gives their hashes.
-    fn check_rows(&self) -> Result<Vec<u64>> {
-        let read = |values: &mut Vec<f32>, row| {
-            self.copy_row(row, values);
-            let square = square(values);
-            if !square.is_finite() {
-                return Err(match values.iter().position(|v| !v.is_finite()) {
-                    Some(column) => (row, format!(", column {column} (both from 0) is {}", values[column])),
-                    None => (row, " (from 0) is too long: the sum of its squares is infinite".into()),
-                });
-            }
-            if square == 0.0 && values.iter().all(|&v| v == 0.0) {
-                return Err((row, " (from 0) is all zeros".to_string()));
-            }
-            let mut hasher = DefaultHasher::new();
-            hasher.write(bytemuck::cast_slice(values));
-            Ok(hasher.finish())
-        };
-        let rows = || (0..self.rows()).into_par_iter().map_init(|| vec![0.0; self.width], read);
-        let hashes: Result<Vec<u64>, _> = rows().collect();
-        hashes.map_err(|found| {
-            // Any fault ends the reading; told is the first one.
-            let (row, what) = rows().find_map_first(|row| row.err()).unwrap_or(found);
-            let (file, place) = self.place(row);
-            Error::data(format!("row {place}{what}"))
-                .at(file)
-                .hint("compute the features of this picture again, or leave it and its captions out")
-        })
-    }
+/// Reads every row; gives their hashes.
+///
+/// # Errors
+/// Data, naming the first row with a number that is not finite, with nothing but zeros, or whose length is infinite in 32 bits.
+pub fn check_rows(pictures: &dyn PictureSource) -> Result<Vec<u64>> {
+    let read = |values: &mut Vec<f32>, row| {
+        pictures.copy_rows(row, values);
+        let square = square(values);
+        if !square.is_finite() {
+            return Err(match values.iter().position(|v| !v.is_finite()) {
+                Some(column) => (row, format!(", column {column} (both from 0) is {}", values[column])),
+                None => (row, " (from 0) is too long: the sum of its squares is infinite".into()),
+            });
+        }
+        if square == 0.0 && values.iter().all(|&v| v == 0.0) {
+            return Err((row, " (from 0) is all zeros".to_string()));
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytemuck::cast_slice(values));
+        Ok(hasher.finish())
+    };
+    let rows = || (0..pictures.rows()).into_par_iter().map_init(|| vec![0.0; pictures.width()], read);
+    let hashes: Result<Vec<u64>, _> = rows().collect();
+    hashes.map_err(|found| {
+        // Any fault ends the reading; told is the first one.
+        let (row, what) = rows().find_map_first(|row| row.err()).unwrap_or(found);
+        let (file, place) = pictures.place(row);
+        Error::data(format!("row {place}{what}"))
+            .at(file)
+            .hint("compute the features of this picture again, or leave it and its captions out")
+    })
 }
 
 impl PictureSource for Features {

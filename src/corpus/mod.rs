@@ -41,7 +41,7 @@ use crate::{Error, Result};
 pub use bitext::{Bitext, SentencePairs};
 pub use captions::{Row, Table};
 pub(crate) use captions::{keys, split_named};
-pub use features::{Features, write_npy, write_npy_f16};
+pub use features::{Features, check_rows, write_npy, write_npy_f16};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use ids::{Names, read_ids};
 pub use made_by::MadeBy;

@@ -1,12 +1,13 @@
 //! Features of photographs that were just made, as a source of pictures.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
-use super::PictureTower;
-use crate::Result;
+use super::{Photographs, PictureTower};
 use crate::corpus::{MadeBy, PictureSource};
+use crate::{Error, Result};
 
 /// Features of some photographs by a picture tower, in memory.
 pub struct InMemory {
@@ -27,6 +28,32 @@ impl InMemory {
         let width = tower.outputs();
         assert!(features.len().is_multiple_of(width), "rows of {width} numbers");
         InMemory { features, width, made_by: tower.made_by(), source: source.to_path_buf() }
+    }
+
+    /// The features of all of some photographs, from `source`.
+    ///
+    /// # Errors
+    /// Data, naming a photograph that cannot be used; stopped, where `stop` was raised.
+    pub fn of(
+        tower: &PictureTower,
+        photographs: &Photographs,
+        source: &Path,
+        stop: &AtomicBool,
+    ) -> Result<InMemory> {
+        let (all, mut features) = ((0..photographs.len()).collect::<Vec<_>>(), Vec::new());
+        let whole = tower.each(photographs, &all, &(), stop, &mut |some| {
+            for photograph in some {
+                match photograph.features {
+                    Ok(row) => features.extend(row.expect("each goes through the tower")),
+                    Err(why) => return Err(Error::data(why).at(photographs.name(photograph.n))),
+                }
+            }
+            Ok(())
+        })?;
+        match whole {
+            true => Ok(InMemory::new(tower, features, source)),
+            false => Err(Error::stopped("stopped before all photographs were read")),
+        }
     }
 }
 

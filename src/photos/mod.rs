@@ -154,6 +154,13 @@ impl Photographs {
         }
     }
 
+    /// The given files, in their order, by their paths.
+    pub fn of_files(files: Vec<PathBuf>) -> Photographs {
+        let all =
+            files.into_iter().map(|file| Photograph::new(&file.clone().into_os_string(), Place::File(file)));
+        Photographs { all: all.collect(), notes: Vec::new() }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()

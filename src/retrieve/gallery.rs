@@ -91,6 +91,15 @@ impl Gallery {
         Ok(Gallery { vectors, joint: encoder.joint() })
     }
 
+    /// Pictures whose vectors are there: (pictures, joint), finite, unit length.
+    ///
+    /// # Panics
+    /// Where these are no whole vectors.
+    pub fn of_vectors(vectors: Vec<f32>, joint: usize) -> Gallery {
+        assert!(vectors.len().is_multiple_of(joint), "vectors of {joint} numbers");
+        Gallery { vectors, joint }
+    }
+
     /// How many pictures there are.
     pub fn len(&self) -> usize {
         self.vectors.len() / self.joint
@@ -252,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_gallery_is_searched_often_and_says_the_same() {
-        let gallery = Gallery { vectors: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8], joint: 2 };
+        let gallery = Gallery::of_vectors(vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8], 2);
         assert_eq!((gallery.len(), gallery.is_empty()), (3, false));
         let rows = |queries: &[f32]| -> Vec<Vec<u32>> {
             gallery.search(queries, 2).iter().map(|found| found.iter().map(|hit| hit.row).collect()).collect()

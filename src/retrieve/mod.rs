@@ -2,6 +2,7 @@
 
 mod gallery;
 mod index;
+mod pictures;
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::config::{Config, same_code};
 use crate::corpus::{Corpus, PictureSource, SplitName, write_npy};
 use crate::device::Shareable;
 use crate::eval::encoder::{add_pictures, place};
+use crate::eval::similarity::check_finite;
 use crate::eval::task::{consistency, recall};
 use crate::eval::{DualEncoder, Evaluation, Fitted, Parameters, Scope};
 use crate::{Error, Result};
@@ -18,6 +20,7 @@ use crate::{Error, Result};
 pub use crate::eval::Sentences;
 pub use gallery::{Embedding, Gallery, Hit, Join, PictureVectors, search, search_joined};
 pub use index::{Among, Changes, Following, Index, Shard, Stored, follow};
+pub use pictures::PictureFile;
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.
 pub trait Retriever: Shareable {
@@ -45,6 +48,19 @@ pub trait Retriever: Shareable {
     /// Sentences of a language as vectors.
     fn sentences(&self, language: usize, texts: &[&str]) -> Sentences {
         self.encoder().sentences(language, texts)
+    }
+
+    /// Sentences of a language as vectors (sentences, joint), finite and of unit length, and what is wrong with them, for people
+    /// ([`Sentences::warnings`]).
+    ///
+    /// # Errors
+    /// Data, naming the run, where a vector is not finite.
+    fn embed(&self, language: usize, texts: &[&str]) -> Result<(Vec<f32>, Vec<String>)> {
+        let (code, sentences) = (self.languages().swap_remove(language), self.sentences(language, texts));
+        let what = format!("the model's vectors: `{code}`");
+        check_finite(&sentences.vectors, self.joint(), &what).map_err(|e| e.at(&self.folder().path))?;
+        let warnings = sentences.warnings(texts, &code);
+        Ok((sentences.vectors, warnings))
     }
 
     /// Refuses pictures of another width than those the model was trained on, and those that another picture tower or preprocessing made, as far

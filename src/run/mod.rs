@@ -2,6 +2,7 @@
 
 mod compared;
 mod errors;
+mod evaluate;
 mod hits;
 mod languages;
 mod needs;
@@ -9,6 +10,7 @@ mod pack;
 mod report;
 mod shrink;
 mod teacher;
+mod tower;
 mod train;
 
 use std::path::Path;
@@ -17,11 +19,13 @@ use crate::checkpoint::RunFolder;
 use crate::retrieve::{Retriever, settable};
 use crate::{Result, family};
 
+pub use evaluate::evaluate;
 pub use languages::{add_language, remove_language};
 pub use needs::{Needs, needs};
 pub use pack::{PackOptions, pack};
 pub use report::{name, report};
 pub use shrink::{Shrunk, Tried, Wish, shrink};
+pub use tower::picture_tower;
 pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with};
 
 /// Opens the best checkpoint of a run. `set` changes where the data are (`data.…`) or how languages are joined (`consistency.…`); the

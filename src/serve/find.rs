@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::answer::Refusal;
 use crate::Result;
 use crate::eval::joined;
-use crate::eval::similarity::check_finite;
 use crate::pixels::Day;
 use crate::retrieve::{Hit, Index, Retriever, search};
 
@@ -331,11 +330,9 @@ fn sentences(
     texts: &[&str],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<f32>> {
-    let sentences = run.sentences(run.language(language)?, texts);
-    warnings.extend(sentences.warnings(texts, language));
-    let what = format!("the model's vectors: `{language}`");
-    check_finite(&sentences.vectors, run.joint(), &what).map_err(|e| e.at(&run.folder().path))?;
-    Ok(sentences.vectors)
+    let (vectors, more) = run.embed(run.language(language)?, texts)?;
+    warnings.extend(more);
+    Ok(vectors)
 }
 
 fn found(opened: &Opened, hits: &[Hit]) -> Vec<Found> {

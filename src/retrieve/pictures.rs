@@ -1,13 +1,15 @@
-//! Pictures that a command is given: features, each picture once, and their ids.
+//! A file of features, each picture of it once, and their ids.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::terminal::Terminal;
 use crate::corpus::{Features, read_ids};
 use crate::{Error, Result};
 
-/// The pictures of a file, each once.
-pub struct Pictures {
+/// The pictures of a file of features, each once.
+#[derive(Debug)]
+pub struct PictureFile {
+    file: PathBuf,
+    /// Each picture once.
     pub features: Features,
     /// How often each stands in the file, one row after the other.
     pub times: usize,
@@ -15,13 +17,13 @@ pub struct Pictures {
     pub ids: Option<Vec<String>>,
 }
 
-impl Pictures {
+impl PictureFile {
     /// `given`: a file with an id for each picture, or for each row; by default the one beside `file` that ends in `.ids`, as `embed-images` writes it,
     /// where the features hold no ids.
     ///
     /// # Errors
     /// Data: files that cannot be used, or another number of ids than pictures.
-    pub fn open(file: &Path, given: Option<&Path>, terminal: &Terminal) -> Result<Pictures> {
+    pub fn open(file: &Path, given: Option<&Path>) -> Result<PictureFile> {
         let rows = Features::open(&[file.to_path_buf()])?;
         let beside = file.with_extension("ids");
         let given = given.or_else(|| (rows.ids().is_none() && beside.is_file()).then_some(beside.as_path()));
@@ -40,13 +42,15 @@ impl Pictures {
             }
             _ => None,
         };
-        if times > 1 {
-            terminal.say(&format!(
-                "each picture of `{}` stands {times} times, one after the other, and is found once, by its first row",
-                file.display()
-            ));
-        }
-        Ok(Pictures { features, times, ids })
+        Ok(PictureFile { file: file.to_path_buf(), features, times, ids })
+    }
+
+    /// What people should know of pictures that stand several times in the file.
+    pub fn note(&self) -> Option<String> {
+        let (file, times) = (self.file.display(), self.times);
+        (times > 1).then(|| {
+            format!("each picture of `{file}` stands {times} times, one after the other, and is found once, by its first row")
+        })
     }
 
     /// What a row of the file is called.

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         1 => sweep(),
         _ => cli::run(Cli::parse()),
     };
-    ended.map_or_else(|error| cli::failed(&error), |()| ExitCode::SUCCESS)
+    ended.map_or_else(|error| cli::failed(&error).into(), |()| ExitCode::SUCCESS)
 }
 
 fn sweep() -> Result<()> {

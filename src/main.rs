@@ -1,19 +1,9 @@
-//! The command: reads its arguments, runs it, gives its exit status.
+//! The command.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use tinyglot::border;
-use tinyglot::cli::{self, Cli};
-use tinyglot::device;
-use tinyglot::map;
-use tinyglot::ops::scratch;
+use tinyglot::cli;
 
 fn main() -> ExitCode {
-    scratch::keep_freed_memory();
-    map::tell_of_cut_files();
-    match border::command(|| device::guarded(|| cli::run(Cli::parse()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => cli::failed(&error),
-    }
+    cli::main(std::env::args_os(), None).into()
 }

@@ -36,15 +36,21 @@ pub mod progress;
 pub mod stdout;
 pub mod terminal;
 
+use std::env;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Parser, Subcommand};
 
 use crate::error::{InFile, Kind};
-use crate::{Error, Result};
+use crate::ops::scratch::keep_freed_memory;
+use crate::{Error, Result, border, device, map};
 use terminal::Terminal;
+
+/// What starts this program again, where that is not its executable.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Trains compact text-image retrieval models for many languages.
 #[derive(Debug, Parser)]
@@ -95,6 +101,29 @@ enum Command {
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+/// The command as a process of its own: does what the arguments ask for, of which the first is the program's name, tells what went wrong, and gives
+/// the exit status. `program` starts it again, for commands that start others; by default the executable. Wrong arguments and `--help` end the process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, program: Option<PathBuf>) -> u8 {
+    if let Some(program) = program {
+        PROGRAM.get_or_init(|| program);
+    }
+    keep_freed_memory();
+    map::tell_of_cut_files();
+    match border::command(|| device::guarded(|| run(Cli::parse_from(arguments)))) {
+        Ok(()) => 0,
+        Err(error) => failed(&error),
+    }
+}
+
+/// What starts this program.
+///
+/// # Errors
+/// Run, where the system does not say it.
+fn program() -> Result<PathBuf> {
+    let own = || env::current_exe().map_err(|e| Error::run("this program is not found").because(e));
+    PROGRAM.get().map_or_else(own, |program| Ok(program.clone()))
 }
 
 /// Does what the command line asks for.
@@ -162,12 +191,12 @@ fn of_run(run: PathBuf, result: Result<()>) -> Result<()> {
 
 /// Tells of an error and gives the exit status for it. A reader that has closed standard output wants no more, and
 /// that is no error.
-pub fn failed(error: &Error) -> ExitCode {
+pub fn failed(error: &Error) -> u8 {
     if stdout::is_closed(error) {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     terminal::complain(error);
-    ExitCode::from(error.exit_status())
+    error.exit_status()
 }
 
 #[cfg(test)]

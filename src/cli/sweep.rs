@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
-use super::{interrupt, report, stdout};
+use super::{interrupt, program, report, stdout};
 use crate::error::{InFile, Kind};
 use crate::estimate::{self as need, Estimate};
 use crate::sweep::cluster::Tasks;
@@ -130,7 +130,7 @@ fn work(
         retries: args.retries,
         fail_fast: args.fail_fast,
         cache: args.cache.clone().unwrap_or_else(|| folder.path.join("cache")),
-        program: std::env::current_exe().map_err(|e| Error::run("this program is not found").because(e))?,
+        program: program()?,
     };
     let states = places.iter().map(|&place| {
         let trial = &plan.trials[place];
@@ -296,10 +296,7 @@ fn hand_over(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal
     let program = match &args.kubernetes {
         // In the image it has its own place.
         Some(_) => "tinyglot".to_string(),
-        None => std::env::current_exe()
-            .map_err(|e| Error::run("this program is not found").because(e))?
-            .display()
-            .to_string(),
+        None => program()?.display().to_string(),
     };
     let mut command = vec![program, "sweep".to_string(), file.display().to_string()];
     command.extend(["--out".to_string(), out.display().to_string()]);

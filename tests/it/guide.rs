@@ -98,8 +98,9 @@ fn every_command_of_the_guide_runs() {
                     assert!(output.status.success(), "{place}: {}\n{}{said}", output.status, block.text);
                     ran += block.text.lines().filter(|line| line.contains("tinyglot ")).count();
                 }
-                "console" => {}
-                other => panic!("{place}: a block of kind `{other}`, not sh, console or toml"),
+                // What Python does is tested by `python/tests/test_guide.py`.
+                "console" | "python" => {}
+                other => panic!("{place}: a block of kind `{other}`, not sh, console, toml or python"),
             }
         }
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the package for Python as users do, installs it into an environment of its own, and tests it there. Where Python, its venv or the
+# Builds the package for Python by maturin, as `pip install .` does, installs it into an environment of its own, and tests it there. Where Python, its venv or the
 # package index is missing it says so and is content. What `cargo test --release` has built is not built again.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -320,6 +320,17 @@ mod tests {
     }
 
     #[test]
+    fn files_are_taken_in_their_order_by_their_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        fs::write(file("2.jpg"), b"two").unwrap();
+        let given = Photographs::of_files(vec![file("2.jpg"), file("1.jpg"), file("2.jpg")]);
+        assert_eq!((given.len(), given.name(2)), (3, file("2.jpg").to_str().unwrap()));
+        assert_eq!(given.bytes(2).unwrap(), b"two");
+        assert!(given.bytes(1).unwrap_err().to_string().starts_with("cannot be read: "));
+    }
+
+    #[test]
     fn a_list_keeps_its_order_and_names_each_once() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("names.txt");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Error;
 use crate::config::Estimator;
 use crate::gradcheck::noise;
 use crate::ops::tape::{data, data1, matrix};
@@ -22,6 +23,21 @@ fn run_scored(
     estimator: Estimator,
     score: Score,
 ) -> (Pretrained, Vec<Vec<f32>>, Vec<f32>) {
+    let mut losses = Vec::new();
+    let (trained, vectors) = told(cache, latents, estimator, score, &mut |_, _, _, loss| {
+        losses.push(loss);
+        Ok(())
+    });
+    (trained.unwrap(), vectors, losses)
+}
+
+fn told(
+    cache: Option<&Cache>,
+    latents: usize,
+    estimator: Estimator,
+    score: Score,
+    progress: Progress,
+) -> (Result<Pretrained>, Vec<Vec<f32>>) {
     let languages = ["a".to_string(), "b".to_string()];
     let vectors: Vec<Vec<f32>> = (0..2).map(|l| noise(6 * 8, l)).collect();
     let captions: Vec<Vec<Vec<u32>>> =
@@ -33,13 +49,17 @@ fn run_scored(
     config.align = AlignConfig { epochs: 30, learning_rate: 1e-2, ..Default::default() };
     config.pretrain = PretrainConfig { epochs: 20, top_m: 3, estimator, score, ..Default::default() };
     let train = TrainConfig { images: 30, ..Default::default() };
-    let mut losses = Vec::new();
-    let mut kept = |_: &str, _, _, loss| {
-        losses.push(loss);
-        Ok(())
-    };
-    let result = pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, &mut kept);
-    (result.unwrap(), vectors, losses)
+    (pretrain(&words, &config, &train, &LossConfig::default(), 1, cache, progress), vectors)
+}
+
+#[test]
+fn an_error_of_who_is_told_ends_it() {
+    let mut calls = 0;
+    let (ended, _) = told(None, 6, Estimator::None, Score::Cosine, &mut |_, _, _, _| {
+        calls += 1;
+        if calls == 3 { Err(Error::stopped("enough")) } else { Ok(()) }
+    });
+    assert_eq!((ended.map(drop).unwrap_err().to_string(), calls), ("enough".into(), 3));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds wheels for Linux that run on any distribution with glibc 2.17 or later (manylinux2014), one for each architecture and all versions of
+# Builds wheels for Linux with glibc 2.17 or later (manylinux2014; maturin checks it), one for each architecture and all versions of
 # Python from 3.9 on, into dist/. Other C libraries are linked by zig, so no container is needed.
 #
 #     python/wheels.sh                  # for x86_64

@@ -19,10 +19,11 @@ use crate::train::Event;
 #[command(after_help = "\
 CONFIG names the new language in `data.languages`, its captions of pictures in `data.captions`, translations of known
 sentences in `grow.translations`, and its word vectors in `words.vectors` (without them FastText is trained on its text).
-How it is taught stands in `grow`; everything else is as the run has it. On a run of acquisition its acquirer is trained in
-the run's own stages, with what `grow.nlt` and `grow.le` set over them. The old languages' results do not change by a bit. A
-contrastively trained encoder is trained on as `grow.contrast` says: its languages share it, and all of them change. An
-addition that was interrupted goes on with `--resume` from its last checkpoint, to the same bits. NEWRUN is a run like any
+How it is taught stands in `grow`; everything else is as the run has it. With `grow.teacher` the new sentences go to the
+vectors of their translations, by the run itself or by the teacher of `teacher`. On a run of acquisition its acquirer is
+trained in the run's own stages, with what `grow.nlt` and `grow.le` set over them. The old languages' results do not change by
+a bit. A contrastively trained encoder is trained on as `grow.contrast` says: its languages share it, and all of them change.
+An addition that was interrupted goes on with `--resume` from its last checkpoint, to the same bits. NEWRUN is a run like any
 other, and more languages can be added to it, in any order.
 
 Examples:
@@ -37,7 +38,7 @@ pub struct Args {
     /// Folder of the run to be made
     #[arg(long, value_name = "NEWRUN")]
     pub out: PathBuf,
-    /// Folder that keeps trained FastText vectors, for other runs on the same texts
+    /// Folder that keeps trained FastText vectors, and a teacher's vectors, for other runs on the same texts
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// Measure also what fewer sentences teach, e.g. 100,300,1000

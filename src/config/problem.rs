@@ -40,7 +40,9 @@ pub enum Fault {
     PathNotUnicode { path: String },
     #[error("is empty; give it a value")]
     Empty,
-    #[error("is 0, but it is the loss through which `grow.translations` teach")]
+    #[error(
+        "is 0, but `grow.translations` teach through it, or through `grow.teacher`; give one of them a weight"
+    )]
     TranslationsUnused,
     #[error("is empty; name at least one language, e.g. [\"en\", \"de\"]")]
     NoLanguages,
@@ -282,8 +284,12 @@ pub enum Fault {
          `image.branch = \"given\"`, where pictures are in the teacher's space"
     )]
     NoPictures,
-    #[error("is set, but teaches nothing; give a loss of `loss.teacher` a weight, or leave it out")]
+    #[error(
+        "is set, but teaches nothing; give a loss of `loss.teacher` (or `grow.teacher`) a weight, or leave it out"
+    )]
     TeacherUnused,
+    #[error("is false, but the languages of a run are known at unit length; leave it out")]
+    TeacherNotAtUnitLength,
     #[error("is empty; name the languages that the teacher reads, e.g. [\"en\"]")]
     TeacherWithoutLanguages,
     #[error(

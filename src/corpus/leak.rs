@@ -27,7 +27,7 @@ const WORDS: usize = 4;
 /// How many test captions of a language occur in its further text, or in its sentence pairs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recurrence {
-    /// `further text`, or `sentence pairs`.
+    /// `further text`, `sentence pairs` or `translations`.
     pub of: &'static str,
     /// Its code.
     pub language: String,
@@ -62,6 +62,15 @@ pub fn refuse_test_leak(corpus: &Corpus, tokens: Tokens) -> Result<Vec<Recurrenc
         }
     }
     Ok(recurrences)
+}
+
+/// Refuses translations into the corpus' first language that hold its test captions, as [`refuse_test_leak`] does sentence pairs.
+///
+/// # Errors
+/// As [`refuse_test_leak`].
+pub fn refuse_test_leak_in(corpus: &Corpus, tokens: Tokens, translations: &[PathBuf]) -> Result<()> {
+    let unseen = unseen(corpus, 0, tokens);
+    recurrence("translations", corpus, 0, &unseen, in_files(translations, &unseen)?).map(drop)
 }
 
 /// The test captions of a language that count, bare.

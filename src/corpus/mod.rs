@@ -171,7 +171,7 @@ impl Translated {
 }
 
 /// Everything a model is trained and measured on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Corpus {
     /// Language codes in the order of the configuration.
     pub languages: Vec<String>,
@@ -254,6 +254,14 @@ impl Corpus {
             wanted.parallel &= wanted.has(SplitName::Val) && wanted.has(SplitName::Test);
         }
         config.names(Corpus::read(data, config.base(), wanted))
+    }
+
+    /// Sentences without pictures, by language, as training captions: what a teacher is asked of that teaches an added language.
+    pub fn of_sentences(languages: Vec<String>, sentences: Vec<Vec<String>>) -> Corpus {
+        let caption = |text| Caption { image: 0, text, source: Source::Human };
+        let of = |texts: Vec<String>| texts.into_iter().map(caption).collect();
+        let captions = sentences.into_iter().map(of).collect();
+        Corpus { languages, train: Split { captions, ..Split::default() }, ..Corpus::default() }
     }
 
     /// Reads what an evaluation needs. With parallel captions of the pictures to test on, those of `val` are needed too, to

@@ -135,7 +135,7 @@ impl TeacherVectors {
             "the teacher has no vector for {lacking} of {all} sentences, the first is `{sentence}` in `{code}`"
         );
         let error = Error::data(what).hint(
-            "make vectors of all training captions and `data.pairs` in the languages of `teacher.languages`, or name fewer of these",
+            "make vectors of all training captions, `data.pairs` and `grow.translations` in the languages of `teacher.languages`, or name fewer of these",
         );
         Err(match place {
             SentencePlace::Caption(_) => error.at(vectors),

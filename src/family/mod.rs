@@ -20,7 +20,7 @@ use crate::corpus::Corpus;
 use crate::corpus::check::Report;
 use crate::estimate::{Counts, Share};
 use crate::eval::Growth;
-use crate::grow::Addition;
+use crate::grow::{Addition, AskTeacher};
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
 use crate::{Error, Result};
@@ -95,13 +95,14 @@ pub trait Family: Sync {
     /// Facts for the report, as names and values.
     fn facts(&self, info: &RunInfo, config: &Config) -> Vec<(String, String)>;
 
-    /// Makes a new run with a language added; see [`crate::run::add_language`].
+    /// Makes a new run with a language added, which a teacher may teach; see [`crate::run::add_language`].
     ///
     /// # Errors
     /// As [`crate::run::add_language`].
     fn add_language(
         &self,
         addition: &Addition,
+        ask: AskTeacher,
         progress: Progress,
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth>;

@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{LEARNING, ReservedFolder, RunFolder, RunInfo, Which};
 use crate::config::{AddedConfig, BEST, CaptionSource, Config, RawConfig, best_in, changes, same_code};
-use crate::corpus::{Corpus, SplitName, fingerprint};
+use crate::corpus::{Corpus, SplitName, TeacherVectors, fingerprint};
 use crate::eval::growth::Change;
 use crate::eval::task::recall;
 use crate::eval::{DualEncoder, Growth, Parameters, Retrieval, Scope};
 use crate::grow::LEAST;
-use crate::train::{End, Event, Learner, Trainer};
+use crate::train::{End, Event, Learner, Progress, Trainer};
 use crate::{Error, Result};
 
 /// A language to be added to a run.
@@ -35,6 +35,9 @@ pub struct Addition<'a> {
     /// Raised to stop.
     pub stop: &'a AtomicBool,
 }
+
+/// Gives a teacher's vectors of sentences ([`Corpus::of_sentences`]) to an addition whose run has vectors of so many numbers.
+pub type AskTeacher<'a> = &'a dyn Fn(&Corpus, usize, Progress) -> Result<TeacherVectors>;
 
 /// What is found where an addition begins.
 pub(crate) enum Found {
@@ -145,6 +148,8 @@ impl Place {
         let free = |key: &str| {
             ["data.root", "data.images", "data.parallel", "data.text"].contains(&key)
                 || key.starts_with("data.translations")
+                // What it says is compared.
+                || ["teacher.run", "teacher.tower", "teacher.texts"].contains(&key)
         };
         let learning = addition.learning();
         let differing: Vec<String> =

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 
 use crate::corpus::Features;
 
-pub use addition::Addition;
+pub use addition::{Addition, AskTeacher};
 
 /// Fewer sentences than this teach nothing.
 pub const LEAST: usize = 20;

@@ -4,12 +4,16 @@ use std::path::Path;
 
 use crate::checkpoint::{ReservedFolder, RunFolder};
 use crate::config::Config;
+use crate::corpus::Corpus;
 use crate::eval::Growth;
 use crate::grow::Addition;
 use crate::train::{Event, Progress};
 use crate::{Result, family};
 
-/// Makes a new run with a language added; all that the old ones have stays as it is.
+use super::teacher::of_addition;
+
+/// Makes a new run with a language added; all that the old ones have stays as it is. Where a teacher teaches it (`grow.teacher`), its vectors are kept
+/// as those of [`crate::run::train`] are.
 ///
 /// # Errors
 /// Config, for more than one language or keys of the run's own; usage, for a language that is there already, or a family to which none
@@ -17,7 +21,9 @@ use crate::{Result, family};
 /// stopped, where that was asked for.
 pub fn add_language(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
     let config = unpacked(addition.run)?;
-    family::of(&config).add_language(addition, progress, tell)
+    let ask =
+        |sentences: &Corpus, joint, progress: Progress| of_addition(addition, sentences, joint, progress);
+    family::of(&config).add_language(addition, &ask, progress, tell)
 }
 
 /// Makes a new run without a language, in `place`. The others' parameters stay as they are.

@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::{Cache, Content, Entry};
 use crate::checkpoint::Which;
-use crate::config::{Config, Precision, same_code};
+use crate::config::{Config, Precision, TeacherLossConfig, same_code};
 use crate::corpus::teacher::{
     SAYS_NOTHING, SentenceKey, SentencePlace, each_sentence, opened, places, sentence_key,
 };
 use crate::corpus::{Corpus, NpyWriter, TeacherVectors};
 use crate::finite::first_fault;
+use crate::grow::Addition;
 use crate::ops::transformer::Pass;
 use crate::retrieve::Retriever;
 use crate::tower::{Tensors, Tower, TowerTokenizer, by_length};
+use crate::train::Progress;
 use crate::words::HuggingFace;
 use crate::write::write_whole_with;
 use crate::{Error, Result};
@@ -43,31 +45,71 @@ pub(super) fn teach(
     stop: &AtomicBool,
     read: Read,
 ) -> Result<()> {
-    if !config.loss().teacher.is_on() {
+    let (losses, joint) = (&config.loss().teacher, config.text().joint);
+    if !losses.is_on() {
         return Ok(());
     }
-    let teacher = config.teacher();
-    let vectors = match (&teacher.run, &teacher.tower) {
-        (Some(run), _) => made(&OfRun::open(run)?, config, corpus, cache, stop, read)?,
-        (None, Some(tower)) => {
-            made(&OfTower::open(tower, &teacher.prefix)?, config, corpus, cache, stop, read)?
-        }
-        (None, None) => TeacherVectors::of_texts(config, corpus)?,
-    };
-    same_width(config, &vectors)?;
+    let vectors = vectors_of(config, config.teacher().run.as_deref(), corpus, cache, stop, read)?;
+    same_width(losses, joint, &vectors, &format!("set `text.joint = {}`", vectors.width()))?;
     corpus.teacher = Some(Arc::new(vectors));
     Ok(())
 }
 
-/// Refuses vectors of another width than the student's, if a loss compares them number by number.
-fn same_width(config: &Config, vectors: &TeacherVectors) -> Result<()> {
-    let (width, joint) = (vectors.width(), config.text().joint);
-    match config.loss().teacher.of_equal_width() {
+/// The vectors that teach an added language, by default those of the run itself, which has `joint` numbers a vector.
+///
+/// # Errors
+/// As [`teach`].
+pub(super) fn of_addition(
+    addition: &Addition,
+    sentences: &Corpus,
+    joint: usize,
+    progress: Progress,
+) -> Result<TeacherVectors> {
+    let given = addition.given;
+    let itself = (!given.teacher().given()).then_some(addition.run);
+    let run = given.teacher().run.as_deref().or(itself);
+    let read: Read = &mut |done, total| {
+        progress("teacher", done, total, 0.0);
+        Ok(())
+    };
+    let vectors = vectors_of(given, run, sentences, addition.cache, addition.stop, read)?;
+    same_width(&given.grow().teacher, joint, &vectors, "name a teacher of the run's own space")?;
+    Ok(vectors)
+}
+
+/// Vectors of a corpus' sentences by a run, where one is given, or by the tower or texts of the configuration.
+fn vectors_of(
+    config: &Config,
+    run: Option<&Path>,
+    corpus: &Corpus,
+    cache: Option<&Path>,
+    stop: &AtomicBool,
+    read: Read,
+) -> Result<TeacherVectors> {
+    let teacher = config.teacher();
+    match (run, &teacher.tower) {
+        (Some(run), _) => made(&OfRun::open(run)?, config, corpus, cache, stop, read),
+        (None, Some(tower)) => {
+            made(&OfTower::open(tower, &teacher.prefix)?, config, corpus, cache, stop, read)
+        }
+        (None, None) => TeacherVectors::of_texts(config, corpus),
+    }
+}
+
+/// Refuses vectors of another width than the student's, `joint`, if a loss compares them number by number; `instead` says what to do.
+fn same_width(
+    losses: &TeacherLossConfig,
+    joint: usize,
+    vectors: &TeacherVectors,
+    instead: &str,
+) -> Result<()> {
+    let width = vectors.width();
+    match losses.of_equal_width() {
         Some(key) if width != joint => {
             let what = format!("the teacher's vectors have {width} numbers, and `text.joint` is {joint}");
-            Err(Error::data(what).at(vectors.file()).hint(format!(
-                "set `text.joint = {width}`, or of the teacher's losses `relational` alone, not `{key}`"
-            )))
+            Err(Error::data(what)
+                .at(vectors.file())
+                .hint(format!("{instead}, or set of the teacher's losses `relational` alone, not `{key}`")))
         }
         _ => Ok(()),
     }
@@ -227,7 +269,7 @@ fn asked(reader: &dyn Reader, config: &Config, corpus: &Corpus) -> Result<Vec<us
         false => named,
     };
     match asked.is_empty() {
-        true => Err(Error::config("the teacher knows none of `data.languages`")
+        true => Err(Error::config("the teacher knows none of the languages that it is asked in")
             .hint(format!("it knows {}", known.join(", ")))),
         false => Ok(asked),
     }

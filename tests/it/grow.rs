@@ -312,6 +312,75 @@ fn bad_additions_are_refused_before_anything_is_computed() {
     add_refused(&base, &config, &["--set", &root], 4, &["cannot be read", "hint: "]);
 }
 
+/// A file of vectors for the lines of the known side.
+fn vectors_for(text: &Path, width: usize) {
+    let lines = fs::read_to_string(text).expect("read").lines().count();
+    let vectors: Vec<f32> = (0..lines * width).map(|n| ((n * 7919 % 1013) as f32 - 506.0) / 506.0).collect();
+    let file = format!("{}.npy", text.display());
+    tinyglot::corpus::write_npy(file, lines, width, &vectors).expect("written");
+}
+
+#[test]
+fn a_teacher_that_is_named_teaches_and_one_that_does_not_fit_is_refused() {
+    let place = tempfile::tempdir().expect("a folder");
+    let config = translations(&place, 60);
+    let plain = fs::read_to_string(&config).expect("read");
+    let teach = |losses: &str| {
+        let teacher = "[teacher]\ntexts = ['a.{language}']\nlanguages = ['en']\n";
+        fs::write(&config, format!("{plain}[grow.teacher]\n{losses}\n{teacher}")).expect("written");
+    };
+    let base = PLACE.path("base");
+    // The run's vectors have 16 numbers.
+    vectors_for(&place.path().join("a.en"), 8);
+    teach("cosine = 1.0");
+    add_refused(&base, &config, &[], 4, &["have 8 numbers", "`text.joint` is 16", "`relational` alone"]);
+    teach("relational = 1.0");
+    let out = place.path().join("relational");
+    printed(&["add-language", text(&base), text(&config), "--out", text(&out), "--quiet"]);
+    vectors_for(&place.path().join("a.en"), 16);
+    teach("cosine = 1.0");
+    let out = place.path().join("cosine");
+    printed(&["add-language", text(&base), text(&config), "--out", text(&out), "--quiet"]);
+    let (before, after) = (evaluated(&base), evaluated(&out));
+    assert_eq!((&before["en"], &before["de"]), (&after["en"], &after["de"]));
+    assert!(parameters(&out) != parameters(&place.path().join("relational")));
+
+    let add = |set: &str, status, said: &[&str]| add_refused(&base, &config, &["--set", set], status, said);
+    add("grow.teacher.cosine=0", 3, &["`teacher.texts`", "teaches nothing"]);
+    add("teacher.languages=[\"fr\"]", 3, &["`teacher.languages` is `fr`"]);
+    let itself = ["--set", "teacher.texts=[]", "--set", "teacher.languages=[\"qu\"]"];
+    add_refused(&base, &config, &itself, 3, &["`teacher.languages` names `qu`", "does not know"]);
+    fs::write(&config, plain.clone() + "[grow.teacher]\ncosine = 1.0\n[teacher]\nrun = 'no'\n")
+        .expect("written");
+    add_refused(&base, &config, &[], 4, &["/no`: no run here", "hint: "]);
+    let pictures = format!("[teacher]\nrun = '{}'\npictures = true\n", base.display());
+    fs::write(&config, plain + "[grow.teacher]\ncosine = 1.0\n" + &pictures).expect("written");
+    add_refused(&base, &config, &[], 3, &["`teacher.pictures` cannot be set", "hint: "]);
+    // The run does not read the new language's captions.
+    let captions = place.path().join("captions.toml");
+    fs::write(&captions, GROW.to_string() + "teacher = { cosine = 1.0 }\n").expect("written");
+    let root = format!("data.root={}", PLACE.path("data").display());
+    add_refused(&base, &captions, &["--set", &root], 3, &["the teacher knows none", "it knows en, de"]);
+}
+
+#[test]
+fn translations_that_hold_test_captions_are_refused() {
+    let place = tempfile::tempdir().expect("a folder");
+    let root = PLACE.path("data");
+    let config = place.path().join("leak.toml");
+    let sources =
+        "[[grow.translations]]\nlanguage = 'en'\nknown = 'captions/test.1.en'\nnew = 'captions/test.1.qu'\n";
+    fs::write(&config, GROW.to_string() + sources).expect("written");
+    let root = format!("data.root={}", root.display());
+    add_refused(
+        &PLACE.path("base"),
+        &config,
+        &["--set", &root],
+        4,
+        &["test.1.qu`:", "test captions in `qu`", "hint: take the test captions out"],
+    );
+}
+
 #[test]
 fn an_output_folder_that_holds_something_stays_as_it_is() {
     let place = tempfile::tempdir().expect("a folder");

@@ -385,7 +385,7 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
     rules.at_most("grow.least_steps", grow.least_steps, MOST_ROWS);
     rules.positive("grow.learning_rate", grow.learning_rate);
     rules.not_negative("grow.neighbourhood", grow.neighbourhood);
-    let taught = grow.neighbourhood != 0.0 || grow.translations.is_empty();
+    let taught = grow.neighbourhood != 0.0 || grow.teacher.is_on() || grow.translations.is_empty();
     rules.need(taught, "grow.neighbourhood", Fault::TranslationsUnused);
     rules.times("grow.captions", grow.captions, 1);
     rules.positive("grow.unfrozen_learning_rate", grow.unfrozen_learning_rate);

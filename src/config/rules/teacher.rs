@@ -3,17 +3,22 @@
 use super::data::{placeholders, unicode};
 use super::{Fault, Rules};
 use crate::config::codes::same_code;
-use crate::config::sections::{PictureBranch, RawConfig};
+use crate::config::sections::{PictureBranch, RawConfig, TeacherLossConfig};
 
 pub(super) fn teacher(raw: &RawConfig, rules: &mut Rules) {
-    let (teacher, loss) = (&raw.teacher, &raw.loss.teacher);
+    let (teacher, loss, grown) = (&raw.teacher, &raw.loss.teacher, &raw.grow.teacher);
+    for (section, loss) in [("loss.teacher", loss), ("grow.teacher", grown)] {
+        for (key, weight) in loss.weights() {
+            rules.not_negative(&format!("{section}.{key}"), weight);
+        }
+        rules.positive(&format!("{section}.temperature"), loss.temperature);
+        rules.positive(&format!("{section}.relational_temperature"), loss.relational_temperature);
+    }
+    rules.need(grown.unit, "grow.teacher.unit", Fault::TeacherNotAtUnitLength);
     for (key, weight) in loss.weights() {
-        rules.not_negative(&format!("loss.teacher.{key}"), weight);
         let lacks = weight > 0.0 && weight.is_finite() && !teacher.given();
         rules.need(!lacks, &format!("loss.teacher.{key}"), Fault::NoTeacher { value: weight });
     }
-    rules.positive("loss.teacher.temperature", loss.temperature);
-    rules.positive("loss.teacher.relational_temperature", loss.relational_temperature);
 
     let joined = raw.loss.triplet.weight != 0.0
         || raw.loss.info_nce.weight != 0.0
@@ -28,7 +33,8 @@ pub(super) fn teacher(raw: &RawConfig, rules: &mut Rules) {
         others.iter().for_each(|other| {
             rules.need(false, other, Fault::TeacherTwice { first: (*first).into() });
         });
-        let used = loss.weights().iter().any(|(_, weight)| *weight != 0.0) || teacher.pictures;
+        let weights = [loss, grown].map(TeacherLossConfig::weights);
+        let used = weights.as_flattened().iter().any(|(_, weight)| *weight != 0.0) || teacher.pictures;
         rules.need(used, first, Fault::TeacherUnused);
     }
     for (key, file) in [("teacher.run", &teacher.run), ("teacher.tower", &teacher.tower)] {
@@ -37,7 +43,9 @@ pub(super) fn teacher(raw: &RawConfig, rules: &mut Rules) {
     let named = teacher.run.is_some() || !teacher.given() || !teacher.languages.is_empty();
     rules.need(named, "teacher.languages", Fault::TeacherWithoutLanguages);
     for (n, language) in teacher.languages.iter().enumerate() {
-        let known = raw.data.languages.iter().any(|l| same_code(l, language));
+        // Of an added language the known sides of its translations count too.
+        let translated = raw.grow.translations.iter().map(|source| &source.language);
+        let known = raw.data.languages.iter().chain(translated).any(|l| same_code(l, language));
         rules.need(known, "teacher.languages", Fault::NoSuchLanguage { language: language.clone() });
         let twice = teacher.languages[..n].iter().any(|l| same_code(l, language));
         rules.need(!twice, "teacher.languages", Fault::LanguageTwice { language: language.clone() });

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AcquireConfig, NltTerm, TrainedPart};
+use super::{AcquireConfig, NltTerm, TeacherLossConfig, TrainedPart};
 
 /// How `tinyglot add-language` adds the one language of `data.languages` to a trained run. Of the other sections it reads
-/// `data` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
+/// `data`, `teacher` and `words.vectors`; everything else is as the run has it. To a run of acquisition only `translations`, `nlt` and `le`
 /// speak, to a contrastively trained encoder `translations` and `contrast`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,6 +34,10 @@ pub struct GrowConfig {
     pub learning_rate: f32,
     /// Weight of the neighbourhood constraint between the new sentences and the captions of each known language.
     pub neighbourhood: f32,
+    /// Losses between the new sentences and a teacher's vectors of their translations (Reimers & Gurevych 2020). The teacher is the run itself, as
+    /// it reads the known side of `translations`; or the one that `teacher` names, whose vectors are in the run's space. A caption is taught where
+    /// the teacher reads the new language. All vectors are compared at unit length.
+    pub teacher: TeacherLossConfig,
     /// Vectors of each picture with the noise of training (dropout, statistics of a batch), taken in turn, one an epoch, and
     /// no more than there are epochs; 0 takes the one without noise throughout.
     pub views: usize,
@@ -82,6 +86,7 @@ impl Default for GrowConfig {
             negatives: 768,
             learning_rate: 5e-3,
             neighbourhood: 1.0,
+            teacher: TeacherLossConfig::default(),
             views: 6,
             captions: 1,
             unfrozen_epochs: 0,

@@ -19,7 +19,7 @@ use crate::corpus::Corpus;
 use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
-use crate::grow::Addition;
+use crate::grow::{Addition, AskTeacher};
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
 use crate::{Error, Result};
@@ -119,7 +119,13 @@ impl Family for ContrastiveFamily {
         vec![("encoder".to_string(), encoder), ("contrasts".to_string(), losses.join(", "))]
     }
 
-    fn add_language(&self, addition: &Addition, _: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+    fn add_language(
+        &self,
+        addition: &Addition,
+        _: AskTeacher,
+        _: Progress,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Growth> {
         grow::add(addition, tell)
     }
 

@@ -32,7 +32,7 @@ use crate::corpus::Corpus;
 use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
-use crate::grow::Addition;
+use crate::grow::{Addition, AskTeacher};
 use crate::retrieve::Retriever;
 use crate::train::{Event, Learner, Progress};
 
@@ -111,7 +111,8 @@ impl Family for MlaFamily {
     fn add_language(
         &self,
         addition: &Addition,
-        _progress: Progress,
+        _: AskTeacher,
+        _: Progress,
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth> {
         grow::add(addition, tell)

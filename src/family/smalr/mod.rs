@@ -33,7 +33,7 @@ use crate::corpus::Corpus;
 use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
-use crate::grow::Addition;
+use crate::grow::{Addition, AskTeacher};
 use crate::retrieve::Retriever;
 use crate::train::{Event, Progress};
 use crate::words::Segmenter;
@@ -100,10 +100,11 @@ impl Family for SmalrFamily {
     fn add_language(
         &self,
         addition: &Addition,
+        ask: AskTeacher,
         progress: Progress,
         tell: &mut dyn FnMut(Event),
     ) -> Result<Growth> {
-        grow::add::add(addition, progress, tell)
+        grow::add::add(addition, ask, progress, tell)
     }
 
     fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {

@@ -23,6 +23,11 @@ impl<'a> Teacher<'a> {
         Some(Teacher { vectors, captions: (0..corpus.languages.len()).map(row).collect() })
     }
 
+    /// One by which captions are taught by rows of these vectors, by language and caption.
+    pub fn of_rows(vectors: &'a TeacherVectors, captions: Vec<Vec<Option<u32>>>) -> Self {
+        Teacher { vectors, captions }
+    }
+
     /// What a batch is taught, by language; `draw` is its captions, `paired` by language and sentence of pairs the row of its vector.
     pub fn of(&self, batch: &Batch, draw: &Draw, paired: &[Vec<Option<u32>>]) -> Vec<Taught> {
         let mut all = Vec::new();

@@ -15,7 +15,7 @@ use crate::corpus::Corpus;
 use crate::corpus::check::Report;
 use crate::estimate::Share;
 use crate::eval::Growth;
-use crate::grow::Addition;
+use crate::grow::{Addition, AskTeacher};
 use crate::retrieve::Retriever;
 use crate::tower::TowerTokenizer;
 use crate::train::{Event, Learner, Progress};
@@ -93,7 +93,13 @@ impl Family for TowerFamily {
         vec![("tower".to_string(), what)]
     }
 
-    fn add_language(&self, addition: &Addition, _: Progress, _: &mut dyn FnMut(Event)) -> Result<Growth> {
+    fn add_language(
+        &self,
+        addition: &Addition,
+        _: AskTeacher,
+        _: Progress,
+        _: &mut dyn FnMut(Event),
+    ) -> Result<Growth> {
         Err(Error::usage("the run is a tower of one language")
             .at(addition.run)
             .hint("train a run with `acquire.tower` on it, and add languages to that"))

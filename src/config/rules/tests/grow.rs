@@ -84,8 +84,35 @@ rule!(
 rule!(
     translations_teach_through_the_neighbourhood,
     |c| (c.grow.translations.push(translations()), c.grow.neighbourhood = 0.0),
-    "`grow.neighbourhood` is 0, but it is the loss through which `grow.translations` teach"
+    "`grow.neighbourhood` is 0, but `grow.translations` teach through it, or through `grow.teacher`; give one of them a weight"
 );
+rule!(
+    vectors_of_a_teacher_are_compared_at_unit_length,
+    |c| (c.grow.teacher.mse, c.grow.teacher.unit) = (1.0, false),
+    "`grow.teacher.unit` is false, but the languages of a run are known at unit length; leave it out"
+);
+rule!(
+    a_teacher_of_a_new_language_has_no_negative_weight,
+    |c| c.grow.teacher.softmax = -1.0,
+    "`grow.teacher.softmax` is -1; it must not be negative"
+);
+
+#[test]
+fn a_teacher_alone_teaches_an_added_language() {
+    let broken = after(|c| {
+        c.grow.translations.push(translations());
+        (c.grow.neighbourhood, c.grow.teacher.cosine) = (0.0, 1.0);
+    });
+    assert_eq!(broken, [""; 0]);
+    // Of another run, in the language of the known sentences.
+    let broken = after(|c| {
+        c.grow.translations.push(TranslationSource { language: "fr".into(), ..translations() });
+        c.grow.teacher.cosine = 1.0;
+        (c.teacher.run, c.teacher.languages) = (Some("/run".into()), vec!["fr".into()]);
+    });
+    assert_eq!(broken, [""; 0]);
+}
+
 #[test]
 fn languages_added_or_translated_need_no_captions() {
     let broken = after(|c| {

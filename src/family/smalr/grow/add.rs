@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{RunFolder, TrainState, Which};
-use crate::config::{AddedConfig, Config, RawConfig, same_code};
-use crate::corpus::leak::refuse_test_leak;
-use crate::corpus::{Corpus, SplitName};
+use crate::config::{AddedConfig, Config, RawConfig, TeacherConfig, same_code};
+use crate::corpus::leak::{refuse_test_leak, refuse_test_leak_in};
+use crate::corpus::{Corpus, SplitName, TeacherVectors};
 use crate::eval::Scope;
 use crate::eval::growth::{Change, Point};
 use crate::eval::task::recall;
@@ -20,12 +20,11 @@ use crate::family::smalr::grow::{Growing, Material, Translated, base_languages};
 use crate::family::smalr::learner::SmalrLearner;
 use crate::family::smalr::paired::of_step;
 use crate::family::smalr::start::every_language;
-use crate::grow::LEAST;
 use crate::grow::addition::{
     Addition, Found, Place, REPORTED, Results, bytes, changed, code, data_hash, known_base, merged, mr,
     old_ones_changed, refuse_other_keys, refuse_points,
 };
-use crate::grow::same_pictures;
+use crate::grow::{AskTeacher, LEAST, same_pictures};
 use crate::train::Progress;
 use crate::train::{Event, Trainer};
 use crate::words::Segmenter;
@@ -38,6 +37,8 @@ struct Checked<'a> {
     trained_on: Corpus,
     new: Option<Corpus>,
     translations: Vec<Translated>,
+    /// What a teacher says of them, once it is asked.
+    teacher: Option<TeacherVectors>,
     /// Whether the new language's pictures are those of the run.
     same: bool,
     before: String,
@@ -50,12 +51,18 @@ struct Checked<'a> {
 ///
 /// # Errors
 /// As [`crate::run::add_language`].
-pub fn add(addition: &Addition, progress: Progress, tell: &mut dyn FnMut(Event)) -> Result<Growth> {
+pub fn add(
+    addition: &Addition,
+    ask: AskTeacher,
+    progress: Progress,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Growth> {
     let place = match addition.find()? {
         Found::Done(growth) => return Ok(*growth),
         Found::Place(place) => place,
     };
-    let checked = check(addition)?;
+    let mut checked = check(addition)?;
+    checked.teacher = taught(&checked, addition.given, ask, progress)?;
     let data = data(&checked, addition.given)?;
     place.refuse_other(addition, &data)?;
     let (code, learning) = (checked.code, addition.learning().path);
@@ -121,9 +128,9 @@ fn learn(
     progress: Progress,
     tell: &mut dyn FnMut(Event),
 ) -> Result<(RunFolder, Learnt)> {
-    let Checked { mut run, code, trained_on, new, translations, same, before } = checked;
+    let Checked { mut run, code, trained_on, new, translations, teacher, same, before } = checked;
     let (base, languages, given) = (run.folder.clone(), run.info.languages.clone(), addition.given);
-    let material = Material { code, given, corpus: new.as_ref(), translations };
+    let material = Material { code, given, corpus: new.as_ref(), translations, teacher: teacher.as_ref() };
     let growing = Growing::new(&mut run, &trained_on, material, addition.cache, progress)?;
     let old = results(&run, &trained_on)?;
     let folder = place.folder(given, &run.info, data)?;
@@ -169,10 +176,11 @@ impl Learnt {
 
 /// SHA-256 of what the new language is learnt from, and of what it is learnt on.
 fn data(checked: &Checked, given: &Config) -> Result<String> {
-    let Checked { run, code, trained_on, new, before, .. } = checked;
+    let Checked { run, code, trained_on, new, teacher, before, .. } = checked;
     let vectors = given.words().vectors.as_ref().map(|pattern| pattern.replace("{language}", code));
     let vectors = vectors.map(|file| checksum::of_file(&given.base().join(file))).transpose()?;
-    let said = format!("{before} {} {code} {}\n", run.config.seed(), vectors.unwrap_or_default());
+    let taught = teacher.as_ref().map_or(String::new(), |teacher| format!(" {}", teacher.hash));
+    let said = format!("{before} {} {code} {}{taught}\n", run.config.seed(), vectors.unwrap_or_default());
     let root = given.base().join(&given.data().root);
     let translations = given.grow().translations.iter().flat_map(|t| [&t.known, &t.new]);
     let mut files: Vec<PathBuf> = translations.map(|file| root.join(file)).collect();
@@ -186,9 +194,12 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
     let mut read =
         RawConfig { data: given.data().clone(), grow: given.grow().clone(), ..RawConfig::default() };
     read.words.vectors = given.words().vectors.clone();
+    // The pictures are those of the run.
+    read.teacher = TeacherConfig { pictures: false, ..given.teacher().clone() };
     // The stages of an acquisition.
     (read.grow.nlt, read.grow.le) = Default::default();
-    let hint = "only keys of `data` and `grow`, and `words.vectors`; the rest is as the run has it";
+    let hint =
+        "only keys of `data`, `grow` and `teacher`, and `words.vectors`; the rest is as the run has it";
     refuse_other_keys(given, read, hint)?;
     let mut run = SmalrRun::open(addition.run, &[])?;
     if run.info.languages.iter().any(|l| same_code(l, code)) {
@@ -218,6 +229,12 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
         refuse_test_leak(corpus, &|_, text| segmenter.segment(text))?;
     }
     let translations = translations(&run, given, &base)?;
+    if let Some(corpus) = &new {
+        let segmenter = Segmenter::new(code, run.config.words(), &run.folder.path)?;
+        let root = given.base().join(&given.data().root);
+        let files: Vec<PathBuf> = given.grow().translations.iter().map(|t| root.join(&t.new)).collect();
+        refuse_test_leak_in(corpus, &|_, text| segmenter.segment(text), &files)?;
+    }
     let captions = new.as_ref().map_or(0, |c| c.train.captions[0].len());
     let sentences = captions + translations.iter().map(|t| t.1.len()).sum::<usize>();
     if sentences < LEAST {
@@ -246,7 +263,38 @@ fn check<'a>(addition: &Addition<'a>) -> Result<Checked<'a>> {
         return Err(Error::config("`grow.unfrozen_epochs` trains the run's language classifier, too, which has no class for another one")
             .hint("set it to 0, or train the run without `loss.adversary`"));
     }
-    Ok(Checked { run, code, trained_on, new, translations, same, before })
+    Ok(Checked { run, code, trained_on, new, translations, teacher: None, same, before })
+}
+
+/// What a teacher says of the sentences that are learnt from, if the language is taught by one: of both sides of the translations, and of the captions.
+fn taught(
+    checked: &Checked,
+    given: &Config,
+    ask: AskTeacher,
+    progress: Progress,
+) -> Result<Option<TeacherVectors>> {
+    if !given.grow().teacher.is_on() {
+        return Ok(None);
+    }
+    let (run, code) = (&checked.run, checked.code);
+    let base = base_languages(run);
+    let captions = checked.new.iter().flat_map(|corpus| &corpus.train.captions[0]).map(|c| &c.text);
+    let mut new: Vec<String> = captions.cloned().collect();
+    let (mut languages, mut sentences): (Vec<String>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    for (n, pairs) in &checked.translations {
+        let known = &run.info.languages[base[*n]];
+        let place = languages.iter().position(|l| l == known).unwrap_or_else(|| {
+            languages.push(known.clone());
+            sentences.push(Vec::new());
+            languages.len() - 1
+        });
+        sentences[place].extend(pairs.iter().map(|(old, _)| old.clone()));
+        new.extend(pairs.iter().map(|(_, new)| new.clone()));
+    }
+    languages.push(code.to_string());
+    sentences.push(new);
+    let sentences = Corpus::of_sentences(languages, sentences);
+    ask(&sentences, run.config.text().joint, progress).map(Some)
 }
 
 /// Some kinds of models have no place for the words of another language.

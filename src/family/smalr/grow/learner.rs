@@ -64,8 +64,8 @@ impl ParameterTree for NewLanguage<'_> {
 }
 
 /// What is known once the words have their places.
-struct Placed {
-    batches: LanguageBatches,
+struct Placed<'a> {
+    batches: LanguageBatches<'a>,
     /// Of validation, and its pictures (pictures, joint).
     validation: Captions,
     images: Vec<f32>,
@@ -78,7 +78,7 @@ pub struct LanguageLearner<'a> {
     new: NewLanguage<'a>,
     /// Of the alignment, and of the training.
     schedules: [Schedule; 2],
-    placed: Option<Placed>,
+    placed: Option<Placed<'a>>,
     /// Beside that of the steps.
     work: Cost,
     /// What is trained of the model when the language is there.
@@ -155,13 +155,21 @@ impl<'a> LanguageLearner<'a> {
             images = embed_features(&run.model.image, &split.features, run.info.features)?;
             validation = encode_captions(&run.encoder, &split.captions[0], split.features.rows(), language);
         }
-        let batches = LanguageBatches::new(&run.config, &run.model, base, language, self.lessons, slots);
+        let batches = LanguageBatches::new(
+            &run.config,
+            &run.model,
+            base,
+            language,
+            self.lessons,
+            slots,
+            material.teacher,
+        );
         self.placed = Some(Placed { batches, validation, images });
         Ok(())
     }
 
     /// What a step of the training compares, and with what.
-    fn objective(&mut self) -> (LanguageObjective<'_>, &mut LanguageBatches, &Schedule) {
+    fn objective(&mut self) -> (LanguageObjective<'_>, &mut LanguageBatches<'a>, &Schedule) {
         let SmalrRun { config, model, .. } = &mut *self.new.run;
         let objective = LanguageObjective {
             config,

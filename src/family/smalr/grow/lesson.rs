@@ -23,6 +23,8 @@ pub struct Lesson {
     pub group_of: Vec<u32>,
     /// Each sentence's words.
     pub words: Vec<Vec<String>>,
+    /// By sentence the row of the teacher's vector that teaches it, where one does; empty, where nobody was asked.
+    pub taught: Vec<Option<u32>>,
     /// What is known of the groups.
     pub known: Known,
 }
@@ -141,7 +143,8 @@ impl Lesson {
             .collect();
         let segmenter = segmenter(run, &new.languages[0])?;
         let group_of = captions.iter().map(|c| pictures.partition_point(|&p| p < c.image) as u32).collect();
-        Ok(Lesson { group_of, words: captions.iter().map(|c| segmenter.segment(&c.text)).collect(), known })
+        let words = captions.iter().map(|c| segmenter.segment(&c.text)).collect();
+        Ok(Lesson { group_of, words, taught: Vec::new(), known })
     }
 
     /// From pairs (known sentence, the same in the new language) in base language number `n`.
@@ -161,16 +164,19 @@ impl Lesson {
         let known = Known::new(run, base, &texts, None, 1, work);
         let segmenter = segmenter(run, code)?;
         let words = pairs.iter().map(|(_, new)| segmenter.segment(new)).collect();
-        Ok(Lesson { group_of: (0..pairs.len() as u32).collect(), words, known })
+        let group_of = (0..pairs.len() as u32).collect();
+        Ok(Lesson { group_of, words, taught: Vec::new(), known })
     }
 
     /// The lesson with the given groups alone, which ascend.
     pub fn select(&self, groups: &[u32]) -> Lesson {
-        let mut lesson = Lesson { group_of: Vec::new(), words: Vec::new(), known: self.known.select(groups) };
-        for (group, words) in self.group_of.iter().zip(&self.words) {
+        let known = self.known.select(groups);
+        let mut lesson = Lesson { group_of: Vec::new(), words: Vec::new(), taught: Vec::new(), known };
+        for (s, (group, words)) in self.group_of.iter().zip(&self.words).enumerate() {
             if let Ok(place) = groups.binary_search(group) {
                 lesson.group_of.push(place as u32);
                 lesson.words.push(words.clone());
+                lesson.taught.extend(self.taught.get(s));
             }
         }
         lesson

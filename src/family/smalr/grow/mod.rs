@@ -3,7 +3,8 @@
 //! The language gets a map from its FastText space into the scorer's ([`mod@align`]), by which its rare words become latent
 //! tokens; vectors of their own for its frequent words, which start at those of their nearest known words ([`start`]);
 //! if asked for, a product of low rank beside the encoder's last layer; and training of these alone ([`learner`]), through the frozen
-//! encoder ([`objective`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]). Seeds
+//! encoder ([`objective`]), with what the frozen model says of pictures and known captions, computed once ([`lesson`]), and what a teacher says
+//! of translations. Seeds
 //! come from the run's seed and the language's code, and only the languages that the run was trained on are known to it:
 //! so several languages can be added in any order.
 
@@ -22,7 +23,7 @@ use std::time::Instant;
 
 use crate::checkpoint::Which;
 use crate::config::{Config, GrowConfig, LossConfig, TrainConfig};
-use crate::corpus::Corpus;
+use crate::corpus::{Caption, Corpus, TeacherVectors};
 use crate::eval::Growth;
 use crate::family::smalr::SmalrRun;
 use crate::family::smalr::cost::Cost;
@@ -116,12 +117,19 @@ pub struct Material<'a> {
     pub corpus: Option<&'a Corpus>,
     /// By source.
     pub translations: Vec<Translated>,
+    /// What a teacher says of its sentences or of what they translate.
+    pub teacher: Option<&'a TeacherVectors>,
 }
 
 impl Material<'_> {
     /// Its pictures and captions, if it is taught by any; others measure it.
     fn taught(&self) -> Option<&Corpus> {
         self.corpus.filter(|corpus| !corpus.train.captions[0].is_empty())
+    }
+
+    /// The row of the teacher's vector of the first of some sentences (language, text) that it has one of.
+    fn taught_by<const N: usize>(&self, sentences: [(&str, &str); N]) -> Option<u32> {
+        sentences.into_iter().find_map(|(language, text)| self.teacher?.row(language, text))
     }
 }
 
@@ -202,18 +210,18 @@ impl<'a> Growing<'a> {
         let grow = material.given.grow();
         let captions = if compares_with_known(run.config.loss(), grow) { grow.captions } else { 0 };
         if let Some(corpus) = material.taught() {
-            lessons.push(Lesson::of_pictures(
-                run,
-                &base,
-                trained_on,
-                corpus,
-                captions,
-                (grow.views.min(grow.epochs), seed),
-                &mut work,
-            )?);
+            let views = (grow.views.min(grow.epochs), seed);
+            let lesson = Lesson::of_pictures(run, &base, trained_on, corpus, captions, views, &mut work)?;
+            let own = |c: &Caption| material.taught_by([(material.code, &c.text[..])]);
+            lessons.push(Lesson { taught: corpus.train.captions[0].iter().map(own).collect(), ..lesson });
         }
         for (n, pairs) in &material.translations {
-            lessons.push(Lesson::of_translations(run, &base, *n, material.code, pairs, &mut work)?);
+            let lesson = Lesson::of_translations(run, &base, *n, material.code, pairs, &mut work)?;
+            let known = run.info.languages[base[*n]].as_str();
+            let either = |(old, new): &(String, String)| {
+                material.taught_by([(material.code, &new[..]), (known, &old[..])])
+            };
+            lessons.push(Lesson { taught: pairs.iter().map(either).collect(), ..lesson });
         }
         let tokens = KnownTokens::of(run, &base);
         clock.lap("pictures and known captions");

@@ -11,14 +11,16 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, LossConfig, Mining};
+use crate::corpus::TeacherVectors;
 use crate::device::{Matrix, Scalar};
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
 use crate::family::smalr::embedding::hybrid::OwnWords;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::embedding::{Slot, TokenRows};
-use crate::family::smalr::grow::{Cost, Lessons, Schedule};
+use crate::family::smalr::grow::{Cost, Lesson, Lessons, Schedule};
 use crate::family::smalr::model::Model;
 use crate::family::smalr::objective::BatchOutputs;
+use crate::family::smalr::taught::Teacher;
 use crate::family::smalr::text::Adapter;
 use crate::loss::terms::{Taped, Terms};
 use crate::ops::leaf::Rate;
@@ -58,10 +60,12 @@ pub struct LanguageObjective<'a> {
 }
 
 /// What batches are made of.
-pub struct LanguageBatches {
+pub struct LanguageBatches<'a> {
     assembler: Assembler,
     /// By lesson, as a step draws from it: the known languages, then the new one.
     captions: Vec<Vec<Captions>>,
+    /// By lesson, where there is a teacher.
+    teachers: Vec<Teacher<'a>>,
 }
 
 /// What a step shows.
@@ -78,8 +82,8 @@ pub struct Shown {
     others: usize,
 }
 
-impl LanguageBatches {
-    /// Of a language of the model beside those of its base; `slots` are its sentences by lesson.
+impl<'a> LanguageBatches<'a> {
+    /// Of a language of the model beside those of its base; `slots` are its sentences by lesson, which `teacher` teaches.
     pub fn new(
         config: &Config,
         model: &Model,
@@ -87,6 +91,7 @@ impl LanguageBatches {
         language: usize,
         lessons: &Lessons,
         slots: Vec<Vec<Vec<Slot>>>,
+        teacher: Option<&'a TeacherVectors>,
     ) -> Self {
         // Languages are counted as the lessons count them: those of the base, then the new one.
         let own = |&l: &usize| model.embedding.own.get(l).map_or(0, |own| own.words.rows());
@@ -99,7 +104,7 @@ impl LanguageBatches {
         // Whether a loss looks at the words of known captions, not at their vectors alone.
         let loss = config.loss();
         let words = loss.neighbourhood.words > 0.0 || loss.mclm.average > 0.0 || loss.mclm.lstm > 0.0;
-        let one = |(lesson, slots): (&crate::family::smalr::grow::Lesson, Vec<Vec<Slot>>)| {
+        let one = |(lesson, slots): (&Lesson, Vec<Vec<Slot>>)| {
             let known = lesson.known.captions.iter().map(|(captions, _)| match words {
                 true => captions.clone(),
                 false => Captions { slots: vec![Vec::new(); captions.slots.len()], ..captions.clone() },
@@ -107,7 +112,14 @@ impl LanguageBatches {
             let new = Captions { index: lesson.index(), image_of: lesson.group_of.clone(), slots };
             known.chain([new]).collect()
         };
-        LanguageBatches { assembler, captions: lessons.all.iter().zip(slots).map(one).collect() }
+        // The known languages stay as they are.
+        let taught = |lesson: &Lesson| {
+            let known = lesson.known.captions.iter().map(|(captions, _)| vec![None; captions.slots.len()]);
+            known.chain([lesson.taught.clone()]).collect()
+        };
+        let of = |vectors| lessons.all.iter().map(move |l| Teacher::of_rows(vectors, taught(l)));
+        let teachers = teacher.into_iter().flat_map(of).collect();
+        LanguageBatches { assembler, captions: lessons.all.iter().zip(slots).map(one).collect(), teachers }
     }
 }
 
@@ -137,7 +149,10 @@ impl LanguageObjective<'_> {
             None => draw.images.clone(),
         };
         let images = gathered(if pictures { &shown } else { &[] }, joint, picture);
-        let batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, None, seed);
+        let mut batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, None, seed);
+        if let Some(teacher) = batches.teachers.get(lesson) {
+            batch.taught = teacher.of(&batch, &draw, &[]);
+        }
         Shown { lesson, others: shown.len() - draw.images.len(), draw, seed, batch }
     }
 
@@ -181,12 +196,13 @@ impl LanguageObjective<'_> {
         total.finish()
     }
 
-    /// As the base was trained, with the neighbourhood of this run; without pictures nothing is compared with them. Nothing of it depends on
+    /// As the base was trained, with the neighbourhood and the teacher of the language; without pictures nothing is compared with them. Nothing of it depends on
     /// the step.
     fn loss(&self, pictures: bool) -> LossConfig {
         let mut loss = self.config.loss().clone();
         loss.triplet.mining = Mining::TopN;
-        loss.neighbourhood.sentences = self.given.grow().neighbourhood;
+        let grow = self.given.grow();
+        (loss.neighbourhood.sentences, loss.teacher) = (grow.neighbourhood, grow.teacher.clone());
         if !pictures {
             (loss.triplet.weight, loss.info_nce.weight, loss.mclm.masked_triplet) = (0.0, 0.0, 0.0);
         }
@@ -264,8 +280,8 @@ mod tests {
 
     use super::*;
     use crate::config::RawConfig;
+    use crate::corpus::Features;
     use crate::family::smalr::embedding::HybridEmbedding;
-    use crate::family::smalr::grow::Lesson;
     use crate::family::smalr::grow::lesson::Known;
     use crate::gradcheck::{differences, matrix_gradient, noise, vector_gradient};
     use crate::ops::leaf::Leaf;
@@ -279,6 +295,10 @@ mod tests {
     const LANGUAGES: [&str; 3] = ["en", "de", "xx"];
 
     fn config() -> Config {
+        configured(|_| ())
+    }
+
+    fn configured(change: impl FnOnce(&mut RawConfig)) -> Config {
         let mut raw = RawConfig::default();
         raw.data.languages = LANGUAGES.map(String::from).to_vec();
         raw.data.captions.push(crate::config::CaptionSource {
@@ -293,6 +313,7 @@ mod tests {
         // A softmax has slopes everywhere; a triplet's corners would spoil differences.
         (raw.loss.triplet.weight, raw.loss.info_nce.weight, raw.loss.info_nce.text_weight) = (0.0, 1.0, 1.0);
         raw.grow.neighbourhood = 0.0;
+        change(&mut raw);
         raw.check(".".into()).expect("a good configuration")
     }
 
@@ -342,7 +363,8 @@ mod tests {
             captions: vec![embed(0), embed(1)],
             means: Vec::new(),
         };
-        let lesson = Lesson { group_of: (0..GROUPS).collect(), words: vec![Vec::new(); 4], known };
+        let group_of = (0..GROUPS).collect();
+        let lesson = Lesson { group_of, words: vec![Vec::new(); 4], taught: Vec::new(), known };
         Lessons { all: vec![lesson], ids: Vec::new(), images: 4 }
     }
 
@@ -354,7 +376,7 @@ mod tests {
         freeze_all_but(&mut model, 2);
         let (base, given) = ([0, 1], &config);
         let slots = vec![captions(2).slots];
-        let mut batches = LanguageBatches::new(&config, &model, &base, 2, &lessons, slots);
+        let mut batches = LanguageBatches::new(&config, &model, &base, 2, &lessons, slots, None);
         let objective = LanguageObjective {
             config: &config,
             given,
@@ -443,6 +465,57 @@ mod tests {
             differences("words", &start, &words, 1e-2, 2e-2, |x| {
                 value(&|own| own.words.data_mut().copy_from_slice(x))
             });
+        });
+    }
+
+    #[test]
+    fn a_teacher_teaches_the_new_sentences_alone_and_its_gradient_is_a_slope() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("vectors.npy");
+        let theirs = noise(3 * 4, 70);
+        crate::corpus::write_npy(&file, 3, 4, &theirs).expect("written");
+        let vectors = Features::open(&[file]).expect("vectors");
+        let vectors = TeacherVectors::new(vec![0], Vec::new(), vectors, String::new());
+        let config = configured(|raw| {
+            (raw.loss.mclm, raw.loss.info_nce.text_weight) = Default::default();
+            raw.grow.teacher.cosine = 0.5;
+        });
+        let mut model = model(&config);
+        let mut lessons = lessons(&model);
+        (lessons.all[0].known.images, lessons.all[0].taught) = (None, vec![Some(2), None, Some(0), Some(1)]);
+        freeze_all_but(&mut model, 2);
+        let slots = vec![captions(2).slots];
+        let mut batches = LanguageBatches::new(&config, &model, &[0, 1], 2, &lessons, slots, Some(&vectors));
+        let bias = model.embedding.own[2].layer.bias.clone();
+        let objective = LanguageObjective {
+            config: &config,
+            given: &config,
+            model: &mut model,
+            base: &[0, 1],
+            language: 2,
+            lessons: &lessons,
+            seed: 3,
+        };
+        let Shown { draw, batch, .. } = objective.shown(&mut batches, &lessons.schedule(5), 0, true);
+        let (sum, terms) = objective.compare(0, &draw.captions, &batch, 7);
+        let terms = terms.read().1;
+        assert_eq!(terms.iter().map(|t| (t.name, t.weight)).collect::<Vec<_>>(), [("teacher_cosine", 0.5)]);
+        // The mean over the sentences that have a vector.
+        let tokens =
+            objective.model.embedding.forward::<NoneTape>(&batch.tokens, crate::config::Precision::F32);
+        let text = data(&objective.text(0, &draw.captions, &batch, &tokens, 7)).to_vec();
+        let theirs = data(&unit_rows(matrix(theirs, 3, 4))).to_vec();
+        let along = draw.captions[2].iter().zip(batch.groups[2].clone()).filter_map(|(&(caption, _), s)| {
+            let row = lessons.all[0].taught[caption as usize]? as usize;
+            Some(text[4 * s..][..4].iter().zip(&theirs[4 * row..][..4]).map(|(a, b)| a * b).sum::<f32>())
+        });
+        let expected = 1.0 - along.sum::<f32>() / 3.0;
+        assert!((terms[0].raw - expected).abs() < 1e-5, "{} {expected}", terms[0].raw);
+        let grads = sum.expect("a loss").backward();
+        let objective = RefCell::new(objective);
+        vector_gradient("bias", &bias, &grads, 1e-2, 2e-2, |b| {
+            objective.borrow_mut().model.embedding.own[2].layer.bias = b.clone();
+            objective.borrow().compare(0, &draw.captions, &batch, 7).0.expect("a loss").array()
         });
     }
 }

@@ -477,6 +477,30 @@ mod tests {
         assert!(centres.contains("has a centre that is not finite"), "{centres}");
     }
 
+    #[test]
+    fn several_codebooks_are_read_as_they_were_written_and_half_of_one_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.safetensors");
+        // Few distinct parts, each a centre.
+        let x: Vec<f32> = (0..8192 * 32).map(|n| (n / 4 % 7) as f32 - 3.0).collect();
+        let stored = || Stored::of(Format::Pq, "m", &[8192, 32], &x[..]);
+        let mut tensors = stored();
+        assert_eq!((tensors[2].bytes.len(), &tensors[2].shape[..]), (2 * 4096, &[512, 4][..]));
+        write_tensors(&file, stored()).expect("written");
+        let rows = TensorFile::open(&file).expect("read").rows("m").expect("rows").expect("a matrix");
+        let mut row = vec![0.0; 32];
+        for (n, expected) in x.chunks(32).enumerate() {
+            rows.read(n, &mut row);
+            assert!(row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "{n}: {row:?} {expected:?}");
+        }
+        tensors[2].bytes.to_mut().truncate(6144);
+        tensors[2].shape = vec![384, 4];
+        write_tensors(&file, tensors).expect("written");
+        let refused =
+            TensorFile::open(&file).and_then(|file| file.rows("m")).expect_err("refused").to_string();
+        assert!(refused.contains("has numbers, scales and centres of"), "{refused}");
+    }
+
     /// Writes a file, changes it, and gives what opening it and reading `w` says.
     fn refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
         let folder = tempfile::tempdir().expect("a folder");

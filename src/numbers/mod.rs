@@ -6,7 +6,7 @@
 //! | [`Format::F16`] | 2 bytes | 2⁻¹¹ of the number, from 6 · 10⁻⁵ on |
 //! | [`Format::Int8`] | 1 byte, and 4 bytes a row | 1/254 of the row's largest number |
 //! | [`Format::Int4`] | 4 bits, and 2 bytes a group of 32 | 1/14 of the group's largest number, and 2⁻²⁴ |
-//! | [`Format::Pq`] | 2 bits, 4 bytes a row and 4 KiB a matrix | what its nearest centre leaves |
+//! | [`Format::Pq`] | 2 bits, 4 bytes a row and 4 KiB a codebook ([`Format::codebooks`]) | what its nearest centre leaves |
 //!
 //! Vectors (biases, norms and their statistics) are few and matter: they are kept in f16 where matrices are in less, and in f32 where f16 does not
 //! hold them ([`Format::of_vector`]). Matrices that a format does not suit are kept in a finer one: see [`Format::of_matrix`].
@@ -23,8 +23,10 @@ pub use rows::{Rows, View};
 pub const GROUP: usize = 32;
 /// Numbers that one byte stands for ([`Format::Pq`]).
 pub const PART: usize = 4;
-/// 256 centres of four f32.
-const CENTRES_BYTES: usize = 256 * PART * 4;
+/// Centres of a codebook.
+const CENTRES: usize = 256;
+/// Those of a codebook, four f32 each.
+const CENTRES_BYTES: usize = CENTRES * PART * 4;
 
 /// How numbers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +40,8 @@ pub enum Format {
     Int8,
     /// Four bits each: −7 to 7 times the scale of the group (f16).
     Int4,
-    /// Product quantisation (Jégou et al. 2011): a byte for four numbers side by side, one of 256 centres times the scale of the row (f32). All
-    /// places of a row share their centres: a matrix of a small model would not pay for those of each.
+    /// Product quantisation (Jégou et al. 2011): a byte for four numbers side by side, one of 256 centres times the scale of the row (f32). Places of
+    /// a row share a codebook of centres, as many side by side as [`Format::codebooks`] says: a matrix of a small model would not pay for one of each.
     Pq,
 }
 
@@ -52,7 +54,7 @@ pub struct Encoded {
     pub codes: Vec<u8>,
     /// What they are multiplied by, [`Format::scale_bytes`] a row.
     pub scales: Vec<u8>,
-    /// The 256 centres of [`Format::Pq`], f32, four numbers each; else nothing.
+    /// The codebooks of [`Format::Pq`], 256 centres of four f32 each; else nothing.
     pub centres: Vec<u8>,
 }
 
@@ -130,6 +132,13 @@ impl Format {
         }
     }
 
+    /// Codebooks of a matrix in [`Format::Pq`]: as many as take an eighth of the bytes of its codes at most, one at least, and at most one for each
+    /// place of a row.
+    pub fn codebooks(rows: usize, columns: usize) -> usize {
+        let places = columns / PART;
+        (rows.saturating_mul(places) / (8 * CENTRES_BYTES)).clamp(1, places.max(1))
+    }
+
     /// A matrix (rows, columns) of finite numbers no larger than [`Self::largest`], in the format that [`Self::of_matrix`] says.
     ///
     /// # Panics
@@ -157,7 +166,7 @@ impl Format {
                 }
             }),
             Format::Pq => {
-                let found = parts::quantise(columns, x);
+                let found = parts::quantise(columns, Format::codebooks(rows, columns), x);
                 codes = found.codes;
                 scales.extend(found.scales.iter().flat_map(|x| x.to_le_bytes()));
                 centres.extend(found.centres.iter().flat_map(|x| x.to_le_bytes()));
@@ -171,7 +180,12 @@ impl Format {
 fn pays(rows: usize, columns: usize) -> bool {
     let row = |format: Format| format.code_bytes(columns) + format.scale_bytes(columns);
     let [parts, four] = [Format::Pq, Format::Int4].map(|format| rows.saturating_mul(row(format)));
-    parts.saturating_add(CENTRES_BYTES) < four
+    parts.saturating_add(Format::codebooks(rows, columns) * CENTRES_BYTES) < four
+}
+
+/// The codebook of a place of a row, where so many places share so many.
+fn codebook(place: usize, places: usize, books: usize) -> usize {
+    place * books / places
 }
 
 /// The largest absolute number.

@@ -1,12 +1,10 @@
-//! Product quantisation: parts of four numbers as the nearest of 256 centres.
+//! Product quantisation: parts of four numbers as the nearest of the 256 centres of their codebook.
 
 use rayon::prelude::*;
 
-use super::{PART, scale};
+use super::{CENTRES, PART, codebook, scale};
 
-/// Centres of a matrix.
-const CENTRES: usize = 256;
-/// Parts that centres are learnt from, at most.
+/// Parts that the centres of a codebook are learnt from, at most.
 const LEARN_FROM: usize = 1 << 15;
 /// Rounds of k-means; the error changes little after these.
 const ROUNDS: usize = 12;
@@ -18,12 +16,13 @@ pub(super) struct Parts {
     pub codes: Vec<u8>,
     /// By row: its root mean square.
     pub scales: Vec<f32>,
+    /// Of one codebook after the other.
     pub centres: Vec<f32>,
 }
 
-/// Quantises rows of `columns` numbers, a multiple of four. Rows are brought to one length first, so that rare words with short vectors are kept as
+/// Quantises rows of `columns` numbers, a multiple of four, by so many codebooks. Rows are brought to one length first, so that rare words with short vectors are kept as
 /// well as others. Equal input gives equal output.
-pub(super) fn quantise(columns: usize, x: &[f32]) -> Parts {
+pub(super) fn quantise(columns: usize, books: usize, x: &[f32]) -> Parts {
     let rms =
         |row: &[f32]| (row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / columns as f64).sqrt() as f32;
     let scales: Vec<f32> = x.chunks_exact(columns).map(|row| scale(rms(row))).collect();
@@ -33,11 +32,18 @@ pub(super) fn quantise(columns: usize, x: &[f32]) -> Parts {
             row.as_chunks::<PART>().0.iter().map(move |part| part.map(|x| x / scale))
         })
         .collect();
-    let step = parts.len().div_ceil(LEARN_FROM).max(1);
-    let some: Vec<Part> = parts.iter().step_by(step).copied().collect();
-    let centres = learnt(&some);
-    let codes = parts.par_iter().map(|part| nearest(part, &centres) as u8).collect();
-    Parts { codes, scales, centres: centres.concat() }
+    let places = columns / PART;
+    let book_of = |n: usize| codebook(n % places, places, books);
+    let of_book = |book: usize| {
+        let its: Vec<Part> =
+            parts.iter().enumerate().filter(|(n, _)| book_of(*n) == book).map(|(_, part)| *part).collect();
+        let step = its.len().div_ceil(LEARN_FROM).max(1);
+        learnt(&its.into_iter().step_by(step).collect::<Vec<Part>>())
+    };
+    let centres: Vec<Vec<Part>> = (0..books).map(of_book).collect();
+    let code = |(n, part): (usize, &Part)| nearest(part, &centres[book_of(n)]) as u8;
+    let codes = parts.par_iter().enumerate().map(code).collect();
+    Parts { codes, scales, centres: centres.concat().concat() }
 }
 
 /// Lloyd's k-means, from parts that lie evenly in the order of their sum. A centre that has lost all its parts stays where it is.

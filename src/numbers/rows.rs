@@ -7,7 +7,7 @@ use std::sync::Arc;
 use half::f16;
 use rayon::prelude::*;
 
-use super::{CENTRES_BYTES, Format, GROUP, PART};
+use super::{CENTRES, CENTRES_BYTES, Format, GROUP, PART, codebook};
 use crate::map::Map;
 use crate::{Error, Result};
 
@@ -51,8 +51,10 @@ impl View<'_> {
             }
             Format::Pq => {
                 let scale = number(scales);
-                for (part, &code) in out.chunks_exact_mut(PART).zip(codes) {
-                    let centre = &self.centres[usize::from(code) * PART..][..PART];
+                let books = self.centres.len() / (CENTRES * PART);
+                for (place, (part, &code)) in out.chunks_exact_mut(PART).zip(codes).enumerate() {
+                    let centre = CENTRES * codebook(place, codes.len(), books) + usize::from(code);
+                    let centre = &self.centres[centre * PART..][..PART];
                     part.iter_mut().zip(centre).for_each(|(o, c)| *o = scale * c);
                 }
             }
@@ -102,10 +104,12 @@ impl Rows {
         let wrong = |what: String| {
             Error::data(format!("`{name}` {what}")).at(path).hint("the file is damaged: copy it again")
         };
+        // A whole number of codebooks, one at least and no more than a row has places.
+        let books = (centres.len() / CENTRES_BYTES).clamp(1, (columns / PART).max(1));
         let needs = [
             format.code_bytes(columns).saturating_mul(rows),
             format.scale_bytes(columns).saturating_mul(rows),
-            if format == Format::Pq { CENTRES_BYTES } else { 0 },
+            if format == Format::Pq { books * CENTRES_BYTES } else { 0 },
         ];
         let has = [&codes, &scales, &centres].map(|part| part.len());
         if has != needs {

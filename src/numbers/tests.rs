@@ -1,3 +1,4 @@
+use super::parts::Parts;
 use super::*;
 
 fn noise(n: usize, seed: u64) -> Vec<f32> {
@@ -83,6 +84,28 @@ fn parts_that_repeat_are_found_exactly() {
     assert_eq!(encoded.format, Format::Pq);
     assert!(relative(Format::Pq, 60, &x) < 1e-6);
     assert_eq!(encoded, Format::Pq.encode(1000, 60, &x));
+}
+
+#[test]
+fn codebooks_for_places_err_less_than_one_for_all() {
+    // Columns fade, so that no centres suit all places.
+    let columns = 32;
+    let mut x = noise(500 * columns, 3);
+    x.iter_mut().enumerate().for_each(|(n, x)| *x *= 0.8f32.powi((n % columns) as i32));
+    let error = |books: usize| {
+        let Parts { codes, scales, centres } = parts::quantise(columns, books, &x);
+        assert_eq!((codes.len(), centres.len()), (500 * 8, books * 256 * 4));
+        let scales = bytemuck::cast_slice(&scales);
+        let y = View { format: Format::Pq, columns, codes: &codes, scales, centres: &centres }.all();
+        x.iter().zip(&y).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+    };
+    let [one, two, three] = [1, 2, 3].map(error);
+    assert!(two < 0.9 * one && three < 0.9 * two, "{one} {two} {three}");
+    for (rows, columns, books) in
+        [(1000, 64, 1), (8192, 32, 2), (5000, 512, 19), (1 << 30, 64, 16), (9, 3, 1)]
+    {
+        assert_eq!(Format::codebooks(rows, columns), books, "{rows} × {columns}");
+    }
 }
 
 #[test]

@@ -6,11 +6,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stdout;
 use super::terminal::Terminal;
+use crate::Result;
 use crate::checkpoint::ReservedFolder;
 use crate::family::{Packed, bytes_of};
 use crate::numbers::Format;
 use crate::run::PackOptions;
-use crate::{Result, run};
 
 /// Make a run small enough to ship: what search, embed and evaluate need, and nothing that only training needs
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,9 @@ pub struct Args {
     /// Folder to make
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
+    /// Languages that the model is for; not of models whose languages share what reads them [default: all of the run]
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub languages: Vec<String>,
     /// N-grams to keep of each language, at most [default: 10000]
     #[arg(long, value_name = "N")]
     pub ngrams: Option<usize>,
@@ -57,8 +60,9 @@ pub fn format() -> impl TypedValueParser<Value = Format> {
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     let place = ReservedFolder::new(&args.out)?;
-    let options = PackOptions { ngrams: args.ngrams, weights: args.weights, rows: args.rows };
-    let Packed { folder, unseen, .. } = run::pack(&args.run, options, place)?;
+    let Args { run, ngrams, weights, rows, languages, .. } = args;
+    let options = PackOptions { ngrams, weights, rows, languages };
+    let Packed { folder, unseen, .. } = crate::run::pack(&run, options, place)?;
     for language in &unseen {
         terminal.say(&format!(
             "`{}`: of {} words that FastText has seen and the model has not, {:.1} % keep their latent token (mean cosine {:.3})",
@@ -68,7 +72,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
             language.cosine
         ));
     }
-    let (before, after) = (bytes_of(&args.run)?, bytes_of(&folder.path)?);
+    let (before, after) = (bytes_of(&run)?, bytes_of(&folder.path)?);
     terminal.say(&format!("{} → {}", megabytes(before), megabytes(after)));
     for (part, what) in [("checkpoints", "weights"), ("words", "words")] {
         let path = folder.path.join(part);

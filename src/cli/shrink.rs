@@ -33,7 +33,7 @@ pub struct Args {
     /// Bytes that all files of the model may take: a number, or with kB, MB, KiB or MiB behind it
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub bytes: u64,
-    /// Languages that the model is for [default: all of the run]
+    /// Languages that the model is for; not of models whose languages share what reads them [default: all of the run]
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     pub languages: Vec<String>,
     /// Folder to make

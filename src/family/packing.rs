@@ -124,7 +124,7 @@ pub fn bytes_of(folder: &Path) -> Result<u64> {
 /// Opens what is to be packed; a run that is packed already is refused before it is read.
 ///
 /// # Errors
-/// Usage, where it is packed, or for languages in a family that knows no words by language; those of `open`.
+/// Usage, where it is packed, or for languages in a family that reads all with the same parameters; those of `open`.
 pub(crate) fn to_pack<T>(
     run: &Path,
     languages: &[String],

@@ -8,7 +8,7 @@ use crate::numbers::Format;
 use crate::{Error, Result};
 
 /// How a run is to be packed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PackOptions {
     /// N-grams that are kept of each language, at most, for words that training has not seen; 0 leaves such words out. Where nothing is said, 10,000 in
     /// models that guess words.
@@ -17,6 +17,8 @@ pub struct PackOptions {
     pub weights: Format,
     /// The format of the vectors of words, where that is another one.
     pub rows: Option<Format>,
+    /// The languages that it is for; all, where none is named.
+    pub languages: Vec<String>,
 }
 
 const NGRAMS: usize = 10_000;
@@ -25,11 +27,12 @@ const NGRAMS: usize = 10_000;
 /// It is evaluated, searched and embedded with as any run; it cannot be trained on, and no language can be added to it by training.
 ///
 /// # Errors
-/// Usage, for a run that is packed already, or n-grams of a model that guesses no words by them; data, for a run that is not whole, or weights
+/// Usage, for a run that is packed already, languages that it does not know or of which none can be left out, or n-grams of a model that guesses no words
+/// by them; data, for a run that is not whole, or weights
 /// that their format cannot hold; run, where the folder cannot be written.
 pub fn pack(run: &Path, options: PackOptions, place: ReservedFolder) -> Result<Packed> {
     let config = RunFolder::new(run).config()?;
-    let mut packer = family::of(&config).packer(run, &[])?;
+    let mut packer = family::of(&config).packer(run, &options.languages)?;
     let ngrams = ngrams(run, &*packer, options.ngrams)?.unwrap_or(if packer.guesses() { NGRAMS } else { 0 });
     packer.pack(Packing { ngrams, weights: options.weights, rows: options.rows }, None, place)
 }

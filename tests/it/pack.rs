@@ -410,4 +410,42 @@ fn a_tower_an_acquisition_and_a_contrastive_encoder_are_packed_too() {
     let sentences = "rot Hund\n";
     assert_eq!(embedded(&model, "af", sentences), embedded(&model, &whole.acquirers[0].language, sentences));
     refused(&["acquirer", "add", text(&model), text(&file)], 4, &["another base"]);
+
+    // For some languages: the tower's own stays, as the others stand on it.
+    let (mla, some, other) = (path("mla"), path("some"), path("other"));
+    let pack = |languages: &'static str, out| {
+        ["pack", text(&mla), "--weights", "int8", "--languages", languages, "--out", out]
+    };
+    assert_eq!(run(&pack("fr", text(&some))).status, Some(0));
+    for language in ["en", "fr"] {
+        assert_eq!(embedded(&some, language, sentences), embedded(&model, language, sentences), "{language}");
+    }
+    for language in ["de", "af"] {
+        let said = format!("does not know the language `{language}`");
+        refused(&["embed", text(&some), "--language", language], 2, &[&said]);
+    }
+    assert!(size(&some) < size(&model));
+    refused(&pack("xx", text(&other)), 2, &["does not know the language `xx`"]);
+    refused(&pack("af", text(&other)), 2, &["only language that was acquired in training"]);
+    let shrink = [
+        "shrink",
+        text(&mla),
+        "--bytes",
+        "9MB",
+        "--languages",
+        "fr",
+        "--weights",
+        "f16",
+        "--out",
+        text(&other),
+    ];
+    let told = run(&shrink);
+    assert_eq!(told.status, Some(0), "{}", told.stderr);
+    assert!(told.stderr.contains("mR of `fr`") && !told.stderr.contains("mR of `de`"), "{}", told.stderr);
+    for name in ["tower", "contrastive"] {
+        let (shared, out) = (path(name), path("none"));
+        let pack = ["pack", text(&shared), "--languages", "en", "--out", text(&out)];
+        refused(&pack, 2, &["shared by all its languages", "leave out `--languages`"]);
+        assert!(!out.exists());
+    }
 }

@@ -23,7 +23,6 @@ pub mod words;
 
 use std::path::Path;
 
-use super::packing::to_pack;
 use super::{Begun, Family, LearnerSource, Packer};
 use crate::Result;
 use crate::checkpoint::{Earlier, ReservedFolder, RunFolder, RunInfo};
@@ -119,7 +118,7 @@ impl Family for MlaFamily {
     }
 
     fn packer(&self, run: &Path, languages: &[String]) -> Result<Box<dyn Packer>> {
-        Ok(Box::new(to_pack(run, languages, MlaRun::open)?))
+        Ok(Box::new(pack::to_pack(run, languages)?))
     }
 
     fn remove_language(&self, run: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {

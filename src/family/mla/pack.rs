@@ -1,16 +1,44 @@
 //! An acquisition for use alone: its towers stand among the weights, in their format.
 
 use std::fs;
+use std::path::Path;
 
+use super::grow::leave_out;
 use super::model::Whole;
 use super::run::{ACQUIRERS, EMBEDDING, TOWER, write_config};
 use super::words::FILES;
 use super::{Acquirer, MlaRun};
 use crate::checkpoint::{Packing, ReservedFolder, RunFolder, Which};
-use crate::family::packing::Shipped;
+use crate::family::packing::{self, Shipped};
 use crate::family::{Limit, Packed, Packer};
 use crate::numbers::Format;
+use crate::retrieve::Retriever;
 use crate::{Error, Result, names};
+
+/// Opens a run that is to be packed; where languages are named, with these and the tower's own alone, on which they stand.
+///
+/// # Errors
+/// Usage, for a run that is packed already, a language that it does not know, or none left that was acquired in training; data, for a run that is not
+/// whole.
+pub(super) fn to_pack(path: &Path, languages: &[String]) -> Result<MlaRun> {
+    let mut run = packing::to_pack(path, &[], MlaRun::open)?;
+    if languages.is_empty() {
+        return Ok(run);
+    }
+    let kept = languages.iter().map(|code| run.language(code)).collect::<Result<Vec<usize>>>()?;
+    for (l, code) in run.languages().iter().enumerate() {
+        if kept.contains(&l) || *code == run.mla.own {
+            continue;
+        }
+        match run.info.languages.contains(code) {
+            true => leave_out(&mut run, code)?,
+            // One that `acquirer add` has put in.
+            false => _ = run.mla.remove(code),
+        }
+    }
+    run.count();
+    Ok(run)
+}
 
 impl Packer for MlaRun {
     /// The acquirers of added languages stay files, and say the hash of the packed base.

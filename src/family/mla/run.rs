@@ -360,6 +360,14 @@ impl MlaRun {
         crate::checksum::sha256(hash)
     }
 
+    /// Counts its parameters again, after languages came or went.
+    pub(super) fn count(&mut self) {
+        self.parameters = self.mla.parameters();
+        self.info.parameters = parameters_by_part(&mut self.mla);
+        self.info.parameters_train = self.parameters.train as usize;
+        self.info.parameters_test = self.parameters.test as usize;
+    }
+
     /// Writes it to another folder, as a run that has everything but an optimiser; its description comes last.
     ///
     /// # Errors
@@ -381,10 +389,7 @@ impl MlaRun {
             acquirer.write(&names::file(&folder, &acquirer.language, "safetensors")?, &base)?;
         }
         write_config(to, &self.config)?;
-        let parameters = self.mla.parameters();
-        self.info.parameters = parameters_by_part(&mut self.mla);
-        self.info.parameters_train = parameters.train as usize;
-        self.info.parameters_test = parameters.test as usize;
+        self.count();
         self.info.tinyglot = env!("CARGO_PKG_VERSION").into();
         to.write_info(&self.info)
     }

@@ -30,7 +30,7 @@ use crate::train::Event;
 use crate::{Error, Result};
 
 use cost::Cost;
-pub(crate) use remove::remove;
+pub(crate) use remove::{leave_out, remove};
 use training::{AcquirerTraining, Lessons, own};
 
 /// Everything read and checked; nothing computed yet.

@@ -87,14 +87,20 @@ pub fn bytes(features: &Features) -> u64 {
     features.files().map(|file| fs::metadata(file).map_or(0, |m| m.len())).sum()
 }
 
+/// A number of `/proc/PROCESS/status` in bytes, where there is such a file: `VmRSS:`, the resident set, or `VmHWM:`, its largest size so far.
+pub fn process_memory(process: &str, name: &str) -> Option<u64> {
+    kibibytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, name)
+}
+
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// The memory of this machine, or of the share of it that this process may use: all of it, and what is free; in bytes.
 pub fn machine() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-    };
-    let (total, free) = (of("MemTotal:")?, of("MemAvailable:")?);
+    let (total, free) = (kibibytes(&text, "MemTotal:")?, kibibytes(&text, "MemAvailable:")?);
     let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
     let limit = number("/sys/fs/cgroup/memory.max").or(number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);

@@ -8,6 +8,7 @@ mod add_language;
 mod classify;
 mod completions;
 mod config;
+mod cost;
 mod data;
 mod demo;
 mod embed;
@@ -98,6 +99,7 @@ enum Command {
     Pack(pack::Args),
     Language(language::Args),
     Shrink(shrink::Args),
+    Cost(cost::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -157,6 +159,7 @@ fn command(cli: Cli) -> Result<()> {
         Command::RemoveLanguage(args) => of_run(args.run.clone(), remove_language::run(args, &terminal)),
         Command::Pack(args) => of_run(args.run.clone(), pack::run(args, &terminal)),
         Command::Shrink(args) => of_run(args.run.clone(), shrink::run(args, &terminal)),
+        Command::Cost(args) => of_run(args.run.clone(), cost::run(args)),
         Command::Language(args) => language::run(args, &terminal),
         Command::Data(args) => data::run(args, &terminal),
         Command::Demo(args) => demo::run(args, &terminal),
@@ -239,8 +242,11 @@ mod tests {
             "tinyglot acquirer remove run --language de",
             "tinyglot add-language run a.toml --set grow.epochs=3 --out new --cache c --curve 100,300",
             "tinyglot remove-language run de --out new",
-            "tinyglot pack run --out m --weights int8 --rows pq --ngrams 0",
+            "tinyglot pack run --out m --weights int8 --rows pq --ngrams 0 --languages cs,de",
             "tinyglot shrink run --bytes 3MB --languages cs,de --out m --weights int8 --rows int4 --ngrams 9",
+            "tinyglot cost m --set data.root=d --out c.json",
+            "tinyglot report s --by memory",
+            "tinyglot sweep a.toml --by time",
             "tinyglot language export m --language de --out de.safetensors",
             "tinyglot language add m de.safetensors --out n",
             "tinyglot language remove m --language de --out n",
@@ -267,6 +273,7 @@ mod tests {
             "tinyglot data lay-out coco downloads",
             "tinyglot pack run --out m --weights int3",
             "tinyglot shrink run --out m",
+            "tinyglot report s --by money",
             "tinyglot shrink run --bytes 3Mb --out m",
             "tinyglot embed run",
             "tinyglot embed run --language de --images f.npy",

@@ -10,9 +10,10 @@ use super::terminal::Terminal;
 use super::{interrupt, program, report, stdout};
 use crate::error::{InFile, Kind};
 use crate::estimate::{self as need, Estimate};
+use crate::eval::front;
 use crate::sweep::cluster::Tasks;
 use crate::sweep::local::{Event, Local};
-use crate::sweep::{Plan, Row, Status, SweepFolder, Trial};
+use crate::sweep::{Cost, Plan, Row, Status, SweepFolder, Trial};
 use crate::sweep::{cluster, estimate, local};
 use crate::write::write_whole;
 use crate::{Error, Result};
@@ -24,7 +25,9 @@ A sweep file names a configuration (`base`), `seeds`, and what varies: `[axes]` 
 named `[[variants]]`; trials are variants × axes × seeds. Each trial is a process of its own. The same command goes on
 where it stopped, also when the file has more trials than before. Ctrl-C lets trials save and stops. What trials share
 (FastText vectors, alignment, latent vocabulary) is computed once. The best checkpoint on validation is measured on test.
-The page draws parameters against recall; `[plot] x = \"KEY\"` draws any key that is a number too, or `languages`, how many
+Each trial is packed, and what was packed is measured when all are done: microseconds from a sentence to its vector on one thread, and memory
+(`tinyglot cost`). These are columns, and axes of the front, as parameters and bytes are (`--by`); they differ from one measurement to the next.
+The page draws recall against them; `[plot] x = \"KEY\"` draws any key that is a number too, or `languages`, how many
 there are, and `log = true` in powers of ten. `evaluate` measures every trial further, by lists of arguments of
 `tinyglot evaluate RUN` with paths from the folder of the sweep's file, and `by` names the figure to compare trials by:
   evaluate = [['--task', 'sts', '--sts', 'stsb-{language}-dev.csv']]
@@ -76,6 +79,10 @@ pub struct Args {
     /// Set a key in all trials, e.g. data.root=DIR; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Cost whose front the table marks, and the page shows first: trained parameters, those at test time, bytes as packed, time of a
+    /// sentence, or memory
+    #[arg(long, value_name = "COST", default_value = Cost::default().name(), value_parser = report::cost())]
+    pub by: Cost,
     /// Folder that keeps what trials share [default: cache/ in the sweep's folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -108,8 +115,8 @@ fn swept(args: &Args, plan: &Plan, terminal: &Terminal) -> Result<()> {
     let (rows, waits) = work(args, plan, &places, &folder, terminal)?;
     let chosen: Vec<&Row> = places.iter().map(|&place| &rows[place]).collect();
     if args.index.is_none() {
-        stdout::print(&table(&rows))?;
-        terminal.say(&format!("report: {}", report::write_sweep(&path)?.display()));
+        stdout::print(&table(&rows, args.by))?;
+        terminal.say(&format!("report: {}", report::write_sweep(&path, args.by)?.display()));
     }
     ended(&chosen, waits, interrupt::flag().load(Ordering::SeqCst), &path)
 }
@@ -171,6 +178,9 @@ fn work(
             terminal.say(&format!(
                 "{trials} other trials have not come to epoch {epoch}: when they have, the same command goes on"
             ));
+        }
+        Event::Measures { trials } => {
+            terminal.say(&format!("measuring what {trials} packed models cost in use"));
         }
         Event::Elsewhere { trials } => {
             terminal.say(&format!("waiting for {trials} trials that another process works on"));
@@ -376,21 +386,30 @@ fn submit(script: &Path, rounds: usize, terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-/// The results for people.
-fn table(rows: &[Row]) -> String {
-    let by = rows.iter().find_map(|row| row.chosen.as_ref()).map(|figure| figure.of.as_str());
-    let column = by.map_or(String::new(), |by| format!("  {by}"));
-    let mut text = format!("{:8}  status   parameters  val A  test A{column}  trial\n", "id");
+/// The results for people; `*` marks the front of a cost and mean recall on test.
+fn table(rows: &[Row], by: Cost) -> String {
+    let figure = rows.iter().find_map(|row| row.chosen.as_ref()).map(|figure| figure.of.as_str());
+    let column = figure.map_or(String::new(), |of| format!("  {of}"));
+    let mut text = format!(
+        "{:8}  status   parameters  packed, MB       µs  memory, MB  val A  test A  front{column}  trial\n",
+        "id"
+    );
     let one = |x: Option<f64>| x.map_or("–".to_string(), |x| format!("{x:.1}"));
-    for row in rows {
+    let test = |row: &Row| row.test.as_ref().map(|e| e.a);
+    let points: Vec<Option<(f64, f64)>> = rows.iter().map(|row| by.of(row).zip(test(row))).collect();
+    let on_front = front(&points);
+    for (n, row) in rows.iter().enumerate() {
         let parameters = row.parameters_train.map_or("–".to_string(), |n| n.to_string());
-        let [val, test] = [&row.val, &row.test].map(|e| one(e.as_ref().map(|e| e.a)));
+        let [packed, memory] = [Cost::Packed, Cost::Memory].map(|cost| one(cost.of(row).map(|n| n / 1e6)));
+        let time = one(Cost::Time.of(row));
+        let [val, test] = [row.val.as_ref().map(|e| e.a), test(row)].map(one);
         let status = row.status.to_string();
-        let chosen = by.map_or(String::new(), |by| {
-            format!("  {:>width$}", one(row.chosen.as_ref().map(|f| f.value)), width = by.chars().count())
+        let mark = if on_front.contains(&n) { "*" } else { "" };
+        let chosen = figure.map_or(String::new(), |of| {
+            format!("  {:>width$}", one(row.chosen.as_ref().map(|f| f.value)), width = of.chars().count())
         });
         text += &format!(
-            "{:8}  {status:7}  {parameters:>10}  {val:>5}  {test:>6}{chosen}  {}\n",
+            "{:8}  {status:7}  {parameters:>10}  {packed:>10}  {time:>7}  {memory:>10}  {val:>5}  {test:>6}  {mark:5}{chosen}  {}\n",
             row.id,
             row.title()
         );

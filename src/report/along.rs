@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
-use super::groups::{Cost, Group, HEIGHT, Spread, WIDTH, colour, family_keys};
+use super::groups::{Group, HEIGHT, Spread, WIDTH, colour, family_keys};
+use crate::sweep::Cost;
 
 /// The x axis, as the trials have it.
 pub struct Along<'a> {

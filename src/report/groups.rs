@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::plot::COLOURS;
 use crate::eval::Evaluation;
-use crate::sweep::{Row, Status};
+use crate::sweep::{Cost, Row, Status};
 
 /// The trials of one name: the same model with several seeds.
 pub(super) struct Group<'a> {
@@ -46,45 +46,9 @@ impl Spread {
     }
 }
 
-/// What a model costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cost {
-    /// Parameters that are trained.
-    Train,
-    /// Parameters that queries need.
-    Test,
-    /// Bytes of the packed run.
-    Packed,
-}
-
-impl Cost {
-    pub(super) const ALL: [Cost; 3] = [Cost::Train, Cost::Test, Cost::Packed];
-
-    pub(super) fn of(self, row: &Row) -> Option<u64> {
-        match self {
-            Cost::Train => row.parameters_train,
-            Cost::Test => row.parameters_test,
-            Cost::Packed => row.packed_bytes,
-        }
-    }
-
-    /// As the page calls it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Cost::Train => "parameters trained",
-            Cost::Test => "parameters at test time",
-            Cost::Packed => "bytes packed",
-        }
-    }
-
-    /// In the page's own names.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Cost::Train => "by-train",
-            Cost::Test => "by-test",
-            Cost::Packed => "by-packed",
-        }
-    }
+/// The name of a cost within the page.
+pub(super) fn key(cost: Cost) -> String {
+    format!("by-{}", cost.name())
 }
 
 impl<'a> Group<'a> {
@@ -112,14 +76,14 @@ impl<'a> Group<'a> {
 
     /// (cost, mean A on test)
     pub fn point(&self, cost: Cost) -> Option<(f64, Spread)> {
-        let x = self.spread(|row| cost.of(row).map(|n| n as f64))?.mean;
+        let x = self.spread(|row| cost.of(row))?.mean;
         Some((x, self.test(|e| Some(e.a))?)).filter(|(x, y)| *x > 0.0 && y.mean.is_finite())
     }
 
     pub fn label(&self, cost: Cost) -> String {
         let Some((x, y)) = self.point(cost) else { return self.name.to_string() };
         let seeds = count(y.n as u64, "seed");
-        format!("{}: A {} ({seeds}), {} {}", self.name, y.text(), number(x), cost.name())
+        format!("{}: A {} ({seeds}), {} {}", self.name, y.text(), number(x), cost.title())
     }
 }
 

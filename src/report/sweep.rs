@@ -1,4 +1,4 @@
-//! The page of a sweep: parameters against recall, with the Pareto front, and tables.
+//! The page of a sweep: recall against what it costs, with the Pareto front, and tables.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -6,23 +6,25 @@ use super::along::Along;
 use super::cells::{count, thousands};
 use super::frame::number;
 use super::frame::{Axis, Frame, range};
-use super::groups::{Cost, Group, HEIGHT, Spread, WIDTH, colour, family_keys};
+use super::groups::{Group, HEIGHT, Spread, WIDTH, colour, family_keys, key};
 use crate::config::BEST;
 use crate::eval::{Evaluation, front};
-use crate::sweep::{Row, Status};
+use crate::sweep::{Cost, Row, Status};
 
-/// The whole page.
-pub fn html(name: &str, rows: &[Row]) -> String {
+/// The whole page, which first shows recall against a cost: `by`, where that is known of any trial.
+pub fn html(name: &str, rows: &[Row], by: Cost) -> String {
     let groups = Group::all(rows);
     let families = unique(rows.iter().map(|row| row.family.as_str()));
     let on_front = |cost: Cost| {
         let points: Vec<_> = groups.iter().map(|g| g.point(cost).map(|(x, y)| (x, y.mean))).collect();
         front(&points)
     };
-    // Of sweeps of earlier programs it is not known what packing leaves.
-    let known = |cost: &Cost| *cost != Cost::Packed || groups.iter().any(|g| g.point(*cost).is_some());
+    // Sweeps of earlier programs did not pack, or did not measure what they packed.
+    let in_use = |cost: Cost| ![Cost::Train, Cost::Test].contains(&cost);
+    let known = |cost: &Cost| !in_use(*cost) || groups.iter().any(|g| g.point(*cost).is_some());
     let costs: Vec<(Cost, Vec<usize>)> =
         Cost::ALL.into_iter().filter(known).map(|c| (c, on_front(c))).collect();
+    let shown = costs.iter().position(|(cost, _)| *cost == by).unwrap_or(0);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,17 +39,17 @@ pub fn html(name: &str, rows: &[Row]) -> String {
                     (header(name, rows, &groups))
                     @if let Some(along) = Along::of(&groups) { (along.section(&groups, &families)) }
                     @if !groups.is_empty() {
-                        h2 { "What parameters and bytes buy" }
+                        h2 { "What a model costs, and what that buys" }
                         div.chosen {
-                            @for (cost, _) in &costs {
-                                input id=(cost.key()) type="radio" name="parameters" checked[*cost == Cost::Train];
-                                label for=(cost.key()) { (cost.name()) }
+                            @for (n, (cost, _)) in costs.iter().enumerate() {
+                                input id=(key(*cost)) type="radio" name="cost" checked[n == shown];
+                                label for=(key(*cost)) { (cost.title()) }
                             }
                             @for (cost, front) in &costs {
-                                div class=(cost.key()) { (figure(&groups, &families, *cost, front)) }
+                                div class=(key(*cost)) { (figure(&groups, &families, *cost, front)) }
                             }
                         }
-                        (groups_table(&groups, &families, &costs[0].1))
+                        (groups_table(&groups, &families, &costs[shown]))
                         (figures_table(&groups))
                     }
                     (trials_table(rows))
@@ -124,12 +126,12 @@ fn figure(groups: &[Group], families: &[&str], cost: Cost, front: &[usize]) -> M
     };
     let frame = Frame::new(WIDTH, HEIGHT, Axis::log(x), Axis::linear(y, 6));
     let line = frame.path(front.iter().filter_map(|&n| points[n]).map(|(x, y)| (x, y.mean)));
-    let title = format!("Mean recall on test against {}", cost.name());
+    let title = format!("Mean recall on test against {}", cost.title());
     html! {
         figure.plot {
             figcaption { (title) }
             svg viewBox=(frame.view_box()) role="img" aria-label=(title) {
-                (frame.axes(cost.name(), "mean recall A, %"))
+                (frame.axes(cost.title(), "mean recall A, %"))
                 polyline.front points=(line) {}
                 @for (n, group) in groups.iter().enumerate() {
                     @if let Some((x, y)) = points[n] {
@@ -172,7 +174,7 @@ fn mean_cell(spread: Option<Spread>) -> Markup {
     cell(dash(spread.map(|s| s.text())), spread.map(|s| s.mean))
 }
 
-fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup {
+fn groups_table(groups: &[Group], families: &[&str], (by, front): &(Cost, Vec<usize>)) -> Markup {
     let languages: Vec<&str> = unique(
         groups
             .iter()
@@ -186,8 +188,8 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
         div.wide tabindex="0" role="region" aria-label="Results by model" {
             table.sortable {
                 caption {
-                    "Mean recall in percent on test, mean ± standard deviation over seeds; ● is on the front of trained "
-                    "parameters. Click a head to sort."
+                    "Mean recall in percent on test, mean ± standard deviation over seeds; ● is on the front of "
+                    (by.title()) ". Click a head to sort."
                 }
                 thead {
                     tr {
@@ -195,12 +197,13 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
                         th scope="col" { "seeds" } th scope="col" { "trained" } th scope="col" { "at test time" }
                         th scope="col" { "A" } th scope="col" { "HA" } th scope="col" { "val A" }
                         @for language in &languages { th scope="col" { (language) } }
-                        th scope="col" { "MB" } th scope="col" { "packed, MB" } th scope="col" { "memory, GB" } th scope="col" { "training, min" }
+                        th scope="col" { "MB" } th scope="col" { "packed, MB" } th scope="col" { "µs a sentence" }
+                        th scope="col" { "resident, MB" } th scope="col" { "training, GB" } th scope="col" { "training, min" }
                     }
                 }
                 tbody {
                     @for (n, group) in groups.iter().enumerate() {
-                        @let parameters = |p: Cost| group.spread(|row| p.of(row).map(|n| n as f64)).map(|s| s.mean);
+                        @let parameters = |p: Cost| group.spread(|row| p.of(row)).map(|s| s.mean);
                         tr id=(group.id) {
                             th scope="row" { bdi { (group.name) } }
                             td { span class={ "dot line " (colour(group.family, families)) } { "●" } " " (group.family) }
@@ -214,7 +217,9 @@ fn groups_table(groups: &[Group], families: &[&str], front: &[usize]) -> Markup 
                             (mean_cell(group.spread(|row| row.val.as_ref().map(|e| e.a))))
                             @for language in &languages { (mean_cell(group.test(|e| of_language(e, language)))) }
                             (measure(group, 1e6, |row| row.bytes.map(|n| n as f64)))
-                            (measure(group, 1e6, |row| row.packed_bytes.map(|n| n as f64)))
+                            (measure(group, 1e6, |row| Cost::Packed.of(row)))
+                            (measure(group, 1.0, |row| Cost::Time.of(row)))
+                            (measure(group, 1e6, |row| Cost::Memory.of(row)))
                             (measure(group, 1e9, |row| row.peak_memory.map(|n| n as f64)))
                             (measure(group, 60.0, |row| row.train_seconds))
                         }

@@ -23,6 +23,8 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         parameters_test: Some(parameters / 2),
         bytes: Some(4 * parameters),
         packed_bytes: None,
+        sentence_us: None,
+        resident_bytes: None,
         peak_memory: None,
         seconds: 90.0,
         train_seconds: Some(60.0),
@@ -33,6 +35,10 @@ fn row(name: &str, family: &str, seed: u64, parameters: u64, a: f64) -> Row {
         chosen: None,
         figures: Vec::new(),
     }
+}
+
+fn page_of(name: &str, rows: &[Row]) -> String {
+    html(name, rows, Cost::default())
 }
 
 #[test]
@@ -48,14 +54,14 @@ fn spread_is_the_sample_standard_deviation() {
 fn val_chooses_the_model_and_test_only_tells_what_it_is_worth() {
     let (mut one, two) = (row("LA", "LA", 0, 1_000_000, 42.0), row("HEM", "HEM", 0, 3_000_000, 41.0));
     one.val.as_mut().unwrap().a = 50.0;
-    let page = html("budget", &[one, two]);
+    let page = page_of("budget", &[one, two]);
     assert!(page.contains("<bdi>HEM</bdi>, which has <b>41.0</b> % on test"), "{page}");
     // By what the trials were chosen by, where that is one metric.
     let (mut one, mut two) = (row("LA", "LA", 0, 1_000_000, 42.0), row("HEM", "HEM", 0, 3_000_000, 41.0));
     one.val.as_mut().unwrap().languages[0].1.mr = 1.0;
     let language = one.val.as_ref().unwrap().languages[0].0.clone();
     one.by = format!("recall.{language}");
-    let page = |rows: &[Row]| html("budget", rows);
+    let page = |rows: &[Row]| page_of("budget", rows);
     assert!(
         page(&[one.clone(), two.clone()]).contains("best mean recall (A) on val is that of <bdi>LA</bdi>")
     );
@@ -71,7 +77,7 @@ fn seeds_of_a_model_are_one_point_with_its_spread() {
         row("LA", "LA", 1, 1_000_000, 44.0),
         row("HEM, K=500", "HEM", 0, 3_000_000, 41.0),
     ];
-    let page = html("sweeps/budget", &rows);
+    let page = page_of("sweeps/budget", &rows);
     assert!(page.contains("LA: A 42.0 ± 2.8 (2 seeds), 1M parameters trained"), "{page}");
     assert!(page.contains("LA: A 42.0 ± 2.8 (2 seeds), 500k parameters at test time"));
     assert!(page.contains("HEM, K=500: A 41.0 (1 seed), 3M parameters trained"));
@@ -94,19 +100,19 @@ fn trials_without_results_are_in_the_table_alone() {
         val: None,
         ..row("LA, train.clip=2", "LA", 0, 1, 1.0)
     };
-    let page = html("s", std::slice::from_ref(&failed));
+    let page = page_of("s", std::slice::from_ref(&failed));
     assert!(
         page.contains("1 trial, 0 done, <b>1 failed</b>.") && page.contains("the loss is &lt;NaN&gt;\nhint")
     );
     assert!(!page.contains("<svg") && !page.contains("NaN\""), "{page}");
-    let both = html("s", &[failed, row("HEM", "HEM", 0, 3_000_000, 41.0)]);
+    let both = page_of("s", &[failed, row("HEM", "HEM", 0, 3_000_000, 41.0)]);
     assert!(both.contains("1M") && both.contains("HEM: A 41.0"), "{both}");
 }
 
 #[test]
 fn the_page_stands_alone_and_escapes_names() {
     let hostile = r#"</title><script>alert("1")</script>"#;
-    let page = html(hostile, &[row(hostile, hostile, 0, 3_000_000, 41.0)]);
+    let page = page_of(hostile, &[row(hostile, hostile, 0, 3_000_000, 41.0)]);
     assert!(
         !page.contains("alert(\"1\")</script>") && !page.contains("src=") && !page.contains("http"),
         "{page}"
@@ -128,7 +134,7 @@ fn along(x: &str, log: bool, values: &[(&str, f64, u64, f64)]) -> String {
         plot: Some(crate::sweep::Placed { x: x.into(), log, value }),
         ..row(&format!("{family} {value}"), family, 0, parameters, a)
     };
-    html("s", &values.iter().map(row).collect::<Vec<_>>())
+    page_of("s", &values.iter().map(row).collect::<Vec<_>>())
 }
 
 #[test]
@@ -146,7 +152,7 @@ fn a_sweep_is_drawn_along_the_axis_that_it_names() {
         page.contains(">2</text>") && page.contains(">9</text>") && !page.contains(">1.5</text>"),
         "whole numbers"
     );
-    assert!(!html("s", &[row("a", "a", 0, 5, 40.0)]).contains("Mean recall along"), "none is named");
+    assert!(!page_of("s", &[row("a", "a", 0, 5, 40.0)]).contains("Mean recall along"), "none is named");
 }
 
 #[test]
@@ -164,11 +170,31 @@ fn bytes_of_packed_runs_are_an_axis_where_they_are_known() {
         Row { packed_bytes: Some(3_000_000), ..row("LA", "LA", 0, 1_000_000, 42.0) },
         Row { packed_bytes: Some(9_000_000), ..row("HEM", "HEM", 0, 500_000, 41.0) },
     ];
-    let page = html("bytes", &rows);
+    let page = page_of("bytes", &rows);
     assert!(page.contains("LA: A 42.0 (1 seed), 3M bytes packed"), "{page}");
     assert!(page.contains(r#"id="by-packed""#) && page.contains("Mean recall on test against bytes packed"));
     // HEM has fewer parameters than LA, and more bytes: it is on the front of the former alone.
     assert_eq!(page.matches(r#"class="inside""#).count(), 1);
-    let earlier = html("bytes", &[row("LA", "LA", 0, 1_000_000, 42.0)]);
+    let earlier = page_of("bytes", &[row("LA", "LA", 0, 1_000_000, 42.0)]);
     assert!(!earlier.contains(r#"id="by-packed""#));
+}
+
+#[test]
+fn time_and_memory_are_axes_where_they_were_measured_and_one_is_shown_first() {
+    let measured = |us, bytes, row| Row { sentence_us: Some(us), resident_bytes: Some(bytes), ..row };
+    let rows = [
+        measured(80.5, 9_000_000, row("LA", "LA", 0, 1_000_000, 42.0)),
+        measured(120.0, 12_000_000, row("HEM", "HEM", 0, 500_000, 41.0)),
+    ];
+    let page = html("costs", &rows, Cost::Time);
+    assert!(page.contains("LA: A 42.0 (1 seed), 80.5 microseconds a sentence"), "{page}");
+    assert!(page.contains("LA: A 42.0 (1 seed), 9M bytes resident"), "{page}");
+    assert!(page.contains(r#"id="by-time" type="radio" name="cost" checked"#), "{page}");
+    assert!(page.contains("is on the front of microseconds a sentence."), "{page}");
+    // HEM has fewer parameters, and is behind LA in time and memory.
+    assert_eq!(page.matches(r#"class="inside""#).count(), 2);
+    // What nobody measured cannot be shown first.
+    let page = html("costs", &[row("LA", "LA", 0, 1_000_000, 42.0)], Cost::Memory);
+    assert!(page.contains(r#"id="by-train" type="radio" name="cost" checked"#), "{page}");
+    assert!(!page.contains("by-memory\""), "{page}");
 }

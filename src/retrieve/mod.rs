@@ -1,5 +1,6 @@
 //! A trained model in use: sentences and pictures as vectors of one space, and what follows from them.
 
+mod cost;
 mod gallery;
 mod index;
 mod pictures;
@@ -18,6 +19,7 @@ use crate::eval::{DualEncoder, Evaluation, Fitted, Parameters, Scope};
 use crate::{Error, Result};
 
 pub use crate::eval::Sentences;
+pub use cost::UseCost;
 pub use gallery::{Embedding, Gallery, Hit, Join, PictureVectors, search, search_joined};
 pub use index::{Among, Changes, Following, Index, Shard, Stored, follow};
 pub use pictures::PictureFile;

@@ -16,7 +16,7 @@ mod train;
 use std::path::Path;
 
 use crate::checkpoint::RunFolder;
-use crate::retrieve::{Retriever, settable};
+use crate::retrieve::{Retriever, UseCost, settable};
 use crate::{Result, family};
 
 pub use evaluate::evaluate;
@@ -38,4 +38,13 @@ pub fn open(path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
     settable(set)?;
     let config = RunFolder::new(path).config_with(set)?;
     family::of(&config).open(path, set)
+}
+
+/// What a run, or a packed one, costs in use; `set` as in [`open`]. The process has opened no model before.
+///
+/// # Errors
+/// As [`open`]; data, where the captions of its validation split cannot be read, or there is none.
+pub fn cost(path: &Path, set: &[String]) -> Result<UseCost> {
+    settable(set)?;
+    UseCost::measure(&RunFolder::new(path).config_with(set)?, &|| open(path, set))
 }

@@ -2,7 +2,7 @@
 //! want of memory, takes nothing else along.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -13,6 +13,7 @@ use super::results::figure;
 use super::state::{Status, TrialState};
 use crate::checkpoint::{RunFolder, Which};
 use crate::error::STOPPED;
+use crate::estimate::process_memory;
 use crate::write::write_whole;
 use crate::{Error, Result};
 
@@ -116,7 +117,8 @@ impl RunningTrial {
 
     /// Looks how it goes; something, once it has ended and its state is written.
     pub fn look(&mut self) -> Result<Option<Ended>> {
-        self.state.peak_memory = self.state.peak_memory.max(peak_memory(self.process.id()));
+        self.state.peak_memory =
+            self.state.peak_memory.max(process_memory(&self.process.id().to_string(), "VmHWM:"));
         let status = self.process.try_wait().map_err(|e| Error::run("cannot wait for a trial").because(e))?;
         let Some(status) = status else { return Ok(None) };
         if let (true, Step::Evaluate(arguments), None) = (status.success(), &self.step, self.rung) {
@@ -276,7 +278,8 @@ fn train(
     spawn(command, threads, log)
 }
 
-fn spawn(mut command: Command, threads: usize, log: &File) -> Result<Child> {
+/// Starts a process that says all in the log, and ends when this one does or drops its standard input.
+pub(super) fn spawn(mut command: Command, threads: usize, log: &File) -> Result<Child> {
     let copy = || log.try_clone().map_err(|e| Error::run("the log of a trial cannot be shared").because(e));
     command.args(["--with-parent", "--quiet", "--threads", &threads.to_string()]);
     command.stdin(Stdio::piped()).stdout(copy()?).stderr(copy()?);
@@ -297,11 +300,4 @@ fn signal(status: ExitStatus) -> Option<i32> {
 #[cfg(not(unix))]
 fn signal(_: ExitStatus) -> Option<i32> {
     None
-}
-
-/// The largest resident memory of a process so far, in bytes, where `/proc` tells.
-fn peak_memory(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

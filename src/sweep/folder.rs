@@ -10,6 +10,7 @@ use super::{Plan, Trial};
 use crate::checkpoint::{RunFolder, Which};
 use crate::family::bytes_of;
 use crate::lock::Lock;
+use crate::retrieve::UseCost;
 use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result};
 
@@ -101,6 +102,11 @@ impl TrialFolder {
         self.path.join("packed")
     }
 
+    /// What the packed run costs in use.
+    pub fn cost(&self) -> PathBuf {
+        self.path.join("cost.json")
+    }
+
     /// The path of the trial's configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.toml")
@@ -178,6 +184,18 @@ impl TrialFolder {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    fn measured(&self) -> Result<Option<UseCost>> {
+        let path = self.cost();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, e))?;
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            let e = Error::data("is not what a model costs").at(&path).line(e.line()).because(e);
+            e.hint("remove the file and run the sweep again: the trial is measured anew")
+        })
+    }
+
     fn row(&self, trial: &Trial, by: Option<&str>) -> Result<Row> {
         let state = self.state(trial)?;
         let mut row = Row::new(trial, &state);
@@ -192,6 +210,9 @@ impl TrialFolder {
                 true => Some(bytes_of(&self.packed())?),
                 false => None,
             };
+            let cost = self.measured()?;
+            row.sentence_us = cost.map(|cost| cost.sentence_us);
+            row.resident_bytes = cost.and_then(|cost| cost.resident_bytes);
             row.train_seconds = Some(run.read_state(Which::Latest)?.seconds);
             for evaluation in run.evaluations()? {
                 match evaluation.name().as_str() {

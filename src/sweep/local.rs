@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::child::{Ended, RunningTrial, Start};
+use super::cost::{PAUSE, measure};
 use super::folder::SweepFolder;
 use super::halving::{self, Decision};
 use super::results::Row;
@@ -29,7 +29,7 @@ pub struct Local {
     pub memory: Option<(u64, Vec<u64>)>,
     /// What trials share.
     pub cache: PathBuf,
-    /// The program whose `train` and `evaluate` do the work.
+    /// The program whose `train`, `evaluate`, `pack` and `cost` do the work.
     pub program: PathBuf,
 }
 
@@ -76,6 +76,11 @@ pub enum Event<'a> {
         /// Whether it is tried another time.
         again: bool,
     },
+    /// What packed trials cost in use is measured.
+    Measures {
+        /// How many they are.
+        trials: usize,
+    },
     /// Another process works on the trials that are left.
     Elsewhere {
         /// How many they are.
@@ -83,8 +88,6 @@ pub enum Event<'a> {
     },
 }
 
-/// Time between two looks at the processes.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Looks between two tries at trials that another process works on.
 const TRY_EVERY: usize = 40;
 
@@ -131,7 +134,9 @@ pub fn run(
         left.retain(|place| all.contains(place));
         tell(Event::Rung { epoch, kept: all.len(), of, dropped: here - left.len() });
     }
-    work(plan, &left, folder, local, None, stop, tell)?;
+    if work(plan, &left, folder, local, None, stop, tell)? {
+        measure(plan, &left, folder, &local.program, stop, &mut |trials| tell(Event::Measures { trials }))?;
+    }
     folder.write_results(plan)
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A sweep's folder:
 //! ```text
-//! SWEEP/trials/ID/{trial.json,config.toml,log.txt,run/,packed/} · cache/ · results.jsonl · results.csv · report.html
+//! SWEEP/trials/ID/{trial.json,config.toml,log.txt,run/,packed/,cost.json} · cache/ · results.jsonl · results.csv · report.html
 //! ```
 
 mod axes;
 mod child;
 pub mod cluster;
+mod cost;
 pub mod estimate;
 pub mod folder;
 mod halving;
@@ -16,6 +17,7 @@ mod plan;
 pub mod results;
 mod state;
 
+pub use cost::Cost;
 pub use folder::SweepFolder;
 pub use plan::{Halving, Placed, Plan, Trial};
 pub use results::{Figure, Row};

@@ -46,7 +46,13 @@ pub struct Row {
     /// Size of all files of the run as `tinyglot pack` packs it; sweeps of earlier programs did not pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed_bytes: Option<u64>,
-    /// Largest resident memory, in bytes.
+    /// Microseconds from a sentence to its vector by the packed run ([`crate::retrieve::UseCost`]); earlier programs did not measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence_us: Option<f64>,
+    /// Bytes of memory that the packed run takes, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+    /// Largest resident memory of the training, in bytes.
     pub peak_memory: Option<u64>,
     /// Wall time of all attempts.
     pub seconds: f64,
@@ -157,6 +163,8 @@ impl Row {
             parameters_test: None,
             bytes: None,
             packed_bytes: None,
+            sentence_us: None,
+            resident_bytes: None,
             peak_memory: state.peak_memory,
             seconds: state.seconds,
             train_seconds: None,
@@ -253,6 +261,8 @@ fn cells(row: &Row) -> Vec<(String, String)> {
         ("parameters_test".into(), text(row.parameters_test)),
         ("bytes".into(), text(row.bytes)),
         ("packed_bytes".into(), text(row.packed_bytes)),
+        ("sentence_us".into(), text(row.sentence_us)),
+        ("resident_bytes".into(), text(row.resident_bytes)),
         ("peak_memory".into(), text(row.peak_memory)),
         ("seconds".into(), row.seconds.to_string()),
         ("train_seconds".into(), text(row.train_seconds)),
@@ -321,6 +331,8 @@ mod tests {
             parameters_test: None,
             bytes: None,
             packed_bytes: None,
+            sentence_us: None,
+            resident_bytes: None,
             peak_memory: None,
             seconds: 1.5,
             train_seconds: None,
@@ -366,7 +378,7 @@ mod tests {
         assert!(head.contains(&"test.de.t2i.R@1") && head.contains(&"test.en.i2t.mean_rank"), "{head:?}");
         assert!(
             lines[1].starts_with(
-                "a,\"HEM, \"\"K\"\"=500\",HEM,3,,2.0,done,1,\"two\nlines\",9,,,,,1.5,,20.5,30.25,,"
+                "a,\"HEM, \"\"K\"\"=500\",HEM,3,,2.0,done,1,\"two\nlines\",9,,,,,,,1.5,,20.5,30.25,,"
             ),
             "{text}"
         );

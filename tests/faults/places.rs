@@ -198,8 +198,9 @@ fn forget(value: &mut Value) {
         Value::Object(map) => {
             let times =
                 ["seconds", "base_seconds", "train_seconds", "tokens_per_s", "attempts", "peak_memory"];
-            // Times and paths are in the files of a packed run, as long as they are written.
-            times.iter().chain(&["packed_bytes"]).for_each(|key| _ = map.remove(*key));
+            // Times and paths are in the files of a packed run, as long as they are written; what it costs in use is measured.
+            let measured = ["packed_bytes", "sentence_us", "resident_bytes", "open_ms"];
+            times.iter().chain(&measured).for_each(|key| _ = map.remove(*key));
             map.values_mut().for_each(forget);
         }
         Value::Array(list) => list.iter_mut().for_each(forget),

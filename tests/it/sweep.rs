@@ -59,6 +59,12 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
     let ran = sweep(&place, &["--jobs", "2"]);
     went_well(&ran);
     assert!(ran.stderr.contains("4 trials, 0 done before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("measuring what 4 packed models cost in use"), "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("packed, MB       µs  memory, MB  val A  test A  front  trial"),
+        "{}",
+        ran.stdout
+    );
     let rows_of = rows(&place);
     let names: Vec<_> =
         rows_of.iter().map(|row| (row["name"].as_str().unwrap(), row["seed"].as_u64().unwrap())).collect();
@@ -68,6 +74,12 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
         assert_eq!((row["status"].as_str(), row["attempts"].as_u64()), (Some("done"), Some(1)), "{row}");
         assert!(row["test"]["A"].is_f64() && row["val"]["languages"]["zh"]["mR"].is_f64(), "{row}");
         assert!(row["parameters_train"].as_u64() > row["parameters_test"].as_u64());
+        assert!(row["packed_bytes"].as_u64() > Some(0) && row["sentence_us"].as_f64() > Some(0.0), "{row}");
+        assert_eq!(row["resident_bytes"].is_u64(), cfg!(target_os = "linux"), "{row}");
+        let cost = fs::read_to_string(trial(&place, row).join("cost.json")).expect("what it costs");
+        let cost: Value = serde_json::from_str(&cost).expect("JSON");
+        assert_eq!(cost["sentence_us"], row["sentence_us"]);
+        assert!(cost["sentences"].as_u64() > Some(10) && cost["open_ms"].as_f64() > Some(0.0), "{cost}");
         let model = trial(&place, row).join("run/checkpoints/best/model.safetensors");
         assert_eq!(row["bytes"].as_u64(), Some(fs::metadata(model).expect("a model").len()));
         assert!(
@@ -89,6 +101,7 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
         assert_eq!(line[column("id")], row["id"].as_str().unwrap());
         assert_eq!(line[column("embedding.top_k")], row["axes"]["embedding.top_k"].as_str().unwrap());
         assert_eq!(Some(number("test.A")), row["test"]["A"].as_f64());
+        assert_eq!(Some(number("sentence_us")), row["sentence_us"].as_f64());
         assert_eq!(Some(number("test.de.i2t.R@5")), row["test"]["languages"]["de"]["i2t"]["R@5"].as_f64());
         assert_eq!(
             Some(number("test.parallel.CLC-C.mR")),
@@ -103,6 +116,25 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
     fs::remove_file(&page).expect("removed");
     assert_eq!(printed(&["report", text(&out)]), format!("{}\n", page.display()));
     assert_eq!(fs::read_to_string(&page).expect("a page"), html);
+    printed(&["report", text(&out), "--by", "time"]);
+    let html = fs::read_to_string(&page).expect("a page");
+    assert!(html.contains(r#"id="by-time" type="radio" name="cost" checked"#), "{html}");
+    // One that was not measured, as those of earlier programs, is measured alone.
+    let removed = trial(&place, &rows_of[1]).join("cost.json");
+    fs::remove_file(&removed).expect("removed");
+    let again = sweep(&place, &[]);
+    went_well(&again);
+    assert!(again.stderr.contains("measuring what 1 packed models"), "{}", again.stderr);
+    assert!(removed.exists());
+    let mut rows_of = rows_of;
+    rows_of[1] = rows(&place)[1].clone();
+    fs::write(&removed, "{\"sentence_us\": \"fast\"}").expect("written");
+    let broken = sweep(&place, &[]);
+    assert_eq!(broken.status, Some(4), "{}", broken.stderr);
+    assert!(broken.stderr.contains("cost.json`:1: is not what a model costs"), "{}", broken.stderr);
+    fs::remove_file(&removed).expect("removed");
+    went_well(&sweep(&place, &[]));
+    rows_of[1] = rows(&place)[1].clone();
 
     // Again does nothing, and a value more trains that alone.
     let ran = sweep(&place, &[]);
@@ -458,7 +490,7 @@ fn trials_are_measured_further_and_compared_by_any_figure() {
     assert_eq!(dropped["rungs"][0], dropped["chosen"]["value"]);
     let table = csv(&fs::read_to_string(place.path().join("out/results.csv")).expect("a table"));
     assert!(table[0].contains(&"sts/pairs/pearson/en".to_string()), "{:?}", table[0]);
-    assert!(ran.stdout.contains("test A  sts/pairs/spearman/en  trial"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("test A  front  sts/pairs/spearman/en  trial"), "{}", ran.stdout);
     let page = fs::read_to_string(place.path().join("out/report.html")).expect("a page");
     assert!(
         page.contains("The best sts/pairs/spearman/en is that of") && page.contains("Further figures"),

@@ -88,6 +88,18 @@ impl Lexicon {
         })
     }
 
+    /// Forgets a language. Words that are read as words of it are unknown from then on.
+    pub fn remove(&mut self, language: usize) {
+        self.languages.remove(language);
+        self.vocabularies.remove(language);
+        self.slots.remove(language);
+        self.translations = self.translations.take().filter(|t| t.into != language).map(|mut t| {
+            t.words.remove(language);
+            t.into -= usize::from(t.into > language);
+            t
+        });
+    }
+
     /// The index of a language code.
     ///
     /// # Errors
@@ -210,6 +222,35 @@ fn place(language: usize, slot: Slot) -> (usize, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn translations_stay_with_their_languages_when_one_goes() {
+        let words = |word: &str| Vocabulary::build([&[word.to_string()][..]].into_iter(), 1);
+        let read_as = |word: &str| BTreeMap::from([(word.to_string(), 0)]);
+        let lexicon = Lexicon {
+            languages: ["de", "en", "fr"].map(String::from).into(),
+            vocabularies: ["rot", "red", "rouge"].map(words).into(),
+            slots: vec![vec![Slot::Own(0)]; 3],
+            latents: 0,
+            translations: Some(Translations {
+                into: 1,
+                words: vec![read_as("rötlich"), BTreeMap::new(), read_as("rougeâtre")],
+            }),
+            spellings: None,
+        };
+        let red = |language| Some(Slot::Other { language, row: 0 });
+        assert_eq!((lexicon.slot(0, "rötlich"), lexicon.slot(2, "rougeâtre")), (red(1), red(1)));
+        let mut without = lexicon.clone();
+        without.remove(0);
+        assert_eq!((without.slot(1, "rougeâtre"), without.slot(1, "rötlich")), (red(0), None));
+        let mut without = lexicon.clone();
+        without.remove(2);
+        assert_eq!(without.slot(0, "rötlich"), red(1));
+        assert_eq!(without.translations.map(|t| t.words.len()), Some(2));
+        let mut without = lexicon;
+        without.remove(1);
+        assert_eq!((without.slot(0, "rötlich"), without.translations), (None, None));
+    }
 
     #[test]
     fn distinct_rows_are_found_once_and_the_collector_can_be_used_again() {

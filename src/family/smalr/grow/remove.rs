@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Makes a new run without the language, in `place`. The others' parameters stay as they are.
 ///
 /// # Errors
-/// Usage, for a language that the run does not know, or its last one.
+/// Usage, for a language that the run does not know, its last one, or one whose words stand for rare words of others.
 pub fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolder> {
     let mut run = SmalrRun::open(path, &[])?;
     run.folder.refuse_packed()?;
@@ -28,6 +28,13 @@ pub fn remove(path: &Path, code: &str, place: ReservedFolder) -> Result<RunFolde
         return Err(Error::usage(format!("`{code}` is the only language of the run"))
             .at(path)
             .hint("a run needs a language"));
+    }
+    if run.encoder.lexicon.translations.as_ref().is_some_and(|t| t.into == language) {
+        return Err(Error::usage(format!(
+            "the run reads rare words of other languages as words of `{code}`"
+        ))
+        .at(path)
+        .hint("remove another language, or train without `words.translate_below`"));
     }
     let added = run.config.added().contains_key(code);
     let place_in_base = crate::family::smalr::grow::base_languages(&run).iter().position(|&l| l == language);
@@ -72,9 +79,7 @@ impl SmalrRun {
     /// Forgets all that a language has of its own, but for what the configuration and the description say of it.
     pub(crate) fn drop_language(&mut self, language: usize) {
         let encoder = &mut self.encoder;
-        encoder.lexicon.languages.remove(language);
-        encoder.lexicon.vocabularies.remove(language);
-        encoder.lexicon.slots.remove(language);
+        encoder.lexicon.remove(language);
         encoder.segmenters.remove(language);
         // Words that are made of characters have neither.
         if language < encoder.vectors.len() {

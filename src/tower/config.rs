@@ -90,8 +90,10 @@ pub struct TowerConfig {
     pub architecture: Architecture,
     /// Rows of the token embedding.
     pub vocabulary: usize,
-    /// Most tokens of a sentence, those for start and end included.
+    /// Most tokens of a sentence that there are places for, those for start and end included.
     pub context: usize,
+    /// How many of them sentences are cut to, where that is fewer: `max_seq_length` of sentence-transformers.
+    pub most_tokens: Option<usize>,
     /// The row of a sentence's first token in the table of positions: 0, and behind that of padding in a RoBERTa.
     pub first_position: usize,
     /// Types of sentences that have an embedding; all sentences are of the first.
@@ -123,6 +125,8 @@ pub struct TowerConfig {
 
 /// The key of [`TowerConfig::case_of_language`]; without it there is no such rule.
 pub(super) const CASE_OF_LANGUAGE: &str = "tinyglot_case_of_language";
+/// That of [`TowerConfig::most_tokens`].
+pub(super) const MOST_TOKENS: &str = "tinyglot_max_tokens";
 /// Those of what transformers does not know: the pooling, by its name in sentence-transformers, and the projection behind it.
 pub(super) const POOLING: &str = "tinyglot_pooling";
 pub(super) const PROJECTION_KEYS: [&str; 3] =
@@ -168,6 +172,7 @@ impl TowerConfig {
             architecture: Architecture::Clip,
             vocabulary: 49_408,
             context: 77,
+            most_tokens: None,
             first_position: 0,
             types: 0,
             width: 512,
@@ -250,6 +255,11 @@ impl TowerConfig {
         Ok((serde_json::to_string_pretty(&json).expect("plain data") + "\n").into_bytes())
     }
 
+    /// Most tokens that sentences are cut to, those for start and end included.
+    pub fn tokens(&self) -> usize {
+        self.most_tokens.map_or(self.context, |most| most.min(self.context))
+    }
+
     /// Rows of the table of positions.
     pub fn positions(&self) -> usize {
         self.context + self.first_position
@@ -290,6 +300,9 @@ impl TowerConfig {
                     self.positions()
                 ),
             });
+        }
+        if let Some(most @ ..3) = self.most_tokens {
+            return wrong(format!("sentences are cut to {most} tokens, which has no place for a word"));
         }
         match self.pooled {
             Pooled::Token(id) if id as usize >= self.vocabulary => {
@@ -377,6 +390,10 @@ fn own_keys(keys: &Keys, config: &mut TowerConfig) -> Result<()> {
         let known = known.ok_or_else(|| keys.wrong(POOLING, value, "\"cls\", \"mean\" or \"lasttoken\""))?;
         config.pooled = known.1;
     }
+    config.most_tokens = match keys.number(MOST_TOKENS, usize::MAX)? {
+        most if most < config.context => Some(most),
+        _ => None,
+    };
     let [width, bias, tanh] = PROJECTION_KEYS;
     if config.architecture != Architecture::Clip && keys.json.get(width).is_some() {
         config.projection = Some(keys.number(width, 0)?);

@@ -23,6 +23,8 @@ pub(super) struct DenseModule {
 /// The modules behind the transformer.
 pub(super) struct Modules {
     pooled: Pooled,
+    /// `max_seq_length`, where it is said.
+    most_tokens: Option<usize>,
     pub dense: Option<DenseModule>,
 }
 
@@ -49,7 +51,7 @@ impl Modules {
         let json = json(&path, "modules.json, config.json, model.safetensors, tokenizer.json")?;
         let wrong = |what: String| Err(Error::data(what).at(&path).hint(READ));
         let Some(list) = json.as_array() else { return wrong("is no list of modules".into()) };
-        let mut modules = Modules { pooled: Pooled::First, dense: None };
+        let mut modules = Modules { pooled: Pooled::First, most_tokens: None, dense: None };
         let mut before = "";
         for module in list {
             let text = |key: &str| module.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -60,7 +62,7 @@ impl Modules {
             }
             let folder = folder.join(part);
             match (before, kind) {
-                ("", "Transformer") => transformer(&path, &folder, part)?,
+                ("", "Transformer") => modules.most_tokens = transformer(&path, &folder, part)?,
                 ("Transformer", "Pooling") => modules.pooled = pooling(&folder)?,
                 ("Pooling", "Dense") => modules.dense = Some(DenseModule::read(folder)?),
                 ("Pooling" | "Dense", "Normalize") => {}
@@ -78,6 +80,7 @@ impl Modules {
     /// Sets what the modules say of a tower, whose `config.json` says nothing of it.
     pub fn apply(&self, config: &mut TowerConfig) {
         config.pooled = self.pooled;
+        config.most_tokens = self.most_tokens.filter(|most| *most < config.context);
         let dense = self.dense.as_ref();
         config.projection = dense.map(|dense| dense.outputs);
         config.projection_bias = dense.is_some_and(|dense| dense.bias);
@@ -85,21 +88,36 @@ impl Modules {
     }
 }
 
-/// The transformer's own settings in this library.
-fn transformer(path: &Path, folder: &Path, part: &str) -> Result<()> {
+/// The transformer's own settings in this library; how many tokens it cuts sentences to, where that is said: older versions write it here, newer ones as
+/// the tokenizer's own.
+fn transformer(path: &Path, folder: &Path, part: &str) -> Result<Option<usize>> {
     if !part.is_empty() {
         let hint = "load it with sentence-transformers and `save` it again";
         return Err(Error::data(format!("keeps its transformer in `{part}`")).at(path).hint(hint));
     }
-    let path = folder.join("sentence_bert_config.json");
-    if path.exists() {
-        let json = json(&path, "sentence_bert_config.json")?;
-        if (Keys { json: &json, path: &path }).truth("do_lower_case")? {
+    for (name, key) in
+        [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")]
+    {
+        let path = folder.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let json = json(&path, name)?;
+        let keys = Keys { json: &json, path: &path };
+        if key == "max_seq_length" && keys.truth("do_lower_case")? {
             let hint = "give it a tokenizer that makes texts lower-case itself";
             return Err(Error::data("`do_lower_case` is true; expected false").at(&path).hint(hint));
         }
+        // Tokenizers without a limit have one of 10³⁰.
+        match json.get(key).and_then(Value::as_f64) {
+            Some(most) if most < 3.0 => {
+                return Err(keys.wrong(key, &json[key], "3 or more: a word between start and end"));
+            }
+            Some(most) => return Ok(Some(most as usize)),
+            None => {}
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The modes of a pooling as older and newer versions name them.

@@ -54,7 +54,7 @@ impl TokenizerFiles {
         let pad = ["[PAD]", "<pad>"].into_iter().find(|pad| tokenizer.id(pad).is_some());
         Ok(json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": config.context,
+            "model_max_length": config.tokens(),
             "bos_token": start, "cls_token": start,
             "eos_token": end, "sep_token": end,
             "unk_token": token(tokenizer.unknown()),
@@ -162,7 +162,7 @@ impl Tower {
             "config_sentence_transformers.json",
             &text(&json!({ "prompts": {}, "default_prompt_name": null, "similarity_fn_name": "cosine" })),
         )?;
-        let sizes = json!({ "max_seq_length": config.context, "do_lower_case": false });
+        let sizes = json!({ "max_seq_length": config.tokens(), "do_lower_case": false });
         write("sentence_bert_config.json", &text(&sizes))?;
         write(MODULES, &text(&list.collect()))
     }

@@ -496,12 +496,53 @@ fn modules_that_are_not_read_are_named() {
     assert!(refused(Tower::open(folder.path())).contains("has no pooling"));
     let lower = of("sentence_bert_config.json", "{", "{\"do_lower_case\": true,");
     assert!(lower.contains("`do_lower_case` is true"), "{lower}");
+    let short = of("sentence_bert_config.json", "{", "{\"max_seq_length\": 2,");
+    assert!(short.contains("`max_seq_length` is 2; expected 3 or more"), "{short}");
     let folder = copied("sentence");
     fs::remove_file(folder.path().join("2_Dense/model.safetensors")).expect("removed");
     let text = refused(Tower::open(folder.path()));
     assert!(text.contains("2_Dense`: there is no `model.safetensors` here"), "{text}");
     fs::remove_dir_all(folder.path().join("1_Pooling")).expect("removed");
     assert!(refused(Tower::open(folder.path())).contains("1_Pooling/config.json"));
+}
+
+#[test]
+fn sentences_are_cut_where_sentence_transformers_cuts_them() {
+    let opened = |max_seq_length: &str, model_max_length: &str| {
+        let folder = copied("sentence");
+        change(&folder, "sentence_bert_config.json", "{", &format!("{{{max_seq_length}"));
+        let tokenizer = folder.path().join("tokenizer_config.json");
+        fs::write(tokenizer, format!("{{{model_max_length}}}")).expect("written");
+        let config = TowerConfig::read(&folder.path().join("config.json")).expect("a configuration");
+        let tokenizer =
+            TowerTokenizer::open(&folder.path().join("tokenizer.json"), &config).expect("a tokenizer");
+        let ids = tokenizer.encode("en", &["a", &"a ".repeat(90)]);
+        assert_eq!(ids.truncated, [1]);
+        (folder, config, ids.ids.length(1))
+    };
+    let whole = TowerConfig::read(&golden("sentence/config.json")).expect("a configuration").context;
+    for (max_seq_length, model_max_length, cut) in [
+        ("", "", whole),
+        ("\"max_seq_length\": 5,", "", 5),
+        ("\"max_seq_length\": null,", "\"model_max_length\": 6", 6),
+        ("\"max_seq_length\": 5,", "\"model_max_length\": 6", 5),
+        ("\"max_seq_length\": 512,", "", whole),
+        ("", "\"model_max_length\": 1000000000000000019884624838656", whole),
+    ] {
+        let (folder, config, length) = opened(max_seq_length, model_max_length);
+        assert_eq!((length, config.context), (cut, whole), "{max_seq_length} {model_max_length}");
+        // Runs keep the configuration alone.
+        let kept = TowerConfig::whole_file(folder.path()).expect("a configuration");
+        let place = tempfile::tempdir().expect("a folder");
+        fs::write(place.path().join("config.json"), kept).expect("written");
+        assert_eq!(TowerConfig::read(&place.path().join("config.json")).expect("the same"), config);
+        // And what they write cuts there too.
+        let tower = Tower::open(folder.path()).expect("a tower");
+        let tokenizer = TokenizerFiles::read(folder.path()).expect("a tokenizer");
+        let written = place.path().join("written");
+        tower.write_sentence_transformer(&written, &tokenizer, None).expect("written");
+        assert_eq!(Tower::open(&written).expect("a tower").config, config);
+    }
 }
 
 #[test]

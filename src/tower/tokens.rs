@@ -13,6 +13,7 @@ pub struct TowerTokenizer {
     tokenizer: HuggingFace,
     start: u32,
     end: u32,
+    /// Most tokens of a text.
     context: usize,
     case_of_language: bool,
 }
@@ -74,7 +75,7 @@ impl TowerTokenizer {
             let (end, expected) = (name(end), name(expected));
             return wrong(format!("ends a text with {end}; the tower was trained with {expected}"));
         }
-        let TowerConfig { context, case_of_language, .. } = *config;
+        let (context, case_of_language) = (config.tokens(), config.case_of_language);
         Ok(TowerTokenizer { tokenizer, start, end, context, case_of_language })
     }
 

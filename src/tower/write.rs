@@ -7,7 +7,7 @@ use dfdx::prelude::HasShape;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use super::config::{CASE_OF_LANGUAGE, POOLING, PROJECTION_KEYS, SizeKeys};
+use super::config::{CASE_OF_LANGUAGE, MOST_TOKENS, POOLING, PROJECTION_KEYS, SizeKeys};
 use super::modules::POOLED;
 use super::names::{CLIP_PROJECTION, Names, PROJECTION};
 use super::{Architecture, Pooled, Tower, TowerConfig};
@@ -78,7 +78,8 @@ impl TowerConfig {
         json
     }
 
-    /// Adds what transformers does not know: another pooling than the architecture's, and the projection of an encoder.
+    /// Adds what transformers does not know: another pooling than the architecture's, how many tokens sentences are cut to, and the
+    /// projection of an encoder.
     pub(super) fn add_own_keys(&self, json: &mut Value) {
         let clip = self.architecture == Architecture::Clip;
         let usual = match self.pooled {
@@ -90,6 +91,9 @@ impl TowerConfig {
         };
         if !usual {
             json[POOLING] = self.pooled.name().into();
+        }
+        if let Some(most) = self.most_tokens {
+            json[MOST_TOKENS] = most.into();
         }
         if let Some(joint) = self.projection.filter(|_| !clip) {
             let values = [joint.into(), self.projection_bias.into(), self.projection_tanh.into()];

@@ -154,8 +154,11 @@ impl Encoder {
         files: Vec<(&'static str, Vec<u8>)>,
         weights: Option<PathBuf>,
     ) -> Encoder {
-        let context = config.contrastive().context.min(sizes.context);
-        Encoder { sizes: pooled(config, sizes), tokenizer: tokenizer.with_context(context), files, weights }
+        let context = config.contrastive().context.min(sizes.tokens());
+        // So the folder for sentence-transformers cuts sentences as training did.
+        let most_tokens = (context < sizes.context).then_some(context);
+        let sizes = TowerConfig { most_tokens, ..pooled(config, sizes) };
+        Encoder { sizes, tokenizer: tokenizer.with_context(context), files, weights }
     }
 
     /// The tower: with the weights of a checkpoint, or as it starts.
@@ -169,6 +172,7 @@ impl Encoder {
             Some(folder) => {
                 let mut tower = Tower::open(folder)?;
                 tower.set_pooling(self.sizes.pooled);
+                tower.config.most_tokens = self.sizes.most_tokens;
                 Ok(tower)
             }
         }

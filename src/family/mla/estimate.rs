@@ -61,8 +61,8 @@ impl Acquired {
         };
         check(config, &tower, &words)?;
         let context = match acquire.encoder {
-            AcquireEncoder::Tower => tower.context,
-            AcquireEncoder::Bert => words.context,
+            AcquireEncoder::Tower => tower.tokens(),
+            AcquireEncoder::Bert => words.tokens(),
         };
         let tokenizer = tokenizer.map(|tokenizer| tokenizer.with_context(context));
         let ids = |language: &str, texts: &[&str]| match &tokenizer {

@@ -28,7 +28,7 @@ pub fn readers(config: &Config, corpus: &Corpus) -> Result<Option<Vec<Arc<TowerT
         None => Words::new(config, || foreign_texts(config, corpus))?.tokenizer,
     };
     let words = match acquire.encoder {
-        AcquireEncoder::Tower => words.with_context(sizes.context),
+        AcquireEncoder::Tower => words.with_context(sizes.tokens()),
         AcquireEncoder::Bert => words,
     };
     let [own, words] = [own, words].map(Arc::new);

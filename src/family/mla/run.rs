@@ -77,7 +77,7 @@ fn around(config: &Config, words: Words, own_too: bool, open: fn(&Path) -> Resul
     let mut init = Init::new(derive(config.seed(), "model", 0));
     let encoder = match acquire.encoder {
         AcquireEncoder::Tower => {
-            let entering = words.tokenizer.with_context(tower.config.context);
+            let entering = words.tokenizer.with_context(tower.config.tokens());
             let mut entrance = InputEmbedding::new(entering, words.table, tower.config.width, &mut init);
             if !acquire.train_embedding {
                 freeze(&mut entrance, |name| name == "entrance.table");

@@ -68,9 +68,9 @@ pub struct Stats {
     languages: Vec<String>,
     /// Numbers of a vector
     width: usize,
-    /// Whether `/pictures/{row}` has files
+    /// Whether `/pictures` has files
     photos: bool,
-    /// Whether `/thumbnails/{row}` has pictures, and pictures have days
+    /// Whether `/thumbnails` has pictures, and pictures have days
     thumbnails: bool,
     /// Whether pictures can be sent to be searched by
     sees: bool,
@@ -107,10 +107,9 @@ async fn search(state: &super::State, query: Query) -> Answer {
 pub async fn similar(State(state): Shared, uri: Uri) -> Answer {
     let pairs = Pairs::read(&uri, &["id", "k", "folder", "from", "to"])?;
     let filter = pairs.filter()?;
-    let id = pairs.one("id")?.ok_or_else(|| Refusal::bad("`id` is missing: name a picture of the index"))?;
     let k = find::count(pairs.number("k")?.unwrap_or(FEW))?;
     let opened = state.opened();
-    let row = opened.row(&id).ok_or_else(|| Refusal::missing(format!("the index has no picture `{id}`")))?;
+    let row = opened.row(&named(&pairs)?)?;
     Ok(json_of(&state.ask(move |_| find::similar(&opened, row, k, &filter)).await?))
 }
 
@@ -154,14 +153,14 @@ pub async fn upload(State(state): Shared, name: Result<Path<String>, PathRejecti
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], upload.thumbnail.clone()).into_response())
 }
 
-pub async fn thumbnail(
-    State(state): Shared,
-    row: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Answer {
+/// The id of the picture that is meant.
+fn named(pairs: &Pairs) -> Result<String, Refusal> {
+    pairs.one("id")?.ok_or_else(|| Refusal::bad("`id` is missing: name a picture of the index"))
+}
+
+pub async fn thumbnail(State(state): Shared, uri: Uri, headers: HeaderMap) -> Answer {
     let opened = state.opened();
-    let row = row_of(row).filter(|&row| opened.id(row).is_some());
-    let row = row.ok_or_else(|| Refusal::missing("the index has no picture with this number"))?;
+    let row = opened.row(&named(&Pairs::read(&uri, &["id"])?)?)?;
     let bytes = opened.index.thumbnail(row).ok_or_else(|| {
         Refusal::missing("the index has no thumbnails: it was made of features, not of photographs")
     })?;
@@ -173,12 +172,6 @@ pub async fn thumbnail(
         true => Ok((StatusCode::NOT_MODIFIED, kept).into_response()),
         false => Ok((kept, [(header::CONTENT_TYPE, "image/jpeg")], bytes.to_vec()).into_response()),
     }
-}
-
-/// The row that a path names.
-fn row_of(row: Result<Path<String>, PathRejection>) -> Option<usize> {
-    let Path(row) = row.ok()?;
-    row.bytes().all(|b| b.is_ascii_digit()).then(|| row.parse().ok())?
 }
 
 pub async fn embed(State(state): Shared, request: Request) -> Answer {
@@ -212,14 +205,10 @@ pub async fn metrics(State(state): Shared) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-pub async fn picture(
-    State(state): Shared,
-    row: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Answer {
-    let opened = state.opened();
-    let id = row_of(row).and_then(|row| opened.id(row));
-    let id = id.ok_or_else(|| Refusal::missing("the index has no picture with this number"))?.to_string();
+pub async fn picture(State(state): Shared, uri: Uri, headers: HeaderMap) -> Answer {
+    let id = named(&Pairs::read(&uri, &["id"])?)?;
+    // Files that the index does not have are nobody's to see.
+    state.opened().row(&id)?;
     if state.photos.is_none() {
         return Err(Refusal::missing("the server was started without `--photos`"));
     }

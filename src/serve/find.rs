@@ -38,12 +38,13 @@ impl Opened {
         Opened { index, rows, folders }
     }
 
-    pub fn row(&self, id: &str) -> Option<usize> {
-        self.rows.get(id).copied()
-    }
-
-    pub fn id(&self, row: usize) -> Option<&str> {
-        self.index.ids().get(row).map(String::as_str)
+    /// The row of a picture, by its id.
+    ///
+    /// # Errors
+    /// What the index does not have, or no longer.
+    pub fn row(&self, id: &str) -> Result<usize, Refusal> {
+        let row = self.rows.get(id).copied();
+        row.ok_or_else(|| Refusal::missing(format!("the index has no picture `{id}`")))
     }
 
     /// The folders of photographs, also those that hold folders alone, sorted: as many as a page shows.

@@ -46,10 +46,6 @@ pub fn document(languages: &[String]) -> Value {
     let id = json!({
         "name": "id", "in": "query", "required": true, "schema": {"type": "string"}, "description": "Id of a picture of the index",
     });
-    let row = json!({
-        "name": "row", "in": "path", "required": true, "description": "Row of a picture, from 0",
-        "schema": {"type": "integer", "minimum": 0},
-    });
     let name = json!({
         "name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "What a picture that was sent is called",
     });
@@ -68,10 +64,10 @@ pub fn document(languages: &[String]) -> Value {
             "responses": {"303": {"description": "The page's address"}, "400": {"description": "The request is wrong"}},
         }},
         "/sent/{name}": {"get": get("The thumbnail of a picture that was sent", json!([name]), other("The thumbnail", "image/jpeg"), &[404])},
-        "/thumbnails/{row}": {"get": get("The thumbnail of a photograph", json!([row]), other("The thumbnail", "image/jpeg"), &[404])},
+        "/thumbnails": {"get": get("The thumbnail of a photograph", json!([id]), other("The thumbnail", "image/jpeg"), &[400, 404])},
         "/style.css": {"get": get("The page's style", json!([]), other("The style", "text/css"), &[])},
         "/icon.svg": {"get": get("The page's icon", json!([]), other("The icon", "image/svg+xml"), &[])},
-        "/pictures/{row}": {"get": get("The file of a picture", json!([row]), other("The file", "image/*"), &[404])},
+        "/pictures": {"get": get("The file of a picture", json!([id]), other("The file", "image/*"), &[400, 404])},
         "/api/search": {
             "get": get("Pictures that fit a sentence", json!([q, language, k, folder, from, to]), searched.clone(), &[400, 503]),
             "post": post("Pictures that fit a sentence", body::<SearchBody>(schemas), searched),

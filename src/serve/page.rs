@@ -24,7 +24,8 @@ const SHOWN: usize = 24;
 /// What is asked for: a text and its language in each row of the form, a picture of the index, or one that was sent.
 struct Asked {
     rows: Vec<(String, String)>,
-    like: Option<usize>,
+    /// By its id: rows are others once the index is read again.
+    like: Option<String>,
     sent: Option<String>,
     k: usize,
     filter: Filter,
@@ -128,7 +129,7 @@ impl Asked {
         let rows = rows.filter(|(text, _)| !text.is_empty()).collect();
         let k = find::count(pairs.number("k")?.unwrap_or(SHOWN))?;
         let sent = pairs.all("sent").pop();
-        Ok(Asked { rows, like: pairs.number("like")?, sent, k, filter: pairs.filter()?, language })
+        Ok(Asked { rows, like: pairs.all("like").pop(), sent, k, filter: pairs.filter()?, language })
     }
 
     /// Whether nothing has been asked for yet.
@@ -142,19 +143,19 @@ impl Asked {
         self.rows.iter().for_each(|(text, language)| {
             query.append_pair("q", text).append_pair("language", language);
         });
-        let row = self.like.map(|row| ("like", row.to_string()));
+        let like = self.like.clone().map(|id| ("like", id));
         let sent = self.sent.clone().map(|sent| ("sent", sent));
-        for (key, value) in row.into_iter().chain(sent) {
+        for (key, value) in like.into_iter().chain(sent) {
             query.append_pair(key, &value).append_pair("language", &self.language);
         }
         query.extend_pairs(self.filters());
         query.append_pair("k", &(self.k + SHOWN).min(MOST).to_string()).finish() + "#results"
     }
 
-    fn like(&self, row: usize) -> String {
+    fn like(&self, id: &str) -> String {
         let language = self.rows.first().map_or(&self.language, |(_, language)| language);
         let mut query = form_urlencoded::Serializer::for_suffix("/?".to_string(), 2);
-        query.append_pair("like", &row.to_string()).append_pair("language", language);
+        query.append_pair("like", id).append_pair("language", language);
         query.extend_pairs(self.filters()).finish()
     }
 
@@ -183,9 +184,8 @@ fn preferred(languages: &[String], headers: &HeaderMap) -> String {
 /// Looks for what is asked for; without anything, shows pictures all over the index.
 async fn shown(state: &super::State, asked: &Asked) -> Result<Shown, Refusal> {
     let opened = state.opened();
-    if let Some(row) = asked.like {
-        let missing = || Refusal::missing("the index has no picture with this number");
-        let id = opened.id(row).ok_or_else(missing)?.to_string();
+    if let Some(id) = &asked.like {
+        let row = opened.row(id)?;
         let (k, filter) = (asked.k, asked.filter.clone());
         let similar = state.ask(move |_| find::similar(&opened, row, k, &filter)).await?;
         let title = html! { "Pictures like " bdi { (id) } };
@@ -360,25 +360,29 @@ impl Places {
     }
 
     /// What is shown of a picture.
-    fn small(self, row: usize) -> Option<String> {
-        match self {
-            Places { thumbnails: true, .. } => Some(format!("/thumbnails/{row}")),
-            Places { files: true, .. } => Some(format!("/pictures/{row}")),
-            _ => None,
+    fn small(self, id: &str) -> Option<String> {
+        match self.thumbnails {
+            true => Some(address("/thumbnails", id)),
+            false => self.whole(id),
         }
     }
 
     /// The file of a picture.
-    fn whole(self, row: usize) -> Option<String> {
-        self.files.then(|| format!("/pictures/{row}"))
+    fn whole(self, id: &str) -> Option<String> {
+        self.files.then(|| address("/pictures", id))
     }
+}
+
+/// The address of what there is of a picture.
+fn address(path: &str, id: &str) -> String {
+    form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1).append_pair("id", id).finish()
 }
 
 fn results(places: Places, asked: &Asked, shown: &Shown) -> Markup {
     let more = shown.scored && shown.hits.len() == asked.k && asked.k < MOST;
     let sent = asked.sent.as_ref().map(|sent| format!("/sent/{sent}"));
-    let own = asked.like.and_then(|row| places.small(row)).or(sent);
-    let file = asked.like.and_then(|row| places.whole(row));
+    let own = asked.like.as_ref().and_then(|id| places.small(id)).or(sent);
+    let file = asked.like.as_ref().and_then(|id| places.whole(id));
     html! {
         h2 { (shown.title) }
         @if let Some(own) = own {
@@ -396,15 +400,15 @@ fn results(places: Places, asked: &Asked, shown: &Shown) -> Markup {
 fn picture(places: Places, asked: &Asked, hit: &Found, scored: bool) -> Markup {
     html! {
         li {
-            @if let Some(small) = places.small(hit.row) {
-                a.picture href=[places.whole(hit.row)] { img src=(small) alt={ "Picture " (hit.id) } loading="lazy" decoding="async"; }
+            @if let Some(small) = places.small(&hit.id) {
+                a.picture href=[places.whole(&hit.id)] { img src=(small) alt={ "Picture " (hit.id) } loading="lazy" decoding="async"; }
             }
             div.about {
                 span.name dir="auto" title=(hit.id) { (hit.id) }
                 @if scored { span.score title="Cosine of query and picture" { (format!("{:.3}", hit.score).replace('-', "−")) } }
             }
             @if let Some(date) = &hit.date { time.date datetime=(date) { (date) } }
-            a.like href=(asked.like(hit.row)) aria-label={ "More like " (hit.id) } { "More like this" }
+            a.like href=(asked.like(&hit.id)) aria-label={ "More like " (hit.id) } { "More like this" }
         }
     }
 }

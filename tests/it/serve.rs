@@ -294,12 +294,13 @@ fn bad_requests_are_told_why_and_the_server_goes_on() {
         ("/none", 404),
         ("/api", 404),
         ("/api/search/", 404),
-        ("/pictures/..%2f..%2f..%2fetc%2fpasswd", 404),
-        ("/pictures/%2e%2e/secret", 404),
-        ("/pictures/20", 404),
-        ("/pictures/-1", 404),
-        ("/pictures/+1", 404),
-        ("/pictures/%ff", 404),
+        ("/pictures?id=..%2f..%2f..%2fetc%2fpasswd", 404),
+        ("/pictures?id=%2e%2e/secret", 404),
+        ("/pictures?id=none", 404),
+        ("/pictures?id=", 404),
+        ("/pictures", 400),
+        ("/pictures?row=3", 400),
+        ("/pictures/3", 404),
     ] {
         assert_eq!(SERVER.get(path).status, status, "{path}");
     }
@@ -339,13 +340,13 @@ fn what_is_described_is_what_is_there() {
     let document = SERVER.get("/api/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().expect("paths") {
-        let (place, mut described) = (path.replace("{row}", "0"), Vec::new());
+        let (place, mut described) = (path.as_str(), Vec::new());
         for method in ["GET", "POST", "PUT", "DELETE"] {
-            let answer = SERVER.ask(method, &place, &[], b"");
+            let answer = SERVER.ask(method, place, &[], b"");
             let there = methods.get(method.to_lowercase()).is_some();
             assert_eq!(answer.status != 405, there, "{method} {path}");
-            // This server has neither.
-            if !["/sent/{name}", "/thumbnails/{row}"].contains(&path.as_str()) {
+            // No picture was sent.
+            if path != "/sent/{name}" {
                 assert_ne!(answer.status, 404, "{method} {path}");
             }
             match there {
@@ -361,7 +362,7 @@ fn what_is_described_is_what_is_there() {
                 false => assert!(answer.error().contains("does not take this method")),
             }
         }
-        let allowed = SERVER.ask("PATCH", &place, &[], b"");
+        let allowed = SERVER.ask("PATCH", place, &[], b"");
         let allowed = allowed.header("allow").expect("what is allowed");
         assert!(described.iter().all(|method| allowed.contains(method)), "{path}: {allowed}");
     }
@@ -411,9 +412,10 @@ fn the_page_shows_what_is_found() {
     assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
     let html = page.text();
     let first = html.split("<li>").nth(1).expect("a picture");
+    let id = best["id"].as_str().expect("an id");
     for part in [
-        format!("<img src=\"/pictures/{}\"", best["row"]),
-        format!("aria-label=\"More like {}\"", best["id"].as_str().expect("an id")),
+        format!("<img src=\"/pictures?id={id}\""),
+        format!("aria-label=\"More like {id}\""),
         format!("{:.3}", best["score"].as_f64().expect("a score")),
     ] {
         assert!(first.contains(&part), "{part}: {first}");
@@ -423,16 +425,16 @@ fn the_page_shows_what_is_found() {
         !html.contains("<script") && !html.contains("http:") && !html.contains("https:"),
         "nothing from elsewhere"
     );
-    let like = SERVER.get(&format!("/?like={}&language=de", best["row"]));
-    let own = format!("<img src=\"/pictures/{}\" alt=\"The picture itself\"", best["row"]);
+    let like = SERVER.get(&format!("/?like={id}&language=de"));
+    let own = format!("<img src=\"/pictures?id={id}\" alt=\"The picture itself\"");
     assert!(like.text().contains("Pictures like ") && like.text().contains(&own), "{}", like.text());
     let start = SERVER.ask("GET", "/", &[("Accept-Language", "fr, de-AT;q=0.7")], b"").text();
     assert!(start.contains("<h2>20 pictures</h2>") && start.contains("value=\"de\" selected"), "{start}");
     for (path, status, said) in [
         ("/?q=a&language=xx", 400, "does not know the language `xx`"),
         ("/?q=a&language=de&k=0", 400, "`k` is 0"),
-        ("/?like=20", 404, "no picture with this number"),
-        ("/?like=x", 400, "`like` is `x`"),
+        ("/?like=none", 404, "no picture `none`"),
+        ("/?like=", 404, "no picture ``"),
     ] {
         let answer = SERVER.get(path);
         assert_eq!(answer.status, status, "{path}");
@@ -450,17 +452,18 @@ fn the_page_shows_what_is_found() {
 fn pictures_are_those_of_the_index() {
     let ids = fs::read_to_string(INDEXED.index.join("part-000001/ids.txt")).expect("ids");
     let id = ids.lines().nth(3).expect("an id");
-    let answer = SERVER.get("/pictures/3");
+    let address = format!("/pictures?id={}", encoded(id));
+    let answer = SERVER.get(&address);
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/png")));
     assert_eq!(answer.body, fs::read(photos().join(format!("{id}.png"))).expect("a picture"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let tag = answer.header("etag").expect("a tag");
-    let again = SERVER.ask("GET", "/pictures/3", &[("If-None-Match", tag)], b"");
+    let again = SERVER.ask("GET", &address, &[("If-None-Match", tag)], b"");
     assert_eq!((again.status, again.body.len()), (304, 0));
-    let head = SERVER.ask("HEAD", "/pictures/3", &[], b"");
+    let head = SERVER.ask("HEAD", &address, &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
     let bare = Server::start(&MADE.run(), &INDEXED.index, &[]);
-    assert!(bare.get("/pictures/3").error().contains("without `--photos`"));
+    assert!(bare.get(&address).error().contains("without `--photos`"));
     assert!(!bare.get("/").text().contains("<img"));
 }
 
@@ -490,7 +493,7 @@ fn others_need_the_token() {
     let without = server.get(path);
     assert_eq!((without.status, without.header("www-authenticate")), (401, Some("Bearer")));
     assert!(without.error().contains("token"));
-    for path in ["/", "/metrics", "/none", "/pictures/0"] {
+    for path in ["/", "/metrics", "/none", "/pictures?id=0"] {
         assert_eq!(server.get(path).status, 401, "{path}");
     }
     assert_eq!(server.get("/healthz").status, 200);
@@ -594,17 +597,22 @@ fn thumbnails_are_those_of_the_index() {
         (&stats["thumbnails"], &stats["sees"], &stats["photos"]),
         (&json!(true), &json!(true), &json!(false))
     );
-    let thumbnail = server.get("/thumbnails/3");
+    let address = "/thumbnails?id=odd%2F003.png";
+    let thumbnail = server.get(address);
     assert_eq!((thumbnail.status, thumbnail.header("content-type")), (200, Some("image/jpeg")));
     assert!(thumbnail.body.starts_with(b"\xff\xd8\xff") && thumbnail.body.len() <= 32 << 10);
     let tag = thumbnail.header("etag").expect("a tag").to_string();
-    assert_eq!(server.ask("GET", "/thumbnails/3", &[("If-None-Match", &tag)], b"").status, 304);
-    for path in ["/thumbnails/12", "/thumbnails/-1", "/thumbnails/..%2f", "/sent/none", "/pictures/3"] {
+    assert_eq!(server.ask("GET", address, &[("If-None-Match", &tag)], b"").status, 304);
+    for path in
+        ["/thumbnails?id=none", "/thumbnails?id=../003.png", "/sent/none", "/pictures?id=odd%2F003.png"]
+    {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
-    assert!(SERVER.get("/thumbnails/0").error().contains("made of features"));
+    let indexed = fs::read_to_string(INDEXED.index.join("part-000001/ids.txt")).expect("ids");
+    let first = encoded(indexed.lines().next().expect("an id"));
+    assert!(SERVER.get(&format!("/thumbnails?id={first}")).error().contains("made of features"));
     let page = server.get("/").text();
-    assert!(page.contains("src=\"/thumbnails/0\"") && !page.contains("/pictures/"), "{page}");
+    assert!(page.contains("src=\"/thumbnails?id=even%2F000.png\"") && !page.contains("/pictures?"), "{page}");
 }
 
 #[test]
@@ -652,7 +660,7 @@ fn only_some_photographs_are_searched() {
         "{page}"
     );
     assert!(page.contains("odd/003.png") && !page.contains("alt=\"Picture even/"), "{page}");
-    assert!(page.contains("like=6&amp;language=de&amp;folder=odd&amp;from=2020-01-22"), "{page}");
+    assert!(page.contains("like=odd%2F001.png&amp;language=de&amp;folder=odd&amp;from=2020-01-22"), "{page}");
 }
 
 #[test]
@@ -739,6 +747,10 @@ fn an_index_that_follows_its_photographs_is_read_again() {
     BY_PHOTOS.put(&photos, 0..4);
     bring_up_to_date(&photos, &index);
     let server = Server::start(&BY_PHOTOS.run(), &index, &[]);
+    // On a page that is open from before.
+    let address = "/thumbnails?id=odd%2F001.png";
+    let (kept, gone) = (server.get(address).body, "/thumbnails?id=even%2F000.png");
+    assert_eq!(server.get(gone).status, 200);
     BY_PHOTOS.put(&photos, 4..6);
     fs::remove_file(photos.join("even/000.png")).expect("removed");
     bring_up_to_date(&photos, &index);
@@ -746,7 +758,7 @@ fn an_index_that_follows_its_photographs_is_read_again() {
     while server.get("/api/stats").json()["pictures"] != json!(5) {
         assert!(start.elapsed() < Duration::from_secs(60), "it still has the old pictures");
         // The old ones are whole though their files are gone.
-        assert_eq!(server.get("/thumbnails/0").status, 200);
+        assert_eq!(server.get(address).status, 200);
         std::thread::sleep(Duration::from_millis(100));
     }
     let found = server.get("/api/search?q=Haus&language=de&k=20").json();
@@ -754,4 +766,7 @@ fn an_index_that_follows_its_photographs_is_read_again() {
         ids(&found).contains(&"odd/005.png".to_string())
             && !ids(&found).contains(&"even/000.png".to_string())
     );
+    // Rows are others now; a picture is still itself, and one that is gone is no other.
+    assert_eq!((server.get(address).body == kept, server.get(gone).status), (true, 404));
+    assert!(server.get("/?like=even%2F000.png").text().contains("no picture `even/000.png`"));
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::progress::{Progress, time};
 use super::terminal::Terminal;
 use super::{interrupt, program, report, stdout};
+use crate::config::Precision;
 use crate::error::{InFile, Kind};
 use crate::estimate::{self as need, Estimate};
 use crate::eval::front;
@@ -256,8 +257,14 @@ fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> 
     let dash = || "–".to_string();
     let (mut left, mut unknown, mut guessed) = (0.0, 0, 0);
     let threads = rayon::current_num_threads() / jobs(args).max(1);
-    let guess = |trial: &Trial, estimate: &Estimate| {
-        estimate.products.map(|n| need::seconds(n, trial.config.train().precision, threads))
+    let mut rates: Vec<(Precision, f64)> = Vec::new();
+    let mut guess = |trial: &Trial, estimate: &Estimate| {
+        let (products, precision) = (estimate.products?, trial.config.train().precision);
+        if rates.iter().all(|(known, _)| *known != precision) {
+            rates.push((precision, need::rate(precision)));
+        }
+        let rate = rates.iter().find(|(known, _)| *known == precision)?.1;
+        Some(need::seconds(products, rate, threads))
     };
     for (n, (trial, estimate)) in plan.trials.iter().zip(&estimates).enumerate() {
         let state = folder.trial(&trial.id).state(trial)?;
@@ -270,8 +277,10 @@ fn list(args: &Args, plan: &Plan, folder: &SweepFolder, terminal: &Terminal) -> 
             known => ("", known),
         };
         let took = seconds.map_or(dash(), |s| format!("{sign}{}", time(Duration::from_secs_f64(s))));
-        if state.status != Status::Done {
-            left += seconds.unwrap_or(0.0);
+        if !matches!(state.status, Status::Done | Status::Dropped) {
+            let (epochs, passed) = (trial.config.train().epochs, state.rungs.len());
+            let share = plan.halving.as_ref().map_or(1.0, |halving| halving.left(epochs, passed));
+            left += share * seconds.unwrap_or(0.0);
             unknown += usize::from(seconds.is_none());
             guessed += usize::from(estimate.seconds.is_none() && seconds.is_some());
         }

@@ -37,6 +37,23 @@ pub struct Halving {
     pub keep: f64,
 }
 
+impl Halving {
+    /// How much of a whole training of so many epochs is left for a trial that has passed so many rungs: what comes after a rung counts as much as
+    /// trials go on from it.
+    pub fn left(&self, epochs: usize, passed: usize) -> f64 {
+        let ends = self.rungs.iter().copied().filter(|&rung| rung < epochs).chain([epochs]);
+        let (mut before, mut share, mut left) = (0, 1.0, 0.0);
+        for (rung, end) in ends.enumerate() {
+            if rung >= passed {
+                left += share * (end - before) as f64;
+                share *= self.keep;
+            }
+            before = end;
+        }
+        left / epochs.max(1) as f64
+    }
+}
+
 /// Another x axis of the sweep's page, beside parameters.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -357,3 +357,13 @@ fn a_plot_names_a_number() {
     assert!(said.contains("there is no such key; did you mean `loss.mclm.average`?"), "{said}");
     assert!(error("base = 'base.toml'\n[plot]\nlog = true\n").contains("missing field `x`"));
 }
+
+#[test]
+fn what_is_left_of_a_halving_counts_the_trials_that_go_on() {
+    let halving = Halving { rungs: vec![2, 4], keep: 0.5 };
+    // 2 epochs by all, 2 by half, 4 by a quarter.
+    assert_eq!(halving.left(8, 0), (2.0 + 1.0 + 1.0) / 8.0);
+    assert_eq!(halving.left(8, 1), (2.0 + 2.0) / 8.0);
+    assert_eq!(halving.left(8, 2), 0.5);
+    assert_eq!(halving.left(3, 0), (2.0 + 0.5) / 3.0, "rungs after the end are none");
+}

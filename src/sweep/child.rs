@@ -11,6 +11,7 @@ use super::Trial;
 use super::folder::TrialFolder;
 use super::results::figure;
 use super::state::{Status, TrialState};
+use crate::building::remove;
 use crate::checkpoint::{RunFolder, Which};
 use crate::error::STOPPED;
 use crate::estimate::process_memory;
@@ -127,6 +128,10 @@ impl RunningTrial {
         let stopped = self.stopping || was_stopped(status);
         // A pack that was killed is made another time.
         let refused = matches!(self.step, Step::Pack) && status.code().is_some() && !stopped;
+        if refused {
+            // What an earlier attempt that was killed has left is no packed run, and nobody will complete it.
+            remove(&self.folder.packed()).map_err(|e| Error::writing(&self.folder.packed(), e))?;
+        }
         let well = status.success() || refused;
         if well
             && !self.stopping

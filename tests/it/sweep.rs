@@ -152,6 +152,21 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
 }
 
 #[test]
+fn a_trial_that_cannot_be_packed_leaves_nothing_of_its_packing() {
+    let place = place("seeds = [0]\n");
+    let listed = sweep(&place, &["--dry-run"]);
+    let id = listed.stdout.lines().nth(1).and_then(|line| line.split_whitespace().nth(1)).expect("an id");
+    // As an earlier attempt may have left it, and `pack` does not overwrite.
+    let packed = place.path().join("out/trials").join(id).join("packed");
+    fs::create_dir_all(packed.join("words")).expect("a folder");
+    fs::write(packed.join("words/left"), "").expect("written");
+    went_well(&sweep(&place, &[]));
+    let row = &rows(&place)[0];
+    assert_eq!((row["id"].as_str(), row["status"].as_str()), (Some(id), Some("done")));
+    assert!(row["packed_bytes"].is_null() && !packed.exists(), "{row}");
+}
+
+#[test]
 fn a_trial_is_bit_for_bit_the_plain_training_and_shares_what_it_can() {
     let place = place("[axes]\n'embedding.top_k' = [0, 20]\n'embedding.latents' = [30, 10]\n");
     went_well(&sweep(&place, &["--jobs", "2"]));

@@ -3,7 +3,8 @@
 use super::frame::number;
 use maud::{Markup, html};
 
-use super::{Example, Picture, ReportHit};
+use super::picture::shown;
+use super::{Example, ReportHit};
 use crate::eval::Retrieval;
 
 pub(super) fn count(n: u64, noun: &str) -> String {
@@ -47,16 +48,6 @@ pub(super) fn recall_row(name: &str, note: &str, r: &Retrieval) -> Markup {
     }
 }
 
-/// The picture, or its id.
-pub(super) fn found_picture(picture: &Picture) -> Markup {
-    html! {
-        @match picture.source() {
-            Some(source) => img src=(source) alt={ "Picture " (picture.id) } title=(picture.id) loading="lazy";,
-            None => div.unseen { bdi { (picture.id) } },
-        }
-    }
-}
-
 /// A query and what it finds.
 pub(super) fn example_card(example: &Example) -> Markup {
     html! {
@@ -79,7 +70,7 @@ pub(super) fn example_card(example: &Example) -> Markup {
 fn found(rank: usize, hit: &ReportHit, apart: bool) -> Markup {
     html! {
         li.right[hit.right].apart[apart] {
-            (found_picture(&hit.picture))
+            (shown(&hit.picture))
             (rank) ". " (format!("{:.2}", hit.score))
             @if hit.right { span.mark title="the picture of this query" { " ✓" } }
         }

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::cells::{example_card, found_picture};
+use super::cells::example_card;
+use super::picture::shown;
 use super::{Confusion, Errors, Extremes, FoundText, OfPicture, SideBySide, Told};
 
 /// All of it, with a part to open for each language.
@@ -58,7 +59,7 @@ fn kinds<T>(best: &str, worst: &str, some: &Extremes<T>, card: fn(&T) -> Markup)
 fn of_picture(one: &OfPicture) -> Markup {
     html! {
         article.query.picture {
-            div.hits { div { (found_picture(&one.picture)) } }
+            div.hits { div { (shown(&one.picture)) } }
             ol.near {
                 @for (n, found) in one.found.iter().enumerate() { (text(n + 1, found)) }
                 @if let Some((rank, found)) = &one.missed { (text(*rank, found)) }
@@ -88,7 +89,7 @@ fn beside(query: &[SideBySide]) -> Markup {
                         bdi dir="auto" lang=(one.language) { (one.text) }
                     }
                     ol.hits {
-                        @for hit in &one.hits { li.right[hit.right] { (found_picture(&hit.picture)) (format!("{:.2}", hit.score)) } }
+                        @for hit in &one.hits { li.right[hit.right] { (shown(&hit.picture)) (format!("{:.2}", hit.score)) } }
                     }
                 }
             }
@@ -105,7 +106,7 @@ fn confusion(one: &Confusion) -> Markup {
     let some = |side: usize| one.queries.iter().any(|(_, n)| n[side] > 0);
     html! {
         li.query {
-            div.hits { @for picture in &one.pictures { div { (found_picture(picture)) } } }
+            div.hits { @for picture in &one.pictures { div { (shown(picture)) } } }
             p.quiet {
                 @if some(0) { "captions of the first that find the second: " (ways(0)) }
                 @if some(0) && some(1) { br; }

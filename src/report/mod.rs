@@ -51,6 +51,27 @@ pub struct RunReport {
     pub config: String,
 }
 
+impl RunReport {
+    /// All pictures that the page shows, each as often as it does.
+    fn pictures(&self) -> Vec<&Picture> {
+        let Errors { languages, side_by_side, confusions } = &self.errors;
+        let mut hits: Vec<&ReportHit> = Vec::new();
+        let told = languages.iter().flat_map(|told| told.texts.best.iter().chain(&told.texts.worst));
+        for example in self.examples.iter().chain(told) {
+            hits.extend(&example.hits);
+            hits.extend(example.missed.as_ref().map(|(_, hit)| hit));
+        }
+        for one in &self.compared {
+            hits.extend([&one.before, &one.after]);
+            hits.extend(one.said.iter().map(|said| &said.hit));
+        }
+        hits.extend(side_by_side.iter().flatten().flat_map(|one| &one.hits));
+        let asked = languages.iter().flat_map(|told| told.pictures.best.iter().chain(&told.pictures.worst));
+        let others = asked.map(|one| &one.picture).chain(confusions.iter().flat_map(|one| &one.pictures));
+        hits.into_iter().map(|hit| &hit.picture).chain(others).collect()
+    }
+}
+
 /// A part of the model and its numbers of parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::cells::{count, example_card, recall_head, recall_row, thousands};
 use super::frame::number;
+use super::picture::symbols;
 use super::plot::{Plot, Series};
 use super::{Example, MetricsLine, RunReport, Step, Validation};
 use crate::eval::Evaluation;
@@ -20,6 +21,7 @@ pub fn html(report: &RunReport) -> String {
                 style { (PreEscaped(include_str!("page.css"))) }
             }
             body {
+                (symbols(report.pictures().into_iter()))
                 main {
                     (header(report))
                     @for evaluation in &report.evaluations { (evaluation_table(evaluation)) }

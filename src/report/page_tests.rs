@@ -237,3 +237,53 @@ fn thousands_have_commas() {
     let texts: Vec<String> = [0, 12, 999, 1000, 7_086_944].into_iter().map(thousands).collect();
     assert_eq!(texts, ["0", "12", "999", "1,000", "7,086,944"]);
 }
+
+/// The values of an attribute, sorted.
+fn attributes(page: &str, before: &str) -> Vec<String> {
+    let value = |rest: &str| rest.split('"').next().unwrap_or_default().to_string();
+    let mut all: Vec<String> = page.split(before).skip(1).map(value).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_picture_stands_in_the_page_once_wherever_it_is_shown() {
+    let mut number = 0;
+    // Two of each place, of which one is everywhere.
+    let everywhere = Picture::new("same", b"\x89PNG\r\n\x1a\nsame").unwrap();
+    let mut picture = || {
+        number += 1;
+        Picture::new(format!("{number}"), format!("GIF8{number}").as_bytes()).unwrap()
+    };
+    let mut hit = |right| ReportHit { picture: picture(), score: 0.5, right };
+    let mut example = || Example {
+        language: "en".into(),
+        query: "a".into(),
+        translation: None,
+        hits: vec![hit(true), ReportHit { picture: everywhere.clone(), score: 0.1, right: false }],
+        missed: Some((9, hit(true))),
+    };
+    let mut report = RunReport { examples: vec![example()], errors: errors("en"), ..RunReport::default() };
+    report.errors.languages[0].texts = Extremes { best: vec![example()], worst: vec![example()] };
+    let said = vec![Said { language: "en".into(), text: "a".into(), hit: hit(true) }];
+    report.compared = vec![Compared {
+        language: "en".into(),
+        query: "a".into(),
+        before: hit(false),
+        after: hit(true),
+        said,
+    }];
+    report.errors.side_by_side[0][0].hits = vec![hit(true)];
+    let pictures = &mut report.errors.languages[0].pictures;
+    for one in pictures.best.iter_mut().chain(&mut pictures.worst) {
+        one.picture = picture();
+    }
+    report.errors.confusions[0].pictures = [picture(), everywhere.clone()];
+    let page = html(&report);
+    let mut used = attributes(&page, "<use href=\"#");
+    let places = used.len();
+    used.dedup();
+    assert_eq!((places, used.len()), (17, 14), "every one of them, of which one is in four places");
+    assert_eq!(attributes(&page, "<symbol id=\""), used, "each once");
+    assert_eq!(page.matches("data:image/").count(), used.len());
+}

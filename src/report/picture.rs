@@ -1,6 +1,11 @@
-//! Pictures inside the page: small ones as they are, others as thumbnails, as data addresses.
+//! Pictures inside the page: small ones as they are, others as thumbnails, as data addresses. Each distinct one stands in the page once, as a symbol that is used
+//! wherever it is shown.
 
-use data_encoding::BASE64;
+use std::collections::BTreeMap;
+
+use data_encoding::{BASE64, HEXLOWER};
+use maud::{Markup, html};
+use sha2::{Digest, Sha256};
 
 use crate::Result;
 use crate::pixels::{Decoding, decode, thumbnail};
@@ -44,9 +49,44 @@ impl Picture {
         Ok(Picture { id: id.into(), source: Some(source) })
     }
 
+    /// What the page calls its symbol, by its content; nothing, where it is known by its id only.
+    fn symbol(&self) -> Option<String> {
+        let hash = Sha256::digest(self.source.as_ref()?.as_bytes());
+        Some(format!("p{}", HEXLOWER.encode(&hash[..8])))
+    }
+
     /// The picture as a `data:` address; nothing, where it is known by its id only.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
+    }
+}
+
+/// The picture, or its id.
+pub(super) fn shown(picture: &Picture) -> Markup {
+    html! {
+        @match picture.symbol() {
+            Some(symbol) => svg.photo viewBox="0 0 1 1" role="img" aria-label={ "Picture " (picture.id) } {
+                title { (picture.id) }
+                use href={ "#" (symbol) } {}
+            },
+            None => div.unseen { bdi { (picture.id) } },
+        }
+    }
+}
+
+/// The symbols of all pictures that a page [shows](shown), each once.
+pub(super) fn symbols<'a>(pictures: impl Iterator<Item = &'a Picture>) -> Markup {
+    let of = |picture: &'a Picture| Some((picture.symbol()?, picture.source()?));
+    let distinct: BTreeMap<String, &str> = pictures.filter_map(of).collect();
+    html! {
+        @if !distinct.is_empty() {
+            // Not `display: none`: some browsers then do not draw what is used.
+            svg.symbols width="0" height="0" aria-hidden="true" {
+                @for (symbol, source) in distinct {
+                    symbol id=(symbol) viewBox="0 0 1 1" { image href=(source) width="1" height="1" {} }
+                }
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::cells::{found_picture, recall_head, recall_row};
+use super::cells::{recall_head, recall_row};
+use super::picture::shown;
 use super::{Compared, ReportHit};
 use crate::eval::consistency::{ByLanguage, WAYS};
 use crate::eval::{Consistency, Evaluation};
@@ -104,7 +105,7 @@ fn card(one: &Compared) -> Markup {
             ol.hits.said {
                 @for said in &one.said {
                     li class=(side(&said.hit)) {
-                        (found_picture(&said.hit.picture))
+                        (shown(&said.hit.picture))
                         span.code { (said.language) } (mark(&said.hit)) br;
                         bdi dir="auto" lang=(said.language) { (said.text) }
                     }
@@ -116,7 +117,7 @@ fn card(one: &Compared) -> Markup {
 
 fn first(name: &str, hit: &ReportHit) -> Markup {
     html! {
-        li class=(side(hit)) { (found_picture(&hit.picture)) b { (name) } " " (mark(hit)) }
+        li class=(side(hit)) { (shown(&hit.picture)) b { (name) } " " (mark(hit)) }
     }
 }
 

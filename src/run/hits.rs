@@ -19,7 +19,7 @@ pub(super) struct Album<'a> {
     files: Files,
     /// By row.
     shown: HashMap<u32, Picture>,
-    /// Of all that are shown, each as often as it is.
+    /// Of all that are shown, each once, as the page has it.
     bytes: usize,
     /// Why pictures are shown by their ids only, of the first that is.
     pub note: Option<String>,
@@ -36,28 +36,24 @@ impl<'a> Album<'a> {
     }
 
     fn picture(&mut self, row: u32) -> Picture {
-        let id = self.corpus.test.image_ids[row as usize].as_str();
-        if !self.shown.contains_key(&row) {
-            let picture = self.read(row, id).unwrap_or_else(|error| {
-                // One note for all that are missing.
-                self.note.get_or_insert_with(|| format!("a picture is shown by its id only: {error}"));
-                Picture::named(id)
-            });
-            self.shown.insert(row, picture);
+        if let Some(picture) = self.shown.get(&row) {
+            return picture.clone();
         }
-        let picture = self.shown[&row].clone();
+        let id = self.corpus.test.image_ids[row as usize].as_str();
+        let mut picture = self.read(row, id).unwrap_or_else(|error| {
+            // One note for all that are missing.
+            self.note.get_or_insert_with(|| format!("a picture is shown by its id only: {error}"));
+            Picture::named(id)
+        });
         let bytes = picture.source().map_or(0, str::len);
         if self.bytes + bytes > MOST {
-            let note = || {
-                format!(
-                    "further pictures are shown by their ids only: the page has {} MiB of them",
-                    MOST >> 20
-                )
-            };
-            self.note.get_or_insert_with(note);
-            return Picture::named(id);
+            let what = "further pictures are shown by their ids only: the page has";
+            self.note.get_or_insert_with(|| format!("{what} {} MiB of them", MOST >> 20));
+            picture = Picture::named(id);
+        } else {
+            self.bytes += bytes;
         }
-        self.bytes += bytes;
+        self.shown.insert(row, picture.clone());
         picture
     }
 

@@ -97,7 +97,7 @@ fn shows_photographs(run: &Path) {
     let queries = page.split_once("<h2>Example queries</h2>").expect("queries").1;
     let page = queries.split("<h2>").next().expect("a section");
     // Two queries in each of two languages, with all the four to seven test pictures, or the first five and the right one.
-    let shown = page.matches("<img src=\"data:image/").count();
+    let shown = page.matches("<svg class=\"photo\"").count();
     assert!((16..=24).contains(&shown), "{shown} pictures");
     assert_eq!(page.matches("class=\"unseen\"").count(), 0);
     assert_eq!(page.matches("class=\"right").count(), 4, "each query's own picture");

@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::{RunFolder, json};
 use crate::eval::classification::Accuracy;
-use crate::eval::task::classification::{self, Classification};
-use crate::eval::task::consistency::{self, Joint};
-use crate::eval::task::{recall, task};
+use crate::eval::given::Groups;
+use crate::eval::task::classification::{Classification, OfLanguage};
+use crate::eval::task::consistency::Joint;
+use crate::eval::task::{Measure, task};
 use crate::eval::{Evaluation, TASKS, TaskResult};
 use crate::write::{clear_partial, write_whole};
 use crate::{Error, Result, names};
@@ -30,7 +31,8 @@ struct EarlierClassification {
 impl From<EarlierClassification> for TaskResult {
     fn from(kept: EarlierClassification) -> TaskResult {
         let EarlierClassification { name, language, templates, data, accuracy } = kept;
-        Classification { language, templates, accuracy }.result(name, data)
+        let one = OfLanguage { language, templates, accuracy, names: Vec::new(), taken: Vec::new() };
+        Classification::new(vec![one], &Groups::default()).result((name, Some(data)))
     }
 }
 
@@ -38,7 +40,7 @@ impl RunFolder {
     /// The folder of a task's results.
     pub(super) fn results_of(&self, task: &str) -> PathBuf {
         let folder = self.path.join("evaluation");
-        if task == recall::NAME { folder } else { folder.join(task) }
+        if task == Evaluation::NAME { folder } else { folder.join(task) }
     }
 
     /// The file of a task's result.
@@ -58,7 +60,7 @@ impl RunFolder {
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, e))?;
         clear_partial(&folder)?;
         self.clear_left_lock();
-        let text = match result.task == recall::NAME {
+        let text = match result.task == Evaluation::NAME {
             true => serde_json::to_string_pretty(&result.details),
             false => serde_json::to_string_pretty(result),
         };
@@ -83,7 +85,7 @@ impl RunFolder {
     /// # Errors
     /// Data, where the folder cannot be read, or a file in it is no evaluation.
     pub fn evaluations(&self) -> Result<Vec<Evaluation>> {
-        let mut names = names_in(&self.results_of(recall::NAME))?;
+        let mut names = names_in(&self.results_of(Evaluation::NAME))?;
         let first = |name: &String| ["test", "val", "train"].iter().position(|n| n == name).unwrap_or(3);
         names.sort_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.cmp(b)));
         let mut kept = Vec::new();
@@ -99,17 +101,17 @@ impl RunFolder {
     /// # Errors
     /// Data, where a file is no evaluation.
     pub fn evaluation(&self, name: &str) -> Result<Option<Evaluation>> {
-        let file = self.results_of(recall::NAME).join(format!("{name}.json"));
+        let file = self.results_of(Evaluation::NAME).join(format!("{name}.json"));
         if !file.exists() {
             return Ok(None);
         }
         let evaluation: Evaluation = json::read(&file, "an evaluation", AGAIN)?;
         let of_these = |result: &TaskResult| result.data == evaluation.data;
-        let Some(result) = self.result(consistency::NAME, name)?.filter(of_these) else {
+        let Some(result) = self.result(Joint::NAME, name)?.filter(of_these) else {
             return Ok(Some(evaluation));
         };
         let joint = Joint::deserialize(&result.details).map_err(|e| {
-            let file = self.results_of(consistency::NAME).join(format!("{name}.json"));
+            let file = self.results_of(Joint::NAME).join(format!("{name}.json"));
             Error::data("is not a result of `consistency`").at(file).because(e).hint(AGAIN)
         })?;
         Ok(Some(evaluation.with_joint(Some(joint))))
@@ -120,7 +122,7 @@ impl RunFolder {
     /// # Errors
     /// Data, where the file is no result of the task.
     pub fn result(&self, task: &str, name: &str) -> Result<Option<TaskResult>> {
-        if task == recall::NAME {
+        if task == Evaluation::NAME {
             return Ok(self.evaluation(name)?.as_ref().map(TaskResult::from));
         }
         let file = self.results_of(task).join(format!("{name}.json"));
@@ -135,19 +137,28 @@ impl RunFolder {
         Ok(Some(result))
     }
 
+    /// The results of all tasks, `recall` first.
+    ///
+    /// # Errors
+    /// As [`Self::evaluations`] and [`Self::results`].
+    pub fn all_results(&self) -> Result<Vec<TaskResult>> {
+        let recalls = self.evaluations()?;
+        Ok(recalls.iter().map(TaskResult::from).chain(self.results()?).collect())
+    }
+
     /// The results of all tasks but `recall`, by task and name.
     ///
     /// # Errors
     /// Data, where a folder cannot be read, or a file in it is no result of its task.
     pub fn results(&self) -> Result<Vec<TaskResult>> {
         let mut kept = Vec::new();
-        for task in TASKS.iter().map(|task| task.name()).filter(|task| *task != recall::NAME) {
+        for task in TASKS.iter().map(|task| task.name()).filter(|task| *task != Evaluation::NAME) {
             for name in names_in(&self.results_of(task))? {
                 kept.extend(self.result(task, &name)?);
             }
         }
         // Those that were made again since then are where results are now.
-        let folder = self.path.join(classification::NAME);
+        let folder = self.path.join(Classification::NAME);
         for name in names_in(&folder)? {
             let file = folder.join(format!("{name}.json"));
             let earlier: EarlierClassification = json::read(&file, "a classification", AGAIN)?;

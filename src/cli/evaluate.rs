@@ -21,13 +21,12 @@ use crate::corpus::{Corpus, SplitName, Wanted, fingerprint_of};
 use crate::error::{InFile, Kind};
 use crate::eval::given::Given;
 use crate::eval::task::clip_benchmark::documents;
-use crate::eval::task::{
-    Reads, bitext, classification, consistency, cxc, galleries, mteb, nli, probe, recall, space, sts, table,
-};
-use crate::eval::{Scope, Setting, TASKS, Task, TaskResult};
+use crate::eval::task::consistency::Joint;
+use crate::eval::task::{Measure, Reads, mteb, table};
+use crate::eval::{Evaluation, Scope, Setting, TASKS, Task, TaskResult};
 use crate::retrieve::Retriever;
 use crate::write::write_whole;
-use crate::{Error, Result, eval, run};
+use crate::{Error, Result, run};
 
 /// Measure what a run is worth, by named tasks
 #[derive(Debug, clap::Args)]
@@ -50,6 +49,7 @@ Examples:
   tinyglot evaluate runs/demo/run --split val --json > val.json
   tinyglot evaluate RUN --task recall,consistency --json
   tinyglot evaluate RUN --task all --language de --classes classes.txt --images test.npy --labels labels.txt
+  tinyglot evaluate RUN --task classification --classes 'classes.{language}.txt' --images test.npy --labels labels.txt --groups groups.toml
   tinyglot evaluate RUN --task bitext --bitext tatoeba --groups groups.toml --table figures.md --mteb results
   tinyglot evaluate RUN --task recall,classification --clip-benchmark results --language de --classes classes.txt --images f.npy --labels l.txt
   tinyglot evaluate RUN --task sts --sts 'stsb-{language}-test.csv'
@@ -186,7 +186,7 @@ fn tasks(args: &Args) -> (Vec<&'static dyn Task>, bool) {
     if args.task.iter().any(|name| name == ALL) {
         return (TASKS.to_vec(), true);
     }
-    let usual = [recall::NAME, consistency::NAME].map(String::from);
+    let usual = [Evaluation::NAME, Joint::NAME].map(String::from);
     let names = if args.task.is_empty() { &usual[..] } else { &args.task };
     (
         TASKS.into_iter().filter(|task| names.iter().any(|name| name == task.name())).collect(),
@@ -221,7 +221,7 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         config: run.config(),
         parameters: run.parameters(),
         corpus: corpus.as_ref().map(|corpus| (corpus, scope)),
-        fingerprint: fingerprint.clone(),
+        fingerprint,
         given: &given,
         fitted: &|fitted| run.keep(fitted, scope),
     };
@@ -236,34 +236,20 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
     tasks.retain(|task| left_out.iter().all(|(name, _)| *name != task.name()));
     // Of its own splits a run has one, whatever program measured it.
     let own = keep && args.name.is_none() && args.split.other.is_none();
-    let name = eval::name(&set, by, args.distractors, folds);
     if let Some(corpus) = &corpus
         && scope.asked(corpus).is_empty()
     {
         return Err(scope.nobody_asks()).in_file(&args.run);
     }
-    for task in tasks.iter().filter(|task| task.reads() == Reads::Captions) {
-        refuse_other(run.folder(), task.name(), &name, fingerprint.as_deref(), own)?;
-    }
-    let labelled = given.labelled.as_ref();
-    let learnt = labelled.and_then(|set| Some((set, set.train.as_ref()?)));
-    let named = labelled.map(|set| set.data()).transpose()?;
-    let learnt = learnt.map(|(set, train)| set.learnt_data(train)).transpose()?;
-    let set_name = labelled.map(|set| &set.name);
-    let sets = [
-        set_name.zip(named.as_ref()).map(|(name, data)| (classification::NAME, name, data)),
-        set_name.zip(learnt.as_ref()).map(|(name, data)| (probe::NAME, name, data)),
-        given.bitext.as_ref().map(|set| (bitext::NAME, &set.name, &set.data)),
-        given.bitext.as_ref().map(|set| (space::NAME, &set.name, &set.data)),
-        given.sts.as_ref().map(|set| (sts::NAME, &set.name, &set.data)),
-        given.galleries.as_ref().map(|set| (galleries::NAME, &set.name, &set.data)),
-        given.nli.as_ref().map(|set| (nli::NAME, &set.name, &set.data)),
-        given.cxc.as_ref().map(|set| (cxc::NAME, &set.name, &set.data)),
-    ];
-    for (task, name, data) in sets.into_iter().flatten() {
-        if tasks.iter().any(|asked| asked.name() == task) {
-            refuse_other(run.folder(), task, name, Some(data), false)?;
-        }
+    for task in &tasks {
+        let (name, hash) = task.kept(&data)?;
+        refuse_other(
+            run.folder(),
+            task.name(),
+            &name,
+            hash.as_deref(),
+            own && task.reads() == Reads::Captions,
+        )?;
     }
     let (encoder, mut seconds) = (run.encoder(), Vec::new());
     let results = tasks.iter().map(|task| {

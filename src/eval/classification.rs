@@ -1,13 +1,8 @@
 //! Zero-shot classification: pictures named by the nearest class vector (Radford et al. 2021, section 3.1).
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-use crate::checksum::sha256;
-use crate::corpus::PictureSource;
-use crate::{Error, Result};
 
 /// The share of pictures whose class is the nearest, or among the five nearest, in percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,122 +71,20 @@ impl std::fmt::Display for Accuracy {
     }
 }
 
-/// Pictures with their classes, and the classes by name in a language.
-pub struct Labelled {
-    /// What the result is kept by.
-    pub name: String,
-    /// The code of the language of the classes' names.
-    pub language: String,
-    /// The classes to choose from.
-    pub classes: Classes,
-    /// The pictures, in the order of `labels`.
-    pub pictures: Box<dyn PictureSource>,
-    /// The class of each picture.
-    pub labels: Vec<u32>,
-    /// Other pictures, to learn the classes from.
-    pub train: Option<Learnt>,
-}
-
-impl Labelled {
-    /// SHA-256 of what zero-shot classification is measured on: classes, templates, labels and pictures.
-    ///
-    /// # Errors
-    /// Data, where the pictures cannot be read.
-    pub fn data(&self) -> Result<String> {
-        let mut hash = Sha256::new().chain_update(format!("{:?}{:?}", self.classes, self.labels));
-        self.pictures.hash_content(&mut hash)?;
-        Ok(sha256(hash))
-    }
-
-    /// SHA-256 of what probes are measured on: the number of classes, labels and pictures of both sets.
-    ///
-    /// # Errors
-    /// Data, where the pictures cannot be read.
-    pub fn learnt_data(&self, learnt: &Learnt) -> Result<String> {
-        let (classes, labels) = (self.classes.names.len(), &self.labels);
-        let mut hash = Sha256::new().chain_update(format!("{classes}{labels:?}{:?}", learnt.labels));
-        self.pictures.hash_content(&mut hash)?;
-        learnt.pictures.hash_content(&mut hash)?;
-        Ok(sha256(hash))
-    }
-}
-
-/// Pictures with classes to learn from.
-pub struct Learnt {
-    /// In the order of `labels`.
-    pub pictures: Box<dyn PictureSource>,
-    /// The class of each picture.
-    pub labels: Vec<u32>,
-}
-
-/// Classes by name, and the prompts that they are looked for by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classes {
-    /// One name a class, in the order of their numbers.
-    pub names: Vec<String>,
-    /// Each with `{}` for the name.
-    pub templates: Vec<String>,
-}
-
-impl Classes {
-    /// Reads names, one a line; and templates, or the name alone.
-    ///
-    /// # Errors
-    /// Data, with file and line: an empty line, no line, a template without `{}`.
-    pub fn read(names: &Path, templates: Option<&Path>) -> Result<Classes> {
-        let templates = match templates {
-            Some(file) => read_templates(file)?,
-            None => vec!["{}".to_string()],
-        };
-        Ok(Classes { names: lines(names)?, templates })
-    }
-
-    /// Every template with every name, those of a class together.
-    pub fn prompts(&self) -> Vec<String> {
-        let of = |name: &String| self.templates.iter().map(|t| t.replace("{}", name)).collect::<Vec<_>>();
-        self.names.iter().flat_map(of).collect()
-    }
-}
-
-/// The lines of a file, none of them empty.
-fn lines(file: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::reading(file, e))?;
-    let lines: Vec<String> = text.lines().map(|line| line.trim().to_string()).collect();
-    match lines.iter().position(String::is_empty) {
-        Some(n) => Err(Error::data("is an empty line").at(file).line(n + 1).hint("take the line out")),
-        None if lines.is_empty() => Err(Error::data("holds no line").at(file)),
-        None => Ok(lines),
-    }
-}
-
-fn read_templates(file: &Path) -> Result<Vec<String>> {
-    let templates = lines(file)?;
-    match templates.iter().position(|t| !t.contains("{}")) {
-        Some(n) => {
-            let what = format!("`{}` has no {{}}", templates[n]);
-            Err(Error::data(what).at(file).line(n + 1).hint("put {} where the class's name belongs"))
-        }
-        None => Ok(templates),
-    }
-}
-
-/// Reads the class of each picture: its number from 0, one a line.
+/// Of the pictures of each class, for which class they are taken: (class, pictures), rising, without those that none is taken for.
 ///
-/// # Errors
-/// Data, with file and line: not one for each picture, or no class's number.
-pub fn read_labels(file: &Path, images: usize, classes: usize) -> Result<Vec<u32>> {
-    let lines = lines(file)?;
-    if lines.len() != images {
-        let what = format!("holds {} labels for {images} pictures", lines.len());
-        return Err(Error::data(what).at(file).hint("one a line, in the order of the pictures"));
+/// `scores` (images, classes); `labels` holds the class of each image. A picture to which several classes are equally near counts for each of them in equal
+/// parts, so that what stands at its own class is [`Accuracy::top1`].
+pub fn confusion(scores: &[f32], labels: &[u32], classes: usize) -> Vec<Vec<(u32, f64)>> {
+    let mut taken: Vec<BTreeMap<u32, f64>> = vec![BTreeMap::new(); classes];
+    for (scores, &label) in scores.chunks(classes.max(1)).zip(labels) {
+        let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let nearest: Vec<u32> = (0..classes as u32).filter(|&class| scores[class as usize] == best).collect();
+        for &class in &nearest {
+            *taken[label as usize].entry(class).or_default() += 1.0 / nearest.len() as f64;
+        }
     }
-    let parse = |(n, line): (usize, &String)| match line.parse::<u32>() {
-        Ok(label) if (label as usize) < classes => Ok(label),
-        _ => Err(Error::data(format!("is `{line}`; expected a number from 0 to {}", classes - 1))
-            .at(file)
-            .line(n + 1)),
-    };
-    lines.iter().enumerate().map(parse).collect()
+    taken.into_iter().map(|row| row.into_iter().collect()).collect()
 }
 
 #[cfg(test)]
@@ -210,6 +103,15 @@ mod tests {
     fn a_model_that_scores_all_classes_alike_gets_chance() {
         let a = accuracy(&[0.5; 40], &[3, 0, 7, 1], 10);
         assert!((a.top1 - 10.0).abs() < 1e-9 && (a.top5 - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn pictures_are_taken_for_the_nearest_class_or_in_parts_for_several() {
+        let scores = [0.9, 0.1, 0.2, /* */ 0.1, 0.9, 0.8, /* */ 0.5, 0.1, 0.5];
+        assert_eq!(
+            confusion(&scores, &[0, 2, 2], 3),
+            [vec![(0, 1.0)], vec![], vec![(0, 0.5), (1, 1.0), (2, 0.5)]]
+        );
     }
 
     #[test]

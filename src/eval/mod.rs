@@ -326,7 +326,7 @@ mod tests {
         assert!(near(t2i, (15.5 / 3.0 + 78.5) / 3.0) && near(i2t, (8.0 + 78.5) / 3.0), "{t2i} {i2t}");
         assert_eq!(e.metric(&best_in("de")), Some(30.0));
         assert_eq!([e.metric("recall.xx"), e.metric("A"), e.metric("recallA")], [None; 3]);
-        let metrics = e.metrics();
+        let metrics = task::Measure::metrics(&e);
         let of = |name: &str, language| {
             metrics.iter().find(|m| m.name == name && m.language.as_deref() == language)
         };

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::corpus::{Corpus, SplitName, Wanted};
 use crate::error::InFile;
 use crate::eval::similarity::check_finite;
-use crate::eval::task::consistency::NAME;
+use crate::eval::task::Measure;
+use crate::eval::task::consistency::Joint;
 use crate::eval::{Evaluation, TaskResult};
 use crate::report::{Compared, Errors, Example, Part, RunReport};
 use crate::retrieve::{Gallery, Retriever};
@@ -52,7 +53,7 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     let of = |e: &Evaluation, r: &TaskResult| {
         e.by_language.is_some() && (e.name(), &e.data) == (r.name.clone(), &r.data)
     };
-    let shown = |r: &TaskResult| r.task == NAME && report.evaluations.iter().any(|e| of(e, r));
+    let shown = |r: &TaskResult| r.task == Joint::NAME && report.evaluations.iter().any(|e| of(e, r));
     let results = folder.results()?.into_iter().filter(|result| !shown(result)).collect();
     Ok((RunReport { consistency, results, ..report }, notes))
 }

@@ -226,8 +226,11 @@ impl TrialFolder {
                 row.by = by.to_string();
                 row.chosen = figures.iter().find(|figure| figure.of == by).cloned();
             }
-            row.figures =
-                figures.into_iter().filter(|figure| !figure.has_columns()).map(|f| (f.of, f.value)).collect();
+            row.figures = figures
+                .into_iter()
+                .filter(|figure| !results::has_columns(figure))
+                .map(|f| (f.of, f.value))
+                .collect();
         }
         Ok(row)
     }

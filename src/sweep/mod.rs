@@ -20,5 +20,5 @@ mod state;
 pub use cost::Cost;
 pub use folder::SweepFolder;
 pub use plan::{Halving, Placed, Plan, Trial};
-pub use results::{Figure, Row};
+pub use results::Row;
 pub use state::Status;

@@ -9,8 +9,9 @@ use super::{Placed, Trial};
 use crate::checkpoint::RunFolder;
 use crate::config::BEST;
 use crate::eval::consistency::WAYS;
-use crate::eval::task::{consistency, recall};
-use crate::eval::{Evaluation, Metric, Retrieval, TaskResult, ordered};
+use crate::eval::task::consistency::Joint;
+use crate::eval::task::{Figure, Measure};
+use crate::eval::{Evaluation, Retrieval, TaskResult, ordered};
 use crate::{Error, Result};
 
 /// A trial and all that is known of it.
@@ -75,31 +76,10 @@ pub struct Row {
     pub figures: Vec<(String, f64)>,
 }
 
-/// A figure of a result that a run keeps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Figure {
-    /// Its name: `TASK/NAME/METRIC/LANGUAGE` (or pair, or group), without the last where it is of all languages.
-    pub of: String,
-    /// In the metric's unit.
-    pub value: f64,
-    /// Whether a larger one is the better one.
-    pub higher_is_better: bool,
-}
-
-impl Figure {
-    /// Whether rows have it in their evaluations on val and test.
-    pub(super) fn has_columns(&self) -> bool {
-        ["val", "test"].iter().any(|name| {
-            self.of.starts_with(&format!("{}/{name}/", recall::NAME))
-                || self.of.starts_with(&format!("{}/{name}/", consistency::NAME))
-        })
-    }
-
-    /// Of two figures of one name the larger is the better one.
-    pub fn worth(&self) -> f64 {
-        if self.higher_is_better { self.value } else { -self.value }
-    }
+/// Whether rows have a figure in their evaluations on val and test.
+pub(super) fn has_columns(figure: &Figure) -> bool {
+    let starts = |task: &str, name: &str| figure.of.starts_with(&format!("{task}/{name}/"));
+    ["val", "test"].iter().any(|name| starts(Evaluation::NAME, name) || starts(Joint::NAME, name))
 }
 
 /// All figures that a run keeps: of the task `recall`, then of others.
@@ -107,17 +87,7 @@ impl Figure {
 /// # Errors
 /// Data, where a result cannot be read.
 pub fn figures(run: &RunFolder) -> Result<Vec<Figure>> {
-    let recalls = run.evaluations()?;
-    let results = recalls.iter().map(TaskResult::from).chain(run.results()?);
-    let of = |result: TaskResult| {
-        let above = format!("{}/{}", result.task, result.name);
-        result.metrics.into_iter().map(move |metric| {
-            let Metric { name, language, value, higher_is_better, .. } = metric;
-            let below = language.map_or(String::new(), |language| format!("/{language}"));
-            Figure { of: format!("{above}/{name}{below}"), value, higher_is_better }
-        })
-    };
-    Ok(results.flat_map(of).collect())
+    Ok(run.all_results()?.iter().flat_map(TaskResult::figures).collect())
 }
 
 /// The figure of a name.
@@ -129,13 +99,9 @@ pub fn figure(run: &RunFolder, name: &str) -> Result<Figure> {
     if let Some(figure) = all.iter().find(|figure| figure.of == name) {
         return Ok(figure.clone());
     }
-    let mut near: Vec<(usize, &str)> =
-        all.iter().map(|f| (strsim::osa_distance(&f.of, name), f.of.as_str())).collect();
-    near.sort();
-    let near: Vec<&str> = near.into_iter().take(5).map(|(_, of)| of).collect();
-    let hint =
-        format!("`by` names a figure as TASK/NAME/METRIC/LANGUAGE; near it are `{}`", near.join("`, `"));
-    Err(Error::config(format!("there is no figure `{name}`")).hint(hint))
+    let all: Vec<String> = all.into_iter().map(|figure| figure.of).collect();
+    Err(Error::config(format!("there is no figure `{name}`"))
+        .hint(format!("`by`: {}", Figure::near(name, &all))))
 }
 
 fn usual() -> String {

@@ -2,7 +2,8 @@
 
 Crisscrossed Captions (Parekh et al. 2021): Spearman's correlation over samples of half of the queries with one of their pairs each, drawn here 20,000 times, so that ours,
 of other draws, must be near; recall where a query has several right answers, over all orders of equal scores. Accuracy of classes: scikit-learn's where
-no scores are equal, else over all orders; the mean over classes is `balanced_accuracy_score`. Rows of whole numbers make scores that are exact, and so ties that are.
+no scores are equal, else over all orders; the mean over classes is `balanced_accuracy_score`; which class is
+taken for which is `confusion_matrix`, and with equal scores its mean over all choices among the nearest. Rows of whole numbers make scores that are exact, and so ties that are.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import pathlib
 
 import numpy as np
 from scipy.stats import spearmanr
-from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, top_k_accuracy_score
 
 
 def sampled(rng):
@@ -86,8 +87,16 @@ def accuracy(name, scores, labels):
         assert np.isclose(np.mean(first), top_k_accuracy_score(labels, scores, k=1, labels=range(classes)))
         assert np.isclose(np.mean(five), top_k_accuracy_score(labels, scores, k=5, labels=range(classes)))
         assert np.isclose(mean, balanced_accuracy_score(labels, scores.argmax(axis=1)))
+    confusion = np.zeros((classes, classes))
+    for row, label in zip(scores, labels):
+        nearest = np.flatnonzero(row == row.max())
+        for choice in nearest:
+            confusion += confusion_matrix([label], [choice], labels=range(classes)) / len(nearest)
+    if all((row == row.max()).sum() == 1 for row in scores):
+        assert np.array_equal(confusion, confusion_matrix(labels, scores.argmax(axis=1), labels=range(classes)))
     return {"name": name, "classes": classes, "scores": [float(v) for v in scores.ravel()], "labels": [int(v) for v in labels],
-            "top1": 100 * float(np.mean(first)), "top5": 100 * float(np.mean(five)), "mean_per_class": 100 * mean}
+            "top1": 100 * float(np.mean(first)), "top5": 100 * float(np.mean(five)), "mean_per_class": 100 * mean,
+            "confusion": confusion.tolist()}
 
 
 def accuracies(rng):

@@ -1,7 +1,7 @@
 //! Figures of evaluations beside NumPy and scikit-learn: `measures.py`.
 
 use serde::Deserialize;
-use tinyglot::eval::classification::accuracy;
+use tinyglot::eval::classification::{accuracy, confusion};
 use tinyglot::eval::crossed::{Pair, SAMPLES, recall, sampled};
 
 use super::file;
@@ -41,6 +41,7 @@ struct Accuracies {
     top1: f64,
     top5: f64,
     mean_per_class: f64,
+    confusion: Vec<Vec<f64>>,
 }
 
 fn document() -> Document {
@@ -73,7 +74,8 @@ fn recall_with_several_right_answers_is_that_over_all_orders_of_equal_scores() {
 
 #[test]
 fn accuracy_of_classes_is_that_of_scikit_learn_and_over_all_orders_of_equal_scores() {
-    for Accuracies { name, classes, scores, labels, top1, top5, mean_per_class } in document().accuracies {
+    for Accuracies { name, classes, scores, labels, top1, top5, mean_per_class, .. } in document().accuracies
+    {
         let found = accuracy(&scores, &labels, classes);
         let ours = [found.top1, found.top5, found.mean_per_class.expect("pictures")];
         for (ours, theirs) in ours.iter().zip([top1, top5, mean_per_class]) {
@@ -82,5 +84,24 @@ fn accuracy_of_classes_is_that_of_scikit_learn_and_over_all_orders_of_equal_scor
                 "{name}: {found:?} is not {top1}, {top5}, {mean_per_class}"
             );
         }
+    }
+}
+
+#[test]
+fn classes_are_taken_for_others_as_scikit_learn_counts_them() {
+    for Accuracies { name, classes, scores, labels, top1, confusion: expected, .. } in document().accuracies {
+        let found = confusion(&scores, &labels, classes);
+        assert_eq!(found.len(), classes, "{name}");
+        for (class, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let mut row = vec![0.0; classes];
+            found.iter().for_each(|(taken_for, pictures)| row[*taken_for as usize] = *pictures);
+            let near = row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
+            assert!(near, "{name}, class {class}: {row:?} is not {expected:?}");
+        }
+        let own = |(class, row): (usize, &Vec<(u32, f64)>)| {
+            row.iter().filter(|(taken_for, _)| *taken_for as usize == class).map(|(_, n)| n).sum::<f64>()
+        };
+        let right: f64 = found.iter().enumerate().map(own).sum();
+        assert!((100.0 * right / labels.len() as f64 - top1).abs() < 1e-9, "{name}: the diagonal is top-1");
     }
 }

@@ -88,7 +88,7 @@ fn all_tasks(run: &Path, images: &Path, names: &str, parallel: &str) -> Value {
     }
     assert_eq!(
         json(&[&["classify", text(run), "--json"], &labelled[..]].concat()),
-        all["classification"]["details"]["accuracy"]
+        all["classification"]["details"]["languages"][0]["accuracy"]
     );
     let joined = all["consistency"]["details"]["by_language"]["joined"].as_array().expect("languages");
     let codes: Vec<&str> = joined.iter().filter_map(Value::as_str).collect();
@@ -148,6 +148,67 @@ fn every_family_has_every_task() {
         assert!(page.contains("The same query in several languages"), "{name}");
         assert!(page.contains("Task classification (test-de)") && page.contains("top-5"), "{name}");
     }
+}
+
+#[test]
+fn pictures_are_classified_by_names_in_many_languages_at_once() {
+    let (_folder, run_) = copied();
+    let place = TempDir::new().expect("a folder");
+    let images = MADE.gallery();
+    let one = classes(place.path(), &images, "Kreis\nQuadrat\n");
+    for (code, names) in [("deu", "Kreis\nQuadrat\n"), ("en", "circle\nsquare\n"), ("sw", "a\nb\n")] {
+        fs::write(place.path().join(format!("names.{code}.txt")), names).expect("written");
+    }
+    fs::write(place.path().join("groups.toml"), "seen = ['de']\nall = ['en', 'de']\n").expect("written");
+    let path = |name: &str| text(&place.path().join(name)).to_string();
+    let (names, groups, clip) = (path("names.{language}.txt"), path("groups.toml"), path("clip"));
+    let labels = path("labels.txt");
+    let several = ["--classes", &names, "--images", text(&images), "--labels", &labels];
+    let task = ["evaluate", text(&run_), "--task", "classification", "--json", "--groups", &groups];
+    let ran = crate::run(&[&task[..], &several, &["--clip-benchmark", &clip]].concat());
+    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`sw` is passed over"), "{}", ran.stderr);
+    let all: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let result = &all["classification"];
+    fs::remove_file(path("names.sw.txt")).expect("removed");
+    // Each language is what it is alone.
+    let one: Vec<&str> = one.iter().map(String::as_str).collect();
+    let alone = json(&[&["classify", text(&run_), "--json"], &one[..]].concat());
+    let together = json(&[&["classify", text(&run_), "--json"], &several[..]].concat());
+    assert_eq!(together["de"], alone);
+    let metric = |of: &str| {
+        let all = result["metrics"].as_array().expect("metrics");
+        let found = all.iter().find(|m| m["name"] == "top-1" && m["language"] == of);
+        found.and_then(|m| m["value"].as_f64()).expect("a figure")
+    };
+    let [en, de] = ["en", "de"].map(|code| together[code]["top-1"].as_f64().expect("a figure"));
+    for (of, value) in
+        [("en", en), ("de", de), ("mean", (en + de) / 2.0), ("seen", de), ("all", (en + de) / 2.0)]
+    {
+        assert!((metric(of) - value).abs() < 1e-9, "{of}: {result}");
+    }
+    // The matrix lies beside it: the rows of a class are its pictures, the diagonal are those that are right.
+    let sheet =
+        fs::read_to_string(run_.join("evaluation/classification/test.confusion.csv")).expect("a matrix");
+    let rows: Vec<Vec<&str>> = sheet.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["language", "class", "circle", "square"]);
+    let number = |cell: &str| cell.parse::<f64>().expect("a number");
+    let german: Vec<f64> = rows[3..].iter().map(|row| number(row[2]) + number(row[3])).collect();
+    assert_eq!((rows.len(), rows[3][0], &german[..]), (5, "de", &[10.0, 10.0][..]));
+    assert!((100.0 * (number(rows[3][2]) + number(rows[4][3])) / 20.0 - de).abs() < 1e-9, "{sheet}");
+    for code in ["en", "de"] {
+        let name = |name: &str| name.ends_with(&format!("_{code}_zeroshot_classification.json"));
+        let files = fs::read_dir(&clip).expect("a folder").map(|file| file.expect("a file").file_name());
+        assert_eq!(files.filter(|file| file.to_str().is_some_and(name)).count(), 1);
+    }
+    let page = fs::read_to_string(printed(&["report", text(&run_)]).trim()).expect("a page");
+    assert!(page.contains("most often taken for others") && page.contains("means are over languages"));
+    let without = ["--classes", one[3], "--images", text(&images), "--labels", &labels];
+    refused(
+        &[&["classify", text(&run_)], &without[..]].concat(),
+        2,
+        &["does not say its language", "--language"],
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bitext;
 mod cxc;
 mod galleries;
 mod groups;
+mod labelled;
 mod nli;
 mod pattern;
 mod sts;
@@ -17,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::classification::Labelled;
 use crate::config::{DataConfig, Fit};
 use crate::corpus::input::each_line;
 use crate::{Error, Result, names};
@@ -26,10 +26,11 @@ pub use bitext::{Bitext, Side};
 pub use cxc::{Cxc, KINDS, Rated, Sources};
 pub use galleries::{Galleries, Protocol};
 pub use groups::{Groups, mean};
+pub use labelled::{Classes, Labelled, Learnt, read_labels};
 pub use nli::{CLASSES, Inferences, Nli};
 pub use sts::{Scored, Sts};
 
-use pattern::{Bound, found};
+use pattern::{Bound, found, is_pattern};
 
 /// What is given to tasks that do not read a corpus.
 #[derive(Default)]
@@ -117,6 +118,27 @@ fn best<K: Ord + Copy>(
 fn named(spec: &str) -> Option<(&str, &Path)> {
     let (code, file) = spec.split_once('=')?;
     names::is_code(code).then(|| (code, Path::new(file)))
+}
+
+/// The files that `CODE=FILE` or a pattern with `{language}` names, by the places of their languages; nothing for a plain file. What the run does not know
+/// is passed over, and noted.
+fn coded(spec: &str, known: Known, notes: &mut Vec<String>) -> Result<Option<Vec<(usize, PathBuf)>>> {
+    if let Some((code, file)) = named(spec) {
+        let meant = known.data.meant(known.languages, code);
+        let (language, _) = meant.ok_or_else(|| {
+            Error::usage(format!("`{spec}`: `{code}` is no language of the run")).hint(known.hint())
+        })?;
+        return Ok(Some(vec![(language, file.to_path_buf())]));
+    }
+    if !is_pattern(spec) {
+        return Ok(None);
+    }
+    let there = found(spec)?.into_iter().filter_map(|(bound, path)| Some((bound.language?, path))).collect();
+    let there = best(there, |code| known.data.meant(known.languages, code))?;
+    if !there.passed_over.is_empty() {
+        notes.push(format!("`{}` is passed over: the run does not know it", there.passed_over.join("`, `")));
+    }
+    Ok(Some(there.files.into_iter().collect()))
 }
 
 /// What a set is kept by: the words of its file's name that no placeholder stands for.

@@ -72,7 +72,9 @@ pub fn documents(result: &TaskResult, model: &str) -> Vec<(String, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::task::classification::Classification;
+    use crate::eval::given::Groups;
+    use crate::eval::task::Measure;
+    use crate::eval::task::classification::{Classification, OfLanguage};
     use crate::eval::{Evaluation, Parameters};
 
     #[test]
@@ -95,8 +97,9 @@ mod tests {
         assert_eq!(all[0].1, wanted);
         let accuracy =
             Accuracy { images: 8, classes: 2, top1: 50.0, top5: 100.0, mean_per_class: Some(25.0) };
-        let result = Classification { language: "de".into(), templates: 1, accuracy }
-            .result("cifar10-de".into(), String::new());
+        let (names, taken) = (Vec::new(), Vec::new());
+        let one = OfLanguage { language: "de".into(), templates: 1, accuracy, names, taken };
+        let result = Classification::new(vec![one], &Groups::default()).result(("cifar10-de".into(), None));
         let (file, document) = documents(&result, "a").remove(0);
         assert_eq!(file, "cifar10-de_tinyglot_a_de_zeroshot_classification.json");
         assert_eq!(document["metrics"], json!({ "acc1": 0.5, "acc5": 1.0, "mean_per_class_recall": 0.25 }));

@@ -6,20 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::recall::gallery;
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
+use super::{Kept, Measure, Metric, Reads, Setting, TaskResult};
 use crate::config::{Config, Source};
 use crate::corpus::{Corpus, SplitName};
 use crate::eval::consistency::together::{Together, covered, together};
 use crate::eval::consistency::{ByLanguage, Consistency, Coverage, Fitted, ParallelScores, WAYS};
 use crate::eval::encoder::{DualEncoder, add_pictures};
-use crate::eval::{Evaluation, Scope, name};
+use crate::eval::{Evaluation, Scope};
 use crate::{Error, Result};
-
-/// The task `consistency`.
-pub struct AskingTogether;
-
-/// Its name.
-pub const NAME: &str = "consistency";
 
 /// What queries in several languages find.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,35 +26,55 @@ pub struct Joint {
     pub by_language: ByLanguage,
 }
 
-impl Task for AskingTogether {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+impl Measure for Joint {
+    const NAME: &'static str = "consistency";
 
-    fn about(&self) -> &'static str {
-        "recall of captions joined with their translations: CLC-A, CLC-C and weighted"
-    }
+    const ABOUT: &'static str =
+        "recall of captions joined with their translations: CLC-A, CLC-C and weighted";
 
-    fn reads(&self) -> Reads {
-        Reads::Captions
-    }
+    const MAIN: &'static [&'static str] = &["HA.CLC-C", "parallel.CLC-C"];
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        data.corpus.and_then(|(corpus, scope)| lacks(corpus, scope))
-    }
+    const READS: Reads = Reads::Captions;
 
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
+    type Set<'a> = (&'a Corpus, Scope);
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
         let (corpus, scope) = data.captions()?;
-        if let Some(why) = lacks(corpus, scope) {
-            return Err(Error::data(why).hint("leave the task `consistency` out"));
-        }
-        let joint = evaluate(model, corpus, scope, data.config, data.fitted)?;
-        let name = name(data.set, scope.by, scope.distractors, scope.folds);
-        Ok(joint.result(name, data.fingerprint.clone()))
+        lacks(corpus, scope).map_or(Ok((corpus, scope)), Err)
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Joint>(result)
+    fn kept(&(_, scope): &Self::Set<'_>, data: &Setting) -> Result<Kept> {
+        Ok(data.kept(scope))
+    }
+
+    fn measure(
+        model: &dyn DualEncoder,
+        (corpus, scope): Self::Set<'_>,
+        data: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
+        Ok((evaluate(model, corpus, scope, data.config, data.fitted)?, Vec::new()))
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for (language, coverage) in &self.by_language.languages {
+            metrics.extend(coverage.rows().map(|(way, r)| Metric::percent(way, Some(language), r.mr)));
+        }
+        for (way, mr) in self.by_language.ha.iter().flat_map(|ha| WAYS.into_iter().zip(ha.values())) {
+            metrics.push(Metric::percent(format!("HA.{way}"), None, mr));
+        }
+        for (row, r) in self.consistency.iter().flat_map(Consistency::rows) {
+            metrics.push(match WAYS.contains(&row) {
+                true => Metric::percent(format!("parallel.{row}"), None, r.mr),
+                false => Metric::percent("parallel.alone", Some(row), r.mr),
+            });
+        }
+        metrics
+    }
+
+    fn protocol(&self) -> String {
+        let note = self.by_language.note();
+        format!("{note} mR is the mean of the six recalls; percent")
     }
 }
 
@@ -159,35 +173,6 @@ fn rows(vectors: &[(String, Vec<f32>)], rows: &[usize], width: usize) -> Vec<(St
     vectors.iter().map(|(code, all)| (code.clone(), some(all))).collect()
 }
 
-impl Joint {
-    /// As it is kept.
-    pub(crate) fn result(&self, name: String, data: Option<String>) -> TaskResult {
-        let mut metrics = Vec::new();
-        for (language, coverage) in &self.by_language.languages {
-            metrics.extend(coverage.rows().map(|(way, r)| Metric::percent(way, Some(language), r.mr)));
-        }
-        for (way, mr) in self.by_language.ha.iter().flat_map(|ha| WAYS.into_iter().zip(ha.values())) {
-            metrics.push(Metric::percent(format!("HA.{way}"), None, mr));
-        }
-        for (row, r) in self.consistency.iter().flat_map(Consistency::rows) {
-            metrics.push(match WAYS.contains(&row) {
-                true => Metric::percent(format!("parallel.{row}"), None, r.mr),
-                false => Metric::percent("parallel.alone", Some(row), r.mr),
-            });
-        }
-        let note = self.by_language.note();
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data,
-            protocol: format!("{note} mR is the mean of the six recalls; percent"),
-            metrics,
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-}
-
 impl fmt::Display for Joint {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}", self.by_language)?;
@@ -214,7 +199,7 @@ impl Evaluation {
 
     /// As it is kept: a result for each task.
     pub fn results(&self) -> Vec<TaskResult> {
-        let joint = self.joint().map(|joint| joint.result(self.name(), self.data.clone()));
+        let joint = self.joint().map(|joint| joint.result((self.name(), self.data.clone())));
         std::iter::once(TaskResult::from(self)).chain(joint).collect()
     }
 }

@@ -4,19 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown, told};
+use super::{Kept, Measure, Metric, Setting, told};
 use crate::eval::correlation::spearman;
 use crate::eval::crossed::{Pair, SAMPLES, recall, sampled};
 use crate::eval::encoder::{DualEncoder, add_pictures};
 use crate::eval::given::{Cxc, KINDS, Rated};
 use crate::eval::{Recall, TIE_RULE};
 use crate::{Error, Result};
-
-/// The task `cxc`.
-pub struct CrisscrossedCaptions;
-
-/// Its name.
-pub const NAME: &str = "cxc";
 
 /// From which rating on a pair belongs together. Not held against the figures of Parekh et al. (2021) yet: MSCOCO was not at hand.
 pub const POSITIVE: f64 = 3.0;
@@ -63,36 +57,56 @@ pub struct Way {
     pub found: Option<Recall>,
 }
 
-impl Task for CrisscrossedCaptions {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Crossed {
+    const NAME: &'static str = "cxc";
+
+    const ABOUT: &'static str = "Crisscrossed Captions: similarity of captions and pictures beside ratings, retrieval within and across";
+
+    const MAIN: &'static [&'static str] = &["spearman", "R@1"];
+
+    type Set<'a> = &'a Cxc;
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        let none =
+            "no Crisscrossed Captions are given: `--cxc`, `--cxc-captions` and `--cxc-images` name them";
+        data.given.cxc.as_ref().ok_or(none.into())
     }
 
-    fn about(&self) -> &'static str {
-        "Crisscrossed Captions: similarity of captions and pictures beside ratings, retrieval within and across"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.name.clone(), Some(set.data.clone())))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(model: &dyn DualEncoder, cxc: Self::Set<'_>, data: &Setting) -> Result<(Self, Vec<String>)> {
+        crossed(model, cxc, data.config.seed())
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        let none = data.given.cxc.is_none();
-        none.then(|| {
-            "no Crisscrossed Captions are given: `--cxc`, `--cxc-captions` and `--cxc-images` name them"
-                .into()
-        })
-    }
-
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.cxc, self.lacks(data)) {
-            (Some(cxc), _) => measure(model, cxc, data.config.seed()),
-            (None, why) => Err(Error::data(why.unwrap_or_default())),
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for Correlated { kind, mean, deviation, all, .. } in &self.rated {
+            metrics.push(Metric::correlation("spearman", Some(kind), *mean));
+            metrics.push(Metric {
+                higher_is_better: false,
+                ..Metric::correlation("spearman.deviation", Some(kind), *deviation)
+            });
+            metrics.push(Metric::correlation("spearman.all", Some(kind), *all));
         }
+        for Way { way, found, .. } in &self.retrieval {
+            let Some(found) = found else { continue };
+            for (name, value) in [("R@1", found.r1), ("R@5", found.r5), ("R@10", found.r10)] {
+                metrics.push(Metric::percent(name, Some(way), value));
+            }
+            metrics.push(Metric::rank("mean_rank", Some(way), found.mean_rank));
+        }
+        metrics
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Crossed>(result)
+    fn protocol(&self) -> String {
+        format!(
+            "{} pictures and their {} captions; cosines beside ratings: Spearman's ρ, mean and standard deviation over {SAMPLES} samples of half of the queries \
+             (the first ones of pairs) with one of their pairs each, and of all pairs, × 100; retrieval among all of them, where captions of one picture, a caption and its \
+             picture, and what is rated {POSITIVE} or more belong together, the best one counts, nothing finds itself, and what nothing belongs to does not ask; {TIE_RULE}; percent",
+            self.pictures, self.captions
+        )
     }
 }
 
@@ -100,7 +114,7 @@ impl Task for CrisscrossedCaptions {
 ///
 /// # Errors
 /// Data: pictures of another width than the model's, vectors that are not finite, or correlations that are undefined.
-pub fn measure(model: &dyn DualEncoder, cxc: &Cxc, seed: u64) -> Result<TaskResult> {
+fn crossed(model: &dyn DualEncoder, cxc: &Cxc, seed: u64) -> Result<(Crossed, Vec<String>)> {
     let (width, mut pictures) = (model.joint(), Vec::new());
     model.check_width(&*cxc.pictures)?;
     add_pictures(model, &*cxc.pictures, &mut pictures)?;
@@ -151,7 +165,7 @@ pub fn measure(model: &dyn DualEncoder, cxc: &Cxc, seed: u64) -> Result<TaskResu
         rated,
         retrieval: retrieval.into(),
     };
-    Ok(TaskResult { warnings, ..found.result(cxc.name.clone(), cxc.data.clone()) })
+    Ok((found, warnings))
 }
 
 /// What belongs to each caption and each picture, rising.
@@ -203,46 +217,6 @@ impl Right {
             all.dedup();
         }
         right
-    }
-}
-
-impl Crossed {
-    fn result(&self, name: String, data: String) -> TaskResult {
-        let mut metrics = Vec::new();
-        for Correlated { kind, mean, deviation, all, .. } in &self.rated {
-            metrics.push(Metric::correlation("spearman", Some(kind), *mean));
-            metrics.push(Metric {
-                higher_is_better: false,
-                ..Metric::correlation("spearman.deviation", Some(kind), *deviation)
-            });
-            metrics.push(Metric::correlation("spearman.all", Some(kind), *all));
-        }
-        for Way { way, found, .. } in &self.retrieval {
-            let Some(found) = found else { continue };
-            for (name, value) in [("R@1", found.r1), ("R@5", found.r5), ("R@10", found.r10)] {
-                metrics.push(Metric::percent(name, Some(way), value));
-            }
-            metrics.push(Metric::rank("mean_rank", Some(way), found.mean_rank));
-        }
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics,
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
-        format!(
-            "{} pictures and their {} captions; cosines beside ratings: Spearman's ρ, mean and standard deviation over {SAMPLES} samples of half of the queries \
-             (the first ones of pairs) with one of their pairs each, and of all pairs, × 100; retrieval among all of them, where captions of one picture, a caption and its \
-             picture, and what is rated {POSITIVE} or more belong together, the best one counts, nothing finds itself, and what nothing belongs to does not ask; {TIE_RULE}; percent",
-            self.pictures, self.captions
-        )
     }
 }
 

@@ -6,17 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::clip_benchmark::Entry;
 use super::recall::evaluate;
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
+use super::{Kept, Measure, Metric, Setting};
+use crate::Result;
 use crate::eval::encoder::DualEncoder;
-use crate::eval::given::{Galleries, Groups, Protocol, mean};
-use crate::eval::{Parameters, Retrieval, Scope, TIE_RULE};
-use crate::{Error, Result};
-
-/// The task `galleries`.
-pub struct RetrievingApart;
-
-/// Its name.
-pub const NAME: &str = "galleries";
+use crate::eval::given::{Galleries, Given, Protocol, mean};
+use crate::eval::{Retrieval, Scope, TIE_RULE};
 
 /// What it has found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,76 +41,33 @@ pub struct Gallery {
     pub found: Retrieval,
 }
 
-impl Task for RetrievingApart {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Apart {
+    const NAME: &'static str = "galleries";
+
+    const ABOUT: &'static str = "recall both ways where each language has its own pictures, mR and AR";
+
+    const MAIN: &'static [&'static str] = &["mR"];
+
+    type Set<'a> = &'a Galleries;
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        let none = "no pictures for each language are given: `--galleries` names them";
+        data.given.galleries.as_ref().ok_or(none.into())
     }
 
-    fn about(&self) -> &'static str {
-        "recall both ways where each language has its own pictures, mR and AR"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.name.clone(), Some(set.data.clone())))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(
+        model: &dyn DualEncoder,
+        galleries: Self::Set<'_>,
+        data: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
+        retrieve(model, galleries, data)
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        let none = data.given.galleries.is_none();
-        none.then(|| "no pictures for each language are given: `--galleries` names them".into())
-    }
-
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.galleries, self.lacks(data)) {
-            (Some(galleries), _) => {
-                retrieve(model, galleries, &data.given.groups, data.given.folds, data.parameters)
-            }
-            (None, why) => Err(Error::data(why.unwrap_or_default())),
-        }
-    }
-
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Apart>(result)
-    }
-
-    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
-        let languages =
-            Apart::deserialize(&result.details).map_or_else(|_| Vec::new(), |apart| apart.languages);
-        languages.iter().map(|gallery| Entry::retrieval(&gallery.language, &gallery.found)).collect()
-    }
-}
-
-/// Retrieval in every language among its own pictures, as the task `recall` has it.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn retrieve(
-    model: &dyn DualEncoder,
-    given: &Galleries,
-    groups: &Groups,
-    folds: usize,
-    parameters: Parameters,
-) -> Result<TaskResult> {
-    let folds = if given.protocol == Protocol::OneK { 5 } else { folds.max(1) };
-    let scope = Scope { folds, translated: false, ..Scope::whole(given.split) };
-    let mut languages = Vec::new();
-    for (language, corpus) in &given.corpora {
-        let found = evaluate(model, corpus, scope, parameters).map_err(|e| e.within(language))?;
-        let images = found.images;
-        let found = found.languages.into_iter().find(|(l, _)| l == language);
-        let (_, found) = found.ok_or_else(|| scope.nobody_asks())?;
-        languages.push(Gallery { language: language.clone(), images, found });
-    }
-    let values: Vec<(Vec<&str>, f64)> =
-        languages.iter().map(|g| (vec![g.language.as_str()], g.found.mr)).collect();
-    let ar = mean(&values.iter().map(|v| v.1).collect::<Vec<_>>()).unwrap_or(f64::NAN);
-    let groups = groups.means(&values).into_iter().map(|(name, mr)| (name.to_string(), mr)).collect();
-    let apart = Apart { protocol: given.protocol.name().into(), folds, languages, ar, groups };
-    let result = apart.result(given.name.clone(), given.data.clone());
-    Ok(TaskResult { warnings: given.notes.clone(), ..result })
-}
-
-impl Apart {
-    fn result(&self, name: String, data: String) -> TaskResult {
+    fn metrics(&self) -> Vec<Metric> {
         let mut metrics = Vec::new();
         for Gallery { language, found, .. } in &self.languages {
             let of = Some(language.as_str());
@@ -129,19 +80,10 @@ impl Apart {
         }
         metrics.push(Metric::percent("mR", Some("AR"), self.ar));
         metrics.extend(self.groups.iter().map(|(group, mr)| Metric::percent("mR", Some(group), *mr)));
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics,
-            details: document(self),
-            warnings: Vec::new(),
-        }
+        metrics
     }
 
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
+    fn protocol(&self) -> String {
         let who = match &self.protocol[..] {
             "first-five" => "the first five captions of each picture ask",
             _ => "every caption asks",
@@ -155,6 +97,34 @@ impl Apart {
              recalls, AR that of all languages; {TIE_RULE}; percent"
         )
     }
+
+    fn clip_benchmark(&self) -> Vec<Entry> {
+        self.languages.iter().map(|gallery| Entry::retrieval(&gallery.language, &gallery.found)).collect()
+    }
+}
+
+/// Retrieval in every language among its own pictures, as the task `recall` has it.
+///
+/// # Errors
+/// As [`evaluate`].
+fn retrieve(model: &dyn DualEncoder, given: &Galleries, data: &Setting) -> Result<(Apart, Vec<String>)> {
+    let Given { folds, groups, .. } = data.given;
+    let folds = if given.protocol == Protocol::OneK { 5 } else { (*folds).max(1) };
+    let scope = Scope { folds, translated: false, ..Scope::whole(given.split) };
+    let mut languages = Vec::new();
+    for (language, corpus) in &given.corpora {
+        let found = evaluate(model, corpus, scope, data.parameters).map_err(|e| e.within(language))?;
+        let images = found.images;
+        let found = found.languages.into_iter().find(|(l, _)| l == language);
+        let (_, found) = found.ok_or_else(|| scope.nobody_asks())?;
+        languages.push(Gallery { language: language.clone(), images, found });
+    }
+    let values: Vec<(Vec<&str>, f64)> =
+        languages.iter().map(|g| (vec![g.language.as_str()], g.found.mr)).collect();
+    let ar = mean(&values.iter().map(|v| v.1).collect::<Vec<_>>()).unwrap_or(f64::NAN);
+    let groups = groups.means(&values).into_iter().map(|(name, mr)| (name.to_string(), mr)).collect();
+    let apart = Apart { protocol: given.protocol.name().into(), folds, languages, ar, groups };
+    Ok((apart, given.notes.clone()))
 }
 
 impl fmt::Display for Apart {

@@ -1,6 +1,6 @@
 //! Evaluations by name: what each needs, what it measures and how, and its result in one form, whatever the family of the model.
 //!
-//! Another task is a file with an implementation of [`Task`] and its place in [`TASKS`].
+//! Another task is a file with what it finds, an implementation of [`Measure`], and its place in [`TASKS`].
 
 pub mod bitext;
 pub mod classification;
@@ -8,6 +8,7 @@ pub mod clip_benchmark;
 pub mod consistency;
 pub mod cxc;
 pub mod galleries;
+mod measure;
 pub mod mteb;
 pub mod nli;
 pub mod probe;
@@ -17,34 +18,35 @@ pub mod space;
 pub mod sts;
 pub mod table;
 
-use std::fmt::Display;
 use std::path::Path;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::encoder::{DualEncoder, Sentences, start};
 use super::given::Given;
-use super::{Fitted, Parameters, Scope};
+use super::{Evaluation, Fitted, Parameters, Scope};
 use crate::config::Config;
 use crate::corpus::Corpus;
 use crate::{Error, Result};
 
-pub use result::{Metric, Sheet, TaskResult};
+pub use measure::Measure;
+pub use result::{Figure, Metric, Sheet, TaskResult};
+
+use measure::of;
 
 /// All tasks, in the order in which they are run.
 pub const TASKS: [&dyn Task; 10] = [
-    &recall::Retrieving,
-    &consistency::AskingTogether,
-    &classification::Classifying,
-    &bitext::FindingTranslations,
-    &sts::Scoring,
-    &galleries::RetrievingApart,
-    &probe::Probing,
-    &nli::Inferring,
-    &space::EmbeddingSpace,
-    &cxc::CrisscrossedCaptions,
+    of::<Evaluation>(),
+    of::<consistency::Joint>(),
+    of::<classification::Classification>(),
+    of::<bitext::Translations>(),
+    of::<sts::Correlations>(),
+    of::<galleries::Apart>(),
+    of::<probe::Probed>(),
+    of::<nli::Inferred>(),
+    of::<space::Space>(),
+    of::<cxc::Crossed>(),
 ];
 
 /// The task of a name.
@@ -61,7 +63,10 @@ pub enum Reads {
     Given,
 }
 
-/// An evaluation with a name.
+/// What a result is kept by, and the SHA-256 of what it was measured on, where that is known.
+pub type Kept = (String, Option<String>);
+
+/// An evaluation with a name, whatever it finds. Tasks implement [`Measure`].
 pub trait Task: Sync {
     /// What results are kept by, and asked for.
     fn name(&self) -> &'static str;
@@ -72,8 +77,17 @@ pub trait Task: Sync {
     /// What it reads.
     fn reads(&self) -> Reads;
 
+    /// The metrics that stand for it in a table of models.
+    fn main(&self) -> &'static [&'static str];
+
     /// Why it cannot be run on the data at hand; nothing where it can.
     fn lacks(&self, data: &Setting) -> Option<String>;
+
+    /// What its result on the data at hand will be kept by.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or what [`Task::lacks`] tells.
+    fn kept(&self, data: &Setting) -> Result<Kept>;
 
     /// Measures a model.
     ///
@@ -82,24 +96,16 @@ pub trait Task: Sync {
     fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult>;
 
     /// A result for people.
-    fn table(&self, result: &TaskResult) -> String {
-        result.to_string()
-    }
+    fn table(&self, result: &TaskResult) -> String;
 
     /// A result by language as CLIP_benchmark has it; nothing where it has no such task.
-    fn clip_benchmark(&self, _: &TaskResult) -> Vec<clip_benchmark::Entry> {
-        Vec::new()
-    }
+    fn clip_benchmark(&self, result: &TaskResult) -> Vec<clip_benchmark::Entry>;
 
     /// Tables of a result that are kept beside it, for programs that draw.
-    fn sheets(&self, _: &TaskResult) -> Vec<Sheet> {
-        Vec::new()
-    }
+    fn sheets(&self, result: &TaskResult) -> Vec<Sheet>;
 
     /// A result by the subsets of mteb; nothing where mteb has no such task.
-    fn mteb(&self, _: &TaskResult) -> Option<Vec<mteb::Subset>> {
-        None
-    }
+    fn mteb(&self, result: &TaskResult) -> Option<Vec<mteb::Subset>>;
 }
 
 /// What tasks are run on, and what is known of the model beside its vectors.
@@ -121,13 +127,34 @@ pub struct Setting<'a> {
 }
 
 impl<'a> Setting<'a> {
-    /// The captions and pictures.
-    ///
-    /// # Errors
-    /// Data, where none are at hand.
-    pub fn captions(&self) -> Result<(&'a Corpus, Scope)> {
-        self.corpus.ok_or_else(|| Error::data("no captions and pictures were given"))
+    /// The captions and pictures; as an error, that there are none.
+    fn captions(&self) -> Result<(&'a Corpus, Scope), String> {
+        self.corpus.ok_or("no captions and pictures were given".into())
     }
+
+    /// What results on captions and pictures are kept by.
+    fn kept(&self, scope: Scope) -> Kept {
+        (super::name(self.set, scope.by, scope.distractors, scope.folds), self.fingerprint.clone())
+    }
+}
+
+/// Sentences of a file in a language, by its place, as vectors (sentences, joint); `line` gives the line of a sentence. What the user should know of them is
+/// added to `warnings`.
+///
+/// # Errors
+/// Data, with file and line: a vector that is not finite.
+fn embed(
+    model: &dyn DualEncoder,
+    language: usize,
+    texts: &[&str],
+    file: &Path,
+    line: impl Fn(usize) -> usize,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<f32>> {
+    let sentences = model.sentences(language, texts);
+    warnings.extend(told(&sentences, texts, &model.languages()[language], file));
+    finite(&sentences.vectors, model.joint(), file, line)?;
+    Ok(sentences.vectors)
 }
 
 /// Refuses vectors (rows, width) that are not finite; `line` gives the line of a row in `file`.
@@ -156,11 +183,6 @@ fn told(sentences: &Sentences, texts: &[&str], code: &str, file: &Path) -> Vec<S
     let unknown = of(&sentences.unknown, "have no word that the model knows");
     let cut = of(&sentences.truncated, "are longer than the model reads and lose their end");
     unknown.into_iter().chain(cut).collect()
-}
-
-/// The details of a result for people, as the task prints what it has found.
-fn shown<T: DeserializeOwned + Display>(result: &TaskResult) -> String {
-    T::deserialize(&result.details).map_or_else(|_| result.to_string(), |found| found.to_string())
 }
 
 /// What a task has found as a document, with numbers as short as they are written.

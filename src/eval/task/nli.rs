@@ -4,19 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown, told};
+use super::{Kept, Measure, Metric, Setting, embed};
+use crate::Result;
 use crate::eval::classification::accuracy;
 use crate::eval::encoder::DualEncoder;
 use crate::eval::given::{CLASSES, Groups, Inferences, Nli, mean};
 use crate::eval::probe::{Batches, Network, train};
 use crate::seed::derive;
-use crate::{Error, Result};
-
-/// The task `nli`.
-pub struct Inferring;
-
-/// Its name.
-pub const NAME: &str = "nli";
 
 /// Widths of the layers between vectors and classes.
 const HIDDEN: [usize; 2] = [2048, 2048];
@@ -39,36 +33,48 @@ pub struct Inferred {
     pub means: Vec<(String, f64)>,
 }
 
-impl Task for Inferring {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Inferred {
+    const NAME: &'static str = "nli";
+
+    const ABOUT: &'static str =
+        "inference by a network on frozen vectors of sentences, and its transfer to other languages";
+
+    const MAIN: &'static [&'static str] = &["accuracy"];
+
+    type Set<'a> = &'a Nli;
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        let none =
+            "no premises and hypotheses are given: `--nli-train`, `--nli-dev` and `--nli-test` name them";
+        data.given.nli.as_ref().ok_or(none.into())
     }
 
-    fn about(&self) -> &'static str {
-        "inference by a network on frozen vectors of sentences, and its transfer to other languages"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.name.clone(), Some(set.data.clone())))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(model: &dyn DualEncoder, nli: Self::Set<'_>, data: &Setting) -> Result<(Self, Vec<String>)> {
+        infer(model, nli, &data.given.groups)
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        let none = data.given.nli.is_none();
-        none.then(|| {
-            "no premises and hypotheses are given: `--nli-train`, `--nli-dev` and `--nli-test` name them"
-                .into()
-        })
+    fn metrics(&self) -> Vec<Metric> {
+        let rows =
+            self.languages.iter().map(|(l, _, a)| (l, *a)).chain(self.means.iter().map(|(l, a)| (l, *a)));
+        rows.map(|(of, accuracy)| Metric::percent("accuracy", Some(of), accuracy)).collect()
     }
 
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.nli, self.lacks(data)) {
-            (Some(nli), _) => infer(model, nli, &data.given.groups),
-            (None, why) => Err(Error::data(why.unwrap_or_default())),
-        }
-    }
-
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Inferred>(result)
+    fn protocol(&self) -> String {
+        format!(
+            "a network of two layers of {} on frozen [p; h; |p − h|; p · h], learnt from {} pairs in `{}`, as it was after epoch {} of at most {}, \
+             the best on {} others ({:.1} %); the other languages are transfer without training; percent",
+            HIDDEN[0],
+            self.pairs[0],
+            self.learnt.join("`, `"),
+            self.stopped.0,
+            BATCHES.epochs,
+            self.pairs[1],
+            self.stopped.1
+        )
     }
 }
 
@@ -105,33 +111,39 @@ impl Vectors {
 ///
 /// # Errors
 /// Data: a vector that is not finite, with file and line.
-pub fn infer(model: &dyn DualEncoder, nli: &Nli, groups: &Groups) -> Result<TaskResult> {
+fn infer(model: &dyn DualEncoder, nli: &Nli, groups: &Groups) -> Result<(Inferred, Vec<String>)> {
     let (known, width) = (model.languages(), model.joint());
     let mut warnings = nli.notes.clone();
-    let mut embed = |sets: &[Inferences]| {
+    let mut vectors = |sets: &[Inferences]| {
         let mut all = Vectors { premises: Vec::new(), hypotheses: Vec::new(), labels: Vec::new() };
         for set in sets {
             for (texts, out) in [(&set.premises, &mut all.premises), (&set.hypotheses, &mut all.hypotheses)] {
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                let sentences = model.sentences(set.language, &texts);
-                warnings.extend(told(&sentences, &texts, &known[set.language], &set.file));
-                super::finite(&sentences.vectors, width, &set.file, |row| set.lines[row])?;
-                out.extend(sentences.vectors);
+                out.extend(embed(
+                    model,
+                    set.language,
+                    &texts,
+                    &set.file,
+                    |row| set.lines[row],
+                    &mut warnings,
+                )?);
             }
             all.labels.extend(&set.labels);
         }
         Ok(all)
     };
-    let learn = embed(&nli.train)?;
-    let stop = embed(&nli.dev)?;
-    let network =
-        Network::new(&[4 * width, HIDDEN[0], HIDDEN[1], CLASSES.len()], derive(BATCHES.seed, NAME, 0));
+    let learn = vectors(&nli.train)?;
+    let stop = vectors(&nli.dev)?;
+    let network = Network::new(
+        &[4 * width, HIDDEN[0], HIDDEN[1], CLASSES.len()],
+        derive(BATCHES.seed, Inferred::NAME, 0),
+    );
     let take = |places: &[usize]| learn.rows(places, width);
     let reached = |network: &Network| stop.accuracy(network, width);
     let (network, most, epoch) = train(network, &learn.labels, &take, &reached, BATCHES);
     let mut languages = Vec::new();
     for set in &nli.test {
-        let asked = embed(std::slice::from_ref(set))?;
+        let asked = vectors(std::slice::from_ref(set))?;
         languages.push((known[set.language].clone(), asked.labels.len(), asked.accuracy(&network, width)));
     }
     let learnt: Vec<String> = nli.train.iter().map(|set| known[set.language].clone()).collect();
@@ -144,39 +156,7 @@ pub fn infer(model: &dyn DualEncoder, nli: &Nli, groups: &Groups) -> Result<Task
         new.into_iter().chain(over(&|_| true).map(|m| ("mean".into(), m))).collect();
     means.extend(groups.means(&values).into_iter().map(|(name, mean)| (name.to_string(), mean)));
     let pairs = [learn.labels.len(), stop.labels.len()];
-    let found = Inferred { learnt, pairs, stopped: (epoch, most), languages, means };
-    Ok(TaskResult { warnings, ..found.result(nli.name.clone(), nli.data.clone()) })
-}
-
-impl Inferred {
-    fn result(&self, name: String, data: String) -> TaskResult {
-        let rows =
-            self.languages.iter().map(|(l, _, a)| (l, *a)).chain(self.means.iter().map(|(l, a)| (l, *a)));
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics: rows.map(|(of, accuracy)| Metric::percent("accuracy", Some(of), accuracy)).collect(),
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
-        format!(
-            "a network of two layers of {} on frozen [p; h; |p − h|; p · h], learnt from {} pairs in `{}`, as it was after epoch {} of at most {}, \
-             the best on {} others ({:.1} %); the other languages are transfer without training; percent",
-            HIDDEN[0],
-            self.pairs[0],
-            self.learnt.join("`, `"),
-            self.stopped.0,
-            BATCHES.epochs,
-            self.pairs[1],
-            self.stopped.1
-        )
-    }
+    Ok((Inferred { learnt, pairs, stopped: (epoch, most), languages, means }, warnings))
 }
 
 impl fmt::Display for Inferred {

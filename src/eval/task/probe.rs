@@ -4,18 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::classification::LACKS;
 use super::clip_benchmark::Entry;
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
-use crate::eval::classification::{Accuracy, Labelled, accuracy};
+use super::{Kept, Measure, Metric, Setting};
+use crate::Result;
+use crate::eval::classification::{Accuracy, accuracy};
 use crate::eval::encoder::{DualEncoder, add_pictures};
+use crate::eval::given::{Labelled, Learnt};
 use crate::eval::probe::{self, NEIGHBOURS, TEMPERATURE, softmax_layer, votes};
-use crate::{Error, Result};
-
-/// The task `probe`.
-pub struct Probing;
-
-/// Its name.
-pub const NAME: &str = "probe";
 
 /// Inverse strengths of the softmax layer's regulariser, of which one is chosen.
 const STRENGTHS: [f32; 5] = [0.1, 1.0, 10.0, 100.0, 1000.0];
@@ -37,54 +33,66 @@ pub struct Probed {
     pub c: f32,
 }
 
-impl Task for Probing {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Probed {
+    const NAME: &'static str = "probe";
+
+    const ABOUT: &'static str =
+        "classes of pictures by nearest neighbours and a softmax layer on frozen vectors";
+
+    const MAIN: &'static [&'static str] = &["knn.top-1", "linear.top-1"];
+
+    type Set<'a> = (&'a Labelled, &'a Learnt);
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        let labelled = data.given.labelled.as_ref().ok_or(LACKS)?;
+        let none = "no pictures to learn from are given: `--train-images` and `--train-labels` name them";
+        Ok((labelled, labelled.train.as_ref().ok_or(none)?))
     }
 
-    fn about(&self) -> &'static str {
-        "classes of pictures by nearest neighbours and a softmax layer on frozen vectors"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.0.name.clone(), Some(set.0.learnt_data(set.1)?)))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(
+        model: &dyn DualEncoder,
+        (labelled, learnt): Self::Set<'_>,
+        _: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
+        Ok((classify(model, labelled, learnt)?, Vec::new()))
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        match &data.given.labelled {
-            None => Some("no pictures with classes are given: `--classes`, `--images`, `--labels` and `--language` name them".into()),
-            Some(labelled) if labelled.train.is_none() => {
-                Some("no pictures to learn from are given: `--train-images` and `--train-labels` name them".into())
-            }
-            Some(_) => None,
-        }
+    fn metrics(&self) -> Vec<Metric> {
+        let of = |kind: &str, accuracy: &Accuracy| {
+            [("top-1", accuracy.top1), ("top-5", accuracy.top5)]
+                .map(|(k, v)| Metric::percent(format!("{kind}.{k}"), None, v))
+        };
+        [of("knn", &self.knn), of("linear", &self.linear)].concat()
     }
 
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.labelled, self.lacks(data)) {
-            (Some(labelled), None) => classify(model, labelled),
-            (_, why) => Err(Error::data(why.unwrap_or_default())),
-        }
+    fn clip_benchmark(&self) -> Vec<Entry> {
+        vec![Entry::linear_probe(&self.linear)]
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Probed>(result)
-    }
-
-    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
-        Probed::deserialize(&result.details).iter().map(|found| Entry::linear_probe(&found.linear)).collect()
+    fn protocol(&self) -> String {
+        format!(
+            "{} pictures of {} classes, {} to learn from, on frozen vectors of unit length; knn: the {NEIGHBOURS} nearest vote with \
+             exp(cos / {TEMPERATURE}); linear: multinomial logistic regression with C = {} in L2, chosen of {} on every fifth training picture; \
+             percent",
+            self.knn.images,
+            self.knn.classes,
+            self.train,
+            self.c,
+            STRENGTHS.map(|c| c.to_string()).join(", ")
+        )
     }
 }
 
 /// Learns the classes of the training pictures and measures them on the others.
 ///
 /// # Errors
-/// Data: no pictures to learn from, pictures of another width than those that the model was trained on, or numbers that are too large.
-pub fn classify(model: &dyn DualEncoder, what: &Labelled) -> Result<TaskResult> {
-    let Some(given) = &what.train else {
-        return Err(Error::data("no pictures to learn from are given"));
-    };
-    let (width, classes) = (model.joint(), what.classes.names.len());
+/// Data: pictures of another width than those that the model was trained on, or numbers that are too large.
+fn classify(model: &dyn DualEncoder, what: &Labelled, given: &Learnt) -> Result<Probed> {
+    let (width, classes) = (model.joint(), what.count());
     let (mut learnt, mut asked) = (Vec::new(), Vec::new());
     add_pictures(model, &*given.pictures, &mut learnt)?;
     add_pictures(model, &*what.pictures, &mut asked)?;
@@ -93,8 +101,7 @@ pub fn classify(model: &dyn DualEncoder, what: &Labelled) -> Result<TaskResult> 
     let c = strength(train, classes, width);
     let layer = softmax_layer(train, classes, width, c);
     let linear = accuracy(&layer.logits(asked), &what.labels, classes);
-    let found = Probed { train: given.labels.len(), knn, linear, c };
-    Ok(found.result(what.name.clone(), what.learnt_data(given)?))
+    Ok(Probed { train: given.labels.len(), knn, linear, c })
 }
 
 /// The C that classifies best what is held out; the first of equals, which is the strongest.
@@ -118,38 +125,6 @@ fn strength(train: probe::Labelled, classes: usize, width: usize) -> f32 {
         }
     }
     best.1
-}
-
-impl Probed {
-    fn result(&self, name: String, data: String) -> TaskResult {
-        let of = |kind: &str, accuracy: &Accuracy| {
-            [("top-1", accuracy.top1), ("top-5", accuracy.top5)]
-                .map(|(k, v)| Metric::percent(format!("{kind}.{k}"), None, v))
-        };
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics: [of("knn", &self.knn), of("linear", &self.linear)].concat(),
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
-        format!(
-            "{} pictures of {} classes, {} to learn from, on frozen vectors of unit length; knn: the {NEIGHBOURS} nearest vote with \
-             exp(cos / {TEMPERATURE}); linear: multinomial logistic regression with C = {} in L2, chosen of {} on every fifth training picture; \
-             percent",
-            self.knn.images,
-            self.knn.classes,
-            self.train,
-            self.c,
-            STRENGTHS.map(|c| c.to_string()).join(", ")
-        )
-    }
 }
 
 impl fmt::Display for Probed {

@@ -1,52 +1,66 @@
 //! Retrieval of pictures by captions and of captions by pictures, in every language that a split has captions in.
 
-use serde::Deserialize;
-
 use super::clip_benchmark::Entry;
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown};
+use super::{Kept, Measure, Metric, Reads, Setting, TaskResult};
 use crate::corpus::Corpus;
 use crate::eval::encoder::{DualEncoder, add_pictures};
 use crate::eval::{Evaluation, Parameters, Retrieval, Scope, retrieval_in_folds};
 use crate::{Error, Result};
 
-/// The task `recall`.
-pub struct Retrieving;
+impl Measure for Evaluation {
+    /// It stands before the names of its metrics in `train.best`.
+    const NAME: &'static str = "recall";
 
-/// Its name, which stands before those of its metrics in `train.best`.
-pub const NAME: &str = "recall";
+    const ABOUT: &'static str = "recall both ways in every language, mR, A and HA";
 
-impl Task for Retrieving {
-    fn name(&self) -> &'static str {
-        NAME
+    const MAIN: &'static [&'static str] = &["A", "mR"];
+
+    const READS: Reads = Reads::Captions;
+
+    type Set<'a> = (&'a Corpus, Scope);
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        data.captions()
     }
 
-    fn about(&self) -> &'static str {
-        "recall both ways in every language, mR, A and HA"
+    fn kept(&(_, scope): &Self::Set<'_>, data: &Setting) -> Result<Kept> {
+        Ok(data.kept(scope))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Captions
-    }
-
-    fn lacks(&self, _: &Setting) -> Option<String> {
-        None
-    }
-
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        let (corpus, scope) = data.captions()?;
+    fn measure(
+        model: &dyn DualEncoder,
+        (corpus, scope): Self::Set<'_>,
+        data: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
         let evaluation = evaluate(model, corpus, scope, data.parameters)?;
         let (split, data) = (data.set.to_string(), data.fingerprint.clone());
-        Ok(TaskResult::from(&Evaluation { split, data, ..evaluation }))
+        Ok((Evaluation { split, data, ..evaluation }, Vec::new()))
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Evaluation>(result)
+    fn protocol(&self) -> String {
+        self.protocol()
     }
 
-    fn clip_benchmark(&self, result: &TaskResult) -> Vec<Entry> {
-        let found = Evaluation::deserialize(&result.details);
-        let languages = found.map_or_else(|_| Vec::new(), |found| found.languages);
-        languages.iter().map(|(language, found)| Entry::retrieval(language, found)).collect()
+    fn metrics(&self) -> Vec<Metric> {
+        let [t2i, i2t] = directions(&self.languages);
+        let mut all = vec![Metric::percent("A", None, self.a)];
+        all.extend(self.ha.map(|ha| Metric::percent("HA", None, ha)));
+        all.extend([Metric::percent("t2i", None, t2i), Metric::percent("i2t", None, i2t)]);
+        for (language, r) in &self.languages {
+            let language = Some(language.as_str());
+            all.push(Metric::percent("mR", language, r.mr));
+            for (way, side) in [("t2i", &r.t2i), ("i2t", &r.i2t)] {
+                for (name, value) in [("R@1", side.r1), ("R@5", side.r5), ("R@10", side.r10)] {
+                    all.push(Metric::percent(format!("{way}.{name}"), language, value));
+                }
+                all.push(Metric::rank(format!("{way}.median_rank"), language, side.median_rank));
+            }
+        }
+        all
+    }
+
+    fn clip_benchmark(&self) -> Vec<Entry> {
+        self.languages.iter().map(|(language, found)| Entry::retrieval(language, found)).collect()
     }
 }
 
@@ -126,30 +140,11 @@ fn directions(languages: &[(String, Retrieval)]) -> [f64; 2] {
 }
 
 impl Evaluation {
-    /// The figures of the task `recall`.
-    pub fn metrics(&self) -> Vec<Metric> {
-        let [t2i, i2t] = directions(&self.languages);
-        let mut all = vec![Metric::percent("A", None, self.a)];
-        all.extend(self.ha.map(|ha| Metric::percent("HA", None, ha)));
-        all.extend([Metric::percent("t2i", None, t2i), Metric::percent("i2t", None, i2t)]);
-        for (language, r) in &self.languages {
-            let language = Some(language.as_str());
-            all.push(Metric::percent("mR", language, r.mr));
-            for (way, side) in [("t2i", &r.t2i), ("i2t", &r.i2t)] {
-                for (name, value) in [("R@1", side.r1), ("R@5", side.r5), ("R@10", side.r10)] {
-                    all.push(Metric::percent(format!("{way}.{name}"), language, value));
-                }
-                all.push(Metric::rank(format!("{way}.median_rank"), language, side.median_rank));
-            }
-        }
-        all
-    }
-
     /// The figure that `train.best` names: `recall.A`, `recall.HA`, `recall.t2i`, `recall.i2t`, or `recall.` and a language for its mR. Nothing
     /// where it was not measured.
     pub fn metric(&self, name: &str) -> Option<f64> {
         let [t2i, i2t] = directions(&self.languages);
-        match name.strip_prefix(NAME)?.strip_prefix('.')? {
+        match name.strip_prefix(Self::NAME)?.strip_prefix('.')? {
             "A" => Some(self.a),
             "HA" => self.ha,
             "t2i" => Some(t2i),
@@ -163,14 +158,6 @@ impl From<&Evaluation> for TaskResult {
     /// Its consistency has a result of its own.
     fn from(e: &Evaluation) -> TaskResult {
         let alone = Evaluation { consistency: None, by_language: None, ..e.clone() };
-        TaskResult {
-            task: NAME.into(),
-            name: e.name(),
-            data: e.data.clone(),
-            protocol: e.protocol(),
-            metrics: e.metrics(),
-            details: document(&alone),
-            warnings: Vec::new(),
-        }
+        alone.result((e.name(), e.data.clone()))
     }
 }

@@ -67,6 +67,46 @@ impl Metric {
     }
 }
 
+/// A figure with a name among all that a run keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Its name: `TASK/NAME/METRIC/LANGUAGE` (or pair, or group), without the last where it is of all languages.
+    pub of: String,
+    /// In the metric's unit.
+    pub value: f64,
+    /// Whether a larger one is the better one.
+    pub higher_is_better: bool,
+}
+
+impl Figure {
+    /// Of two figures of one name the larger is the better one.
+    pub fn worth(&self) -> f64 {
+        if self.higher_is_better { self.value } else { -self.value }
+    }
+
+    /// A hint for a name that no figure of `all` has.
+    pub(crate) fn near(name: &str, all: &[String]) -> String {
+        let mut near: Vec<(usize, &str)> =
+            all.iter().map(|of| (strsim::osa_distance(of, name), of.as_str())).collect();
+        near.sort();
+        near.dedup();
+        let near: Vec<&str> = near.into_iter().take(5).map(|(_, of)| of).collect();
+        format!("a figure is named as TASK/NAME/METRIC/LANGUAGE; near it are `{}`", near.join("`, `"))
+    }
+}
+
+impl TaskResult {
+    /// Its figures by name, in the order of its metrics.
+    pub fn figures(&self) -> impl Iterator<Item = Figure> {
+        self.metrics.iter().map(|Metric { name, language, value, higher_is_better, .. }| {
+            let below = language.as_ref().map_or(String::new(), |language| format!("/{language}"));
+            let of = format!("{}/{}/{name}{below}", self.task, self.name);
+            Figure { of, value: *value, higher_is_better: *higher_is_better }
+        })
+    }
+}
+
 /// A table that a result has beside its figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {

@@ -7,7 +7,8 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Reads, Setting, Sheet, Task, TaskResult, document, shown, told};
+use super::{Kept, Measure, Metric, Setting, Sheet, embed};
+use crate::Result;
 use crate::eval::encoder::DualEncoder;
 use crate::eval::given::{Bitext, Groups, mean};
 use crate::eval::space::Point;
@@ -17,13 +18,6 @@ use crate::eval::space::svcca::{KEPT, Subspace};
 use crate::eval::space::trust::trustworthiness;
 use crate::eval::space::tsne::{perplexity, tsne};
 use crate::seed::derive;
-use crate::{Error, Result};
-
-/// The task `space`.
-pub struct EmbeddingSpace;
-
-/// Its name.
-pub const NAME: &str = "space";
 
 /// Points of a picture at most, of all languages together.
 const POINTS: usize = 10_000;
@@ -126,36 +120,86 @@ pub struct Found {
     pub translation: bool,
 }
 
-impl Task for EmbeddingSpace {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Space {
+    const NAME: &'static str = "space";
+
+    const ABOUT: &'static str = "pictures of parallel sentences: t-SNE, SVCCA between languages with its map, nearest across languages";
+
+    const MAIN: &'static [&'static str] = &["svcca"];
+
+    type Set<'a> = &'a Bitext;
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        data.given.bitext.as_ref().ok_or("no parallel sentences are given: `--bitext` names them".into())
     }
 
-    fn about(&self) -> &'static str {
-        "pictures of parallel sentences: t-SNE, SVCCA between languages with its map, nearest across languages"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.name.clone(), Some(set.data.clone())))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(
+        model: &dyn DualEncoder,
+        bitext: Self::Set<'_>,
+        data: &Setting,
+    ) -> Result<(Self, Vec<String>)> {
+        picture(model, bitext, &data.given.groups, data.config.seed())
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        data.given.bitext.is_none().then(|| "no parallel sentences are given: `--bitext` names them".into())
-    }
-
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.bitext, self.lacks(data)) {
-            (Some(bitext), _) => picture(model, bitext, &data.given.groups, data.config.seed()),
-            (None, why) => Err(Error::data(why.unwrap_or_default())),
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = vec![Metric::percent("trustworthiness", None, 100.0 * self.trustworthiness)];
+        for Alike { first, second, svcca, .. } in &self.alike {
+            metrics.push(Metric::correlation("svcca", Some(&format!("{first}–{second}")), *svcca));
         }
+        let all: Vec<f64> = self.alike.iter().map(|a| a.svcca).collect();
+        metrics.extend(mean(&all).map(|mean| Metric::correlation("svcca", Some("all pairs"), mean)));
+        for Nearest { language, translation, .. } in &self.nearest {
+            metrics.push(Metric::percent("nearest.translation", Some(language), *translation));
+        }
+        metrics
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Space>(result)
+    fn protocol(&self) -> String {
+        let points: usize = self.sides.iter().map(|side| side.points.len()).sum();
+        format!(
+            "t-SNE of {points} sentences, perplexity {:.0}, trustworthiness of {} neighbours × 100; SVCCA over directions with {:.0} % of the variance, \
+             the mean canonical correlation × 100, and its map by Laplacian eigenmaps; nearest: percent of the sentences whose nearest one in \
+             another language is a translation",
+            self.perplexity,
+            self.neighbours,
+            100.0 * KEPT
+        )
     }
 
-    fn sheets(&self, result: &TaskResult) -> Vec<Sheet> {
-        Space::deserialize(&result.details).map_or_else(|_| Vec::new(), |space| space.sheets())
+    fn sheets(&self) -> Vec<Sheet> {
+        let points = self.sides.iter().flat_map(|side| {
+            side.lines.iter().zip(&side.points).map(|(line, [x, y])| {
+                vec![
+                    side.language.clone(),
+                    side.set.to_string(),
+                    line.to_string(),
+                    x.to_string(),
+                    y.to_string(),
+                ]
+            })
+        });
+        let alike = self.alike.iter().map(|a| {
+            let numbers = [a.sentences, a.directions[0], a.directions[1]].map(|n| n.to_string());
+            [&[a.first.clone(), a.second.clone()], &numbers[..], &[a.svcca.to_string()]].concat()
+        });
+        let map = self.map.iter().map(|(l, [x, y])| vec![l.clone(), x.to_string(), y.to_string()]);
+        let nearest = self.nearest.iter().flat_map(|n| {
+            n.of.iter().map(|(other, share)| vec![n.language.clone(), other.clone(), share.to_string()])
+        });
+        vec![
+            Sheet::new("points", &["language", "set", "line", "x", "y"], points),
+            Sheet::new(
+                "svcca",
+                &["first", "second", "sentences", "first_directions", "second_directions", "svcca"],
+                alike,
+            ),
+            Sheet::new("map", &["language", "x", "y"], map),
+            Sheet::new("nearest", &["language", "other", "percent"], nearest),
+        ]
     }
 }
 
@@ -194,9 +238,14 @@ fn sets(sides: usize, pairs: &[[usize; 2]]) -> Vec<usize> {
 ///
 /// # Errors
 /// Data: a vector that is not finite, with file and line; fewer than three sentences.
-pub fn picture(model: &dyn DualEncoder, bitext: &Bitext, groups: &Groups, seed: u64) -> Result<TaskResult> {
+fn picture(
+    model: &dyn DualEncoder,
+    bitext: &Bitext,
+    groups: &Groups,
+    seed: u64,
+) -> Result<(Space, Vec<String>)> {
     let mut warnings = bitext.notes.clone();
-    let sides = embed(model, bitext, &mut warnings)?;
+    let sides = sides(model, bitext, &mut warnings)?;
     let width = model.joint();
     let alike = alike(&sides, &bitext.pairs, width, &mut warnings)?;
     let map = map(&sides, &alike, &mut warnings)?;
@@ -207,7 +256,7 @@ pub fn picture(model: &dyn DualEncoder, bitext: &Bitext, groups: &Groups, seed: 
     let rows = sides.iter().zip(&drawn).flat_map(|(side, drawn)| drawn.iter().flat_map(|&n| row(side, n)));
     let vectors: Vec<f32> = rows.collect();
     let perplexity = perplexity(vectors.len() / width);
-    let points = tsne(&vectors, width, perplexity, derive(seed, NAME, 0))?;
+    let points = tsne(&vectors, width, perplexity, derive(seed, Space::NAME, 0))?;
     let neighbours = ((points.len() - 1) / 2).clamp(1, TRUSTED);
     let trustworthiness = trustworthiness(&vectors, width, &points, neighbours)?;
     let mut left = points.iter().map(|p| p.map(|x| (x * 1e3).round() / 1e3));
@@ -233,10 +282,10 @@ pub fn picture(model: &dyn DualEncoder, bitext: &Bitext, groups: &Groups, seed: 
         examples,
         groups,
     };
-    Ok(TaskResult { warnings, ..found.result(bitext.name.clone(), bitext.data.clone()) })
+    Ok((found, warnings))
 }
 
-fn embed<'a>(
+fn sides<'a>(
     model: &dyn DualEncoder,
     bitext: &'a Bitext,
     warnings: &mut Vec<String>,
@@ -247,10 +296,8 @@ fn embed<'a>(
         let language = known[side.language].clone();
         let lines: Vec<usize> = spread(side.sentences.len(), SENTENCES).collect();
         let texts: Vec<&str> = lines.iter().map(|&n| side.sentences[n].as_str()).collect();
-        let sentences = model.sentences(side.language, &texts);
-        warnings.extend(told(&sentences, &texts, &language, &side.file));
-        super::finite(&sentences.vectors, model.joint(), &side.file, |row| lines[row] + 1)?;
-        sides.push(Side { language, set, lines, texts: &side.sentences, vectors: sentences.vectors });
+        let vectors = embed(model, side.language, &texts, &side.file, |row| lines[row] + 1, warnings)?;
+        sides.push(Side { language, set, lines, texts: &side.sentences, vectors });
     }
     Ok(sides)
 }
@@ -406,75 +453,6 @@ impl<'a> Drawn<'a> {
             text: own.texts[line].clone(),
             found: found.collect(),
         }
-    }
-}
-
-impl Space {
-    fn result(&self, name: String, data: String) -> TaskResult {
-        let mut metrics = vec![Metric::percent("trustworthiness", None, 100.0 * self.trustworthiness)];
-        for Alike { first, second, svcca, .. } in &self.alike {
-            metrics.push(Metric::correlation("svcca", Some(&format!("{first}–{second}")), *svcca));
-        }
-        let all: Vec<f64> = self.alike.iter().map(|a| a.svcca).collect();
-        metrics.extend(mean(&all).map(|mean| Metric::correlation("svcca", Some("all pairs"), mean)));
-        for Nearest { language, translation, .. } in &self.nearest {
-            metrics.push(Metric::percent("nearest.translation", Some(language), *translation));
-        }
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics,
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
-        let points: usize = self.sides.iter().map(|side| side.points.len()).sum();
-        format!(
-            "t-SNE of {points} sentences, perplexity {:.0}, trustworthiness of {} neighbours × 100; SVCCA over directions with {:.0} % of the variance, \
-             the mean canonical correlation × 100, and its map by Laplacian eigenmaps; nearest: percent of the sentences whose nearest one in \
-             another language is a translation",
-            self.perplexity,
-            self.neighbours,
-            100.0 * KEPT
-        )
-    }
-
-    /// The tables behind the pictures, as CSV.
-    fn sheets(&self) -> Vec<Sheet> {
-        let points = self.sides.iter().flat_map(|side| {
-            side.lines.iter().zip(&side.points).map(|(line, [x, y])| {
-                vec![
-                    side.language.clone(),
-                    side.set.to_string(),
-                    line.to_string(),
-                    x.to_string(),
-                    y.to_string(),
-                ]
-            })
-        });
-        let alike = self.alike.iter().map(|a| {
-            let numbers = [a.sentences, a.directions[0], a.directions[1]].map(|n| n.to_string());
-            [&[a.first.clone(), a.second.clone()], &numbers[..], &[a.svcca.to_string()]].concat()
-        });
-        let map = self.map.iter().map(|(l, [x, y])| vec![l.clone(), x.to_string(), y.to_string()]);
-        let nearest = self.nearest.iter().flat_map(|n| {
-            n.of.iter().map(|(other, share)| vec![n.language.clone(), other.clone(), share.to_string()])
-        });
-        vec![
-            Sheet::new("points", &["language", "set", "line", "x", "y"], points),
-            Sheet::new(
-                "svcca",
-                &["first", "second", "sentences", "first_directions", "second_directions", "svcca"],
-                alike,
-            ),
-            Sheet::new("map", &["language", "x", "y"], map),
-            Sheet::new("nearest", &["language", "other", "percent"], nearest),
-        ]
     }
 }
 

@@ -7,18 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::mteb::Subset;
-use super::{Metric, Reads, Setting, Task, TaskResult, document, shown, told};
+use super::{Kept, Measure, Metric, Setting, embed};
 use crate::error::InFile;
 use crate::eval::correlation::{pearson, spearman};
 use crate::eval::encoder::DualEncoder;
 use crate::eval::given::{Groups, Scored, Sts, mean};
 use crate::{Error, Result};
-
-/// The task `sts`.
-pub struct Scoring;
-
-/// Its name.
-pub const NAME: &str = "sts";
 
 /// What it has found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,38 +57,55 @@ pub struct Mean {
     pub pearson: f64,
 }
 
-impl Task for Scoring {
-    fn name(&self) -> &'static str {
-        NAME
+impl Measure for Correlations {
+    const NAME: &'static str = "sts";
+
+    const ABOUT: &'static str =
+        "correlation of cosines of sentences with scores by people, within and across languages";
+
+    const MAIN: &'static [&'static str] = &["spearman"];
+
+    type Set<'a> = &'a Sts;
+
+    fn set<'a>(data: &Setting<'a>) -> Result<Self::Set<'a>, String> {
+        data.given.sts.as_ref().ok_or("no scored pairs of sentences are given: `--sts` names them".into())
     }
 
-    fn about(&self) -> &'static str {
-        "correlation of cosines of sentences with scores by people, within and across languages"
+    fn kept(set: &Self::Set<'_>, _: &Setting) -> Result<Kept> {
+        Ok((set.name.clone(), Some(set.data.clone())))
     }
 
-    fn reads(&self) -> Reads {
-        Reads::Given
+    fn measure(model: &dyn DualEncoder, sts: Self::Set<'_>, data: &Setting) -> Result<(Self, Vec<String>)> {
+        correlate(model, sts, &data.given.groups)
     }
 
-    fn lacks(&self, data: &Setting) -> Option<String> {
-        data.given.sts.is_none().then(|| "no scored pairs of sentences are given: `--sts` names them".into())
+    fn metrics(&self) -> Vec<Metric> {
+        let rows = self.sets.iter().map(|c| (c.label(), c.spearman, c.pearson));
+        let means = self.means.iter().map(|m| (m.of.clone(), m.spearman, m.pearson));
+        let of = |(of, spearman, pearson): (String, f64, f64)| {
+            [("spearman", spearman), ("pearson", pearson)]
+                .map(|(name, r)| Metric::correlation(name, Some(&of), r))
+        };
+        rows.chain(means).flat_map(of).collect()
     }
 
-    fn run(&self, model: &dyn DualEncoder, data: &Setting) -> Result<TaskResult> {
-        match (&data.given.sts, self.lacks(data)) {
-            (Some(sts), _) => correlate(model, sts, &data.given.groups),
-            (None, why) => Err(Error::data(why.unwrap_or_default())),
-        }
+    fn protocol(&self) -> String {
+        let joined = match self.sets.iter().any(|set| set.joined) {
+            true => {
+                "; across languages, the first sentence is of the one file and the second of its translation with the same scores"
+            }
+            false => "",
+        };
+        format!(
+            "cosines of {} pairs beside scores by people: Spearman's ρ, where equal numbers share the mean of their ranks, and Pearson's r{joined}; \
+             all × 100",
+            self.sets.iter().map(|set| set.pairs).max().unwrap_or(0)
+        )
     }
 
-    fn table(&self, result: &TaskResult) -> String {
-        shown::<Correlations>(result)
-    }
-
-    fn mteb(&self, result: &TaskResult) -> Option<Vec<Subset>> {
-        let found = Correlations::deserialize(&result.details).ok()?;
-        let of = |c: Correlated| {
-            let Correlated { spearman, pearson, .. } = c;
+    fn mteb(&self) -> Option<Vec<Subset>> {
+        let of = |c: &Correlated| {
+            let Correlated { spearman, pearson, .. } = *c;
             let scores = json!({ "main_score": spearman, "spearman": spearman, "pearson": pearson,
                 "cosine_spearman": spearman, "cosine_pearson": pearson });
             match c.first == c.second {
@@ -102,7 +113,7 @@ impl Task for Scoring {
                 false => Subset::new(&[&c.first, &c.second], scores),
             }
         };
-        Some(found.sets.into_iter().map(of).collect())
+        Some(self.sets.iter().map(of).collect())
     }
 }
 
@@ -110,20 +121,17 @@ impl Task for Scoring {
 ///
 /// # Errors
 /// Data, with the file: a vector that is not finite (and its line), or a correlation that is undefined.
-pub fn correlate(model: &dyn DualEncoder, sts: &Sts, groups: &Groups) -> Result<TaskResult> {
+fn correlate(model: &dyn DualEncoder, sts: &Sts, groups: &Groups) -> Result<(Correlations, Vec<String>)> {
     let (known, mut warnings) = (model.languages(), sts.notes.clone());
     let code = |language: usize| known[language].clone();
     // The vectors of the first and of the second sentences of each set.
     let mut vectors = Vec::new();
     for set in &sts.sets {
-        let mut embed = |side: usize, texts: &[String]| {
+        let mut of = |side: usize, texts: &[String]| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let sentences = model.sentences(set.languages[side], &texts);
-            warnings.extend(told(&sentences, &texts, &code(set.languages[side]), &set.file));
-            super::finite(&sentences.vectors, model.joint(), &set.file, |row| set.lines[row])?;
-            Ok(sentences.vectors)
+            embed(model, set.languages[side], &texts, &set.file, |row| set.lines[row], &mut warnings)
         };
-        vectors.push([embed(0, &set.first)?, embed(1, &set.second)?]);
+        vectors.push([of(0, &set.first)?, of(1, &set.second)?]);
     }
     let of = |a: usize, b: usize| -> Result<Correlated> {
         let rows = |set: usize, side: usize| vectors[set][side].chunks_exact(model.joint());
@@ -158,8 +166,7 @@ pub fn correlate(model: &dyn DualEncoder, sts: &Sts, groups: &Groups) -> Result<
     }
     let sets: Vec<Correlated> = found.into_values().collect();
     let means = means(&sets, groups);
-    let correlations = Correlations { sets, means };
-    Ok(TaskResult { warnings, ..correlations.result(sts.name.clone(), sts.data.clone()) })
+    Ok((Correlations { sets, means }, warnings))
 }
 
 /// Whether two sets, each in one language, are translations line by line: they have the same scores.
@@ -195,41 +202,6 @@ impl Correlated {
             true => self.first.clone(),
             false => format!("{}–{}", self.first, self.second),
         }
-    }
-}
-
-impl Correlations {
-    fn result(&self, name: String, data: String) -> TaskResult {
-        let rows = self.sets.iter().map(|c| (c.label(), c.spearman, c.pearson));
-        let means = self.means.iter().map(|m| (m.of.clone(), m.spearman, m.pearson));
-        let of = |(of, spearman, pearson): (String, f64, f64)| {
-            [("spearman", spearman), ("pearson", pearson)]
-                .map(|(name, r)| Metric::correlation(name, Some(&of), r))
-        };
-        TaskResult {
-            task: NAME.into(),
-            name,
-            data: Some(data),
-            protocol: self.protocol(),
-            metrics: rows.chain(means).flat_map(of).collect(),
-            details: document(self),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// How the figures were made, in a sentence.
-    pub fn protocol(&self) -> String {
-        let joined = match self.sets.iter().any(|set| set.joined) {
-            true => {
-                "; across languages, the first sentence is of the one file and the second of its translation with the same scores"
-            }
-            false => "",
-        };
-        format!(
-            "cosines of {} pairs beside scores by people: Spearman's ρ, where equal numbers share the mean of their ranks, and Pearson's r{joined}; \
-             all × 100",
-            self.sets.iter().map(|set| set.pairs).max().unwrap_or(0)
-        )
     }
 }
 

@@ -110,7 +110,7 @@ fn needed(config: &Config, cache: Option<&Path>, terminal: &Terminal) -> Result<
         }
     }
     if let Some(products) = estimate.products {
-        let seconds = need::seconds(products, train.precision, threads);
+        let seconds = need::seconds(products, need::rate(train.precision), threads);
         line("time", format!("about {} with {threads} threads", time(Duration::from_secs_f64(seconds))));
     }
     stdout::print(&text)?;

@@ -6,6 +6,7 @@ mod errors;
 mod frame;
 mod groups;
 mod growth;
+mod models;
 mod page;
 mod picture;
 pub mod plot;
@@ -17,6 +18,7 @@ mod together;
 use crate::eval::{Consistency, Evaluation, Growth, TaskResult};
 
 pub use crate::checkpoint::metrics::{MetricsLine, Step, Term, Validation};
+pub use models::{Measured, Models};
 pub use page::html;
 pub use picture::Picture;
 pub(crate) use picture::media_type;

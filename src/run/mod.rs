@@ -23,7 +23,7 @@ pub use evaluate::evaluate;
 pub use languages::{add_language, remove_language};
 pub use needs::{Needs, needs};
 pub use pack::{PackOptions, pack};
-pub use report::{name, report};
+pub use report::{measured, name, report};
 pub use shrink::{Shrunk, Tried, Wish, shrink};
 pub use tower::picture_tower;
 pub use train::{Options, Tell, Told, refuse_training, resume, train, train_with};

@@ -14,7 +14,7 @@ use crate::eval::similarity::check_finite;
 use crate::eval::task::Measure;
 use crate::eval::task::consistency::Joint;
 use crate::eval::{Evaluation, TaskResult};
-use crate::report::{Compared, Errors, Example, Part, RunReport};
+use crate::report::{Compared, Errors, Example, Measured, Part, RunReport};
 use crate::retrieve::{Gallery, Retriever};
 use crate::{Result, family};
 
@@ -56,6 +56,18 @@ pub fn report(path: &Path) -> Result<(RunReport, Vec<String>)> {
     let shown = |r: &TaskResult| r.task == Joint::NAME && report.evaluations.iter().any(|e| of(e, r));
     let results = folder.results()?.into_iter().filter(|result| !shown(result)).collect();
     Ok((RunReport { consistency, results, ..report }, notes))
+}
+
+/// What is known of a run for the table of models, under a name.
+///
+/// # Errors
+/// Data, where there is no run, or a result in it cannot be read.
+pub fn measured(path: &Path, name: String) -> Result<Measured> {
+    let folder = RunFolder::new(path);
+    let info = folder.info()?;
+    let parameters = [info.parameters_train as u64, info.parameters_test as u64];
+    let (run, results) = (path.display().to_string(), folder.all_results()?);
+    Ok(Measured { name, run, seed: info.seed, parameters, results })
 }
 
 /// The folder's name and that of the one it is in, as `run` or `2` alone say little.

@@ -136,6 +136,36 @@ fn a_sweep_leaves_rows_a_page_and_runs_and_goes_on_with_added_axes() {
     went_well(&sweep(&place, &[]));
     rows_of[1] = rows(&place)[1].clone();
 
+    // A table of models, the sweep's and a run under a name: the seeds of a model are one row.
+    let (alone, file) = (trial(&place, &rows_of[2]).join("run"), place.path().join("models.csv"));
+    let alone = format!("alone={}", alone.display());
+    let figures = ["--figures", "recall/test/A,recall/test/mR/*"];
+    let shown = printed(&[&["report", text(&out), &alone][..], &figures].concat());
+    let a = |n: usize| rows_of[n]["test"]["A"].as_f64().expect("A");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(
+        lines[0].contains("| recall/test A | recall/test mR en | recall/test mR de | recall/test mR zh |"),
+        "{shown}"
+    );
+    assert!(lines[2].starts_with(&format!("| {la} | 0 1 |")), "{shown}");
+    assert!(lines[2].contains(&format!("{:.1} ± ", (a(0) + a(1)) / 2.0)), "{shown}");
+    assert!(lines[4].starts_with("| alone | 0 |") && lines[4].contains(&format!("{:.1}", a(2))), "{shown}");
+    assert!(shown.contains("\n- recall/test: 20 pictures"), "{shown}");
+    printed(&["report", text(&out), &alone, "--table", text(&file)]);
+    let models = fs::read_to_string(&file).expect("a table");
+    let column = models.lines().next().expect("a head").split(',').position(|name| name == "recall/test/A");
+    let values: Vec<f64> = models
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(column.expect("A")).expect("a cell").parse().expect("a number"))
+        .collect();
+    assert_eq!(values, [a(0), a(1), a(2), a(3), a(2)]);
+    refused(
+        &["report", text(&out), &alone, "--figures", "recall/test/B"],
+        2,
+        &["no run has a figure", "recall/test/A"],
+    );
+
     // Again does nothing, and a value more trains that alone.
     let ran = sweep(&place, &[]);
     went_well(&ran);

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::pattern::is_pattern;
 use super::table::{Column, rows};
-use super::{Known, add, best, found, name_of, named};
+use super::{Known, add, coded, name_of};
 use crate::checksum::sha256;
 use crate::{Error, Result};
 
 /// What a premise says of a hypothesis.
 pub const CLASSES: [&str; 3] = ["entailment", "neutral", "contradiction"];
 
-const PREMISE: Column = ("premise", &["sentence1", "premise"]);
-const HYPOTHESIS: Column = ("hypothesis", &["sentence2", "hypothesis", "hypo"]);
-const LABEL: Column = ("label", &["gold_label", "label"]);
+const PREMISE: Column = ("premise", &["sentence1", "premise", "sentence_A"]);
+const HYPOTHESIS: Column = ("hypothesis", &["sentence2", "hypothesis", "hypo", "sentence_B"]);
+const LABEL: Column = ("label", &["gold_label", "label", "entailment_judgment", "entailment_label"]);
 const LANGUAGE: Column = ("language", &["language", "lang"]);
 
 /// Pairs of one language.
@@ -55,7 +54,7 @@ pub struct Nli {
 
 impl Nli {
     /// Reads three sets, each named by `CODE=FILE`, a pattern with `{language}`, or a file with a column `language`. Files are TSV, CSV or JSON
-    /// lines with columns by name: `sentence1`, `sentence2` and `gold_label`, as MultiNLI and XNLI have them, or `premise`, `hypothesis`, `label`.
+    /// lines with columns by name: `sentence1`, `sentence2` and `gold_label`, as MultiNLI and XNLI have them, `premise`, `hypothesis`, `label`, or SICK's.
     /// Pairs without a gold label (`-`) are left out.
     ///
     /// # Errors
@@ -88,34 +87,20 @@ impl Nli {
 fn part(specs: &[String], known: Known, notes: &mut Vec<String>) -> Result<Vec<Inferences>> {
     let mut sets: BTreeMap<usize, Inferences> = BTreeMap::new();
     for spec in specs {
-        if let Some((code, file)) = named(spec) {
-            let Some((language, _)) = known.data.meant(known.languages, code) else {
-                return Err(
-                    Error::usage(format!("`{spec}`: `{code}` is no language of the run")).hint(known.hint())
-                );
-            };
-            pairs(file, Some(language), known, &mut sets, notes)?;
-        } else if is_pattern(spec) {
-            let there =
-                found(spec)?.into_iter().filter_map(|(bound, path)| Some((bound.language?, path))).collect();
-            let there = best(there, |code| known.data.meant(known.languages, code))?;
-            if !there.passed_over.is_empty() {
-                notes.push(format!(
-                    "`{}` is passed over: the run does not know it",
-                    there.passed_over.join("`, `")
-                ));
+        match coded(spec, known, notes)? {
+            None => pairs(Path::new(spec), None, known, &mut sets, notes)?,
+            Some(files) => {
+                for (language, file) in files {
+                    pairs(&file, Some(language), known, &mut sets, notes)?;
+                }
             }
-            for (language, file) in there.files {
-                pairs(&file, Some(language), known, &mut sets, notes)?;
-            }
-        } else {
-            pairs(Path::new(spec), None, known, &mut sets, notes)?;
         }
     }
     match sets.is_empty() {
         true => {
-            Err(Error::data(format!("`{}` has no pairs in languages that the run knows", specs.join(" ")))
-                .hint(known.hint()))
+            let there = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+            let what = format!("`{}` has no pairs in languages that the run knows{there}", specs.join(" "));
+            Err(Error::data(what).hint(known.hint()))
         }
         false => Ok(sets.into_values().collect()),
     }
@@ -151,7 +136,7 @@ fn pairs(
                 }
             },
         };
-        let label = match &label[..] {
+        let label = match &label.to_ascii_lowercase()[..] {
             "-" | "-1" => {
                 unlabelled += 1;
                 continue;
@@ -242,9 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn sick_is_read() {
+        let sick = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n\
+                    4\ta\tb\t3.7\tNEUTRAL\n24\tc\td\t4.9\tENTAILMENT\n";
+        let one = "en=DIR/SICK_trial.txt";
+        let nli = read(&[("SICK_trial.txt", sick)], [one, one, one]).unwrap();
+        assert_eq!((&nli.test[0].labels[..], &nli.test[0].hypotheses[1][..]), (&[1, 0][..], "d"));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_told_with_its_place() {
         let bad = MULTINLI.replace("neutral", "perhaps");
-        let files = [("m.jsonl", MULTINLI), ("x.tsv", XNLI), ("bad.jsonl", &bad), ("no.tsv", "a\tb\n")];
+        let sw = "lang\tpremise\thypothesis\tlabel\nsw\ta\tb\tneutral\n";
+        let files = [
+            ("m.jsonl", MULTINLI),
+            ("x.tsv", XNLI),
+            ("bad.jsonl", &bad),
+            ("no.tsv", "a\tb\n"),
+            ("sw.tsv", sw),
+        ];
         for (specs, said) in [
             (["en=DIR/bad.jsonl", "DIR/x.tsv", "DIR/x.tsv"], "bad.jsonl`:1: has the label `perhaps`"),
             (["DIR/m.jsonl", "DIR/x.tsv", "DIR/x.tsv"], "m.jsonl`:1: does not say its language"),
@@ -254,6 +255,8 @@ mod tests {
             ),
             (["en=DIR/no.tsv", "DIR/x.tsv", "DIR/x.tsv"], "no.tsv`:1: its first line names no column"),
             (["fi=DIR/m.jsonl", "DIR/x.tsv", "DIR/x.tsv"], "`fi` is no language of the run"),
+            (["DIR/sw.tsv", "DIR/x.tsv", "DIR/x.tsv"], "that the run knows (`"),
+            (["DIR/sw.tsv", "DIR/x.tsv", "DIR/x.tsv"], "`sw` is passed over"),
         ] {
             let error = read(&files, specs).unwrap_err().to_string();
             assert!(error.contains(said), "{specs:?}: {error}");

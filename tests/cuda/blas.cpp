@@ -208,6 +208,7 @@ cublasStatus_t gemm(Handle *handle, int trans_a, int trans_b, int m, int n, int 
     need_memory("B", b, trans_b ? n : k, trans_b ? k : n, batch);
     need_memory("C", c, m, n, batch);
 
+    ++emulated_counted.products;
     auto run = [=](float alpha, float beta) {
         Matrix left{a.data, a.type, a.leading, trans_a != 0, rounding};
         Matrix right{b.data, b.type, b.leading, trans_b != 0, rounding};

@@ -5,8 +5,18 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <string>
 
 // Never destroyed, like the lock below: other threads may still call while the process ends.
+EmulatedCounts emulated_counted = {};
+static std::map<std::string, uint64_t> &names = *new std::map<std::string, uint64_t>;
+void emulated_named(const char *kernel) {
+    static const bool wanted = setting("EMULATED_NAMES", 0) != 0;
+    if (wanted)
+        ++names[kernel];
+}
+
 Memory &emulated_device = *new Memory("device"), &emulated_host = *new Memory("pinned host");
 
 namespace {
@@ -96,6 +106,8 @@ CUresult cuInit(unsigned flags) {
     if (!initialised)
         atexit([] {
             HOLD;
+            for (auto &[kernel, count] : names)
+                emulated_note("%lu %s", count, kernel.c_str());
             flush();
             emulated_device.check("at the end");
             emulated_host.check("at the end");
@@ -222,8 +234,14 @@ CUresult cuCtxGetDevice(CUdevice *device) {
 
 CUresult cuCtxSynchronize() {
     USABLE;
+    ++emulated_counted.waits;
     flush();
     return CUDA_SUCCESS;
+}
+
+void emulated_counts(EmulatedCounts *counts) {
+    HOLD;
+    *counts = emulated_counted;
 }
 
 CUresult cuProfilerStart() { return CUDA_SUCCESS; }

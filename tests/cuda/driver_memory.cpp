@@ -26,9 +26,18 @@ CUresult allocate(CUdeviceptr *address, size_t bytes) {
     CUdeviceptr made = emulated_device.allocate(bytes);
     if (!made)
         return CUDA_ERROR_OUT_OF_MEMORY;
+    ++emulated_counted.allocations;
     *address = made;
     return CUDA_SUCCESS;
 }
+
+// Counts a copy between host and device.
+void count(size_t bytes, uint64_t EmulatedCounts::*copies, uint64_t EmulatedCounts::*sum) {
+    emulated_counted.*copies += bytes > 0;
+    emulated_counted.*sum += bytes;
+}
+void uploaded(size_t bytes) { count(bytes, &EmulatedCounts::uploads, &EmulatedCounts::uploaded); }
+void downloaded(size_t bytes) { count(bytes, &EmulatedCounts::downloads, &EmulatedCounts::downloaded); }
 
 } // namespace
 
@@ -124,6 +133,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CU
     USABLE;
     STREAM(stream);
     INSIDE("copy to the device", to, bytes);
+    uploaded(bytes);
     if (pinned(from, bytes)) {
         emulated_submit(stream, [=] { copy(at(to), from, bytes); });
     } else { // the driver copies pageable memory before it returns
@@ -138,9 +148,12 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream
     USABLE;
     STREAM(stream);
     INSIDE("copy from the device", from, bytes);
+    downloaded(bytes);
     Submitted work = emulated_submit(stream, [=] { copy(to, at(from), bytes); });
-    if (!pinned(to, bytes)) // pageable: the driver waits
+    if (!pinned(to, bytes)) { // pageable: the driver waits
+        ++emulated_counted.waits;
         finish(work);
+    }
     return CUDA_SUCCESS;
 }
 
@@ -149,6 +162,7 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CU
     STREAM(stream);
     INSIDE("copy from the device", from, bytes);
     INSIDE("copy to the device", to, bytes);
+    emulated_counted.moves += bytes > 0;
     emulated_submit(stream, [=] { memmove(at(to), at(from), bytes); });
     return CUDA_SUCCESS;
 }
@@ -156,6 +170,8 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CU
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes) {
     USABLE;
     INSIDE("copy to the device", to, bytes);
+    uploaded(bytes);
+    ++emulated_counted.waits;
     finish(emulated_submit(nullptr, [=] { copy(at(to), from, bytes); }));
     return CUDA_SUCCESS;
 }
@@ -163,6 +179,8 @@ CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t bytes) {
 CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes) {
     USABLE;
     INSIDE("copy from the device", from, bytes);
+    downloaded(bytes);
+    ++emulated_counted.waits;
     finish(emulated_submit(nullptr, [=] { copy(to, at(from), bytes); }));
     return CUDA_SUCCESS;
 }
@@ -175,6 +193,7 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t count, CUst
     USABLE;
     STREAM(stream);
     INSIDE("set", to, count);
+    emulated_counted.fills += count > 0;
     emulated_submit(stream, [=] {
         if (count)
             memset(at(to), value, count);
@@ -187,6 +206,7 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream
     STREAM(stream);
     NEED(to % 4 == 0, "cuMemsetD32 at %#lx, which 4 does not divide", to);
     INSIDE("set", to, 4 * count);
+    emulated_counted.fills += count > 0;
     emulated_submit(stream, [=] {
         for (size_t i = 0; i < count; ++i)
             static_cast<unsigned *>(at(to))[i] = value;

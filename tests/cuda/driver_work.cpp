@@ -65,6 +65,7 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
 CUresult cuStreamSynchronize(CUstream stream) {
     USABLE;
     STREAM(stream);
+    ++emulated_counted.waits;
     finish(last_in_stream(stream));
     return CUDA_SUCCESS;
 }
@@ -116,6 +117,7 @@ CUresult cuEventSynchronize(CUevent event) {
     USABLE;
     if (!known(event))
         return CUDA_ERROR_INVALID_HANDLE;
+    ++emulated_counted.waits;
     finish(event->record);
     return CUDA_SUCCESS;
 }
@@ -227,9 +229,11 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
     static const uint64_t last = setting("EMULATED_BREAK", 0);
     if (last && ++asked >= last) {
         break_device();
-        return CUDA_ERROR_ILLEGAL_ADDRESS;
+        return CUresult(setting("EMULATED_STATUS", CUDA_ERROR_ILLEGAL_ADDRESS));
     }
 
+    ++emulated_counted.launches;
+    emulated_named(name);
     // A launch keeps the parameters as they are now, each at 16 bytes.
     std::vector<size_t> offsets;
     std::vector<char> bytes;

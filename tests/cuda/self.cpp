@@ -41,6 +41,7 @@ int cuMemcpyDtoH_v2(void *, Ptr, size_t);
 int cuMemcpyHtoDAsync_v2(Ptr, const void *, size_t, CUstream);
 int cuMemcpyDtoHAsync_v2(void *, Ptr, size_t, CUstream);
 int cuMemcpyDtoDAsync_v2(Ptr, Ptr, size_t, CUstream);
+void emulated_counts(uint64_t *);
 int cuMemsetD8Async(Ptr, unsigned char, size_t, CUstream);
 int cuMemsetD32_v2(Ptr, unsigned, size_t);
 int cuStreamCreate(CUstream *, unsigned);
@@ -372,6 +373,26 @@ static void memory_has_an_end() { // EMULATED_MEMORY is 100 MB
     CHECK(cuMemPoolSetAttribute(pool, 8, &zero) == 0 && cuMemPoolGetAttribute(pool, 8, &most) == 0 && most == now);
 }
 
+static void what_is_asked_for_is_counted() {
+    uint64_t before[10], after[10];
+    float one = 1, x = 0;
+    Ptr p;
+    emulated_counts(before);
+    CHECK(cuMemAllocAsync(&p, 64, nullptr) == 0 && cuMemsetD8Async(p, 0, 64, nullptr) == 0);
+    CHECK(cuMemsetD8Async(p, 0, 0, nullptr) == 0); // nothing to do
+    launch("add_one", {}, {1}, p, 1u);
+    CHECK(cuMemcpyHtoDAsync_v2(p, &one, 4, nullptr) == 0 && cuMemcpyHtoD_v2(p, &one, 4) == 0);
+    CHECK(cuMemcpyDtoDAsync_v2(p + 32, p, 16, nullptr) == 0 && cuMemcpyDtoHAsync_v2(&x, p, 4, nullptr) == 0 && x == 1);
+    CHECK(cublasSgemm_v2(blas, 0, 0, 2, 2, 1, &one, (float *)p, 2, (float *)p, 1, &one, (float *)p, 2) == 0);
+    CHECK(cuStreamSynchronize(nullptr) == 0 && cuMemFreeAsync(p, nullptr) == 0);
+    emulated_counts(after);
+    // Launches, products, fills, uploads, downloads, moves, allocations, waits, bytes up and down. Who copies with memory that
+    // is not pinned waits.
+    const uint64_t expected[10] = {1, 1, 1, 2, 1, 1, 1, 3, 8, 4};
+    for (int i = 0; i < 10; ++i)
+        CHECK(after[i] - before[i] == expected[i]);
+}
+
 static void work_is_late_until_waited_for() {
     void *memory;
     CUstream stream;
@@ -575,6 +596,7 @@ int main(int, char **arguments) {
     kernels_of_dfdx_load_and_stop_when_launched();
     memory_is_watched();
     memory_has_an_end();
+    what_is_asked_for_is_counted();
     work_is_late_until_waited_for();
     streams_go_on_by_chance_unless_they_wait();
     errors_have_names();

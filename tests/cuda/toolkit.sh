@@ -11,6 +11,8 @@
 #   EMULATED_DEVICES=0    no device: cuDeviceGet fails; `none`: cuInit fails
 #   EMULATED_POOLS=0      a device without memory pools
 #   EMULATED_BREAK=N      the N-th launch breaks the device: from then on every call fails
+#   EMULATED_STATUS=N     the status of that launch (700)
+#   EMULATED_NAMES=1      tells at the end how often each kernel was launched
 #   EMULATED_DEFER=0      work is done at the call, not when somebody waits for it
 #   EMULATED_CHECK=N      looks at all red zones after each N-th launch (100), 0: only when memory is freed, and at the end
 set -euo pipefail

@@ -24,11 +24,14 @@ fn losses(run: &Path, stop: Option<usize>) -> Vec<f32> {
     all
 }
 
-/// Rounding differs, and a training makes much of little: nearly equal at first, close later.
+/// Sums have another order, on a real GPU one that depends on its cuBLAS, and a training makes much of little: a gradient that is nearly
+/// zero has another sign, and Adam's first steps go by the sign. Nearly equal at first, close later.
 fn assert_close(gpu: &[f32], host: &[f32]) {
     assert_eq!(gpu.len(), host.len());
+    let [first, later] =
+        if tinyglot::device::name().starts_with("emulated") { [1e-4, 1e-2] } else { [1e-3, 3e-2] };
     for (step, (a, b)) in gpu.iter().zip(host).enumerate() {
-        let tolerance = if step < 10 { 1e-4 } else { 1e-2 };
+        let tolerance = if step < 10 { first } else { later };
         assert!((a - b).abs() <= tolerance * b.abs(), "step {}: {a} on the GPU, {b} on the CPU", step + 1);
     }
 }

@@ -161,8 +161,8 @@ pub trait Learner {
     fn scale(&self) -> Option<f32> {
         None
     }
-    /// Prepares what a step to come will see, while the device is busy with the present one.
-    fn look_ahead(&mut self, _step: usize) {}
+    /// Prepares what a step to come will see, while the device is busy with the present one; `adam` has taken the present one.
+    fn look_ahead(&mut self, _step: usize, _adam: &mut Adam) {}
     /// On the validation split; nothing, where it has no captions: then the last weights count as the best.
     ///
     /// # Errors
@@ -195,8 +195,8 @@ impl<L: Learner + ?Sized> Learner for Box<L> {
         (**self).scale()
     }
 
-    fn look_ahead(&mut self, step: usize) {
-        (**self).look_ahead(step);
+    fn look_ahead(&mut self, step: usize, adam: &mut Adam) {
+        (**self).look_ahead(step, adam);
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

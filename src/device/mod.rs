@@ -33,6 +33,14 @@ pub fn device() -> Dev {
 #[cfg(feature = "cuda")]
 pub use cuda::device;
 
+/// Whether operations run on a GPU now.
+pub fn on_gpu() -> bool {
+    #[cfg(feature = "cuda")]
+    return cuda::gpu().is_some();
+    #[cfg(not(feature = "cuda"))]
+    false
+}
+
 /// What many threads can use at once: everything on the CPU. With the feature `cuda` it promises nothing, since dfdx's handle of the stream is
 /// not shared between threads.
 #[cfg(not(feature = "cuda"))]

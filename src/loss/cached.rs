@@ -8,7 +8,8 @@ use super::{Value, on_tape};
 use crate::device::cuda::at_buffer;
 use crate::device::{Buffer, Matrix, Scalar};
 use crate::ops::on_gpu;
-use crate::ops::tape::{Grads, data, matrix, on_host};
+use crate::ops::rows::stack;
+use crate::ops::tape::{Grads, data, on_host};
 use crate::optim::ParameterTree;
 
 /// A batch that is encoded part by part.
@@ -42,26 +43,27 @@ pub fn cached<M: ParameterTree, P: Parts<M>>(
         };
     }
     let vectors: Vec<Matrix> = (0..parts.count()).map(|n| parts.forward(model, n).split_tape().0).collect();
-    let width = vectors[0].shape().1;
-    let all: Vec<f32> = vectors.iter().flat_map(|m| data(m).to_vec()).collect();
-    let all = matrix(all, vectors.iter().map(|m| m.shape().0).sum(), width);
+    let all = stack::<NoneTape>(vectors);
     let grads = loss(model, &all).backward();
     let pull = grads.get(&all);
-    let (pull, mut first) = (data(&pull), 0);
+    let mut first = 0;
     let mut total = sum(model, before.unwrap_or_else(Grads::leaky), grads);
     for n in 0..parts.count() {
         let y = parts.forward(model, n);
-        let count = y.shape().0 * width;
-        let grads = pulled(y, pull[first..][..count].to_vec()).backward();
+        let count = y.shape().0;
+        let grads = pulled(y, &pull, first).backward();
         first += count;
         total = sum(model, total, grads);
     }
     total
 }
 
-/// A scalar whose gradient with respect to y (n, width) is `pull`, of the same shape.
-fn pulled(y: Matrix<Taped>, pull: Vec<f32>) -> Scalar<Taped> {
-    on_tape(y, |_| Value { value: 0.0, grad: pull })
+/// A scalar whose gradient with respect to y (n, width) are the rows of `pull` (any, width) from `first` on.
+fn pulled(y: Matrix<Taped>, pull: &Matrix, first: usize) -> Scalar<Taped> {
+    on_gpu!(|gpu| gpu.pull_rows(y, pull.clone(), first));
+    let (rows, width) = *y.shape();
+    let grad = data(pull)[first * width..][..rows * width].to_vec();
+    on_tape(y, |_| Value { value: 0.0, grad })
 }
 
 /// The sum of two gradients of all that is trained; what lies between is dropped. Those of tables are kept outside.

@@ -1,24 +1,99 @@
 //! Losses, their gradients computed with them, and sums of losses.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
+use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::config::{Distance, TripletConfig};
+use crate::device::cuda::pinned::Sent;
 use crate::device::cuda::{Gpu, GpuPtr, args, at, at_slice, gradient_at, matrix, record_on_gpu, scalar};
-use crate::device::{Dev, Matrix, Scalar};
-use crate::loss::{Anchors, Contrast, InfoNce};
+use crate::device::{Dev, Matrix, Scalar, Vector};
+use crate::loss::{Anchors, Contrast, InfoNce, Temperature};
+use crate::ops::rows::cuda::NONE;
 
 /// As many negatives as the kernel can remember.
 const MOST_NEGATIVES: usize = 256;
 
+/// As many numbers as go with a launch (`Scalars` in kernels/rows.cu).
+const MOST_SCALARS: usize = 32;
+
+/// Numbers of the GPU, each by itself, with factors: an argument by value, of `Scalars`' layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Scalars {
+    part: [u64; MOST_SCALARS],
+    factor: [f32; MOST_SCALARS],
+    count: u32,
+}
+
+impl Scalars {
+    /// Up to [`MOST_SCALARS`] of them.
+    fn of(some: &[(GpuPtr, f32)]) -> Self {
+        let mut all =
+            Scalars { part: [0; MOST_SCALARS], factor: [0.0; MOST_SCALARS], count: some.len() as u32 };
+        for (k, (at, factor)) in some.iter().enumerate() {
+            (all.part[k], all.factor[k]) = (at.0, *factor);
+        }
+        all
+    }
+}
+
 /// Who is compared: the rows, or the columns of a matrix of similarities.
 struct Side<'a> {
-    ids: [&'a cudarc::driver::CudaSlice<u32>; 2],
-    anchors: usize,
-    items: usize,
+    ids: [&'a Sent; 2],
+    /// Of each group, as `Span` in kernels/loss.cu has it.
+    spans: &'a Sent,
+    /// How many groups there are, and the most anchors that one has.
+    grid: [usize; 2],
     /// From one anchor's similarities to the next one's, and from one item's to the next one's.
     steps: [usize; 2],
+}
+
+impl Side<'_> {
+    /// One block for each anchor of each group, at most.
+    fn blocks(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+}
+
+/// Where a contrast is judged: its similarities, their gradient, and two numbers for every block (the second for a trained temperature).
+struct Judged {
+    s: GpuPtr,
+    grad: GpuPtr,
+    sums: CudaSlice<f32>,
+    along: CudaSlice<f32>,
+    blocks: usize,
+}
+
+impl Judged {
+    /// Room for the numbers of so many further blocks, of eight bytes each.
+    fn room(&mut self, blocks: usize) -> [GpuPtr; 2] {
+        let first = 2 * self.blocks;
+        self.blocks += blocks;
+        [at_slice(&self.sums).plus(first), at_slice(&self.along).plus(first)]
+    }
+}
+
+/// Of each group of columns that any row matches, its `Span` (kernels/loss.cu): with rows as anchors, and with columns.
+pub(crate) fn spans(rows: &[u32], columns: &[u32], groups: &[Range<usize>]) -> [Vec<u32>; 2] {
+    let mut count: HashMap<u32, u32> = HashMap::new();
+    rows.iter().for_each(|r| *count.entry(*r).or_default() += 1);
+    let [mut along, mut across] = [Vec::new(), Vec::new()];
+    for group in groups {
+        let of = |c: &u32| count.get(c).copied().unwrap_or(0);
+        let matches: u32 = columns[group.clone()].iter().map(of).sum();
+        let matched = columns[group.clone()].iter().filter(|c| of(c) > 0).count() as u32;
+        if matches > 0 {
+            let distinct: HashSet<u32> = columns[group.clone()].iter().copied().collect();
+            let rows_matched: u32 = distinct.iter().map(of).sum();
+            let (all, first, some) = (rows.len() as u32, group.start as u32, group.len() as u32);
+            along.extend([0, all, first, some, matches, rows_matched]);
+            across.extend([first, some, 0, all, matches, matched]);
+        }
+    }
+    [along, across]
 }
 
 impl Gpu {
@@ -30,109 +105,118 @@ impl Gpu {
         }
     }
 
-    /// [`crate::loss::contrast`]
+    /// [`crate::loss::grouped_contrast`]
     pub fn contrast<T: Tape<f32, Dev> + 'static>(
         &'static self,
         s: Matrix<T>,
         rows: &[u32],
         columns: &[u32],
+        groups: &[Range<usize>],
         contrast: Contrast,
     ) -> Scalar<T> {
         let (s, tape) = s.split_tape();
         let (m, n) = *s.shape();
         let (value, grad) = (scalar(), matrix(m, n));
         let (row_ids, column_ids) = (self.numbers(rows), self.numbers(columns));
-        let along = Side { ids: [&row_ids, &column_ids], anchors: m, items: n, steps: [n, 1] };
-        let across = Side { ids: [&column_ids, &row_ids], anchors: n, items: m, steps: [1, n] };
-        let (matches, matched) = matches(rows, columns);
-        let to = (at(&value), at(&grad));
+        let [along, across] = spans(rows, columns, groups);
+        let count = along.len() / 6;
+        let [along, across] = [self.numbers(&along), self.numbers(&across)];
+        let longest = groups.iter().map(Range::len).max().unwrap_or(0);
+        let along = Side { ids: [&row_ids, &column_ids], spans: &along, grid: [m, count], steps: [n, 1] };
+        let across =
+            Side { ids: [&column_ids, &row_ids], spans: &across, grid: [longest, count], steps: [1, n] };
+        let room = 2 * (along.blocks() + across.blocks());
+        let mut judged =
+            Judged { s: at(&s), grad: at(&grad), sums: self.alloc(room), along: self.alloc(room), blocks: 0 };
+        let share = 1.0 / groups.len().max(1) as f32;
+        let mut trained = None;
         match contrast {
             Contrast::Triplet(config) => {
                 let siblings = config.same_image_negatives;
-                self.triplet(at(&s), &along, config, (false, siblings), 1.0, matches, to);
-                let weight = config.sentence_anchor;
-                self.triplet(at(&s), &across, config, (false, siblings), weight, matches, to);
+                self.triplet(&along, config, (false, siblings), share, &mut judged);
+                self.triplet(&across, config, (false, siblings), share * config.sentence_anchor, &mut judged);
             }
             Contrast::Neighbourhood(config) => {
-                self.triplet(at(&s), &along, config, (true, false), 1.0, matched, to);
+                self.triplet(&along, config, (true, false), share, &mut judged);
             }
             Contrast::Summed { config, hardest, columns } => {
-                self.summed(at(&s), &along, config, hardest, 1.0, to);
-                self.summed(at(&s), &across, config, hardest, columns, to);
+                self.summed(&along, config, hardest, share, &mut judged);
+                self.summed(&across, config, hardest, share * columns, &mut judged);
             }
             Contrast::InfoNce(by) => {
-                let share = if by.anchors == Anchors::Both { 0.5 } else { 1.0 };
+                if let Temperature::Trained(log_scale) = by.temperature {
+                    trained = log_scale.rate.trained().then(|| log_scale.value.clone());
+                }
+                let share = if by.anchors == Anchors::Both { 0.5 * share } else { share };
                 for (side, other) in [(along, Anchors::Columns), (across, Anchors::Rows)] {
                     if by.anchors != other {
-                        self.info_nce(at(&s), &side, by, share, matches, to);
+                        self.info_nce(&side, by, share, &mut judged);
                     }
                 }
             }
         }
-        self.scaled(s, tape, value, grad)
+        self.add_sums(at(&value), at_slice(&judged.sums), judged.blocks, 1.0);
+        let trained = trained.map(|log_scale| {
+            let along = scalar();
+            self.add_sums(at(&along), at_slice(&judged.along), judged.blocks, 1.0);
+            (log_scale, along)
+        });
+        let elements = m * n;
+        record_on_gpu!(tape, value, |grads, g| {
+            self.each("add_scaled_by", elements, args![gradient_at!(grads, &s), at(&grad), g, elements]);
+            if let Some((log_scale, along)) = &trained {
+                self.each("add_scaled_by", 1, args![gradient_at!(grads, log_scale), at(along), g, 1usize]);
+            }
+        })
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn triplet(
         &self,
-        s: GpuPtr,
         side: &Side,
         config: &TripletConfig,
         (farthest, siblings): (bool, bool),
         weight: f32,
-        count: usize,
-        (value, grad): (GpuPtr, GpuPtr),
+        judged: &mut Judged,
     ) {
-        let top_n = config.top_n.min(side.items);
-        if weight == 0.0 || count == 0 {
+        if weight == 0.0 {
             return;
         }
-        let scale = weight / (count * top_n) as f32;
-        let sums = self.alloc(2 * side.anchors);
+        let [sums, _] = judged.room(side.blocks());
         let euclidean = config.distance == Distance::Euclidean;
         let ([anchors, items], [stride, step]) = (side.ids, side.steps);
         let args = args![
-            &sums,
-            grad,
-            s,
+            sums,
+            judged.grad,
+            judged.s,
             anchors,
             items,
-            side.items,
+            side.spans,
             stride,
             step,
             config.margin,
-            top_n,
+            config.top_n,
             euclidean,
             farthest,
             siblings,
-            scale
+            weight
         ];
-        self.rows("triplet", side.anchors, args);
-        self.add_sums(value, at_slice(&sums), side.anchors, scale);
+        self.launch("triplet", (side.grid[0], side.grid[1]), (128, 1), args);
     }
 
-    fn summed(
-        &self,
-        s: GpuPtr,
-        side: &Side,
-        config: &TripletConfig,
-        hardest: f32,
-        scale: f32,
-        (value, grad): (GpuPtr, GpuPtr),
-    ) {
+    fn summed(&self, side: &Side, config: &TripletConfig, hardest: f32, scale: f32, judged: &mut Judged) {
         if scale == 0.0 {
             return;
         }
-        let sums = self.alloc(2 * side.anchors);
+        let [sums, _] = judged.room(side.blocks());
         let (euclidean, siblings) = (config.distance == Distance::Euclidean, config.same_image_negatives);
         let ([anchors, items], [stride, step]) = (side.ids, side.steps);
         let args = args![
-            &sums,
-            grad,
-            s,
+            sums,
+            judged.grad,
+            judged.s,
             anchors,
             items,
-            side.items,
+            side.spans,
             stride,
             step,
             config.margin,
@@ -141,43 +225,34 @@ impl Gpu {
             hardest,
             scale
         ];
-        self.rows("summed", side.anchors, args);
-        self.add_sums(value, at_slice(&sums), side.anchors, scale);
+        self.launch("summed", (side.grid[0], side.grid[1]), (128, 1), args);
     }
 
-    fn info_nce(
-        &self,
-        s: GpuPtr,
-        side: &Side,
-        by: InfoNce,
-        share: f32,
-        count: usize,
-        (value, grad): (GpuPtr, GpuPtr),
-    ) {
-        if count == 0 {
-            return;
-        }
-        let share = share / count as f32;
-        let sums = self.alloc(2 * side.anchors);
+    fn info_nce(&self, side: &Side, by: InfoNce, weight: f32, judged: &mut Judged) {
+        let [sums, along] = judged.room(side.blocks());
         let ([anchors, items], [stride, step]) = (side.ids, side.steps);
-        let (temperature, smoothing, margin) = (by.temperature.value(), by.smoothing, by.margin);
-        let scale = share / temperature;
+        let (log_scale, temperature) = match by.temperature {
+            Temperature::Fixed(temperature) => (NONE, temperature),
+            Temperature::Trained(log_scale) => (at(&log_scale.value), 0.0),
+        };
+        let (smoothing, margin) = (by.smoothing, by.margin);
         let args = args![
-            &sums,
-            grad,
-            s,
+            sums,
+            along,
+            judged.grad,
+            judged.s,
             anchors,
             items,
-            side.items,
+            side.spans,
             stride,
             step,
+            log_scale,
             temperature,
             smoothing,
             margin,
-            scale
+            weight
         ];
-        self.rows("info_nce", side.anchors, args);
-        self.add_sums(value, at_slice(&sums), side.anchors, share);
+        self.launch("info_nce", (side.grid[0], side.grid[1]), (128, 1), args);
     }
 
     /// value += Σ sums · scale
@@ -240,12 +315,8 @@ impl Gpu {
         self.rows("half_squares", rows, args![&sums, at(&a), at(&b), width]);
         self.add_sums(at(&value), at_slice(&sums), rows, 1.0);
         record_on_gpu!(tape, value, |grads, g| {
-            // The difference was not kept: it is cheaper than its memory.
-            let difference = matrix(rows, width);
-            self.add_scaled(at(&difference), at(&a), 1.0, rows * width);
-            self.add_scaled(at(&difference), at(&b), -1.0, rows * width);
             let n = rows * width;
-            self.each("add_scaled_by", n, args![gradient_at!(grads, &a), at(&difference), g, n]);
+            self.each("half_squares_back", n, args![gradient_at!(grads, &a), at(&a), at(&b), g, n]);
         })
     }
 
@@ -256,47 +327,53 @@ impl Gpu {
         tape: T,
         divisor: f32,
     ) -> Scalar<T> {
-        let (inputs, factors): (Vec<Scalar>, Vec<f32>) =
-            inputs.into_iter().map(|(part, factor)| (part, factor / divisor)).unzip();
-        let (value, n) = (scalar(), inputs.len());
-        let there = self.floats(&factors);
-        let addresses = self.addresses(inputs.iter().map(at));
-        self.launch("weighted_sum", (1, 1), (128, 1), args![at(&value), &addresses, &there, n]);
+        let value = scalar();
+        let parts: Vec<(GpuPtr, f32)> =
+            inputs.iter().map(|(part, factor)| (at(part), factor / divisor)).collect();
+        for (n, some) in parts.chunks(MOST_SCALARS).enumerate() {
+            let args = args![at(&value), n > 0];
+            self.launch_with("weighted_sum", (1, 1), (32, 1), &Scalars::of(some), args);
+        }
         record_on_gpu!(tape, value, |grads, g| {
-            // A part may stand here twice.
-            let mut by_place: BTreeMap<u64, f32> = BTreeMap::new();
-            for (part, factor) in inputs.iter().zip(&factors) {
-                *by_place.entry(gradient_at!(grads, part).0).or_default() += factor;
+            let mut to = Vec::new();
+            for (part, factor) in &inputs {
+                to.push((gradient_at!(grads, part), factor / divisor));
             }
-            let addresses = self.addresses(by_place.keys().map(|&place| GpuPtr(place)));
-            let n = by_place.len();
-            let factors = self.floats(&by_place.into_values().collect::<Vec<_>>());
-            self.each("spread", n, args![&addresses, &factors, g, n]);
+            for some in to.chunks(MOST_SCALARS) {
+                self.launch_with("spread", (1, 1), (32, 1), &Scalars::of(some), args![g]);
+            }
         })
     }
 
     /// [`crate::loss::values`]
     pub fn values(&self, losses: &[&Scalar]) -> Vec<f32> {
-        if losses.is_empty() {
-            return Vec::new();
+        let out = self.alloc(losses.len());
+        for (n, some) in losses.chunks(MOST_SCALARS).enumerate() {
+            let some: Vec<(GpuPtr, f32)> = some.iter().map(|loss| (at(*loss), 1.0)).collect();
+            let args = args![at_slice(&out).plus(n * MOST_SCALARS)];
+            self.launch_with("gather_scalars", (1, 1), (MOST_SCALARS as u32, 1), &Scalars::of(&some), args);
         }
-        let (n, out) = (losses.len(), self.alloc(losses.len()));
-        let addresses = self.addresses(losses.iter().map(|loss| at(*loss)));
-        self.each("gather_scalars", n, args![&out, &addresses, n]);
-        crate::device::cuda::must(self.cuda.dtoh_sync_copy(&out))
+        self.read(at_slice(&out), losses.len())
     }
 
-    fn addresses(&self, all: impl Iterator<Item = GpuPtr>) -> cudarc::driver::CudaSlice<u32> {
-        // Two numbers of four bytes each, the low one first.
-        let halves: Vec<u32> = all.flat_map(|GpuPtr(a)| [a as u32, (a >> 32) as u32]).collect();
-        self.numbers(&halves)
+    /// A number whose gradient with respect to y (n, width) is `pull`, whose rows from `first` on are for y.
+    pub fn pull_rows<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        y: Matrix<T>,
+        pull: Matrix,
+        first: usize,
+    ) -> Scalar<T> {
+        let (y, tape) = y.split_tape();
+        let (rows, width) = *y.shape();
+        record_on_gpu!(tape, scalar(), |grads, g| {
+            let (from, n) = (at(&pull).plus(first * width), rows * width);
+            self.each("add_scaled_by", n, args![gradient_at!(grads, &y), from, g, n]);
+        })
     }
-}
 
-/// How many pairs of a row and a column belong to one picture, and how many rows have such a column.
-fn matches(rows: &[u32], columns: &[u32]) -> (usize, usize) {
-    let mut count: BTreeMap<u32, usize> = BTreeMap::new();
-    columns.iter().for_each(|c| *count.entry(*c).or_default() += 1);
-    let of = |r: &u32| count.get(r).copied().unwrap_or(0);
-    (rows.iter().map(of).sum(), rows.iter().filter(|r| of(r) > 0).count())
+    /// Takes what is above `most` back to it.
+    pub fn at_most(&self, x: &Vector, most: f32) {
+        let n = x.shape().0;
+        self.each("at_most", n, args![at(x), most, n]);
+    }
 }

@@ -32,6 +32,10 @@ pub fn imitate<T: Tape<f32, Dev> + 'static>(
     assert!(alike || matches!(by, Imitation::Relational(_)), "imitate: widths differ");
     let width = student.shape().1;
     match by {
+        #[cfg(feature = "cuda")]
+        Imitation::MeanSquare if crate::device::cuda::gpu().is_some() => {
+            super::mean_square_on_gpu(student, teacher.clone())
+        }
         Imitation::MeanSquare => on_tape(student, |s| mean_square(s, &data(teacher))),
         Imitation::Cosine => on_tape(student, |s| mean_cosine(s, &data(teacher), width)),
         Imitation::Relational(temperature) => {

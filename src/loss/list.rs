@@ -1,8 +1,10 @@
 //! What a step minimises, as a list: pairs of streams of a batch, each with its loss and its weight.
 
+use std::ops::Range;
+
 use super::imitation::{Imitation, imitate};
 use super::terms::{Taped, Total};
-use super::{Contrast, contrast};
+use super::{Contrast, contrast, grouped_contrast};
 use crate::device::{Matrix, Scalar};
 
 /// How two streams are compared.
@@ -46,6 +48,9 @@ pub struct Similarities {
     pub rows: Vec<u32>,
     /// The picture of each column.
     pub columns: Vec<u32>,
+    /// Columns that are compared by themselves, whose losses are averaged: on a GPU what else are several matrices. None, where all columns
+    /// are one group.
+    pub groups: Option<Vec<Range<usize>>>,
 }
 
 /// The vectors of a batch, by streams.
@@ -70,7 +75,10 @@ impl Total {
         for loss in losses.iter().filter(|loss| loss.weight > 0.0) {
             let parts: Vec<Scalar<Taped>> = match loss.by {
                 Comparison::Contrast(by) => {
-                    let value = |s: Similarities| contrast(s.matrix, &s.rows, &s.columns, by);
+                    let value = |s: Similarities| match &s.groups {
+                        None => contrast(s.matrix, &s.rows, &s.columns, by),
+                        Some(groups) => grouped_contrast(s.matrix, &s.rows, &s.columns, groups, by),
+                    };
                     batch.similarities(loss.between).into_iter().map(value).collect()
                 }
                 Comparison::Imitation(by) => {
@@ -115,6 +123,7 @@ mod tests {
                 matrix: similarity(rows.leaky_trace(), columns.leaky_trace()),
                 rows: all.clone(),
                 columns: all.clone(),
+                groups: None,
             };
             match (rows, columns) {
                 (Stream::Pictures, Stream::Sentences) => {

@@ -16,6 +16,8 @@ pub mod triplet;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 
+use std::ops::Range;
+
 use dfdx::prelude::*;
 
 use crate::config::{Mining, TripletConfig};
@@ -145,22 +147,64 @@ pub fn contrast<T: Tape<f32, Dev> + 'static>(
     columns: &[u32],
     by: Contrast,
 ) -> Scalar<T> {
-    if let Contrast::InfoNce(softmax @ InfoNce { temperature: Temperature::Trained(log_scale), .. }) = by {
-        return scale::scaled_info_nce(similarity, log_scale, rows, columns, softmax);
-    }
+    let all = 0..columns.len();
+    grouped_contrast(similarity, rows, columns, std::slice::from_ref(&all), by)
+}
+
+/// The mean over groups of columns (e.g. one a language) of [`contrast`] of all rows with a group's columns. On a GPU the groups are judged
+/// at once.
+///
+/// # Panics
+/// On the host with several groups and a trained temperature.
+pub fn grouped_contrast<T: Tape<f32, Dev> + 'static>(
+    similarity: Matrix<T>,
+    rows: &[u32],
+    columns: &[u32],
+    groups: &[Range<usize>],
+    by: Contrast,
+) -> Scalar<T> {
     #[cfg(feature = "cuda")]
     if let Some(gpu) = crate::device::cuda::gpu().filter(|gpu| gpu.contrasts(&by)) {
-        return gpu.contrast(similarity, rows, columns, by);
+        return gpu.contrast(similarity, rows, columns, groups, by);
     }
-    on_tape(similarity, |similarity| {
-        let pairs = Pairs { similarity, rows, columns };
-        match by {
-            Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
-            Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
-            Contrast::Summed { config, hardest, columns } => triplet::summed(pairs, config, hardest, columns),
-            Contrast::InfoNce(softmax) => info_nce::info_nce(pairs, softmax),
+    if matches!(groups, [all] if *all == (0..columns.len())) {
+        if let Contrast::InfoNce(softmax @ InfoNce { temperature: Temperature::Trained(log_scale), .. }) = by
+        {
+            return scale::scaled_info_nce(similarity, log_scale, rows, columns, softmax);
         }
+        return on_tape(similarity, |similarity| judged(Pairs { similarity, rows, columns }, by));
+    }
+    let trained = matches!(by, Contrast::InfoNce(InfoNce { temperature: Temperature::Trained(_), .. }));
+    assert!(!trained, "several groups at a trained temperature");
+    let (width, share) = (columns.len(), 1.0 / groups.len().max(1) as f32);
+    on_tape(similarity, |all| {
+        let mut sum = Value { value: 0.0, grad: vec![0.0; all.len()] };
+        for group in groups {
+            let some: Vec<f32> = all.chunks(width).flat_map(|row| &row[group.clone()]).copied().collect();
+            let one = judged(Pairs { similarity: &some, rows, columns: &columns[group.clone()] }, by);
+            sum.value += share * one.value;
+            for (to, from) in sum.grad.chunks_mut(width).zip(one.grad.chunks(group.len().max(1))) {
+                to[group.clone()].iter_mut().zip(from).for_each(|(to, from)| *to += share * from);
+            }
+        }
+        sum
     })
+}
+
+fn judged(pairs: Pairs, by: Contrast) -> Value {
+    match by {
+        Contrast::Triplet(config) => triplet::bidirectional(pairs, config),
+        Contrast::Neighbourhood(config) => triplet::neighbourhood(pairs, config),
+        Contrast::Summed { config, hardest, columns } => triplet::summed(pairs, config, hardest, columns),
+        Contrast::InfoNce(softmax) => info_nce::info_nce(pairs, softmax),
+    }
+}
+
+/// The mean over all numbers of (a − b)² on the GPU, with the gradient for a alone. The host's losses keep their own order of sums.
+#[cfg(feature = "cuda")]
+pub(crate) fn mean_square_on_gpu<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix) -> Scalar<T> {
+    let count = a.shape().0 * a.shape().1;
+    combined(vec![(half_square(a, b), 2.0 / count.max(1) as f32)], 1.0)
 }
 
 /// ½ Σ (a − b)² of two matrices (rows, width), with the gradient for a alone.

@@ -7,6 +7,7 @@ use super::{InfoNce, Pairs, Value};
 use crate::config::MOST_SCALE;
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::ops::leaf::Leaf;
+use crate::ops::on_gpu;
 use crate::ops::tape::{data, data1, data1_mut, on_host, record, scalar, vector};
 
 /// The parameter (1) for a temperature τ: log 1/τ.
@@ -21,6 +22,7 @@ pub fn scale(log_scale: &Vector) -> f32 {
 
 /// Takes a parameter (1) whose scale a step has made larger than [`MOST_SCALE`] back to it; before a step reads it.
 pub fn clip(log_scale: &mut Vector) {
+    on_gpu!(|gpu| gpu.at_most(log_scale, MOST_SCALE.ln()));
     if data1(log_scale)[0] > MOST_SCALE.ln() {
         data1_mut(log_scale)[0] = MOST_SCALE.ln();
     }

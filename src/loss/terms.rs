@@ -43,7 +43,11 @@ impl Total {
         if parts.is_empty() {
             return;
         }
-        let (mean, tape) = combined(parts.into_iter().map(|part| (part, 1.0)).collect(), n).split_tape();
+        let mean = match <[Scalar<Taped>; 1]>::try_from(parts) {
+            Ok([only]) => only,
+            Err(parts) => combined(parts.into_iter().map(|part| (part, 1.0)).collect(), n),
+        };
+        let (mean, tape) = mean.split_tape();
         self.terms.push((name, mean.clone(), weight));
         self.parts.push((mean.put_tape(tape), weight));
     }
@@ -73,13 +77,21 @@ impl Terms {
 
     /// The weighted sum and the terms by value. On a GPU this waits for what it was asked to do.
     pub fn read(&self) -> (f32, Vec<Term>) {
-        let values = values(self.sum.iter().chain(self.terms.iter().map(|(_, raw, _)| raw)).collect());
-        let Some((sum, raws)) = values.split_first() else { return (0.0, Vec::new()) };
+        let (sum, terms, _) = self.read_beside(&[]);
+        (sum, terms)
+    }
+
+    /// As [`Self::read`], with other numbers of the device, which come in the same copy.
+    pub fn read_beside(&self, more: &[&Scalar]) -> (f32, Vec<Term>, Vec<f32>) {
+        let own = self.sum.iter().chain(self.terms.iter().map(|(_, raw, _)| raw));
+        let mut values = values(own.chain(more.iter().copied()).collect());
+        let more = values.split_off(values.len() - more.len());
+        let Some((sum, raws)) = values.split_first() else { return (0.0, Vec::new(), more) };
         let term = |((name, _, weight), raw): (&(&'static str, Scalar, f32), &f32)| Term {
             name,
             raw: *raw,
             weight: *weight,
         };
-        (*sum, self.terms.iter().zip(raws).map(term).collect())
+        (*sum, self.terms.iter().zip(raws).map(term).collect(), more)
     }
 }

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::config::{
-    Distance, Estimator, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
+    Distance, Estimator, MOST_SCALE, Optimizer, Pooling, Precision, Schedule, TrainConfig, TripletConfig,
 };
-use crate::device::cuda::{at, gpu, must, on_the_host};
+use crate::device::cuda::{at, gpu, on_the_host};
 use crate::device::{Dev, Matrix, Scalar, Vector};
 use crate::gradcheck::{noise, probe};
 use crate::loss::adversary::classification;
+use crate::loss::imitation::{Imitation, imitate};
 use crate::loss::mclm::masked_pair;
-use crate::loss::{Anchors, Contrast, InfoNce, Temperature, combined, contrast, half_square, values};
+use crate::loss::{
+    Anchors, Contrast, InfoNce, Temperature, combined, contrast, grouped_contrast, half_square, scale, values,
+};
 use crate::ops::batch_norm::{BatchNormWeights, batch_norm_leaky, batch_norm_relu_dropout, dropout};
 use crate::ops::choose::{Choice, Keys, choose};
-use crate::ops::leaf::Rate;
+use crate::ops::leaf::{Leaf, Rate};
 use crate::ops::linear::{
-    LinearWeights, blend, linear, linear_of_data, reverse_gradient, similarity, unit_rows,
+    LinearWeights, blend, linear, linear_of_data, reverse_gradient, similarity, similarity_with, unit_rows,
 };
 use crate::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use crate::ops::rows::{
@@ -77,6 +80,12 @@ fn dfdx_still_shows_where_a_tensor_is() {
     assert_eq!(at(&x).plus(2).0, at(&x).0 + 8);
 }
 
+/// What a driver reads by words of up to 16 bytes.
+#[test]
+fn the_kernels_are_aligned() {
+    assert!(crate::device::cuda::image().is_multiple_of(16));
+}
+
 /// The GPU of the tests looks at what waits only when it must: a place used again too early would show.
 #[test]
 fn numbers_go_up_in_order_however_many_there_are() {
@@ -86,8 +95,24 @@ fn numbers_go_up_in_order_however_many_there_are() {
         |n: usize| (0..n as u32).map(|i| i.wrapping_mul(2_654_435_761) ^ n as u32).collect::<Vec<_>>();
     let there: Vec<_> = sizes.iter().map(|&n| gpu.numbers(&numbers(n))).collect();
     for (&n, there) in sizes.iter().zip(&there) {
-        assert!(must(gpu.cuda.dtoh_sync_copy(there))[..n] == numbers(n), "{n}");
+        assert!(gpu.read::<u32>(there.at(), n) == numbers(n), "{n}");
     }
+}
+
+#[test]
+fn the_same_numbers_go_up_once_until_others_have_come() {
+    let gpu = gpu().expect("not on the host");
+    let own =
+        |n: u32, count: u32| (n..n + count).map(|i| i.wrapping_mul(7919) ^ 0x5eed_0000).collect::<Vec<u32>>();
+    let (one, other) = (own(0, 50), own(1, 50));
+    let (first, second) = (gpu.numbers(&one), gpu.numbers(&other));
+    assert!(first.at() == gpu.numbers(&one.clone()).at() && first.at() != second.at());
+    assert!(gpu.numbers(&one[1..]).at() != first.at(), "others, of which some are the same");
+    // As many as are remembered: other tests of the process may send more in between, but none sends less.
+    (0..5).for_each(|n| drop(gpu.numbers(&own(1000 * n, 250_000))));
+    let again = gpu.numbers(&one);
+    assert!(again.at() != first.at(), "forgotten");
+    assert_eq!((gpu.read::<u32>(first.at(), 50), gpu.read::<u32>(again.at(), 50)), (one.clone(), one));
 }
 
 #[test]
@@ -115,6 +140,12 @@ fn products() {
     twins("similarity", 1e-5, || {
         results(similarity(a.leaky_trace(), b.clone().put_tape(Taped::default())), &[&a, &b], &[])
     });
+    for rows in [0..65, 7..40, 12..13] {
+        twins("similarity with some", 1e-5, || {
+            let b_taped = b.clone().put_tape(Taped::default());
+            results(similarity_with(a.leaky_trace(), b_taped, rows.clone()), &[&a, &b], &[])
+        });
+    }
 }
 
 #[test]
@@ -125,6 +156,11 @@ fn rows_columns_and_elements() {
     twins("reverse", 1e-6, || results(reverse_gradient(a.leaky_trace(), 0.3), &[&a], &[]));
     twins("blend", 1e-6, || results(blend(a.leaky_trace(), 0.5, taped(&b), -2.0), &[&a, &b], &[]));
     twins("stack", 1e-6, || results(stack(vec![a.leaky_trace(), taped(&b)]), &[&a, &b], &[]));
+    // More than go with a launch, some of them empty.
+    let many: Vec<Matrix> = (0..70).map(|n| random(n % 4, 9, n as u64)).collect();
+    twins("stack of many", 1e-6, || {
+        results(stack(many.iter().map(taped).collect()), &many.iter().collect::<Vec<_>>(), &[])
+    });
     twins("beside", 1e-6, || results(hconcat(a.leaky_trace(), taped(&b)), &[&a, &b], &[]));
     twins("columns", 1e-6, || results(columns(a.leaky_trace(), 7, 31), &[&a], &[]));
     let rows: Vec<u32> = (0..90).map(|i| i * i % 37).collect();
@@ -289,6 +325,31 @@ fn losses() {
         let nobody = vec![1000; 150];
         twins("nobody matches", 1e-6, || contrasted(&s, &rows, &nobody, by));
     }
+    for (by, groups) in
+        [(None, vec![0..60, 60..61, 61..150]), (Some(0.2), vec![3..90]), (None, vec![150..150])]
+    {
+        let config = TripletConfig { margin: 0.31, top_n: 100, sentence_anchor: 1.5, ..Default::default() };
+        let by = match by {
+            None => Contrast::Triplet(&config),
+            Some(tau) => Contrast::InfoNce(InfoNce::at(Temperature::Fixed(tau))),
+        };
+        twins("groups", 2e-5, || {
+            let loss = grouped_contrast(s.leaky_trace(), &rows, &columns, &groups, by);
+            [vec![values(vec![&loss.retaped()])], gradients(loss, &[&s], &[])].concat()
+        });
+    }
+    for (margin, anchors) in [(0.0, Anchors::Both), (0.3, Anchors::Rows), (0.1, Anchors::Columns)] {
+        let leaf = Leaf::trained(vector(vec![1.2]));
+        let plain = InfoNce { smoothing: 0.1, ..InfoNce::at(Temperature::Trained(&leaf)) };
+        twins("trained temperature", 2e-5, || {
+            let by = Contrast::InfoNce(InfoNce { margin, anchors, ..plain });
+            let loss = contrast(s.leaky_trace(), &rows, &columns, by);
+            [vec![values(vec![&loss.retaped()])], gradients(loss, &[&s], &[&leaf.value])].concat()
+        });
+    }
+    let mut high = [7.0, 3.0].map(|x| vector(vec![x]));
+    high.iter_mut().for_each(scale::clip);
+    assert_eq!(high.map(|x| x.as_vec()), [vec![MOST_SCALE.ln()], vec![3.0]]);
     let classes: Vec<u32> = (0..90).map(|i| i * 7 % 150).collect();
     twins("cross-entropy", 2e-5, || {
         let loss = classification(s.leaky_trace(), &classes);
@@ -301,6 +362,22 @@ fn losses() {
         let whole = [traced(&c), traced(&d)];
         let loss = masked_pair([traced(&a), traced(&b)], whole, &l, Precision::F32);
         gradients(loss, &[&a, &b, &c, &d, &l.weight], &[&l.bias])
+    });
+    twins("mean square", 2e-5, || {
+        let loss = imitate(a.leaky_trace(), &b, Imitation::MeanSquare);
+        [vec![values(vec![&loss.retaped()])], gradients(loss, &[&a], &[])].concat()
+    });
+    // More than go with a launch, one of them many times.
+    let scalars: Vec<Scalar> = (0..40).map(|n| crate::ops::tape::scalar(n as f32 * 0.1 - 1.0)).collect();
+    twins("many scalars", 2e-5, || {
+        let tape = |x: &Scalar| x.clone().put_tape(Taped::default());
+        let parts = (0..75).map(|n| (tape(&scalars[n * n % 40]), n as f32 - 30.0)).collect();
+        let sum = combined(parts, 2.0);
+        let all = values(scalars.iter().collect());
+        let value = values(vec![&sum.retaped()]);
+        let mut grads = sum.backward();
+        let of = |x: &Scalar| on_host(grads.get_or_alloc_mut(x).expect("memory")).to_vec();
+        vec![all, value, scalars.iter().flat_map(of).collect()]
     });
     twins("sums of losses", 2e-5, || {
         let half = half_square(a.leaky_trace(), b.clone());
@@ -424,6 +501,8 @@ fn the_optimiser() {
             let mut t = Table::new(9, noise(9 * 40, 3));
             let mut rate = Rate::of(0.5);
             t.rate = rate;
+            // As many tensors as no launch takes at once, some of one number.
+            let mut many: Vec<Vector> = (0..60).map(|n| vector(noise(1 + n % 5, 50 + n as u64))).collect();
             let mut adam = Adam::new(&config, 10);
             let mut seen = Vec::new();
             for step in 0..10u64 {
@@ -435,6 +514,9 @@ fn the_optimiser() {
                 };
                 fill(grads.get_or_alloc_mut(&p).expect("memory"), 600, 10 + step);
                 fill(grads.get_or_alloc_mut(&b).expect("memory"), 17, 20 + step);
+                for (n, v) in many.iter().enumerate() {
+                    fill(grads.get_or_alloc_mut(v).expect("memory"), 1 + n % 5, 90 + step + n as u64);
+                }
                 let entry = |rows: &[u32], seed| (rows.to_vec(), noise(rows.len() * 9, seed).into());
                 // The second half is read twice: its gradients add up.
                 let half = &rows[rows.len() / 2..];
@@ -444,15 +526,19 @@ fn the_optimiser() {
                     f("p", Parameter::matrix(&mut p, &mut rate));
                     f("b", Parameter::vector(&mut b, &mut rate));
                     f("t", Parameter::table(&mut t));
+                    for (n, v) in many.iter_mut().enumerate() {
+                        f(&format!("v{n}"), Parameter::vector(v, &mut rate));
+                    }
                 });
-                seen.push(norm.read());
+                seen.push(norm.array());
             }
             seen.push(parameter_norm(&mut |f| {
                 f("p", Parameter::matrix(&mut p, &mut rate));
                 f("t", Parameter::table(&mut t));
             }));
             let settled = adam.settled("t", &t).host().to_vec();
-            vec![data(&p).to_vec(), b.as_vec(), t.data().to_vec(), settled, seen]
+            let many = many.iter().flat_map(|v| v.as_vec()).collect();
+            vec![data(&p).to_vec(), b.as_vec(), t.data().to_vec(), settled, seen, many]
         });
     }
 }

@@ -3,13 +3,15 @@
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 
+use std::ops::Range;
+
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
 use super::leaf::Rate;
 use super::matmul::{View, matmul};
 use super::on_gpu;
-use super::rows::add_columns;
+use super::rows::{add_columns, select};
 use super::tape::{data, data1, matrix, on_host, record};
 use crate::config::Precision;
 use crate::device::{Dev, Matrix, Vector};
@@ -90,10 +92,23 @@ fn layer_of<T: Tape<f32, Dev> + 'static>(
     })
 }
 
+/// [`similarity`] of a (m, width) with the given rows of b (any, width) → (m, rows).
+pub fn similarity_with<T: Tape<f32, Dev> + 'static>(
+    a: Matrix<T>,
+    b: Matrix<T>,
+    rows: Range<usize>,
+) -> Matrix<T> {
+    on_gpu!(|gpu| gpu.similarity(a, b, rows));
+    similarity(a, select(b, &rows.map(|row| row as u32).collect::<Vec<_>>()))
+}
+
 /// a (m, width) · bᵀ, b (n, width) → (m, n): cosines when the rows have unit length. Always in f32.
 pub fn similarity<T: Tape<f32, Dev> + 'static>(a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
     assert_eq!(a.shape().1, b.shape().1, "similarity: widths differ");
-    on_gpu!(|gpu| gpu.similarity(a, b));
+    on_gpu!(|gpu| {
+        let rows = b.shape().0;
+        gpu.similarity(a, b, 0..rows)
+    });
     let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
     let ((m, width), n) = (*a.shape(), b.shape().0);
     let mut out = vec![0.0; m * n];

@@ -7,6 +7,9 @@ pub struct Sequences {
     pub rows: Vec<u32>,
     /// Sentence s holds `rows[starts[s]..starts[s + 1]]`.
     pub starts: Vec<u32>,
+    /// On a GPU, the tree of their prefixes, once it was built.
+    #[cfg(feature = "cuda")]
+    pub(super) tree: super::recurrent::cuda::KeptTree,
 }
 
 impl Default for Sequences {
@@ -18,24 +21,35 @@ impl Default for Sequences {
 impl Sequences {
     /// No sentences.
     pub fn new() -> Self {
-        Sequences { rows: Vec::new(), starts: vec![0] }
+        Sequences::of(Vec::new(), vec![0])
+    }
+
+    fn of(rows: Vec<u32>, starts: Vec<u32>) -> Self {
+        Sequences {
+            rows,
+            starts,
+            #[cfg(feature = "cuda")]
+            tree: Default::default(),
+        }
     }
 
     /// Adds a sentence, by the rows of its tokens.
     pub fn push(&mut self, tokens: impl IntoIterator<Item = u32>) {
         self.rows.extend(tokens);
         self.starts.push(self.rows.len() as u32);
+        #[cfg(feature = "cuda")]
+        std::mem::take(&mut self.tree);
     }
 
     /// Sentences of the same lengths of which each token has a row of its own, in order.
     pub fn apart(&self) -> Sequences {
-        Sequences { rows: (0..self.rows.len() as u32).collect(), starts: self.starts.clone() }
+        Sequences::of((0..self.rows.len() as u32).collect(), self.starts.clone())
     }
 
     /// The first sentences, so many of them.
     pub fn first(&self, count: usize) -> Sequences {
         let starts = self.starts[..=count].to_vec();
-        Sequences { rows: self.rows[..starts[count] as usize].to_vec(), starts }
+        Sequences::of(self.rows[..starts[count] as usize].to_vec(), starts)
     }
 
     /// The number of sentences.

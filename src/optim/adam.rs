@@ -18,14 +18,14 @@ use rayon::prelude::*;
 
 use super::{Group, LearningRate, TensorMut, Visitor};
 use crate::config::{Optimizer, TrainConfig};
-use crate::device::Buffer;
+use crate::device::{Buffer, Scalar};
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::on_gpu;
 use crate::ops::rows::{RowGradients, Table};
 use crate::ops::simd::{Loop, dot, vectorise};
-use crate::ops::tape::{Grads, data_mut, data1_mut, on_host};
+use crate::ops::tape::{Grads, data_mut, data1_mut, on_host, scalar};
 #[cfg(feature = "cuda")]
-use crate::optim::adam::cuda::{Norms, TensorPtr};
+use crate::optim::adam::cuda::{Job, Jobs, TensorPtr};
 
 /// The moments of one parameter.
 #[derive(Clone, Default)]
@@ -91,8 +91,56 @@ impl Adam {
 
     /// Brings the given distinct rows of a table (rows, width) up to the present step. Call it before a step reads them.
     pub fn catch_up(&mut self, name: &str, table: &mut Table, rows: &[u32]) {
+        self.catch_up_all(vec![(name.to_string(), table, rows)]);
+    }
+
+    /// As [`Self::catch_up`], of several tables by name.
+    pub fn catch_up_all(&mut self, tables: Vec<(String, &mut Table, &[u32])>) {
         let step = self.step;
-        let Some(mut state) = self.state.remove(name) else { return };
+        let mut waiting = Vec::new();
+        for (name, table, rows) in tables {
+            if let Some((state, rows, missed)) = self.behind(&name, table, rows) {
+                waiting.push((name, table, state, rows, missed));
+            }
+        }
+        // On a GPU all numbers go up before the first kernel asks for them.
+        #[cfg(feature = "cuda")]
+        let sent: Vec<_> = crate::device::cuda::gpu()
+            .map(|gpu| waiting.iter().map(|(_, _, _, rows, missed)| gpu::missed_rows(gpu, rows, missed)))
+            .into_iter()
+            .flatten()
+            .collect();
+        #[cfg(feature = "cuda")]
+        let mut sent = sent.iter();
+        for (name, table, mut state, rows, missed) in waiting {
+            rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
+            let width = table.width;
+            #[cfg(feature = "cuda")]
+            if let (Some(gpu), Some([there, by])) = (crate::device::cuda::gpu(), sent.next()) {
+                let to = gpu::moments_of(table, &mut state);
+                gpu.adam_catch_up(to, (rows.len(), width), there, by, self.epsilon);
+                self.state.insert(name, state);
+                continue;
+            }
+            let parts = rows_mut(table.data_mut(), width, &rows).into_par_iter();
+            let moments = rows_mut(state.m.host_mut(), width, &rows).into_par_iter();
+            let moments = moments.zip(rows_mut(state.v.host_mut(), width, &rows));
+            parts.zip(moments).zip(&missed).for_each(|((p, (m, v)), missed)| {
+                vectorise(CatchUp { missed, p, m, v });
+            });
+            self.state.insert(name, state);
+        }
+    }
+
+    /// Takes the state of a table, with those of the given rows that are behind, ascending, and what each has missed.
+    fn behind(
+        &mut self,
+        name: &str,
+        table: &Table,
+        rows: &[u32],
+    ) -> Option<(AdamState, Vec<u32>, Vec<Missed>)> {
+        let step = self.step;
+        let state = self.state.remove(name)?;
         let behind = |row: &u32| ![0, step as u32].contains(&state.last[*row as usize]);
         let mut rows: Vec<u32> = rows.iter().copied().filter(behind).collect();
         rows.sort_unstable();
@@ -107,23 +155,7 @@ impl Adam {
         let missed = later.as_ref().unwrap_or(&self.known.1);
         let missed: Vec<Missed> =
             rows.iter().map(|&row| missed[steps(row)].at_rate(table.rate.factor())).collect();
-        let width = table.width;
-        #[cfg(feature = "cuda")]
-        if let Some(gpu) = crate::device::cuda::gpu() {
-            let missed: Vec<f32> = missed.iter().flat_map(|k| [k.coefficient, k.m, k.v]).collect();
-            gpu.adam_catch_up(gpu::moments_of(table, &mut state), &rows, &missed, width, self.epsilon);
-            rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
-            self.state.insert(name.to_string(), state);
-            return;
-        }
-        let parts = rows_mut(table.data_mut(), width, &rows).into_par_iter();
-        let moments = rows_mut(state.m.host_mut(), width, &rows).into_par_iter();
-        let moments = moments.zip(rows_mut(state.v.host_mut(), width, &rows));
-        parts.zip(moments).zip(&missed).for_each(|((p, (m, v)), missed)| {
-            vectorise(CatchUp { missed, p, m, v });
-        });
-        rows.iter().for_each(|&row| state.last[row as usize] = step as u32);
-        self.state.insert(name.to_string(), state);
+        Some((state, rows, missed))
     }
 
     /// The table (rows, width) as it would be if every row were brought up to the present step; the state stays as it is.
@@ -189,8 +221,8 @@ impl Adam {
     }
 
     /// One step over all parameters that are trained now, which `visit` hands over by name in a fixed order, each at the rate of its leaf.
-    /// Returns the norm of the whole gradient before clipping.
-    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Norm {
+    /// Returns the norm of the whole gradient before clipping; on a GPU it has to be waited for.
+    pub fn update(&mut self, grads: &mut Grads, visit: &mut dyn FnMut(Visitor)) -> Scalar {
         on_gpu!(|gpu| self.update_on(gpu, grads, visit));
         let mut rows: BTreeMap<String, (Vec<u32>, Vec<f32>)> = BTreeMap::new();
         let mut each = Vec::new();
@@ -242,7 +274,7 @@ impl Adam {
                 }
             }
         });
-        Norm::Known(norm)
+        scalar(norm)
     }
 
     fn decays(&self, group: Group) -> bool {
@@ -278,38 +310,18 @@ impl Adam {
     }
 }
 
-/// The norm of a gradient. On a GPU it has to be waited for.
-pub enum Norm {
-    /// On the host already.
-    Known(f32),
-    #[cfg(feature = "cuda")]
-    /// On the GPU, until it is asked for.
-    OnGpu(crate::optim::adam::cuda::Clipped),
-}
-
-impl Norm {
-    /// The norm; on a GPU this waits for it.
-    pub fn read(&self) -> f32 {
-        match self {
-            Norm::Known(norm) => *norm,
-            #[cfg(feature = "cuda")]
-            Norm::OnGpu(clipped) => clipped.norm(),
-        }
-    }
-}
-
 /// The Euclidean norm of all parameters that are trained now.
 pub fn parameter_norm(visit: &mut dyn FnMut(Visitor)) -> f32 {
     on_gpu!(|gpu| {
-        let mut room = 0;
-        visit(&mut |_, parameter| room += usize::from(parameter.trained()));
-        let mut norms = Norms::new(gpu, room);
+        use dfdx::prelude::AsArray;
+        let (mut jobs, norm) = (Jobs::new(gpu), scalar(0.0));
         visit(&mut |_, parameter| {
             if parameter.trained() {
-                norms.add(parameter.place(), parameter.count());
+                jobs.push(Job::of_numbers(parameter.place(), parameter.count()));
             }
         });
-        norms.clip(0.0, false).norm()
+        jobs.clip(0.0, false, &norm);
+        norm.array()
     });
     let mut square = 0f64;
     visit(&mut |_, parameter| {

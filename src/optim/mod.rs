@@ -5,7 +5,7 @@ mod parameter;
 mod schedule;
 mod tree;
 
-pub use adam::{Adam, AdamState, Norm, parameter_norm};
+pub use adam::{Adam, AdamState, parameter_norm};
 pub use parameter::{
     Group, Parameter, TensorMut, Visitor, visit_batch_norm, visit_linear, visit_norm, visit_projection,
     visit_recurrent, visit_weight,

@@ -73,10 +73,10 @@ impl Steps {
         let model = learner.model();
         let norm = self.adam.update(&mut grads, &mut |f| model.visit(f));
         if cfg!(feature = "cuda") && at.step + 1 < self.count() {
-            learner.look_ahead(at.step + 1);
+            learner.look_ahead(at.step + 1, &mut self.adam);
         }
         // Looked at when all of the step is under way: on a GPU the values have to be waited for.
-        let (loss, terms) = terms.read();
+        let (loss, terms, norm) = terms.read_beside(&[&norm]);
         let diverged = |what: String| {
             let hint = format!("lower `{}` {remedy}", self.stages[at.stage].rate);
             Err(Error::run(format!("{what} in step {}", at.step + 1)).hint(hint))
@@ -84,7 +84,7 @@ impl Steps {
         if let Some(term) = terms.iter().find(|t| !t.raw.is_finite()) {
             return diverged(format!("the loss `{}` is {}", term.name, term.raw));
         }
-        let norm = norm.read();
+        let norm = norm[0];
         if !norm.is_finite() {
             return diverged(format!("the norm of the gradient is {norm}"));
         }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Result};
 
@@ -47,8 +47,8 @@ impl Failure {
     }
 }
 
-/// Whether the GPU has failed within the present [`guarded`].
-static FAILED: AtomicBool = AtomicBool::new(false);
+/// How the GPU has failed first within the present [`guarded`].
+static FAILED: Mutex<Option<String>> = Mutex::new(None);
 
 /// [`crate::device::guarded`]
 ///
@@ -56,7 +56,7 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 /// Those of the command; run, where the GPU cannot be used or fails.
 pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
     let usual = std::panic::take_hook();
-    FAILED.store(false, Ordering::Relaxed);
+    *FAILED.lock().unwrap_or_else(PoisonError::into_inner) = None;
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload().downcast_ref::<String>().filter(|text| text.contains("CUDA_ERROR_"));
         let failure = panic.payload().downcast_ref::<Failure>();
@@ -64,11 +64,15 @@ pub fn guarded<T>(command: impl FnOnce() -> Result<T>) -> Result<T> {
             return usual(panic);
         }
         // A GPU that is broken refuses to free memory, too: that panic, on the way of the first one, would abort.
-        if FAILED.swap(true, Ordering::Relaxed) {
-            let why = text.map_or("", String::as_str);
-            eprintln!("error: the GPU failed and stays so: {why}\nhint: {BROKEN}");
+        let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*failed {
+            eprintln!("error: {why}, and stays so\nhint: {BROKEN}");
             std::process::exit(1);
         }
+        *failed = Some(match (failure, text) {
+            (Some(failure), _) => failure.what.clone(),
+            (None, text) => format!("the GPU failed: {}", text.map_or("", String::as_str)),
+        });
     }));
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(command));
     let _ = std::panic::take_hook();

@@ -4,8 +4,10 @@
 //! them. Nothing here sums floats in an order that may change: the same GPU gives the same bits.
 //! An operation without kernels runs on the host ([`crate::ops::tape`]); so do all within [`on_the_host`], for comparison.
 
+mod arg;
 mod failure;
 pub(crate) mod pinned;
+pub(crate) mod status;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,22 +15,32 @@ use std::ffi::{CString, c_void};
 use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use cudarc::cublas::{
-    CudaBlas, result as blas, sys::cublasComputeType_t as Compute, sys::cublasOperation_t as Operation,
-};
+use cudarc::cublas::CudaBlas;
+use cudarc::cublas::sys::cublasComputeType_t as Compute;
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceRepr, DeviceSlice, result, sys};
 use dfdx::prelude::*;
 
+pub(crate) use arg::{Arg, GpuPtr, Operand, Target, args};
 pub use failure::guarded;
 pub(crate) use failure::must;
 use failure::{Failure, NO_GPU};
-use pinned::Uploads;
+use pinned::{Sent, Uploads};
 
 use super::Buffer;
 use crate::config::Precision;
 
+/// Aligned as the driver may read the header of a fat binary: by words of eight bytes and more.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
 /// Our kernels for all architectures, as the build script compiled them.
-static KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
+static KERNELS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+
+/// Where the kernels' image is.
+#[cfg(test)]
+pub(crate) fn image() -> usize {
+    KERNELS.0.as_ptr().addr()
+}
 
 /// The GPU of this process.
 pub struct Gpu {
@@ -38,6 +50,8 @@ pub struct Gpu {
     module: sys::CUmodule,
     functions: Mutex<HashMap<&'static str, Function>>,
     uploads: Mutex<Option<Uploads>>,
+    /// The version of cuBLAS, which decides the order of its sums.
+    cublas: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -82,7 +96,7 @@ pub fn on_the_host<T>(f: impl FnOnce() -> T) -> T {
 
 /// Waits until the GPU has done all it was asked for.
 pub fn synchronise() {
-    must(the().cuda.synchronize());
+    the().wait();
 }
 
 /// Bytes of the GPU's memory: free, all.
@@ -91,13 +105,16 @@ pub fn memory() -> (usize, usize) {
     must(result::mem_get_info())
 }
 
-/// The name of the GPU.
+/// The name of the GPU and the version of cuBLAS: with another one of either, the same training has other bits.
 pub fn name() -> String {
     let mut name = [0u8; 256];
     // SAFETY: the buffer has as many bytes as are said.
     let status = unsafe { sys::cuDeviceGetName(name.as_mut_ptr().cast(), 256, *the().cuda.cu_device()) };
     must(status.result());
-    String::from_utf8_lossy(&name).trim_end_matches('\0').to_string()
+    let name = String::from_utf8_lossy(&name).trim_end_matches('\0').to_string();
+    // As cublas_api.h makes the number of the version.
+    let version = the().cublas;
+    format!("{name}, cuBLAS {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
 }
 
 impl Gpu {
@@ -120,8 +137,10 @@ impl Gpu {
         keep_memory(&cuda).map_err(|e| say(&e))?;
         let blas = CudaBlas::new(cuda.clone()).map_err(|e| say(&e))?;
         // SAFETY: the image is the fat binary that nvcc wrote.
-        let module = unsafe { result::module::load_data(KERNELS.as_ptr().cast()) }.map_err(|e| say(&e))?;
+        let module = unsafe { result::module::load_data(KERNELS.0.as_ptr().cast()) }.map_err(|e| say(&e))?;
+        let cublas = status::cublas_version(&blas)?;
         Ok(Gpu {
+            cublas,
             dev,
             cuda,
             blas: Mutex::new(blas),
@@ -153,21 +172,64 @@ impl Gpu {
     ///
     /// `args` must be what the kernel takes, one by one.
     pub(crate) fn launch(&self, kernel: &'static str, grid: (usize, usize), block: (u32, u32), args: &[Arg]) {
+        self.launch_by(kernel, grid, block, args.iter().map(|a| a as *const Arg as *mut c_void).collect());
+    }
+
+    /// As [`Self::launch`], of a kernel whose first argument is a structure, which goes by value.
+    pub(crate) fn launch_with<T: Copy>(
+        &self,
+        kernel: &'static str,
+        grid: (usize, usize),
+        block: (u32, u32),
+        first: &T,
+        args: &[Arg],
+    ) {
+        let rest = args.iter().map(|a| a as *const Arg as *mut c_void);
+        self.launch_by(
+            kernel,
+            grid,
+            block,
+            std::iter::once((&raw const *first) as *mut c_void).chain(rest).collect(),
+        );
+    }
+
+    fn launch_by(
+        &self,
+        kernel: &'static str,
+        grid: (usize, usize),
+        block: (u32, u32),
+        mut pointers: Vec<*mut c_void>,
+    ) {
         if grid.0 == 0 || grid.1 == 0 {
             return;
         }
         self.bind();
+        if let Some(uploads) = self.uploads.lock().expect("no thread panics with it").as_mut() {
+            uploads.flush(self);
+        }
         let function = self.function(kernel);
-        let mut pointers: Vec<*mut c_void> = args.iter().map(|a| a as *const Arg as *mut c_void).collect();
         let fits =
             grid.0 <= i32::MAX as usize && grid.1 <= u16::MAX.into() && block.0 * block.1 <= MOST_THREADS;
         assert!(fits, "`{kernel}`: a grid of {grid:?} blocks of {block:?} threads");
         let grid = (grid.0 as u32, grid.1 as u32, 1);
-        let stream = *self.cuda.cu_stream();
+        let stream = self.stream();
         // SAFETY: the pointers lead to arguments that outlive the call, which copies them.
-        let done =
-            unsafe { result::launch_kernel(function, grid, (block.0, block.1, 1), 0, stream, &mut pointers) };
-        must(done);
+        let done = unsafe {
+            status::cuLaunchKernel(
+                function,
+                grid.0,
+                grid.1,
+                grid.2,
+                block.0,
+                block.1,
+                1,
+                0,
+                stream,
+                pointers.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        must(status::driver(done));
     }
 
     /// One thread for each of `n` elements.
@@ -181,30 +243,42 @@ impl Gpu {
         self.launch(kernel, (n, 1), (128, 1), args);
     }
 
+    fn stream(&self) -> sys::CUstream {
+        *self.cuda.cu_stream()
+    }
+
     /// Memory that nothing has been written to.
     pub(crate) fn alloc(&self, floats: usize) -> CudaSlice<f32> {
+        self.alloc_of(floats)
+    }
+
+    /// As [`Self::alloc`], for numbers.
+    pub(crate) fn alloc_numbers(&self, numbers: usize) -> CudaSlice<u32> {
+        self.alloc_of(numbers)
+    }
+
+    fn alloc_bytes(&self, bytes: usize) -> CudaSlice<u8> {
+        self.alloc_of(bytes)
+    }
+
+    fn alloc_of<T: DeviceRepr>(&self, count: usize) -> CudaSlice<T> {
         // SAFETY: whoever asks for it writes before reading.
-        must(unsafe { self.cuda.alloc(floats.max(1)) })
+        must(unsafe { self.cuda.alloc(count.max(1)) })
     }
 
-    /// Numbers of rows, and the like.
-    pub(crate) fn numbers(&self, x: &[u32]) -> CudaSlice<u32> {
-        self.sent(x)
+    /// Numbers of rows, and the like: on the GPU before the next kernel runs; neither the host waits nor does the GPU. No kernel may
+    /// write to them: who asks for the same numbers soon again gets the same place.
+    pub(crate) fn numbers(&self, x: &[u32]) -> Sent {
+        self.uploading(|uploads| uploads.put(bytemuck::cast_slice(x), self))
     }
 
-    pub(crate) fn floats(&self, x: &[f32]) -> CudaSlice<f32> {
-        self.sent(x)
+    pub(crate) fn floats(&self, x: &[f32]) -> Sent {
+        self.uploading(|uploads| uploads.put(bytemuck::cast_slice(x), self))
     }
 
-    /// A copy on the GPU; neither the host waits nor does the GPU.
-    fn sent<T: bytemuck::Pod + DeviceRepr>(&self, x: &[T]) -> CudaSlice<T> {
-        // SAFETY: all of it is written to before anything reads it.
-        let there = must(unsafe { self.cuda.alloc(x.len().max(1)) });
+    fn uploading<T>(&self, f: impl FnOnce(&mut Uploads) -> T) -> T {
         self.bind();
-        let mut uploads = self.uploads.lock().expect("no thread panics with it");
-        let uploads = uploads.get_or_insert_with(Uploads::new);
-        uploads.send(bytemuck::cast_slice(x), at_slice(&there), *self.cuda.cu_stream());
-        there
+        f(self.uploads.lock().expect("no thread panics with it").get_or_insert_with(Uploads::new))
     }
 
     /// Copies floats on the GPU.
@@ -214,7 +288,29 @@ impl Gpu {
         }
         self.bind();
         // SAFETY: both places have so many floats, as the callers make them from tensors.
-        must(unsafe { result::memcpy_dtod_async(to.0, from.0, 4 * floats, *self.cuda.cu_stream()) });
+        must(status::driver(unsafe {
+            status::cuMemcpyDtoDAsync_v2(to.0, from.0, 4 * floats, self.stream())
+        }));
+    }
+
+    /// Numbers from the GPU; waits for them.
+    pub(crate) fn read<T: bytemuck::Pod>(&self, from: GpuPtr, count: usize) -> Vec<T> {
+        let mut all = vec![T::zeroed(); count];
+        if count > 0 {
+            self.uploading(|uploads| uploads.flush(self));
+            let (to, bytes) = (all.as_mut_ptr().cast(), count * size_of::<T>());
+            // SAFETY: both places have so many numbers, and are there until the stream has been waited for.
+            must(status::driver(unsafe { status::cuMemcpyDtoHAsync_v2(to, from.0, bytes, self.stream()) }));
+            self.wait();
+        }
+        all
+    }
+
+    /// Waits until the GPU has done all it was asked for.
+    fn wait(&self) {
+        self.bind();
+        // SAFETY: the stream is the device's own.
+        must(status::driver(unsafe { status::cuStreamSynchronize(self.stream()) }));
     }
 
     /// c (m, n) = a · b, added to what c holds if `accumulate`. Where inputs are rounded, sums are f32 all the same.
@@ -236,36 +332,36 @@ impl Gpu {
         // cuBLAS counts columns first: it is asked for cᵀ = bᵀ · aᵀ.
         // SAFETY: the operands' memory holds what their shapes say, as the callers make them from tensors.
         let done = unsafe {
-            blas::gemm_ex(
+            status::cublasGemmEx(
                 *handle.handle(),
-                b.operation(),
-                a.operation(),
+                b.operation() as u32,
+                a.operation() as u32,
                 n as i32,
                 m as i32,
                 k as i32,
                 (&raw const one).cast(),
                 b.at.0 as *const c_void,
-                float,
+                float as u32,
                 b.stride as i32,
                 a.at.0 as *const c_void,
-                float,
+                float as u32,
                 a.stride as i32,
                 (&raw const beta).cast(),
                 c.at.0 as *mut c_void,
-                float,
+                float as u32,
                 c.stride as i32,
-                compute,
-                cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT,
+                compute as u32,
+                cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT as i32,
             )
         };
-        must(done);
+        must(status::cublas(done));
     }
 }
 
 /// Threads of a block: tests/cuda/limits.sh makes sure of registers for so many.
 const MOST_THREADS: u32 = 256;
 /// As many elements as a kernel can count: the last block must not pass 2³².
-const MOST_ELEMENTS: usize = (1 << 32) - 256;
+pub(crate) const MOST_ELEMENTS: usize = (1 << 32) - 256;
 
 /// Whether the first GPU hands out memory in the order of a stream.
 fn pools() -> std::result::Result<bool, result::DriverError> {
@@ -285,99 +381,6 @@ fn keep_memory(cuda: &Arc<CudaDevice>) -> std::result::Result<(), result::Driver
         let threshold = sys::CUmemPool_attribute_enum::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast()).result()
     }
-}
-
-/// An argument of a kernel: the low bytes are the value.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(crate) struct Arg(u64);
-
-/// An address in the GPU's memory.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) struct GpuPtr(pub(crate) u64);
-
-impl GpuPtr {
-    /// So many floats (or other numbers of four bytes) further.
-    pub(crate) fn plus(self, floats: usize) -> GpuPtr {
-        GpuPtr(self.0 + 4 * floats as u64)
-    }
-}
-
-impl From<GpuPtr> for Arg {
-    fn from(at: GpuPtr) -> Arg {
-        Arg(at.0)
-    }
-}
-
-impl From<usize> for Arg {
-    fn from(n: usize) -> Arg {
-        Arg(u64::from(u32::try_from(n).expect("a kernel counts to 2³²")))
-    }
-}
-
-impl From<f32> for Arg {
-    fn from(x: f32) -> Arg {
-        Arg(u64::from(x.to_bits()))
-    }
-}
-
-impl From<u64> for Arg {
-    fn from(x: u64) -> Arg {
-        Arg(x)
-    }
-}
-
-impl From<bool> for Arg {
-    fn from(x: bool) -> Arg {
-        Arg(u64::from(x))
-    }
-}
-
-impl<T> From<&CudaSlice<T>> for Arg {
-    fn from(x: &CudaSlice<T>) -> Arg {
-        Arg(*x.device_ptr())
-    }
-}
-
-/// The arguments of a kernel.
-macro_rules! args {
-    ($($x:expr),* $(,)?) => { &[$($crate::device::cuda::Arg::from($x)),*] };
-}
-pub(crate) use args;
-
-/// A matrix in the GPU's memory, to be multiplied: rows (or columns, if `transposed`) lie `stride` floats apart.
-#[derive(Clone, Copy)]
-pub(crate) struct Operand {
-    pub(crate) at: GpuPtr,
-    rows: usize,
-    cols: usize,
-    stride: usize,
-    transposed: bool,
-}
-
-impl Operand {
-    pub(crate) fn new(at: GpuPtr, rows: usize, cols: usize) -> Self {
-        Operand { at, rows, cols, stride: cols.max(1), transposed: false }
-    }
-
-    pub(crate) fn strided(self, stride: usize) -> Self {
-        Operand { stride, ..self }
-    }
-
-    pub(crate) fn t(self) -> Self {
-        Operand { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
-    }
-
-    fn operation(&self) -> Operation {
-        if self.transposed { Operation::CUBLAS_OP_T } else { Operation::CUBLAS_OP_N }
-    }
-}
-
-/// Where a product goes.
-#[derive(Clone, Copy)]
-pub(crate) struct Target {
-    pub(crate) at: GpuPtr,
-    pub(crate) stride: usize,
 }
 
 /// The address of a tensor's floats. Dfdx keeps its buffers to itself, but shows them to `Debug`, whose first words name the
@@ -425,10 +428,7 @@ pub(crate) fn scalar() -> crate::device::Scalar {
 
 /// Floats from the GPU.
 pub fn download(buffer: &Buffer) -> Vec<f32> {
-    match buffer.len() {
-        0 => Vec::new(),
-        _ => must(the().cuda.dtoh_sync_copy(&**buffer)),
-    }
+    the().read(at_buffer(buffer), buffer.len())
 }
 
 /// Floats into a buffer of their number.
@@ -448,6 +448,18 @@ pub fn uploaded(floats: &[f32]) -> Buffer {
 /// A buffer of zeros.
 pub(crate) fn zeroed(floats: usize) -> Buffer {
     must(<Cuda as Storage<f32>>::try_alloc_len(&the().dev, floats))
+}
+
+/// A buffer that nothing has been written to. Dfdx has none that are not zeroed: one without floats takes over the memory.
+pub(crate) fn unwritten(floats: usize) -> Buffer {
+    let mut buffer = zeroed(0);
+    *buffer = the().alloc(floats);
+    buffer
+}
+
+/// Takes the floats of a finished gradient, which an operation needs once.
+pub(crate) fn taken(gradient: &mut Buffer) -> Buffer {
+    std::mem::replace(gradient, zeroed(0))
 }
 
 /// As `record!`, for a backward step whose gradient stays on the GPU: `|grads, address of the gradient of out| …`.

@@ -85,14 +85,14 @@ impl Compared<'_> {
         let sentences = select(sentences.leaky_trace(), &items.rows);
         let matrix = similarity(pictures.leaky_trace(), sentences);
         let rows = (0..pictures.shape().0 as u32).collect();
-        vec![Similarities { matrix, rows, columns: items.ids.clone() }]
+        vec![Similarities { matrix, rows, columns: items.ids.clone(), groups: None }]
     }
 
     fn between(&self, [left, right]: [&Items; 2]) -> Option<Similarities> {
         let sentences = self.by_texts.as_ref().filter(|_| !left.rows.is_empty() && !right.rows.is_empty())?;
         let side = |items: &Items| select(sentences.leaky_trace(), &items.rows);
         let matrix = similarity(side(left), side(right));
-        Some(Similarities { matrix, rows: left.ids.clone(), columns: right.ids.clone() })
+        Some(Similarities { matrix, rows: left.ids.clone(), columns: right.ids.clone(), groups: None })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::loss::terms::{Taped, Terms};
 use crate::loss::{Contrast, InfoNce, Temperature, Value, combined, contrast, on_tape};
 use crate::ops::leaf::Leaf;
 use crate::ops::linear::{similarity, unit_rows};
+use crate::ops::on_gpu;
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::{Grads, data, matrix};
 use crate::ops::transformer::Pass;
@@ -128,6 +129,7 @@ fn loss(y: Matrix<Taped>, targets: Matrix, scale: Option<&Leaf<Vector>>, aim: Ai
     match aim.objective {
         Objective::Mse => {
             let (y, targets) = if aim.unit { (unit_rows(y), unit_rows(targets)) } else { (y, targets) };
+            on_gpu!(|_gpu| crate::loss::mean_square_on_gpu(y, targets));
             on_tape(y, |x| mean_square(x, &data(&targets)))
         }
         Objective::Nce => {

@@ -1,5 +1,7 @@
 //! What a step sees: a seeded sampler that can seek to any step at once, and the sentences of a batch.
 
+#[cfg(feature = "cuda")]
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use crate::family::smalr::embedding::{Slot, TokenRows};
 use crate::family::smalr::paired::{Compared, PairedSentences};
 use crate::ops::batch_norm::keeps;
 use crate::ops::sequences::Sequences;
+use crate::ops::tape::matrix;
 use crate::sampler::{CaptionIndex, Draw};
 use crate::seed::derive;
 
@@ -95,6 +98,30 @@ impl Batch {
         versions.flat_map(of).chain(self.paired.groups.iter().cloned().enumerate()).collect()
     }
 
+    /// The sentences that are compared with pictures, but for the first `frozen` languages; and among these, those of each language that has any.
+    pub fn compared_with_pictures(&self, frozen: usize) -> Option<(Range<usize>, Vec<Range<usize>>)> {
+        let some: Vec<&Range<usize>> = self.groups[frozen..].iter().filter(|g| !g.is_empty()).collect();
+        let all = some.first()?.start..some.last()?.end;
+        let groups = some.iter().map(|g| g.start - all.start..g.end - all.start).collect();
+        Some((all, groups))
+    }
+
+    /// On a GPU, prepares and sends what kernels will ask for, with these pictures; it goes up in one copy with what is asked for next.
+    #[cfg(feature = "cuda")]
+    pub fn send_ahead(&self, pictures: &[u32]) {
+        let Some(gpu) = crate::device::cuda::gpu() else { return };
+        let mut all = vec![Cow::Borrowed(pictures), Cow::Borrowed(&self.tokens.latents[..])];
+        all.extend(self.tokens.own.iter().map(|rows| Cow::Borrowed(&rows[..])));
+        if let Some((some, groups)) = self.compared_with_pictures(0) {
+            let (rows, columns) = ((0..pictures.len() as u32).collect::<Vec<u32>>(), &self.image_of[some]);
+            all.extend(crate::loss::cuda::spans(&rows, columns, &groups).map(Cow::Owned));
+            all.extend([Cow::Owned(rows), Cow::Borrowed(columns)]);
+        }
+        // What is asked for soon again is found where it is.
+        all.iter().for_each(|numbers| drop(gpu.numbers(numbers)));
+        self.sentences.send_tree(gpu, self.tokens.len());
+    }
+
     /// The language of each unmasked sentence.
     pub fn languages(&self) -> Vec<u32> {
         self.groups.iter().enumerate().flat_map(|(l, g)| g.clone().map(move |_| l as u32)).collect()
@@ -136,12 +163,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// `images` are the features of the draw's pictures (pictures, width), `paired` the sentences of pairs; `seed` is the step's own.
+    /// `images` gives the features of the draw's pictures (pictures, width), `paired` are the sentences of pairs; `seed` is the step's own.
+    /// `images` is called last, and with the batch's rows of tables: on a GPU what else the batch needs is then about to go up, and goes with
+    /// what it asks for.
     pub fn assemble(
         &mut self,
         draw: &Draw,
         captions: &[Captions],
-        images: Matrix,
+        images: impl FnOnce(&TokenRows) -> Matrix,
         paired: Option<&PairedSentences>,
         seed: u64,
     ) -> Batch {
@@ -191,11 +220,10 @@ impl Assembler {
         let first = sequences.len();
         (count..all.len()).for_each(|s| sequences.push(all.get(s).iter().copied()));
         let paired = paired.map(|paired| placed(paired, first)).unwrap_or_default();
-        let sentences = Arc::new(sequences);
-        Batch {
-            images,
+        let mut batch = Batch {
+            images: matrix(Vec::new(), 0, 0),
             tokens,
-            sentences,
+            sentences: Arc::new(sequences),
             image_of,
             groups,
             thinned,
@@ -203,7 +231,11 @@ impl Assembler {
             replaced,
             paired,
             taught: Vec::new(),
-        }
+        };
+        #[cfg(feature = "cuda")]
+        batch.send_ahead(&draw.images);
+        batch.images = images(&batch.tokens);
+        batch
     }
 }
 
@@ -238,7 +270,6 @@ fn thinned(slots: &[Slot], p: f32, seed: u64) -> Vec<Slot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::tape::matrix;
 
     fn assembler() -> Assembler {
         let mclm = MclmConfig { lstm: 0.1, average: 0.1, ..MclmConfig::default() };
@@ -264,9 +295,9 @@ mod tests {
             compared: vec![Compared { sentences: [vec![0], vec![2]], ids: vec![5] }],
             targets: Vec::new(),
         };
-        let images = || matrix(vec![0.0; 4], 2, 2);
-        let alone = assembler().assemble(&draw, &captions, images(), None, 11);
-        let both = assembler().assemble(&draw, &captions, images(), Some(&paired), 11);
+        let images = |_: &TokenRows| matrix(vec![0.0; 4], 2, 2);
+        let alone = assembler().assemble(&draw, &captions, images, None, 11);
+        let both = assembler().assemble(&draw, &captions, images, Some(&paired), 11);
         // Words of each sentence, whatever the row they have in the batch.
         let words = |batch: &Batch, s: usize| -> Vec<(u32, u32)> {
             let TokenRows { latents, own, .. } = &batch.tokens;

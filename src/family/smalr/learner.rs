@@ -9,6 +9,7 @@ use crate::eval::Parameters;
 use crate::eval::Scope;
 use crate::eval::task::recall::of_vectors;
 use crate::family::smalr::batch::{Assembler, Batch, Captions};
+use crate::family::smalr::embedding::TokenRows;
 use crate::family::smalr::embedding::encoder::Encoder;
 use crate::family::smalr::embedding::lexicon::Collector;
 use crate::family::smalr::inference::embed_sentences;
@@ -98,11 +99,21 @@ impl<'a> SmalrLearner<'a> {
         }
     }
 
-    fn batch(&mut self, step: usize) -> Batch {
+    /// The batch of a step; rows of tables that it reads are brought up to date, and on a GPU go up with what else it needs.
+    fn batch(&mut self, step: usize, adam: &mut Adam) -> Batch {
         let draw = self.sampler.draw(step);
-        let images = self.pictures.take(&draw.images);
         let seed = derive(self.config.seed(), "batch", step as u64);
         let paired = self.pairs.as_ref().map(|pairs| pairs.read(step));
+        let Model { embedding, languages, .. } = &mut self.model;
+        let images = |tokens: &TokenRows| {
+            let own = embedding.own.iter_mut().zip(languages).zip(&tokens.own);
+            let own = own.map(|((own, language), rows)| {
+                (format!("embedding.{language}.words"), &mut own.words, &rows[..])
+            });
+            let latents = ("embedding.latent".to_string(), &mut embedding.latents, &tokens.latents[..]);
+            adam.catch_up_all(std::iter::once(latents).chain(own).collect());
+            self.pictures.take(&draw.images)
+        };
         let mut batch = self.assembler.assemble(&draw, self.captions, images, paired.as_ref(), seed);
         if let Some(teacher) = &self.teacher {
             let lines = paired.map(|paired| paired.targets).unwrap_or_default();
@@ -126,17 +137,14 @@ impl Learner for SmalrLearner<'_> {
 
     fn gradients(&mut self, at: StepIndex, adam: &mut Adam) -> Result<Option<StepOutput>> {
         let ahead = self.ahead.take().filter(|(step, _)| *step == at.step);
-        let batch = ahead.map_or_else(|| self.batch(at.step), |(_, batch)| batch);
         let first = at.step.is_multiple_of(self.per_epoch);
         if first && self.config.loss().word_drift_centre == DriftCentre::Epoch {
             self.centre_words(adam);
         }
-        let languages = &self.model.languages;
-        let embedding = &mut self.model.embedding;
-        adam.catch_up("embedding.latent", &mut embedding.latents, &batch.tokens.latents);
-        for ((own, language), rows) in embedding.own.iter_mut().zip(languages).zip(&batch.tokens.own) {
-            adam.catch_up(&format!("embedding.{language}.words"), &mut own.words, rows);
-        }
+        let batch = match ahead {
+            Some((_, batch)) => batch,
+            None => self.batch(at.step, adam),
+        };
         let config = self.config;
         let progress = at.step as f32 / (config.train().epochs * self.per_epoch) as f32;
         let seed = derive(config.seed(), "dropout", at.step as u64);
@@ -156,8 +164,8 @@ impl Learner for SmalrLearner<'_> {
         (self.truncated, "`words.max_tokens`")
     }
 
-    fn look_ahead(&mut self, step: usize) {
-        self.ahead = Some((step, self.batch(step)));
+    fn look_ahead(&mut self, step: usize, adam: &mut Adam) {
+        self.ahead = Some((step, self.batch(step, adam)));
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluation>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::config::{LossConfig, PairLossKind, Pooling, Precision, TripletConfig};
-use crate::device::{Matrix, Scalar};
+use crate::device::{Matrix, Scalar, on_gpu};
 use crate::family::smalr::batch::{Batch, Taught};
 use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
 use crate::family::smalr::paired::Compared;
@@ -16,7 +16,7 @@ use crate::loss::imitation::Imitation;
 use crate::loss::list::{Comparison, PairLoss, Similarities, Streams};
 use crate::loss::mclm::masked_pair;
 use crate::loss::{Contrast, InfoNce, Temperature};
-use crate::ops::linear::{linear, reverse_gradient, similarity, unit_rows};
+use crate::ops::linear::{linear, reverse_gradient, similarity, similarity_with, unit_rows};
 use crate::ops::recurrent::{Reading, lstm};
 use crate::ops::rows::{mean, select};
 use crate::ops::sequences::Sequences;
@@ -161,23 +161,19 @@ impl Streams for BatchOutputs<'_> {
     /// Pictures are compared with each language, languages two by two, of which one learns.
     fn similarities(&self, between: [Stream; 2]) -> Vec<Similarities> {
         let of = |group: &Range<usize>| self.batch.image_of[group.clone()].to_vec();
-        let with_pictures = |shift: usize, group: &Range<usize>| Similarities {
-            matrix: similarity(self.image.leaky_trace(), self.sentences(group, shift)),
-            rows: (0..self.image.shape().0 as u32).collect(),
-            columns: of(group),
-        };
         let languages = |vectors: &dyn Fn(&Range<usize>) -> Matrix<Taped>, [a, b]: [&Range<usize>; 2]| {
-            Similarities { matrix: similarity(vectors(a), vectors(b)), rows: of(a), columns: of(b) }
+            let matrix = similarity(vectors(a), vectors(b));
+            Similarities { matrix, rows: of(a), columns: of(b), groups: None }
         };
         let sentences = |group: &Range<usize>| self.sentences(group, 0);
         match between {
             [Stream::Pictures, Stream::Masked] => {
                 let versions = self.batch.deleted.iter().chain(&self.batch.replaced);
-                versions.flat_map(|shift| self.groups().map(move |g| with_pictures(*shift, g))).collect()
+                versions.flat_map(|shift| self.with_pictures(*shift)).collect()
             }
             [Stream::Taught, _] => self.batch.taught.iter().map(|taught| self.taught(taught)).collect(),
             [Stream::Pairs, _] => self.batch.paired.compared.iter().map(|c| self.paired(c)).collect(),
-            [Stream::Pictures, _] => self.groups().map(|group| with_pictures(0, group)).collect(),
+            [Stream::Pictures, _] => self.with_pictures(0),
             [_, Stream::Siblings] => self.groups().map(|g| languages(&sentences, [g, g])).collect(),
             [Stream::Words, _] => {
                 self.pairs().into_iter().map(|pair| languages(&|g| self.words_of(g), pair)).collect()
@@ -210,6 +206,27 @@ impl BatchOutputs<'_> {
         total
     }
 
+    /// Pictures with the sentences of each language; `shift` selects a masked version. The kernels of a GPU take all languages at once.
+    fn with_pictures(&self, shift: usize) -> Vec<Similarities> {
+        let rows: Vec<u32> = (0..self.image.shape().0 as u32).collect();
+        let image = || self.image.leaky_trace();
+        if on_gpu() {
+            let Some((all, groups)) = self.batch.compared_with_pictures(self.frozen) else {
+                return Vec::new();
+            };
+            let columns = self.batch.image_of[all.clone()].to_vec();
+            let text = self.text.clone().put_tape(Taped::default());
+            let matrix = similarity_with(image(), text, all.start + shift..all.end + shift);
+            return vec![Similarities { matrix, rows, columns, groups: Some(groups) }];
+        }
+        let one = |group: &Range<usize>| {
+            let columns = self.batch.image_of[group.clone()].to_vec();
+            let matrix = similarity(image(), self.sentences(group, shift));
+            Similarities { matrix, rows: rows.clone(), columns, groups: None }
+        };
+        self.groups().map(one).collect()
+    }
+
     /// Vectors of the sentences of a language (sentences, joint); `shift` selects a masked version.
     fn sentences(&self, group: &Range<usize>, shift: usize) -> Matrix<Taped> {
         let rows: Vec<u32> = group.clone().map(|r| (r + shift) as u32).collect();
@@ -220,7 +237,7 @@ impl BatchOutputs<'_> {
     fn paired(&self, compared: &Compared) -> Similarities {
         let [left, right] = compared.sentences.each_ref().map(|s| select(self.text.leaky_trace(), s));
         let (rows, columns) = (compared.ids.clone(), compared.ids.clone());
-        Similarities { matrix: similarity(left, right), rows, columns }
+        Similarities { matrix: similarity(left, right), rows, columns, groups: None }
     }
 
     /// Sentences of a language with the teacher's vectors.
@@ -231,6 +248,7 @@ impl BatchOutputs<'_> {
             matrix: similarity(ours, theirs),
             rows: taught.ids.clone(),
             columns: taught.ids.clone(),
+            groups: None,
         }
     }
 

@@ -152,7 +152,7 @@ impl Streams for Compared<'_> {
     fn similarities(&self, _: [Stream; 2]) -> Vec<Similarities> {
         let rows = (0..self.similar.shape().0 as u32).collect();
         let columns = self.batch.image_of.clone();
-        vec![Similarities { matrix: self.similar.leaky_trace(), rows, columns }]
+        vec![Similarities { matrix: self.similar.leaky_trace(), rows, columns, groups: None }]
     }
 }
 

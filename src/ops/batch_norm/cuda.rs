@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use crate::device::cuda::{Gpu, args, at, gradient_at, matrix, record_on_gpu};
+use crate::device::cuda::{Gpu, args, at, at_buffer, gradient_at, matrix, record_on_gpu, unwritten, zeroed};
 use crate::device::{Dev, Matrix, Vector};
 use crate::ops::batch_norm::{BatchNormWeights, MOMENTUM};
 
@@ -23,14 +23,24 @@ impl Gpu {
         let (mean, variance) = match T::OWNS_TAPE && trained {
             true => {
                 let (mean, variance) = (self.vector(width), self.vector(width));
-                let args = args![at(&mean), at(&variance), at(&x), rows, width];
-                self.launch("column_statistics", columns.0, columns.1, args);
+                // A clone shares the buffer of the running ones: they move to others.
+                let running = (self.vector(width), self.vector(width));
                 let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
-                for (running, batch, factor) in
-                    [(&mut weights.mean, &mean, 1.0), (&mut weights.variance, &variance, unbiased)]
-                {
-                    self.move_towards(running, batch, factor, MOMENTUM);
-                }
+                let args = args![
+                    at(&mean),
+                    at(&variance),
+                    at(&running.0),
+                    at(&running.1),
+                    at(&weights.mean),
+                    at(&weights.variance),
+                    at(&x),
+                    MOMENTUM,
+                    unbiased,
+                    rows,
+                    width
+                ];
+                self.launch("column_statistics", columns.0, columns.1, args);
+                (weights.mean, weights.variance) = running;
                 (mean, variance)
             }
             false => (weights.mean.clone(), weights.variance.clone()),
@@ -46,30 +56,21 @@ impl Gpu {
         record_on_gpu!(tape, out, |grads, g| {
             let (x_at, y, statistics) = (at(&x), at(&result), (at(&mean), at(&variance)));
             // Statistics that stay take no part in the gradient of x.
-            let kept = self.floats(&vec![0.0; 2 * width]);
+            let kept = if trained { unwritten(2 * width) } else { zeroed(2 * width) };
+            let kept = at_buffer(&kept);
             if trained {
                 let (to_scale, to_shift) =
                     (gradient_at!(grads, &weights.scale), gradient_at!(grads, &weights.shift));
                 let (mean, variance) = statistics;
                 let args =
-                    args![&kept, to_scale, to_shift, x_at, y, g, mean, variance, slope, keep, rows, width];
+                    args![kept, to_scale, to_shift, x_at, y, g, mean, variance, slope, keep, rows, width];
                 self.launch("batch_norm_back_weights", columns.0, columns.1, args);
             }
             let (to, scale) = (gradient_at!(grads, &x), at(&weights.scale));
             let args =
-                args![to, x_at, y, g, statistics.0, statistics.1, scale, &kept, slope, keep, rows, width];
+                args![to, x_at, y, g, statistics.0, statistics.1, scale, kept, slope, keep, rows, width];
             self.each("batch_norm_back", rows * width, args);
         })
-    }
-
-    /// now · factor draws `average` towards it by the share `rate`.
-    fn move_towards(&self, average: &mut Vector, now: &Vector, factor: f32, rate: f32) {
-        let n = now.shape().0;
-        // A clone shares the buffer: what is written to must be this tensor's own.
-        let mut own = self.vector(n);
-        self.add_scaled(at(&own), at(average), 1.0, n);
-        self.each("move_towards", n, args![at(&own), at(now), factor, rate, n]);
-        std::mem::swap(average, &mut own);
     }
 
     /// A vector of zeros.

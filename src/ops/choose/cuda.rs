@@ -4,7 +4,7 @@ use dfdx::prelude::*;
 
 use crate::config::{Estimator, Precision};
 use crate::device::cuda::{
-    Gpu, Operand, Target, args, at, at_buffer, at_slice, gradient_at, matrix, must, record_on_gpu, zeroed,
+    Gpu, Operand, Target, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed,
 };
 use crate::device::{Dev, Matrix};
 use crate::ops::choose::Choice;
@@ -54,7 +54,7 @@ impl Gpu {
             let (places, values) = (at_slice(&places).plus(first * top), at_slice(&scores).plus(first * top));
             self.rows("nearest", some, args![places, values, &all, rows, top]);
         }
-        let (out, chosen, picks) = (matrix(words, width), self.numbers(&vec![0; words]), self.numbers(picks));
+        let (out, chosen, picks) = (matrix(words, width), self.alloc_numbers(words), self.numbers(picks));
         let args = args![at(&out), &chosen, from, &places, &picks, top, words, width];
         self.each("choose", words * width, args);
         let sink = latents.sink();
@@ -67,7 +67,7 @@ impl Gpu {
                 self.rows("choose_back", words, args);
             }
             let Some(sink) = &sink else { return Ok(()) };
-            let chosen = &must(self.cuda.dtoh_sync_copy(&chosen))[..words];
+            let chosen = &self.read::<u32>(at_slice(&chosen), words);
             let mut distinct = chosen.to_vec();
             distinct.sort_unstable();
             distinct.dedup();

@@ -1,5 +1,7 @@
 //! Products of matrices, unit length, gradient reversal.
 
+use std::ops::Range;
+
 use dfdx::prelude::*;
 
 use crate::config::Precision;
@@ -56,19 +58,26 @@ impl Gpu {
         self.sum_columns(to, at_slice(&sums), parts, width, width);
     }
 
-    /// [`crate::ops::linear::similarity`]
-    pub fn similarity<T: Tape<f32, Dev> + 'static>(&'static self, a: Matrix<T>, b: Matrix<T>) -> Matrix<T> {
+    /// [`crate::ops::linear::similarity_with`]
+    pub fn similarity<T: Tape<f32, Dev> + 'static>(
+        &'static self,
+        a: Matrix<T>,
+        b: Matrix<T>,
+        rows: Range<usize>,
+    ) -> Matrix<T> {
         let ((a, ta), (b, tb)) = (a.split_tape(), b.split_tape());
-        let ((m, width), n) = (*a.shape(), b.shape().0);
+        assert!(rows.end <= b.shape().0, "similarity: rows {rows:?} of {}", b.shape().0);
+        let ((m, width), n) = (*a.shape(), rows.len());
+        let first = rows.start * width;
         let out = matrix(m, n);
         let to = Target { at: at(&out), stride: n };
-        let (left, right) = (Operand::new(at(&a), m, width), Operand::new(at(&b), n, width));
+        let (left, right) = (Operand::new(at(&a), m, width), Operand::new(at(&b).plus(first), n, width));
         self.gemm(left, right.t(), to, false, Precision::F32);
         record_on_gpu!(ta.merge(tb), out, |grads, g| {
             let g = Operand::new(g, m, n);
             let to = Target { at: gradient_at!(grads, &a), stride: width };
-            self.gemm(g, Operand::new(at(&b), n, width), to, true, Precision::F32);
-            let to = Target { at: gradient_at!(grads, &b), stride: width };
+            self.gemm(g, Operand::new(at(&b).plus(first), n, width), to, true, Precision::F32);
+            let to = Target { at: gradient_at!(grads, &b).plus(first), stride: width };
             self.gemm(g.t(), Operand::new(at(&a), m, width), to, true, Precision::F32);
         })
     }

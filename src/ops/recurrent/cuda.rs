@@ -1,12 +1,13 @@
 //! GRU and LSTM over sentences of different lengths: one product for all inputs; per time step one for all prefixes with which a
 //! sentence goes on, and one kernel for the gates of all that come next.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::config::Pooling;
+use crate::device::cuda::pinned::Sent;
 use crate::device::cuda::{
     Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
 };
@@ -20,18 +21,21 @@ use crate::ops::sequences::{Occurrences, Sequences};
 const SLOTS: usize = 4;
 
 /// The tree of the prefixes and, on the GPU, what the kernels need of it.
-struct Tree {
+pub(crate) struct Tree {
     here: Prefixes,
-    sentences: CudaSlice<u32>,
-    tokens: CudaSlice<u32>,
-    parents: CudaSlice<u32>,
-    inner: CudaSlice<u32>,
-    wholes: CudaSlice<u32>,
-    children: CudaSlice<u32>,
+    sentences: Sent,
+    tokens: Sent,
+    parents: Sent,
+    inner: Sent,
+    wholes: Sent,
+    children: Sent,
+    /// Distinct tokens, and where each occurs among the prefixes, for backward.
+    distinct: usize,
+    places: OnceLock<[Sent; 2]>,
 }
 
 impl Tree {
-    fn new(gpu: &Gpu, sentences: &Sequences) -> Self {
+    fn new(gpu: &Gpu, sentences: &Sequences, distinct: usize) -> Self {
         let here = Prefixes::deal(sentences, 1).remove(0);
         let wholes: Vec<u32> = here.wholes.iter().flat_map(|&(first, end)| [first, end]).collect();
         Tree {
@@ -42,13 +46,57 @@ impl Tree {
             wholes: gpu.numbers(&wholes),
             children: gpu.numbers(&here.children),
             here,
+            distinct,
+            places: OnceLock::new(),
         }
+    }
+
+    /// Where the places of each token begin, and the places.
+    fn places(&self, gpu: &Gpu) -> &[Sent; 2] {
+        self.places.get_or_init(|| {
+            let occurrences = Occurrences::of(self.here.tokens.iter().copied(), self.distinct);
+            [gpu.numbers(occurrences.starts()), gpu.numbers(occurrences.places())]
+        })
+    }
+}
+
+/// The tree of some sentences, once it was built: it is no part of what they are.
+#[derive(Clone, Default)]
+pub(crate) struct KeptTree(OnceLock<Arc<Tree>>);
+
+impl std::fmt::Debug for KeptTree {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a tree")
+    }
+}
+
+impl PartialEq for KeptTree {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for KeptTree {}
+
+impl Sequences {
+    /// Their tree, over so many distinct tokens.
+    fn tree(&self, gpu: &Gpu, distinct: usize) -> Arc<Tree> {
+        let tree = self.tree.0.get_or_init(|| Arc::new(Tree::new(gpu, self, distinct)));
+        match tree.distinct == distinct {
+            true => tree.clone(),
+            false => Arc::new(Tree::new(gpu, self, distinct)),
+        }
+    }
+
+    /// Builds their tree and sends it before a step asks for it.
+    pub(crate) fn send_tree(&self, gpu: &Gpu, distinct: usize) {
+        self.tree(gpu, distinct).places(gpu);
     }
 }
 
 /// What backward needs of forward.
 struct Saved {
-    tree: Tree,
+    tree: Arc<Tree>,
     /// A row for each prefix.
     slots: CudaSlice<f32>,
     /// A row for each inner prefix: its state and, behind it, what is pooled so far.
@@ -96,14 +144,12 @@ impl Gpu {
         let saved = self.run(call, &x, weights, sentences, at(&out));
         let weights = weights.clone();
         record_on_gpu!(tape, out, |grads, g| {
-            let products = self.unroll(call, &weights, &saved, g);
+            self.unroll(call, &weights, &saved, g);
             let ((distinct, width), precision) = (*x.shape(), reading.precision);
             let (all, row) = (call.all(), call.row());
             let inputs = self.alloc(distinct * all); // the gates' gradients by token
-            let tree = &saved.tree.here;
-            let occurrences = Occurrences::of(tree.tokens.iter().copied(), distinct);
-            let (starts, places) = (self.numbers(occurrences.starts()), self.numbers(occurrences.places()));
-            let args = args![&inputs, &saved.slots, &starts, &places, distinct, hidden, gates];
+            let (tree, [starts, places]) = (&saved.tree.here, saved.tree.places(self));
+            let args = args![&inputs, &saved.slots, starts, places, distinct, hidden, gates];
             self.each("sum_gates", distinct * all, args);
             let d = Operand::new(at_slice(&inputs), distinct, all);
             let to = Target { at: gradient_at!(grads, &x), stride: width };
@@ -111,8 +157,12 @@ impl Gpu {
             if weights.rate.trained() {
                 let to = Target { at: gradient_at!(grads, &weights.weight_ih), stride: width };
                 self.gemm(d.t(), Operand::new(at(&x), distinct, width), to, true, precision);
+                let inner = tree.inner_count();
+                let products = self.alloc(inner * all);
+                let args = args![&products, &saved.slots, &saved.tree.children, inner, all, SLOTS * hidden];
+                self.each("sum_children", inner * all, args);
                 // The state before the first token is zero.
-                let rows = tree.inner_count() - 1;
+                let rows = inner - 1;
                 let states = Operand::new(at_slice(&saved.states).plus(row), rows, hidden).strided(row);
                 let products = Operand::new(at_slice(&products).plus(all), rows, all);
                 let to = Target { at: gradient_at!(grads, &weights.weight_hh), stride: hidden };
@@ -134,16 +184,16 @@ impl Gpu {
     ) -> Saved {
         let Call { gates, hidden, reading } = call;
         let ((distinct, width), all, row) = (*x.shape(), call.all(), call.row());
-        let tree = Tree::new(self, sentences);
+        let tree = sentences.tree(self, distinct);
         let prefixes = &tree.here;
         let own = if reading.pooling == Pooling::Max { prefixes.count() * hidden } else { 0 };
         let inputs = self.alloc(distinct * all); // (distinct, gates · hidden)
         let to = at_slice(&inputs);
-        self.each("fill_rows", distinct * all, args![to, at(&weights.bias_ih), distinct, all]);
+        let bias = at(&weights.bias_hh);
         // Both biases of a gate add up, but for the GRU's last one, whose recurrent bias the reset gate multiplies.
         let shared = if gates == 4 { all } else { 2 * hidden };
-        let args = args![to, all, 0usize, at(&weights.bias_hh), 0usize, 0usize, distinct, shared, true];
-        self.each("copy_columns", distinct * shared, args);
+        let args = args![to, at(&weights.bias_ih), bias, distinct, all, shared];
+        self.each("fill_gates", distinct * all, args);
         let weight = Operand::new(at(&weights.weight_ih), all, width);
         let to = Target { at: to, stride: all };
         self.gemm(Operand::new(at(x), distinct, width), weight.t(), to, true, reading.precision);
@@ -151,7 +201,7 @@ impl Gpu {
         let saved = Saved {
             slots: self.alloc(prefixes.count() * SLOTS * hidden),
             states: self.alloc(prefixes.inner_count() * row),
-            own: self.numbers(&vec![0; own]),
+            own: self.alloc_numbers(own),
             tree,
         };
         let tree = &saved.tree;
@@ -160,6 +210,7 @@ impl Gpu {
         let products = self.alloc(most * all);
         let recurrent = Operand::new(at(&weights.weight_hh), all, hidden).t();
         let step = if gates == 4 { "lstm_step" } else { "gru_step" };
+        let own = self.own(&saved, reading);
         for t in 0..longest {
             let (inner, now) = (tree.here.inner_at(t), tree.here.at(t));
             if t > 0 {
@@ -172,10 +223,10 @@ impl Gpu {
                 &saved.slots,
                 &inputs,
                 &products,
-                at(&weights.bias_hh),
+                bias,
                 &saved.states,
                 pooled,
-                self.own(&saved, reading),
+                own,
                 &tree.tokens,
                 &tree.parents,
                 &tree.inner,
@@ -197,30 +248,30 @@ impl Gpu {
         if reading.pooling == Pooling::Max { at_slice(&saved.own) } else { NONE }
     }
 
-    /// Runs back through time; the slots then hold the gradients of the gates. Returns those of the recurrent products, a row for
-    /// each inner prefix; of these the first is not written.
-    fn unroll(&self, call: Call, weights: &RecurrentWeights, saved: &Saved, g: GpuPtr) -> CudaSlice<f32> {
+    /// Runs back through time; the slots then hold the gradients of the gates.
+    fn unroll(&self, call: Call, weights: &RecurrentWeights, saved: &Saved, g: GpuPtr) {
         let Call { gates, hidden, reading } = call;
         let (all, row, tree) = (call.all(), call.row(), &saved.tree);
         let longest = tree.here.longest();
-        let products = self.alloc(tree.here.inner_count() * all);
-        let grads = self.alloc(tree.here.inner_count() * row); // of the inner prefixes' states
-        // What each prefix hands on to its parent's state, but through the product.
+        // What each prefix hands on to its parent's state: of the prefixes at hand, and of those with one token more.
         let most = (0..longest).map(|t| tree.here.at(t).len()).max().unwrap_or(0);
-        let direct = self.alloc(most * row);
+        let mut handed = [self.alloc(most * row), self.alloc(most * row)];
         let recurrent = Operand::new(at(&weights.weight_hh), all, hidden);
         let back = if gates == 4 { "lstm_back" } else { "gru_back" };
+        let own = self.own(saved, reading);
         for t in (0..longest).rev() {
-            let (inner, now) = (tree.here.inner_at(t), tree.here.at(t));
+            let now = tree.here.at(t);
+            let [direct, later] = &handed;
             let args = args![
                 &saved.slots,
                 &saved.states,
-                &grads,
-                &direct,
+                later,
+                direct,
                 g,
-                self.own(saved, reading),
+                own,
                 &tree.parents,
                 &tree.inner,
+                &tree.children,
                 &tree.wholes,
                 &tree.sentences,
                 now.start,
@@ -231,25 +282,12 @@ impl Gpu {
             ];
             self.each(back, now.len() * hidden, args);
             if t > 0 {
-                let args = args![
-                    &products,
-                    &grads,
-                    &saved.slots,
-                    &direct,
-                    &tree.children,
-                    inner.start,
-                    inner.len(),
-                    now.start,
-                    all,
-                    SLOTS * hidden,
-                    row
-                ];
-                self.each("sum_children", inner.len() * (all + row), args);
-                let d = Operand::new(at_slice(&products).plus(inner.start * all), inner.len(), all);
-                let to = Target { at: at_slice(&grads).plus(inner.start * row), stride: row };
+                let slots = at_slice(&saved.slots).plus(now.start * SLOTS * hidden);
+                let d = Operand::new(slots, now.len(), all).strided(SLOTS * hidden);
+                let to = Target { at: at_slice(direct), stride: row };
                 self.gemm(d, recurrent, to, true, reading.precision);
             }
+            handed.swap(0, 1);
         }
-        products
     }
 }

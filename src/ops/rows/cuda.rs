@@ -5,12 +5,23 @@ use std::sync::Arc;
 use dfdx::prelude::*;
 
 use crate::device::cuda::{
-    Gpu, GpuPtr, args, at, at_buffer, at_slice, gradient_at, matrix, record_on_gpu, zeroed,
+    Gpu, GpuPtr, MOST_ELEMENTS, args, at, at_buffer, gradient_at, matrix, record_on_gpu, taken,
 };
 use crate::device::{Dev, Matrix};
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::Table;
 use crate::ops::sequences::{Occurrences, Sequences};
+
+/// As many matrices as go with a launch (`Parts` in kernels/rows.cu).
+const MOST_PARTS: usize = 32;
+
+/// Matrices below each other: an argument by value, of `Parts`' layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Parts {
+    part: [u64; MOST_PARTS],
+    end: [u32; MOST_PARTS],
+}
 
 /// No address: a kernel takes it for "none".
 pub(crate) const NONE: GpuPtr = GpuPtr(0);
@@ -23,33 +34,45 @@ impl Gpu {
         let from = at_buffer(table.values().device());
         self.each("gather_rows", n * width, args![at(&out), from, &self.numbers(rows), n, width]);
         let (sink, kept) = (table.grads.clone(), if T::OWNS_TAPE { rows.to_vec() } else { Vec::new() });
-        record_on_gpu!(T::default(), out, |grads, g| {
-            // The tape's gradient goes with the tape; the optimiser wants it later.
-            let own = zeroed(n * width);
-            self.add_scaled(at_buffer(&own), g, 1.0, n * width);
+        let (mut tape, ghost) = (T::default(), out.ghost());
+        tape.add_backward_op(move |grads| {
+            // The tape's gradient would go with the tape; the optimiser wants it later.
+            let own = taken(grads.get_or_alloc_mut(&ghost)?);
             let entry = (kept, HostDeviceBuffer::on_device(own));
             sink.lock().expect("gradients are taken without panicking").push(entry);
-        })
+            Ok(())
+        });
+        out.put_tape(tape)
     }
 
     /// [`crate::ops::rows::stack`]
     pub fn stack<T: Tape<f32, Dev> + 'static>(&'static self, inputs: Vec<Matrix>, tape: T) -> Matrix<T> {
         let width = inputs[0].shape().1;
         let out = matrix(inputs.iter().map(|part| part.shape().0).sum(), width);
-        let mut to = at(&out);
-        for part in &inputs {
-            let n = part.shape().0 * width;
-            self.add_scaled(to, at(part), 1.0, n);
-            to = to.plus(n);
-        }
+        let sizes: Vec<usize> = inputs.iter().map(|part| part.shape().0 * width).collect();
+        self.stack_parts(inputs.iter().map(at).zip(sizes.iter().copied()), at(&out), false);
         record_on_gpu!(tape, out, |grads, g| {
-            let mut from = g;
-            for part in &inputs {
-                let n = part.shape().0 * width;
-                self.add_scaled(gradient_at!(grads, part), from, 1.0, n);
-                from = from.plus(n);
+            let mut parts = Vec::new();
+            for (part, &size) in inputs.iter().zip(&sizes) {
+                parts.push((gradient_at!(grads, part), size));
             }
+            self.stack_parts(parts.into_iter(), g, true);
         })
+    }
+
+    /// Writes parts of so many floats behind each other to `whole`; or adds to each part its own of them.
+    fn stack_parts(&self, parts: impl Iterator<Item = (GpuPtr, usize)>, mut whole: GpuPtr, back: bool) {
+        let parts: Vec<(GpuPtr, usize)> = parts.collect();
+        for some in parts.chunks(MOST_PARTS) {
+            let (mut of, mut n) = (Parts { part: [0; MOST_PARTS], end: [0; MOST_PARTS] }, 0);
+            for (k, (at, size)) in some.iter().enumerate() {
+                n += size;
+                (of.part[k], of.end[k]) = (at.0, n as u32);
+            }
+            assert!(n <= MOST_ELEMENTS, "`stack_parts` for {n} elements: a kernel counts to 2³²");
+            self.launch_with("stack_parts", (n.div_ceil(256), 1), (256, 1), &of, args![whole, n, back]);
+            whole = whole.plus(n);
+        }
     }
 
     /// [`crate::ops::rows::hconcat`]
@@ -142,7 +165,7 @@ impl Gpu {
                 places.map(|&p| (of[p as usize], shares[p as usize])).unzip();
             let (starts, sources) = (self.numbers(occurrences.starts()), self.numbers(&sources));
             let (to, weights) = (gradient_at!(grads, &x), self.floats(&weights));
-            let args = args![to, g, &starts, at_slice(&sources), &weights, distinct, width];
+            let args = args![to, g, &starts, &sources, &weights, distinct, width];
             self.each("accumulate_rows", distinct * width, args);
         })
     }

@@ -6,6 +6,7 @@ use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
 use crate::config::Precision;
+use crate::device::cuda::pinned::Sent;
 use crate::device::cuda::{
     Gpu, GpuPtr, Operand, Target, args, at, at_slice, gradient_at, matrix, record_on_gpu,
 };
@@ -235,7 +236,7 @@ impl Gpu {
     fn contexts(
         &self,
         qkv: &CudaSlice<f32>,
-        bounds: &CudaSlice<u32>,
+        bounds: &Sent,
         weights: &AttentionWeights,
         tokens: usize,
     ) -> (CudaSlice<f32>, CudaSlice<f32>) {

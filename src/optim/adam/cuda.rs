@@ -5,73 +5,166 @@ use std::collections::HashMap;
 use cudarc::driver::CudaSlice;
 use dfdx::prelude::*;
 
-use crate::device::Buffer;
-use crate::device::cuda::{Gpu, GpuPtr, args, at, at_buffer, at_slice, must, zeroed};
+use crate::device::cuda::pinned::Sent;
+use crate::device::cuda::{Gpu, GpuPtr, args, at, at_buffer, at_slice, must, unwritten, zeroed};
+use crate::device::{Buffer, Scalar};
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::rows::{RowGradients, Table};
 
-/// The constants of one step (`optim/adam.rs`).
+/// What all tensors of a step have in common (`optim/adam.rs`).
 #[derive(Clone, Copy)]
 pub struct Constants {
     pub b1: f32,
     pub b2: f32,
-    pub rate: f32,
-    pub root: f32,
     pub epsilon: f32,
 }
 
-/// Squares of tensors, and what follows from them: it stays on the GPU until somebody asks for the norm.
-pub struct Norms {
+/// A tensor in a step, of `Job`'s layout in kernels/adam.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Job {
+    p: u64,
+    g: u64,
+    m: u64,
+    v: u64,
+    rows: u64,
+    n: u64,
+    rate: f32,
+    root: f32,
+    decay: f32,
+    one: f32,
+    width: u32,
+    first: u32,
+}
+
+impl Job {
+    /// Of `n` numbers with a gradient, in rows of so many.
+    pub fn new(p: TensorPtr, n: usize, width: usize) -> Self {
+        Job { p: p.0.0, n: n as u64, width: width as u32, ..Job::default() }
+    }
+
+    /// Of a tensor whose own numbers, not its gradient's, are looked at.
+    pub fn of_numbers(p: TensorPtr, n: usize) -> Self {
+        Job { g: p.0.0, ..Job::new(p, n, 1) }
+    }
+
+    pub fn of_gradient(&mut self, g: TensorPtr) {
+        self.g = g.0.0;
+    }
+
+    /// The gradients are those of some rows of a table.
+    pub fn of_rows(&mut self, values: TensorPtr, rows: &Sent) {
+        (self.g, self.rows) = (values.0.0, rows.at().0);
+    }
+
+    pub fn of_moments(&mut self, m: TensorPtr, v: TensorPtr) {
+        (self.m, self.v) = (m.0.0, v.0.0);
+    }
+
+    /// By rate, root, decay and what LAMB divides by.
+    pub fn by(&mut self, [rate, root, decay, one]: [f32; 4]) {
+        (self.rate, self.root, self.decay, self.one) = (rate, root, decay, one);
+    }
+}
+
+/// As many tensors as go with a launch, and the number of floats of a block: an argument by value, of `Jobs`' layout.
+const MOST_JOBS: usize = 48;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Launch {
+    job: [Job; MOST_JOBS],
+    count: u32,
+    stretch: u32,
+}
+
+/// All tensors of a step: kernels take them at once, as many as go with a launch.
+pub struct Jobs {
     gpu: &'static Gpu,
-    squares: CudaSlice<f32>,
-    parts: CudaSlice<f32>,
-    room: usize,
-    count: usize,
+    all: Vec<Job>,
 }
 
-/// Blocks that a sum of squares is cut into, at most.
-const PARTS: usize = 1024;
+/// Floats of a block, and as many blocks as a step is cut into, nearly; long tensors have longer stretches.
+const STRETCH: u64 = 4096;
+const BLOCKS: u64 = 8192;
 
-impl Norms {
-    /// For up to `room` tensors.
-    pub fn new(gpu: &'static Gpu, room: usize) -> Self {
-        Norms { gpu, squares: gpu.alloc(2 * room), parts: gpu.alloc(2 * PARTS), room, count: 0 }
+impl Jobs {
+    pub fn new(gpu: &'static Gpu) -> Self {
+        Jobs { gpu, all: Vec::new() }
     }
 
-    /// Counts a tensor of `n` numbers in.
-    pub fn add(&mut self, x: TensorPtr, n: usize) {
-        assert!(self.count < self.room, "more tensors than were announced");
-        let blocks = n.div_ceil(128).clamp(1, PARTS);
-        self.gpu.launch("square_parts", (blocks, 1), (128, 1), args![&self.parts, x.0, n as u64]);
-        let args = args![&self.squares, self.count, &self.parts, blocks];
-        self.gpu.launch("square_sum", (1, 1), (128, 1), args);
-        self.count += 1;
+    pub fn push(&mut self, job: Job) {
+        self.all.push(job);
     }
 
-    /// What each tensor's gradient is multiplied by, and the norm of all.
-    pub fn clip(self, clip: f32, each: bool) -> Clipped {
-        let (scales, norm) = (self.gpu.alloc(self.count), self.gpu.alloc(1));
-        let args = args![&scales, &norm, &self.squares, self.count, clip, each];
-        self.gpu.launch("clip_scales", (1, 1), (128, 1), args);
-        Clipped { gpu: self.gpu, scales, norm }
-    }
-}
-
-/// The factors of a step's gradients.
-pub struct Clipped {
-    gpu: &'static Gpu,
-    scales: CudaSlice<f32>,
-    norm: CudaSlice<f32>,
-}
-
-impl Clipped {
-    /// The norm of all; waits for the GPU.
-    pub fn norm(&self) -> f32 {
-        must(self.gpu.cuda.dtoh_sync_copy(&self.norm))[0]
+    /// The launches, each with its number of blocks and the number of its first tensor.
+    fn launches(&self) -> Vec<(Launch, usize, usize)> {
+        let numbers: u64 = self.all.iter().map(|job| job.n).sum();
+        let stretch = numbers.div_ceil(BLOCKS).next_multiple_of(STRETCH).max(STRETCH);
+        let launch = |(n, some): (usize, &[Job])| {
+            let mut launch = Launch {
+                job: [Job::default(); MOST_JOBS],
+                count: some.len() as u32,
+                stretch: stretch as u32,
+            };
+            let mut blocks = 0;
+            for (to, job) in launch.job.iter_mut().zip(some) {
+                *to = Job { first: blocks, ..*job };
+                blocks += job.n.div_ceil(stretch) as u32;
+            }
+            (launch, blocks as usize, n * MOST_JOBS)
+        };
+        self.all.chunks(MOST_JOBS).enumerate().map(launch).collect()
     }
 
-    fn scale(&self, tensor: usize) -> GpuPtr {
-        at_slice(&self.scales).plus(tensor)
+    /// What each tensor's gradient is multiplied by so that the norm of all, or of each, is at most `clip`; `norm` becomes that of all.
+    pub fn clip(&self, clip: f32, each: bool, norm: &Scalar) -> CudaSlice<f32> {
+        let (gpu, n) = (self.gpu, self.all.len());
+        let (squares, scales) = (gpu.alloc(2 * n), gpu.alloc(n));
+        for (launch, blocks, first) in self.launches() {
+            let parts = gpu.alloc(2 * blocks);
+            gpu.launch_with("square_parts", (blocks, 1), (128, 1), &launch, args![&parts]);
+            let to = at_slice(&squares).plus(2 * first);
+            self.sums(&launch, blocks, to, &parts);
+        }
+        let args = args![&scales, at(norm), &squares, n, clip, each];
+        gpu.launch("clip_scales", (1, 1), (128, 1), args);
+        scales
+    }
+
+    /// Sums what the blocks of each tensor have found.
+    fn sums(&self, launch: &Launch, blocks: usize, to: GpuPtr, parts: &CudaSlice<f32>) {
+        self.gpu.launch_with(
+            "square_sums",
+            (launch.count as usize, 1),
+            (128, 1),
+            launch,
+            args![to, parts, blocks],
+        );
+    }
+
+    /// One step of all.
+    pub fn adam(&self, scales: &CudaSlice<f32>, c: Constants) {
+        for (launch, blocks, first) in self.launches() {
+            let args = args![at_slice(scales).plus(first), c.b1, c.b2, c.epsilon];
+            self.gpu.launch_with("adam", (blocks, 1), (128, 1), &launch, args);
+        }
+    }
+
+    /// One step of LAMB of all.
+    pub fn lamb(&self, scales: &CudaSlice<f32>, c: Constants) {
+        let gpu = self.gpu;
+        for (launch, blocks, first) in self.launches() {
+            let r = gpu.alloc(blocks * launch.stretch as usize);
+            let ([own, step], [p, q]) =
+                ([0; 2].map(|_| gpu.alloc(2 * blocks)), [0; 2].map(|_| gpu.alloc(2 * MOST_JOBS)));
+            let scales = at_slice(scales).plus(first);
+            let args = args![&r, &own, &step, scales, c.b1, c.b2, c.epsilon];
+            gpu.launch_with("lamb_direction", (blocks, 1), (128, 1), &launch, args);
+            self.sums(&launch, blocks, at_slice(&p), &own);
+            self.sums(&launch, blocks, at_slice(&q), &step);
+            gpu.launch_with("lamb_apply", (blocks, 1), (128, 1), &launch, args![&r, &p, &q]);
+        }
     }
 }
 
@@ -93,57 +186,10 @@ impl TensorPtr {
     }
 }
 
-/// A parameter, or what belongs to it.
-#[derive(Clone, Copy)]
-pub struct Moments {
-    pub p: TensorPtr,
-    pub m: TensorPtr,
-    pub v: TensorPtr,
-}
-
 impl Gpu {
-    /// One step of a whole tensor, the `tensor`-th of those that were counted.
-    pub fn adam_dense(
-        &self,
-        to: Moments,
-        g: TensorPtr,
-        c: Constants,
-        decay: f32,
-        (clipped, tensor): (&Clipped, usize),
-        n: usize,
-    ) {
-        let scale = clipped.scale(tensor);
-        let args =
-            args![to.p.0, g.0, to.m.0, to.v.0, scale, c.b1, c.b2, c.rate, c.root, decay, c.epsilon, n as u64];
-        self.each("adam_dense", n, args);
-    }
-
-    /// One step of LAMB for a whole tensor; `own` has the rate, what m is divided by, and the decay.
-    pub fn lamb(
-        &self,
-        to: Moments,
-        g: TensorPtr,
-        c: Constants,
-        own: [f32; 3],
-        (clipped, tensor): (&Clipped, usize),
-        n: usize,
-    ) {
-        let ([rate, one, decay], scale, r) = (own, clipped.scale(tensor), zeroed(n));
-        let r = at_buffer(&r);
-        let args =
-            args![r, to.p.0, g.0, to.m.0, to.v.0, scale, c.b1, c.b2, one, c.root, decay, c.epsilon, n as u64];
-        self.each("lamb_direction", n, args);
-        let (squares, parts) = (self.alloc(4), self.alloc(2 * PARTS));
-        let blocks = n.div_ceil(128).clamp(1, PARTS);
-        for (k, x) in [to.p.0, r].into_iter().enumerate() {
-            self.launch("square_parts", (blocks, 1), (128, 1), args![&parts, x, n as u64]);
-            self.launch("square_sum", (1, 1), (128, 1), args![&squares, k, &parts, blocks]);
-        }
-        self.each("lamb_apply", n, args![to.p.0, r, &squares, rate, n as u64]);
-    }
-
     /// Gradients of some rows as one of a whole table (rows, width).
-    pub fn scattered(&self, some: &[u32], values: TensorPtr, (rows, width): (usize, usize)) -> Buffer {
+    pub fn scattered(&self, some: &[u32], values: TensorPtr, table: &Table) -> Buffer {
+        let (rows, width) = (table.rows(), table.width);
         let mut places = vec![u32::MAX; rows];
         some.iter().enumerate().for_each(|(i, &row)| places[row as usize] = i as u32);
         let (whole, places) = (zeroed(rows * width), self.numbers(&places));
@@ -151,27 +197,17 @@ impl Gpu {
         whole
     }
 
-    /// One step of some rows of a table; `values` (rows, width) are their gradients.
-    pub fn adam_rows(
+    /// Steps without a gradient for some rows of a table at p with moments m and v; `missed` (rows, 3) are coefficient and powers of β₁
+    /// and β₂.
+    pub(crate) fn adam_catch_up(
         &self,
-        to: Moments,
-        (rows, values): (&[u32], TensorPtr),
-        width: usize,
-        c: Constants,
-        (clipped, tensor): (&Clipped, usize),
+        [p, m, v]: [TensorPtr; 3],
+        (n, width): (usize, usize),
+        rows: &Sent,
+        missed: &Sent,
+        epsilon: f32,
     ) {
-        let (n, scale, rows) = (rows.len(), clipped.scale(tensor), self.numbers(rows));
-        let args = args![
-            to.p.0, values.0, to.m.0, to.v.0, scale, &rows, c.b1, c.b2, c.rate, c.root, c.epsilon, n, width
-        ];
-        self.each("adam_rows", n * width, args);
-    }
-
-    /// Steps without a gradient for some rows; `missed` (rows, 3) are coefficient and powers of β₁ and β₂.
-    pub fn adam_catch_up(&self, to: Moments, rows: &[u32], missed: &[f32], width: usize, epsilon: f32) {
-        let (n, rows, missed) = (rows.len(), self.numbers(rows), self.floats(missed));
-        let args = args![to.p.0, to.m.0, to.v.0, &rows, &missed, epsilon, n, width];
-        self.each("adam_catch_up", n * width, args);
+        self.each("adam_catch_up", n * width, args![p.0, m.0, v.0, rows, missed, epsilon, n, width]);
     }
 
     /// A table with all rows at the present step; `coefficients` (rows) are those of m / (√v + ε).
@@ -183,7 +219,7 @@ impl Gpu {
         epsilon: f32,
     ) -> Buffer {
         let n = table.rows() * table.width;
-        let settled = zeroed(n);
+        let settled = unwritten(n);
         let to = at_buffer(&settled);
         self.copy(to, at_buffer(table.values().device()), n);
         let coefficients = self.floats(coefficients);
@@ -218,7 +254,7 @@ impl Gpu {
     /// Changes the numbers of a tensor for others, as many; copies of the tensor keep theirs.
     pub fn swap<S: Shape>(&self, tensor: &mut Tensor<S, f32, Cuda>, values: &mut HostDeviceBuffer) {
         let n = tensor.shape().num_elements();
-        let (had, new) = (zeroed(n), must(self.dev.try_zeros_like(tensor)));
+        let (had, new) = (unwritten(n), must(self.dev.try_zeros_like(tensor)));
         self.copy(at_buffer(&had), at(tensor), n);
         self.copy(at(&new), at_buffer(values.device()), n);
         (*tensor, *values) = (new, HostDeviceBuffer::on_device(had));

@@ -1,19 +1,59 @@
 // Adam over whole tensors and over rows of tables (optim/adam.rs has the equations).
 
-// Σ x² of a stretch for each of up to 1024 blocks
-KERNEL square_parts(double *parts, const float *x, ulong64 n) {
+// A tensor in a step: n numbers with a gradient g. With `rows` these are rows of `width` numbers of a table. `rate`, `root`, `decay` and
+// `one` are the tensor's own in this step. `first`: its first block.
+typedef struct {
+    float *p;
+    const float *g;
+    float *m, *v;
+    const uint *rows;
+    ulong64 n;
+    float rate, root, decay, one;
+    uint width, first;
+} Job;
+
+// As many as fit among the arguments of a launch. A block works on `stretch` numbers of one of them.
+#define MOST_JOBS 48
+typedef struct {
+    Job job[MOST_JOBS];
+    uint count, stretch;
+} Jobs;
+
+// The tensor of this block: the last one that begins at or before it.
+static __device__ __forceinline__ uint job_of(const Jobs &jobs) {
+    uint low = 0, high = jobs.count;
+    while (high - low > 1) {
+        const uint middle = (low + high) / 2;
+        if (jobs.job[middle].first <= blockIdx.x)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// For each number i of this thread, of tensor k
+#define NUMBERS(i, k)                                                                                                  \
+    const uint k = job_of(jobs);                                                                                       \
+    const ulong64 begin = (ulong64)(blockIdx.x - jobs.job[k].first) * jobs.stretch;                                    \
+    const ulong64 end = jobs.job[k].n - begin < jobs.stretch ? jobs.job[k].n : begin + jobs.stretch;                   \
+    for (ulong64 i = begin + threadIdx.x; i < end; i += BLOCK)
+
+// parts[block] = Σ g² of its stretch
+KERNEL square_parts(const Jobs jobs, double *parts) {
     float sum = 0.0f;
-    for (ulong64 i = (ulong64)blockIdx.x * BLOCK + threadIdx.x; i < n; i += (ulong64)gridDim.x * BLOCK) sum += x[i] * x[i];
+    NUMBERS(i, k) sum += jobs.job[k].g[i] * jobs.job[k].g[i];
     const double whole = block_sum((double)sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = whole;
 }
 
-// squares[at] = Σ parts. One block.
-KERNEL square_sum(double *squares, uint at, const double *parts, uint n) {
+// squares[k] = Σ parts of tensor k, of `blocks` in all. A block for each tensor.
+KERNEL square_sums(const Jobs jobs, double *squares, const double *parts, uint blocks) {
+    const uint k = blockIdx.x, end = k + 1 < jobs.count ? jobs.job[k + 1].first : blocks;
     double sum = 0.0;
-    for (uint i = threadIdx.x; i < n; i += BLOCK) sum += parts[i];
+    for (uint i = jobs.job[k].first + threadIdx.x; i < end; i += BLOCK) sum += parts[i];
     sum = block_sum(sum);
-    if (threadIdx.x == 0) squares[at] = sum;
+    if (threadIdx.x == 0) squares[k] = sum;
 }
 
 // scales[k]: what the gradient of tensor k is multiplied by so that the norm (of all, or of each) is at most `clip`;
@@ -29,7 +69,6 @@ KERNEL clip_scales(float *scales, float *norm, const double *squares, uint n, fl
     if (threadIdx.x == 0) *norm = all;
 }
 
-
 static __device__ __forceinline__ void update(float *p, float g, float *m, float *v, float b1, float b2, float rate,
                                               float root, float decay, float epsilon) {
     *m = b1 * *m + (1.0f - b1) * g;
@@ -37,39 +76,43 @@ static __device__ __forceinline__ void update(float *p, float g, float *m, float
     *p = *p * decay - rate * *m / (sqrtf(*v) * root + epsilon);
 }
 
-KERNEL adam_dense(float *p, const float *g, float *m, float *v, const float *scale, float b1, float b2, float rate, float root,
-                  float decay, float epsilon, ulong64 n) {
-    const ulong64 i = (ulong64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    update(p + i, g[i] * *scale, m + i, v + i, b1, b2, rate, root, decay, epsilon);
+KERNEL adam(const Jobs jobs, const float *scales, float b1, float b2, float epsilon) {
+    NUMBERS(i, k) {
+        const ulong64 at = jobs.job[k].rows
+            ? (ulong64)jobs.job[k].rows[i / jobs.job[k].width] * jobs.job[k].width + i % jobs.job[k].width
+            : i;
+        update(jobs.job[k].p + at, jobs.job[k].g[i] * scales[k], jobs.job[k].m + at, jobs.job[k].v + at, b1, b2,
+               jobs.job[k].rate, jobs.job[k].root, jobs.job[k].decay, epsilon);
+    }
 }
 
-// The moments after a step of LAMB, and its step before the trust ratio: r = m / one / (√v · root + ε) + decay · p
-KERNEL lamb_direction(float *r, const float *p, const float *g, float *m, float *v, const float *scale, float b1, float b2, float one,
-                      float root, float decay, float epsilon, ulong64 n) {
-    const ulong64 i = (ulong64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    const float x = g[i] * *scale;
-    m[i] = b1 * m[i] + (1.0f - b1) * x;
-    v[i] = b2 * v[i] + (1.0f - b2) * x * x;
-    r[i] = m[i] / one / (sqrtf(v[i]) * root + epsilon) + decay * p[i];
+// The moments after a step of LAMB, and its step before the trust ratio: r = m / one / (√v · root + ε) + decay · p, a stretch for each
+// block; own and step get Σ p² and Σ r² of it.
+KERNEL lamb_direction(const Jobs jobs, float *r, double *own, double *step, const float *scales, float b1, float b2,
+                      float epsilon) {
+    float of_p = 0.0f, of_r = 0.0f;
+    r += (ulong64)blockIdx.x * jobs.stretch;
+    NUMBERS(i, k) {
+        const float x = jobs.job[k].g[i] * scales[k], p = jobs.job[k].p[i];
+        const float m = jobs.job[k].m[i] = b1 * jobs.job[k].m[i] + (1.0f - b1) * x;
+        const float v = jobs.job[k].v[i] = b2 * jobs.job[k].v[i] + (1.0f - b2) * x * x;
+        const float d = m / jobs.job[k].one / (sqrtf(v) * jobs.job[k].root + epsilon) + jobs.job[k].decay * p;
+        r[i - begin] = d;
+        of_p += p * p;
+        of_r += d * d;
+    }
+    const double whole_p = block_sum((double)of_p), whole_r = block_sum((double)of_r);
+    if (threadIdx.x == 0) own[blockIdx.x] = whole_p, step[blockIdx.x] = whole_r;
 }
 
-// p −= rate · ‖p‖ / ‖r‖ · r, of whose norms squares has the squares; where one is 0, rate · r
-KERNEL lamb_apply(float *p, const float *r, const double *squares, float rate, ulong64 n) {
-    const ulong64 i = (ulong64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n) return;
-    const double own = sqrt(squares[0]), step = sqrt(squares[1]);
-    const float trust = own > 0.0 && step > 0.0 ? (float)(own / step) : 1.0f;
-    p[i] -= rate * trust * r[i];
-}
-
-// values (n, width) are the gradients of the table's rows `rows`
-KERNEL adam_rows(float *p, const float *values, float *m, float *v, const float *scale, const uint *rows, float b1, float b2,
-                 float rate, float root, float epsilon, uint n, uint width) {
-    ELEMENT(i, n * width);
-    const ulong64 at = (ulong64)rows[i / width] * width + i % width;
-    update(p + at, values[i] * *scale, m + at, v + at, b1, b2, rate, root, 1.0f, epsilon);
+// p −= rate · ‖p‖ / ‖r‖ · r, of whose norms own and step have the squares; where one is 0, rate · r
+KERNEL lamb_apply(const Jobs jobs, const float *r, const double *own, const double *step) {
+    r += (ulong64)blockIdx.x * jobs.stretch;
+    NUMBERS(i, k) {
+        const double size = sqrt(own[k]), wanted = sqrt(step[k]);
+        const float trust = size > 0.0 && wanted > 0.0 ? (float)(size / wanted) : 1.0f;
+        jobs.job[k].p[i] -= jobs.job[k].rate * trust * r[i - begin];
+    }
 }
 
 // Steps without a gradient for some rows; missed (n, 3): the coefficient of m / (√v + ε), and the powers of β₁ and β₂

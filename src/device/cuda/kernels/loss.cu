@@ -3,6 +3,26 @@
 
 #define MOST_NEGATIVES 256
 
+// Anchors and the items among which they look for their match, both in a row: all that a loss compares, or what it compares of a
+// language. `matches` are the pairs of both that match, `matched` the rows that have a match.
+typedef struct {
+    uint first_anchor, anchors, first_item, items, matches, matched;
+} Span;
+
+// The anchor of this block, in the span blockIdx.y; where there is none its sum is 0.
+#define ANCHOR                                                                                                         \
+    const Span span = spans[blockIdx.y];                                                                               \
+    sums += (ulong64)blockIdx.y * gridDim.x + blockIdx.x;                                                              \
+    if (blockIdx.x >= span.anchors) {                                                                                  \
+        if (threadIdx.x == 0) *sums = 0.0;                                                                             \
+        return;                                                                                                        \
+    }                                                                                                                  \
+    const uint anchor = span.first_anchor + blockIdx.x, own = anchors[anchor], count = span.items;                     \
+    const ulong64 place = (ulong64)anchor * stride + (ulong64)span.first_item * step;                                  \
+    const float *row = s + place;                                                                                      \
+    float *to = grad + place;                                                                                          \
+    items += span.first_item
+
 static __device__ __forceinline__ float closeness(float cosine, uint euclidean) {
     return euclidean ? -sqrtf(fmaxf(2.0f - 2.0f * cosine + 1e-4f, 1e-8f)) : cosine;
 }
@@ -38,19 +58,20 @@ static __device__ __forceinline__ float largest(const float *row, uint count, ui
     return block_max(most);
 }
 
-// The hinges of an anchor's matches against its `top_n` closest negatives: their sum, and their gradient times `scale`, added.
-// `farthest`: only the least similar match counts. `siblings`: other matches are negatives, too. One block for each anchor.
-KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
-               uint step, float margin, uint top_n, uint euclidean, uint farthest, uint siblings, float scale) {
+// The hinges of an anchor's matches against its `top_n` closest negatives: their mean's share times `weight`, and its gradient, added.
+// `farthest`: only the least similar match counts. `siblings`: other matches are negatives, too. A block for each anchor of each span.
+KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, const Span *spans,
+               uint stride, uint step, float margin, uint top_n, uint euclidean, uint farthest, uint siblings,
+               float weight) {
     __shared__ uint worst[MOST_NEGATIVES];
-    const uint anchor = blockIdx.x, own = anchors[anchor];
-    const float *row = s + (ulong64)anchor * stride;
-    float *to = grad + (ulong64)anchor * stride;
+    ANCHOR;
     const float none = -1.0f / 0.0f;
+    if (top_n > count) top_n = count;
+    const float scale = weight / ((float)(farthest ? span.matched : span.matches) * (float)top_n);
 
     const float most = largest(row, count, step);
     if (most != most) {
-        if (threadIdx.x == 0) sums[anchor] = most;
+        if (threadIdx.x == 0) *sums = most;
         return;
     }
 
@@ -61,7 +82,7 @@ KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, c
             if (items[j] == own && (only == count || -row[(ulong64)j * step] > least)) least = -row[(ulong64)j * step], only = j;
         best_of(&least, &only);
         if (only == count) {
-            if (threadIdx.x == 0) sums[anchor] = 0.0;
+            if (threadIdx.x == 0) *sums = 0.0;
             return;
         }
     }
@@ -111,19 +132,17 @@ KERNEL triplet(double *sums, float *grad, const float *s, const uint *anchors, c
         __syncthreads();
     }
     sum = block_sum(sum);
-    if (threadIdx.x == 0) sums[anchor] = sum;
+    if (threadIdx.x == 0) *sums = sum * (double)scale;
 }
 
 // The hinges of an anchor's matches against all its negatives, 1 − `hardest` times their sum, and `hardest` times the closest one's hinge: their
-// sum, and their gradient times `scale`, added. `siblings`: other matches are negatives, too. One block for each anchor.
-KERNEL summed(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
-              uint step, float margin, uint euclidean, uint siblings, float hardest, float scale) {
-    const uint anchor = blockIdx.x, own = anchors[anchor];
-    const float *row = s + (ulong64)anchor * stride;
-    float *to = grad + (ulong64)anchor * stride;
+// sum times `scale`, and its gradient, added. `siblings`: other matches are negatives, too. A block for each anchor of each span.
+KERNEL summed(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, const Span *spans,
+              uint stride, uint step, float margin, uint euclidean, uint siblings, float hardest, float scale) {
+    ANCHOR;
     const float most = largest(row, count, step);
     if (most != most) {
-        if (threadIdx.x == 0) sums[anchor] = most;
+        if (threadIdx.x == 0) *sums = most;
         return;
     }
     double sum = 0.0;
@@ -161,16 +180,20 @@ KERNEL summed(double *sums, float *grad, const float *s, const uint *anchors, co
         __syncthreads();
     }
     sum = block_sum(sum);
-    if (threadIdx.x == 0) sums[anchor] = sum;
+    if (threadIdx.x == 0) *sums = sum * (double)scale;
 }
 
-// The contrast of an anchor's matches with its other items: the sum of their losses, and its gradient times `scale`, added.
-// One block for each anchor.
-KERNEL info_nce(double *sums, float *grad, const float *s, const uint *anchors, const uint *items, uint count, uint stride,
-                uint step, float temperature, float smoothing, float margin, float scale) {
-    const uint anchor = blockIdx.x, own = anchors[anchor];
-    const float *row = s + (ulong64)anchor * stride;
-    float *to = grad + (ulong64)anchor * stride;
+// The contrast of an anchor's matches with its other items: their mean's share times `weight`, and its gradient, added. With a
+// trained temperature `log_scale` is where the logarithm of its inverse is, and `along` gets the anchor's share of the gradient of that.
+// A block for each anchor of each span.
+KERNEL info_nce(double *sums, double *along, float *grad, const float *s, const uint *anchors, const uint *items,
+                const Span *spans, uint stride, uint step, const float *log_scale, float temperature, float smoothing,
+                float margin, float weight) {
+    along += (ulong64)blockIdx.y * gridDim.x + blockIdx.x;
+    if (threadIdx.x == 0) *along = 0.0;
+    ANCHOR;
+    if (log_scale) temperature = expf(-*log_scale);
+    const float share = weight / (float)span.matches, scale = share / temperature;
     float most = -1.0f / 0.0f;
     for (uint j = threadIdx.x; j < count; j += BLOCK) {
         const float x = (row[(ulong64)j * step] - (items[j] == own ? margin : 0.0f)) / temperature;
@@ -187,13 +210,15 @@ KERNEL info_nce(double *sums, float *grad, const float *s, const uint *anchors, 
     }
     negatives = block_sum(negatives), logits = block_sum(logits), others = block_sum(others);
     const double even = smoothing / (others + 1.0), target = 1.0 - (double)smoothing;
-    double loss = 0.0, matches = 0.0, shared = 0.0;
+    double loss = 0.0, matches = 0.0, shared = 0.0, pull = 0.0;
     for (uint j = threadIdx.x; j < count; j += BLOCK) {
         if (items[j] != own) continue;
         const float x = (row[(ulong64)j * step] - margin) / temperature;
-        const double weight = expf(x - most), total = negatives + weight;
+        const double each = expf(x - most), total = negatives + each;
         loss += log(total) + most - target * x - even * (logits + x);
-        to[(ulong64)j * step] += (float)(weight / total - target - even) * scale;
+        const float slope = (float)(each / total - target - even) * scale;
+        to[(ulong64)j * step] += slope;
+        pull += (double)slope * (row[(ulong64)j * step] - margin);
         matches += 1.0;
         shared += 1.0 / total;
     }
@@ -201,9 +226,12 @@ KERNEL info_nce(double *sums, float *grad, const float *s, const uint *anchors, 
     for (uint j = threadIdx.x; j < count; j += BLOCK) {
         if (items[j] == own) continue;
         const float x = row[(ulong64)j * step] / temperature;
-        to[(ulong64)j * step] += (float)(expf(x - most) * shared - even * matches) * scale;
+        const float slope = (float)(expf(x - most) * shared - even * matches) * scale;
+        to[(ulong64)j * step] += slope;
+        pull += (double)slope * row[(ulong64)j * step];
     }
-    if (threadIdx.x == 0) sums[anchor] = loss;
+    pull = block_sum(pull);
+    if (threadIdx.x == 0) *sums = loss * (double)share, *along = pull;
 }
 
 // −log softmax of each row at its class, and its gradient over the number of rows. One block for each row.
@@ -264,4 +292,10 @@ KERNEL half_squares(double *sums, const float *a, const float *b, uint width) {
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) sums[blockIdx.x] = 0.5 * sum;
+}
+
+// to += *g · (a − b)
+KERNEL half_squares_back(float *to, const float *a, const float *b, const float *g, uint n) {
+    ELEMENT(i, n);
+    to[i] += *g * (a[i] - b[i]);
 }

@@ -63,8 +63,10 @@ KERNEL drop_rows(float *to, const float *from, const uint *numbers, float p, ulo
     to[i] = add ? to[i] + x : x;
 }
 
-// Mean and biased variance of each column: blocks of 32 columns and 8 threads for each
-KERNEL column_statistics(float *mean, float *variance, const float *x, uint n, uint width) {
+// Mean and biased variance of each column; and what they make of running ones, which they draw to themselves by the share `rate`, the
+// variance times `unbiased`. Blocks of 32 columns and 8 threads for each
+KERNEL column_statistics(float *mean, float *variance, float *new_mean, float *new_variance, const float *old_mean,
+                         const float *old_variance, const float *x, float rate, float unbiased, uint n, uint width) {
     __shared__ double sums[8][32], squares[8][32];
     const uint j = blockIdx.x * 32 + threadIdx.x;
     double sum = 0.0, square = 0.0;
@@ -85,6 +87,8 @@ KERNEL column_statistics(float *mean, float *variance, const float *x, uint n, u
         const double centre = sum / n, spread = square / n - centre * centre;
         mean[j] = (float)centre;
         variance[j] = (float)(spread > 0.0 ? spread : 0.0);
+        new_mean[j] = old_mean[j] + rate * (mean[j] - old_mean[j]);
+        new_variance[j] = old_variance[j] + rate * (variance[j] * unbiased - old_variance[j]);
     }
 }
 

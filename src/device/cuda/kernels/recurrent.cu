@@ -2,8 +2,9 @@
 // the numbers of the tree are).
 //
 // `slots` (prefixes, 4 · hidden) holds the gates after a step forward and their gradients after one backward. `states` (inner
-// prefixes, row) holds a state and, behind it, the sum or the maximum of the states so far where one is pooled; `grads` and `direct`
-// likewise. The state before the first token is zero: it has no row that was written.
+// prefixes, row) holds a state and, behind it, the sum or the maximum of the states so far where one is pooled. `handed` (prefixes of t + 2
+// tokens, row) is what each of those hands back to the state that it goes on from, in the same layout; `direct` what the prefixes at hand
+// do, but through the product, which is added later. The state before the first token is zero: it has no row that was written.
 
 #define LAST 0
 #define MEAN 1
@@ -38,14 +39,25 @@ static __device__ __forceinline__ void place(float state, uint x, uint j, uint p
     for (uint s = wholes[2 * x]; s < wholes[2 * x + 1]; s++) pooled[(ulong64)sentences[s] * hidden + j] = result;
 }
 
+// What the prefixes that go on from prefix x hand back to it, in this column; `first` is the first of those of as many tokens.
+static __device__ __forceinline__ float of_children(const float *handed, uint x, uint column, ulong64 row, const uint *inner,
+                                                    const uint *children, uint first) {
+    if (inner[x] == LEAF) return 0.0f;
+    float sum = 0.0f;
+    for (uint c = children[inner[x]]; c < children[inner[x] + 1]; c++) sum += handed[(ulong64)(c - first) * row + column];
+    return sum;
+}
+
 // The gradient of the new state of prefix x: what comes from the prefixes that go on from it and from the sentences that it is the
 // whole of. What pooling hands on to the state before goes to `direct`.
-static __device__ __forceinline__ float arriving(const float *grads, float *direct, const float *g, const uint *own, uint x,
-                                                 uint j, uint parts, uint hidden, const uint *inner, const uint *wholes,
-                                                 const uint *sentences, uint t, uint pooling) {
-    const ulong64 row = row_of(parts, hidden, pooling), sofar = (ulong64)parts * hidden + j;
-    float d = inner[x] != LEAF ? grads[inner[x] * row + j] : 0.0f;
-    float pull = pooling != LAST && inner[x] != LEAF ? grads[inner[x] * row + sofar] : 0.0f;
+static __device__ __forceinline__ float arriving(const float *handed, float *direct, const float *g, const uint *own, uint x,
+                                                 uint j, uint parts, uint hidden, const uint *inner, const uint *children,
+                                                 uint first, const uint *wholes, const uint *sentences, uint t,
+                                                 uint pooling) {
+    const ulong64 row = row_of(parts, hidden, pooling);
+    const uint sofar = parts * hidden + j;
+    const float d = of_children(handed, x, j, row, inner, children, first);
+    float pull = pooling != LAST ? of_children(handed, x, sofar, row, inner, children, first) : 0.0f;
     for (uint s = wholes[2 * x]; s < wholes[2 * x + 1]; s++) {
         const float of = g[(ulong64)sentences[s] * hidden + j];
         pull += pooling == MEAN ? of / (float)(t + 1) : of;
@@ -80,16 +92,16 @@ KERNEL gru_step(float *slots, const float *inputs, const float *products, const 
 }
 
 // The slots leave as the gradients of r, z, u and n before their functions.
-KERNEL gru_back(float *slots, const float *states, const float *grads, float *direct, const float *g, const uint *own,
-                const uint *parents, const uint *inner, const uint *wholes, const uint *sentences, uint from, uint to,
-                uint hidden, uint t, uint pooling) {
+KERNEL gru_back(float *slots, const float *states, const float *handed, float *direct, const float *g, const uint *own,
+                const uint *parents, const uint *inner, const uint *children, const uint *wholes, const uint *sentences,
+                uint from, uint to, uint hidden, uint t, uint pooling) {
     ELEMENT(at, (to - from) * hidden);
     const uint x = from + at / hidden, j = at % hidden;
     const ulong64 row = row_of(1, hidden, pooling);
     float *slot = slots + (ulong64)x * 4 * hidden + j, *on = direct + (x - from) * row;
     const float r = slot[0], z = slot[hidden], u = slot[2 * hidden], n = slot[3 * hidden];
     const float old = t == 0 ? 0.0f : states[parents[x] * row + j];
-    const float d = arriving(grads, on, g, own, x, j, 1, hidden, inner, wholes, sentences, t, pooling);
+    const float d = arriving(handed, on, g, own, x, j, 1, hidden, inner, children, to, wholes, sentences, t, pooling);
     const float dn = d * (1.0f - z) * (1.0f - n * n);
     slot[0] = dn * u * r * (1.0f - r);
     slot[hidden] = d * (old - n) * z * (1.0f - z);
@@ -123,18 +135,18 @@ KERNEL lstm_step(float *slots, const float *inputs, const float *products, const
     place(o * tanhf(c), x, j, 2, hidden, old, states, pooled, own, inner, wholes, sentences, t, pooling);
 }
 
-KERNEL lstm_back(float *slots, const float *states, const float *grads, float *direct, const float *pull, const uint *own,
-                 const uint *parents, const uint *inner, const uint *wholes, const uint *sentences, uint from, uint to,
-                 uint hidden, uint t, uint pooling) {
+KERNEL lstm_back(float *slots, const float *states, const float *handed, float *direct, const float *pull, const uint *own,
+                 const uint *parents, const uint *inner, const uint *children, const uint *wholes, const uint *sentences,
+                 uint from, uint to, uint hidden, uint t, uint pooling) {
     ELEMENT(at, (to - from) * hidden);
     const uint x = from + at / hidden, j = at % hidden;
     const ulong64 row = row_of(2, hidden, pooling);
     float *slot = slots + (ulong64)x * 4 * hidden + j, *on = direct + (x - from) * row;
     const float i = slot[0], f = slot[hidden], g = slot[2 * hidden], o = slot[3 * hidden];
     const float old = t == 0 ? 0.0f : states[parents[x] * row + hidden + j];
-    const float dh = arriving(grads, on, pull, own, x, j, 2, hidden, inner, wholes, sentences, t, pooling);
+    const float dh = arriving(handed, on, pull, own, x, j, 2, hidden, inner, children, to, wholes, sentences, t, pooling);
     const float c = tanhf(fmaf(f, old, i * g));
-    const float dc = inner[x] != LEAF ? grads[inner[x] * row + hidden + j] : 0.0f;
+    const float dc = of_children(handed, x, hidden + j, row, inner, children, to);
     const float d = fmaf(dh * o, 1.0f - c * c, dc);
     slot[0] = d * g * i * (1.0f - i);
     slot[hidden] = d * old * f * (1.0f - f);
@@ -144,21 +156,20 @@ KERNEL lstm_back(float *slots, const float *states, const float *grads, float *d
     on[hidden + j] = d * f;
 }
 
-// What the prefixes that go on from inner ones hand back to them: the gradients of the product, from the slots, and the direct ones.
-// `from` is the first of `count` inner prefixes, `first` the first prefix of `direct`.
-KERNEL sum_children(float *products, float *grads, const float *slots, const float *direct, const uint *children, uint from,
-                    uint count, uint first, uint all, uint slots_wide, uint row) {
-    ELEMENT(at, count * (all + row));
-    const uint p = from + at / (all + row), j = at % (all + row);
-    const bool product = j < all;
-    const uint column = product ? j : j - all;
+// products[p, :] = Σ slots over the prefixes that go on from inner prefix p: the gradients of its product with the recurrent weights.
+KERNEL sum_children(float *products, const float *slots, const uint *children, uint count, uint all, uint slots_wide) {
+    ELEMENT(at, count * all);
+    const uint p = at / all, j = at % all;
     float sum = 0.0f;
-    for (uint x = children[p]; x < children[p + 1]; x++)
-        sum += product ? slots[(ulong64)x * slots_wide + column] : direct[(ulong64)(x - first) * row + column];
-    if (product)
-        products[(ulong64)p * all + column] = sum;
-    else
-        grads[(ulong64)p * row + column] = sum;
+    for (uint x = children[p]; x < children[p + 1]; x++) sum += slots[(ulong64)x * slots_wide + j];
+    products[at] = sum;
+}
+
+// out[i, :] = bias, and the first `shared` columns of the other bias with it
+KERNEL fill_gates(float *out, const float *bias, const float *other, uint n, uint width, uint shared) {
+    ELEMENT(at, n * width);
+    const uint j = at % width;
+    out[at] = bias[j] + (j < shared ? other[j] : 0.0f);
 }
 
 // out (tokens, gates · hidden): the gates' gradients of each token, summed over its places. A GRU's third input gate is its

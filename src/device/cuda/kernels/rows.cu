@@ -61,24 +61,57 @@ KERNEL add_scaled_by(float *to, const float *from, const float *factor, uint n) 
     to[i] += *factor * from[i];
 }
 
-// *out = Σ factors[k] · *parts[k]. One block.
-KERNEL weighted_sum(float *out, const float *const *parts, const float *factors, uint n) {
-    float sum = 0.0f;
-    for (uint k = threadIdx.x; k < n; k += BLOCK) sum += factors[k] * *parts[k];
-    sum = block_sum(sum);
-    if (threadIdx.x == 0) *out = sum;
+// Numbers that stand each by itself, as many as fit among the arguments of a launch, and a factor for each.
+#define MOST_SCALARS 32
+typedef struct {
+    float *part[MOST_SCALARS];
+    float factor[MOST_SCALARS];
+    uint count;
+} Scalars;
+
+// *out (+)= Σ factor · *part, in their order. One thread.
+KERNEL weighted_sum(const Scalars of, float *out, uint add) {
+    if (threadIdx.x > 0) return;
+    float sum = add ? *out : 0.0f;
+    for (uint k = 0; k < of.count; k++) sum += of.factor[k] * *of.part[k];
+    *out = sum;
 }
 
-// out[k] = *parts[k]
-KERNEL gather_scalars(float *out, const float *const *parts, uint n) {
-    ELEMENT(k, n);
-    out[k] = *parts[k];
+// out[k] = *part[k]. One block.
+KERNEL gather_scalars(const Scalars of, float *out) {
+    const uint k = threadIdx.x;
+    if (k < of.count) out[k] = *of.part[k];
 }
 
-// *parts[k] += factors[k] · *g; the parts are distinct
-KERNEL spread(float *const *parts, const float *factors, const float *g, uint n) {
-    ELEMENT(k, n);
-    *parts[k] += factors[k] * *g;
+// *part += factor · *g, one after another, since a part may stand there twice. One thread.
+KERNEL spread(const Scalars of, const float *g) {
+    if (threadIdx.x > 0) return;
+    for (uint k = 0; k < of.count; k++) *of.part[k] += of.factor[k] * *g;
+}
+
+// Matrices below each other, as many as fit among the arguments of a launch: where each is, and where it ends among the elements of all.
+#define MOST_PARTS 32
+typedef struct {
+    float *part[MOST_PARTS];
+    uint end[MOST_PARTS];
+} Parts;
+
+// whole = the parts below each other; or, if `back`, to each part its elements of whole are added
+KERNEL stack_parts(const Parts of, float *whole, uint n, uint back) {
+    ELEMENT(i, n);
+    uint k = 0, begin = 0;
+    while (i >= of.end[k]) begin = of.end[k], k++;
+    float *part = of.part[k] + (i - begin);
+    if (back)
+        *part += whole[i];
+    else
+        whole[i] = *part;
+}
+
+// Nothing stays above `most`; what is no number does.
+KERNEL at_most(float *x, float most, uint n) {
+    ELEMENT(i, n);
+    if (x[i] > most) x[i] = most;
 }
 
 // x = sign(x) · √|x|

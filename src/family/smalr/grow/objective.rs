@@ -149,7 +149,7 @@ impl LanguageObjective<'_> {
             None => draw.images.clone(),
         };
         let images = gathered(if pictures { &shown } else { &[] }, joint, picture);
-        let mut batch = batches.assembler.assemble(&draw, &batches.captions[lesson], images, None, seed);
+        let mut batch = batches.assembler.assemble(&draw, &batches.captions[lesson], |_| images, None, seed);
         if let Some(teacher) = batches.teachers.get(lesson) {
             batch.taught = teacher.of(&batch, &draw, &[]);
         }
@@ -390,7 +390,7 @@ mod tests {
         let images = lessons.all[0].known.images.as_ref().expect("images");
         let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
         let images = gathered(&draw.images, 4, picture);
-        let batch = batches.assembler.assemble(&draw, &batches.captions[0], images, None, 7);
+        let batch = batches.assembler.assemble(&draw, &batches.captions[0], |_| images, None, 7);
         test(objective, &draw.captions, &batch);
     }
 

@@ -1,10 +1,15 @@
 //! The standard training step, to be measured beside its PyTorch twin with the same inputs and initial weights.
 //!
-//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--bf16 | --tf32] [--phases]
+//!     cargo bench --bench step -- DATA.safetensors [--threads 2] [--steps 40] [--warm-up 3] [--bf16 | --tf32] [--phases]
 //!
 //! Prints one JSON line: the first losses and the median milliseconds per step, like the twin; and how fast the step's
 //! matrix products would have to be if there were nothing else, beside one large product alone. With `--features cuda` on the
-//! GPU, whose memory it tells, too; there `--phases` waits for the GPU between the parts of a step, which costs time.
+//! GPU, whose memory it tells, too; there `--phases` waits for the GPU between the parts of a step, which costs time. On the emulated
+//! GPU (tests/cuda) it tells what the last step asked the GPU for.
+
+#[cfg(feature = "cuda")]
+#[path = "../tests/shared/counts.rs"]
+mod counts;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,17 +17,17 @@ use std::time::Instant;
 use dfdx::prelude::*;
 use safetensors::SafeTensors;
 use tinyglot::config::{Distance, Pooling, Precision, Schedule, TrainConfig, TripletConfig};
-use tinyglot::device::{Dev, Matrix, Vector};
+use tinyglot::device::{Dev, Matrix, Vector, on_gpu};
+use tinyglot::family::smalr::batch::Batch;
+use tinyglot::family::smalr::embedding::Slot;
 use tinyglot::family::smalr::embedding::lexicon::Collector;
-use tinyglot::family::smalr::embedding::{Slot, TokenRows};
-use tinyglot::loss::{Contrast, combined, contrast};
+use tinyglot::loss::{Contrast, combined, contrast, grouped_contrast};
 use tinyglot::ops::leaf::Rate;
-use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, unit_rows};
+use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, similarity_with, unit_rows};
 use tinyglot::ops::recurrent::prefixes::Prefixes;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
 use tinyglot::ops::scratch;
-use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, matrix, vector};
 use tinyglot::ops::transformer::{Activation, activate};
 use tinyglot::optim::{Adam, Parameter, visit_linear, visit_recurrent};
@@ -31,12 +36,29 @@ type Taped = OwnedTape<f32, Dev>;
 const WORDS: usize = 10_000;
 const LATENTS: usize = 40_000;
 
-struct Batch {
-    tokens: TokenRows,
-    sentences: Arc<Sequences>,
-    images: Matrix,
-    image_of: Vec<u32>,
-    groups: Vec<std::ops::Range<usize>>,
+/// The batch as a step finds it that has not seen it before.
+fn fresh(batch: &Batch) -> Batch {
+    Batch {
+        tokens: batch.tokens.clone(),
+        sentences: Arc::new(batch.sentences.first(batch.sentences.len())),
+        images: batch.images.clone(),
+        image_of: batch.image_of.clone(),
+        groups: batch.groups.clone(),
+        thinned: None,
+        deleted: None,
+        replaced: None,
+        paired: Default::default(),
+        taught: Vec::new(),
+    }
+}
+
+/// What comes before a step; a training does it while the GPU is busy with the step before.
+fn ahead(batch: &Batch, model: &mut Model, adam: &mut Adam) -> Batch {
+    let batch = fresh(batch);
+    #[cfg(feature = "cuda")]
+    batch.send_ahead(&(0..batch.images.shape().0 as u32).collect::<Vec<_>>());
+    adam.catch_up("latent", &mut model.latent, &batch.tokens.latents);
+    batch
 }
 
 struct Model {
@@ -127,6 +149,11 @@ fn batches(data: &SafeTensors) -> Vec<Batch> {
                 images: matrix(images[b * per..(b + 1) * per].to_vec(), images_shape[1], images_shape[2]),
                 image_of: image_of[at..at + sentences].iter().map(|&i| i as u32).collect(),
                 groups: groups.collect(),
+                thinned: None,
+                deleted: None,
+                replaced: None,
+                paired: Default::default(),
+                taught: Vec::new(),
             }
         })
         .collect()
@@ -146,7 +173,15 @@ fn loss(model: &Model, batch: &Batch, precision: Precision, config: &TripletConf
     let rows: Vec<u32> = (0..image.shape().0 as u32).collect();
     let mut tape = text_tape.merge(image_tape);
     let mut parts = Vec::new();
-    for group in &batch.groups {
+    let languages: &[std::ops::Range<usize>] = if on_gpu() { &[] } else { &batch.groups };
+    if on_gpu() {
+        // All languages at once, as a training does; the sum is so many times their mean.
+        let (all, count) = (batch.image_of.len(), batch.groups.len() as f32);
+        let s = similarity_with(image.leaky_trace(), text.leaky_trace(), 0..all);
+        let by = Contrast::Triplet(config);
+        parts.push((grouped_contrast(s, &rows, &batch.image_of, &batch.groups, by), count));
+    }
+    for group in languages {
         let some = select(text.leaky_trace(), &group.clone().map(|r| r as u32).collect::<Vec<_>>());
         let columns = &batch.image_of[group.clone()];
         let s = similarity(image.leaky_trace(), some);
@@ -178,7 +213,12 @@ fn gflop(model: &Model, batch: &Batch) -> f64 {
 
 /// GFLOP/s of a large product on the device, the best of several.
 fn product_rate(precision: Precision) -> f64 {
-    let (m, k, n) = if cfg!(feature = "cuda") { (8192, 8192, 8192) } else { (3072, 512, 1536) };
+    // An emulated GPU has no rate of its own.
+    let (m, k, n) = match cfg!(feature = "cuda") {
+        true if tinyglot::device::name().starts_with("emulated") => (64, 64, 64),
+        true => (8192, 8192, 8192),
+        false => (3072, 512, 1536),
+    };
     let x = matrix(vec![0.5; m * k], m, k);
     let layer = LinearWeights::new(matrix(vec![0.5; n * k], n, k), vector(vec![0.0; n]));
     let once = |_| {
@@ -216,7 +256,7 @@ fn main() {
         let at = args.iter().position(|a| a == name);
         at.and_then(|i| args[i + 1].parse().ok()).unwrap_or(default)
     };
-    let (threads, steps) = (value("--threads", 2), value("--steps", 40));
+    let (threads, steps, warm_up) = (value("--threads", 2), value("--steps", 40), value("--warm-up", 3));
     let flag = |name: &str| args.iter().any(|a| a == name);
     let precision = match (flag("--bf16"), flag("--tf32")) {
         (true, _) => Precision::Bf16,
@@ -225,11 +265,11 @@ fn main() {
     };
     let phases = flag("--phases");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first thread pool");
-    rayon::scope(|_| run(path, steps, threads, precision, phases));
+    rayon::scope(|_| run(path, [steps, warm_up], threads, precision, phases));
 }
 
 /// On a thread of the pool, as the command runs: work from outside would be handed over and waited for, call by call.
-fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: bool) {
+fn run(path: &str, [steps, warm_up]: [usize; 2], threads: usize, precision: Precision, phases: bool) {
     let bytes = std::fs::read(path).expect("the input file");
     let data = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let batches = batches(&data);
@@ -250,7 +290,7 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: b
         image2: load_linear(&data, "image2"),
     };
     let optimiser = TrainConfig { learning_rate: 1e-3, schedule: Schedule::Constant, ..Default::default() };
-    let mut adam = Adam::new(&optimiser, steps + 3);
+    let mut adam = Adam::new(&optimiser, steps + warm_up);
     let triplet = TripletConfig {
         margin: 0.05,
         top_n: 10,
@@ -259,10 +299,15 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: b
         ..Default::default()
     };
     let (mut losses, mut times, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for step in 0..steps + 3 {
+    let mut next = None;
+    #[cfg_attr(not(feature = "cuda"), allow(unused_mut))]
+    let mut counted: Option<String> = None;
+    for step in 0..steps + warm_up {
+        #[cfg(feature = "cuda")]
+        let before = counts::Counts::now();
         let batch = &batches[step % batches.len()];
         let start = Instant::now();
-        adam.catch_up("latent", &mut model.latent, &batch.tokens.latents);
+        let batch = &next.take().unwrap_or_else(|| ahead(batch, &mut model, &mut adam));
         let (value, tape) = loss(&model, batch, precision, &triplet).split_tape();
         let passed = || {
             if phases {
@@ -275,19 +320,26 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: b
         let backward = passed();
         adam.update(&mut grads, &mut |f| model.visit(f));
         drop(grads);
+        if on_gpu() {
+            next = Some(ahead(&batches[(step + 1) % batches.len()], &mut model, &mut adam));
+        }
         // Read at the end of the step, as a training does: this waits for the GPU.
         losses.push(value.array());
         let all = start.elapsed().as_secs_f64() * 1e3;
         times.push(all);
         parts.push([forward, backward - forward, all - backward]);
+        #[cfg(feature = "cuda")]
+        if let (Some(before), Some(now)) = (before, counts::Counts::now()) {
+            counted = Some(now.since(before).to_string());
+        }
     }
     let median = |mut x: Vec<f64>| {
         x.sort_by(f64::total_cmp);
         x[x.len() / 2]
     };
-    let phase = |i: usize| (median(parts[3..].iter().map(|p| p[i]).collect()) * 100.0).round() / 100.0;
+    let phase = |i: usize| (median(parts[warm_up..].iter().map(|p| p[i]).collect()) * 100.0).round() / 100.0;
     let rounded: Vec<f64> = losses.iter().take(6).map(|l| (*l as f64 * 1e6).round() / 1e6).collect();
-    let middle = median(times[3..].to_vec());
+    let middle = median(times[warm_up..].to_vec());
     let work = median(batches.iter().map(|b| gflop(&model, b)).collect());
     println!(
         "{}",
@@ -296,6 +348,6 @@ fn run(path: &str, steps: usize, threads: usize, precision: Precision, phases: b
             "product_gflop_per_s": product_rate(precision).round(),
             "forward_ms": phase(0), "backward_ms": phase(1), "optimiser_ms": phase(2), "threads": threads,
             "precision": format!("{precision:?}"), "kernel": tinyglot::ops::matmul::kernel().name,
-            "device": tinyglot::device::name(), "device_memory_mib": device_memory()})
+            "device": tinyglot::device::name(), "device_memory_mib": device_memory(), "asked_for": counted})
     );
 }

@@ -68,10 +68,7 @@ pub(super) fn of_addition(
     let given = addition.given;
     let itself = (!given.teacher().given()).then_some(addition.run);
     let run = given.teacher().run.as_deref().or(itself);
-    let read: Read = &mut |done, total| {
-        progress("teacher", done, total, 0.0);
-        Ok(())
-    };
+    let read: Read = &mut |done, total| progress("teacher", done, total, 0.0);
     let vectors = vectors_of(given, run, sentences, addition.cache, addition.stop, read)?;
     same_width(&given.grow().teacher, joint, &vectors, "name a teacher of the run's own space")?;
     Ok(vectors)

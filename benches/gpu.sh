@@ -26,7 +26,7 @@ pack() {
     mkdir -p "$1"
     bin=$(mktemp -d)
     # The last executable of each name, as cargo tells them; the command stands beside them.
-    "${cargo[@]}" test "${profile[@]}" --features cuda --lib --test golden --test resume --test budget --bench step --bench mla --no-run 2>&1 |
+    "${cargo[@]}" test "${profile[@]}" --features cuda --lib --test golden --test resume --bench step --bench mla --no-run 2>&1 |
         tee /dev/stderr | sed -n 's/.*(\(.*\/deps\/\([a-z]*\)-[0-9a-f]*\))/\1 \2/p' > "$bin/list"
     while read -r file name; do
         cp "$(dirname "$file")/../tinyglot" "$bin/tinyglot"
@@ -48,7 +48,7 @@ say() { echo "$1" >> "$out/results.md"; }
 
 # What is called for: what it says goes to the log, its end and its last line of JSON to the results.
 part() { # part SECONDS NAME COMMAND...
-    local limit=$1 name=$2 left=$((budget - SECONDS)) begun=$SECONDS state said="$work/$2.txt"
+    local limit=$(($1 * slow)) name=$2 left=$((budget - SECONDS)) begun=$SECONDS state said="$work/$2.txt"
     shift 2
     if [ "$left" -lt 5 ]; then
         say "- $name: left out, the time was up"
@@ -111,8 +111,6 @@ tests() {
     if [ -z "$dry" ]; then
         part 120 resume "$work/bin/resume" --test-threads 1
         part 180 units "$work/bin/units" --test-threads 4
-    else
-        part 300 budget "$work/bin/budget" --test-threads 1 the_standard_step
     fi
 }
 
@@ -136,14 +134,14 @@ steps() {
         part 60 "data-$size" python3 "$peers/step_data.py" "$file" --size "$size"
         for round in $(seq "$rounds"); do
             for precision in f32 tf32 bf16; do
-                part $step_limit "step-$size-$precision-$round" "$work/bin/step" "$file" --$precision --steps "$count" --warm-up "$warm"
+                part 60 "step-$size-$precision-$round" "$work/bin/step" "$file" --$precision --steps "$count" --warm-up "$warm"
             done
             for precision in ${torch:+f32 tf32}; do
                 part 60 "torch-sparse-$size-$precision-$round" python3 -c "$with_flags" $precision "$peer" "$file" --device $device --steps "$count"
                 part 60 "torch-dense-$size-$precision-$round" python3 -c "$with_flags" $precision "$peer" "$file" --device $device --steps "$count" --dense
             done
         done
-        part $step_limit "phases-$size-tf32" "$work/bin/step" "$file" --tf32 --phases --steps "$count" --warm-up "$warm"
+        part 60 "phases-$size-tf32" "$work/bin/step" "$file" --tf32 --phases --steps "$count" --warm-up "$warm"
         rm -f "$file"
     done
 }
@@ -220,9 +218,9 @@ run() {
     dir=$1 peers=$2 data=$3 out=$4
     shift 4
     dry=${DRY:-} budget=${BUDGET:-570} rounds=${ROUNDS:-2}
-    sizes="standard paper" many=400 few=40 device=cuda step_limit=60 small_golden="" config=configs/multi30k-8k.toml epochs=""
+    sizes="standard paper" many=400 few=40 device=cuda slow=1 small_golden="" config=configs/multi30k-8k.toml epochs=""
     if [ -n "$dry" ]; then
-        sizes=standard many=1 few=1 device=cpu step_limit=300 small_golden=smalr config=configs/demo.toml epochs=1
+        sizes=standard many=1 few=1 device=cpu slow=6 small_golden=smalr config=configs/demo.toml epochs=1
     fi
     begin "$@"
     for name in "$@"; do
@@ -249,7 +247,7 @@ dry() {
     "$here/data.tmp/tinyglot" data scenes --out "$here/data" --train 40 --val 10 --test 10 --languages en,de,fr,cs,zh,ja,ar,af,ko,ru,qu
     rm -rf "$here/data.tmp"
     for call in tests steps acquirers training; do
-        DRY=yes ROUNDS=1 BUDGET=1500 "$0" run "$here" "$peers" "$here/data" "$here/out/$call" "$call" > /dev/null
+        DRY=yes ROUNDS=1 BUDGET=3000 "$0" run "$here" "$peers" "$here/data" "$here/out/$call" "$call" > /dev/null
         if grep -E ": (FAILED|STOPPED)|left out, the time|no summary|not understood|not found" "$here/out/$call/results.md"; then failed=1; fi
         grep "left out" "$here/out/$call/results.md" || true
         files=$(find "$here/out/$call" -type f | wc -l)

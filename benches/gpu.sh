@@ -8,7 +8,7 @@
 # CALLs, each for itself: `tests`; `steps` (the training step beside PyTorch); `acquirers` (beside transformers, and where a large step's
 # time goes, kernel by kernel); `training` (the only one that reads DATA, laid out as for configs/multi30k-8k.toml). PEERS holds
 # torch_step.py and step_data.py; either may be - to leave its part out. OUT gets results.md, which grows line by line, all.log, and
-# of a training metrics.jsonl: no more. What fails, or is not there, is said and stops nothing else; nothing new begins after BUDGET
+# of a training metrics.jsonl and test.json: no more. What fails, or is not there, is said and stops nothing else; nothing new begins after BUDGET
 # seconds (570). ROUNDS (2) is how often peers take turns. Nothing touches the card's clocks.
 #
 # `pack` needs the CUDA toolkit (benches/cuda-env.sh for one without a GPU); `run` needs the driver, cuBLAS (PyTorch's is
@@ -58,7 +58,7 @@ part() { # part SECONDS NAME COMMAND...
     echo "== $name ($limit s at most): $*" >&2
     timeout -k 5 "$limit" "$@" > "$said" 2>&1 && state=ok || state="FAILED ($?)"
     case $state in "FAILED (124)" | "FAILED (137)") state="STOPPED after $limit s" ;; esac
-    say "- $name: $state, $((SECONDS - begun)) s $(grep -h '^{' "$said" | tail -n 1)"
+    say "- $name: $state, $((SECONDS - begun)) s $(grep -h '^{.' "$said" | tail -n 1)"
     { echo "== $name: $state"; cat "$said"; } >> "$out/all.log"
     [ "$state" = ok ] || { echo '```'; tail -n 12 "$said"; echo '```'; } >> "$out/results.md"
 }
@@ -191,6 +191,7 @@ training() {
     say "- most GPU memory in use meanwhile: $(sort -n "$work/memory.csv" 2> /dev/null | tail -n 1) MiB"
     part 100 test "$work/bin/tinyglot" evaluate "$work/run" --split test --json
     cp "$work/run/metrics.jsonl" "$out/" 2> /dev/null || true
+    cp "$work/test.txt" "$out/test.json"
 }
 
 # Medians of the rounds, and how often they go into the time of PyTorch's faster form at the same precision (at TF32 for bf16).

@@ -128,7 +128,8 @@ void multiply(int64_t m, int64_t n, int64_t k, float alpha, const Matrix &a, con
         }
     if (alpha == 0)
         return;
-    static std::vector<float> packed_a, packed_b;
+    // Never destroyed: what waits at the end of the process is done after that.
+    static auto &packed_a = *new std::vector<float>, &packed_b = *new std::vector<float>;
     packed_a.resize(size_t((MC + MR) * KC));
     packed_b.resize(size_t((NC + NR) * KC));
     for (int64_t j0 = 0; j0 < n; j0 += NC)

@@ -174,7 +174,7 @@ fn add(folder: &Path, out: &Path, resume: bool, stop: Option<usize>) -> Result<(
             flag.store(stop.is_some_and(|last| step >= last), Ordering::Relaxed);
         }
     };
-    add_language(&addition, &mut |_, _, _, _| (), tell).map(drop)
+    add_language(&addition, &mut |_, _, _, _| Ok(()), tell).map(drop)
 }
 
 #[test]

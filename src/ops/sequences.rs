@@ -9,7 +9,39 @@ pub struct Sequences {
     pub starts: Vec<u32>,
     /// On a GPU, the tree of their prefixes, once it was built.
     #[cfg(feature = "cuda")]
-    pub(super) tree: super::recurrent::cuda::KeptTree,
+    pub(super) kept: kept::Kept,
+}
+
+/// What an operation keeps of sentences until it reads them.
+#[cfg(feature = "cuda")]
+mod kept {
+    use std::any::Any;
+    use std::sync::{Arc, OnceLock};
+
+    /// One thing, of a type that the operation knows. It is no part of what the sentences are.
+    #[derive(Clone, Default)]
+    pub(in crate::ops) struct Kept(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+    impl Kept {
+        /// What is kept, made where nothing is; nothing, where something of another type is kept.
+        pub fn get_or<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+            self.0.get_or_init(|| Arc::new(make())).clone().downcast().ok()
+        }
+    }
+
+    impl std::fmt::Debug for Kept {
+        fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("kept")
+        }
+    }
+
+    impl PartialEq for Kept {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Kept {}
 }
 
 impl Default for Sequences {
@@ -29,7 +61,7 @@ impl Sequences {
             rows,
             starts,
             #[cfg(feature = "cuda")]
-            tree: Default::default(),
+            kept: Default::default(),
         }
     }
 
@@ -38,7 +70,7 @@ impl Sequences {
         self.rows.extend(tokens);
         self.starts.push(self.rows.len() as u32);
         #[cfg(feature = "cuda")]
-        std::mem::take(&mut self.tree);
+        std::mem::take(&mut self.kept);
     }
 
     /// Sentences of the same lengths of which each token has a row of its own, in order.

@@ -127,7 +127,8 @@ impl RunningTrial {
         }
         let stopped = self.stopping || was_stopped(status);
         // A pack that was killed is made another time.
-        let refused = matches!(self.step, Step::Pack) && status.code().is_some() && !stopped;
+        let ended = status.code().is_some() && !status.success();
+        let refused = matches!(self.step, Step::Pack) && ended && !stopped;
         if refused {
             // What an earlier attempt that was killed has left is no packed run, and nobody will complete it.
             remove(&self.folder.packed()).map_err(|e| Error::writing(&self.folder.packed(), e))?;

@@ -52,6 +52,7 @@ fn most(learner: &mut dyn Learner) -> Option<BTreeMap<String, BTreeMap<&'static 
             }
         }
         before = now;
+        Ok(())
     };
     prepare(learner, &mut count).expect("a training");
     Some(most)
@@ -121,7 +122,7 @@ hidden = 16
     std::fs::write(&file, text).expect("written");
     let config = Config::load(&file, &[]).expect("a good configuration");
     let corpus = Corpus::load(config.data(), config.base()).expect("a corpus");
-    let prepared = prepare_words(&config, &corpus, None, &mut |_, _, _, _| ()).expect("word vectors");
+    let prepared = prepare_words(&config, &corpus, None, &mut |_, _, _, _| Ok(())).expect("word vectors");
     let model = Model::new(&config, prepared.embedding, corpus.train.features.width(), config.seed());
     let mut learner =
         SmalrLearner::new(&config, &corpus, &prepared.encoder, &prepared.train, Vec::new(), model);

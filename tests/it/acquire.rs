@@ -167,7 +167,7 @@ fn pictures_are_classified_by_prompts() {
     );
     let kept = fs::read_to_string(made.join("evaluation/classification/plain.json")).expect("a kept result");
     let kept: Value = serde_json::from_str(&kept).expect("JSON");
-    let found = &kept["details"];
+    let found = &kept["details"]["languages"][0];
     assert_eq!((&found["language"], &found["templates"]), (&"de".into(), &1.into()));
     assert_eq!(found["accuracy"]["images"], 24);
     assert_eq!(kept["metrics"][0]["value"], found["accuracy"]["top-1"]);

@@ -60,32 +60,12 @@ impl Tree {
     }
 }
 
-/// The tree of some sentences, once it was built: it is no part of what they are.
-#[derive(Clone, Default)]
-pub(crate) struct KeptTree(OnceLock<Arc<Tree>>);
-
-impl std::fmt::Debug for KeptTree {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("a tree")
-    }
-}
-
-impl PartialEq for KeptTree {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for KeptTree {}
-
 impl Sequences {
     /// Their tree, over so many distinct tokens.
     fn tree(&self, gpu: &Gpu, distinct: usize) -> Arc<Tree> {
-        let tree = self.tree.0.get_or_init(|| Arc::new(Tree::new(gpu, self, distinct)));
-        match tree.distinct == distinct {
-            true => tree.clone(),
-            false => Arc::new(Tree::new(gpu, self, distinct)),
-        }
+        let new = || Tree::new(gpu, self, distinct);
+        let kept = self.kept.get_or(new).filter(|tree| tree.distinct == distinct);
+        kept.unwrap_or_else(|| Arc::new(new()))
     }
 
     /// Builds their tree and sends it before a step asks for it.

@@ -174,7 +174,7 @@ fn pictures_are_classified_by_prompts() {
     let bare = file("bare.txt", "rot\n");
     let more = [text(&labels), "--templates", text(&bare)];
     refused(&[&arguments[..], &more].concat(), 4, &["bare.txt`:1: `rot` has no {}"]);
-    let few = file("few.txt", "0\n9\n");
+    let few = file("few.txt", "0\n1\n");
     refused(&[&arguments[..], &[text(&few)]].concat(), 4, &["holds 2 labels for 24 pictures"]);
     let wrong = file("wrong.txt", &"9\n".repeat(24));
     refused(

@@ -270,7 +270,7 @@ impl PyRun {
         document(py, &found)
     }
 
-    #[pyo3(signature = (out, *, weights = "f16", rows = None, ngrams = None))]
+    #[pyo3(signature = (out, *, weights = "f16", rows = None, ngrams = None, languages = Vec::new()))]
     fn pack(
         &self,
         py: Python,
@@ -278,8 +278,10 @@ impl PyRun {
         weights: &str,
         rows: Option<&str>,
         ngrams: Option<usize>,
+        languages: Vec<String>,
     ) -> PyResult<PyRun> {
-        let options = PackOptions { ngrams, weights: format(weights)?, rows: rows.map(format).transpose()? };
+        let (weights, rows) = (format(weights)?, rows.map(format).transpose()?);
+        let options = PackOptions { ngrams, weights, rows, languages };
         self.made(py, out, move |path, place| run::pack(path, options, place).map(drop))
     }
 

@@ -108,9 +108,15 @@ class Run:
         `median_rank`. Nothing is written.
         """
     def pack(
-        self, out: _Path, *, weights: _Weights = "f16", rows: _Weights | None = None, ngrams: int | None = None
+        self,
+        out: _Path,
+        *,
+        weights: _Weights = "f16",
+        rows: _Weights | None = None,
+        ngrams: int | None = None,
+        languages: Sequence[str] = ...,
     ) -> Run:
-        """Packs the run for use alone, as `tinyglot pack`, and opens that."""
+        """Packs the run for use alone, as `tinyglot pack`, for some languages or all, and opens that."""
     def export_language(self, language: str, out: _Path) -> None:
         """Writes a language of a packed run to a file of its own."""
     def add_language(self, file: _Path, out: _Path) -> Run:

@@ -99,7 +99,8 @@ impl Default for GrowConfig {
 }
 
 /// How a contrastively trained encoder is trained on for one more language, on that language's captions and translations alone; what is left
-/// out is as the run has it. The languages share the encoder, so the old ones change: what each loses is in the record and the report. Vectors of
+/// out is as the run has it, but that a picture brings one caption a pass, and contrasts of triples, which take two languages, become one of
+/// pictures and captions. The languages share the encoder, so the old ones change: what each loses is in the record and the report. Vectors of
 /// pictures stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

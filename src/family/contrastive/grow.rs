@@ -84,7 +84,7 @@ pub(super) fn add(addition: &Addition, tell: &mut dyn FnMut(Event)) -> Result<Gr
     growth.seconds = vec![("training".into(), state.seconds)];
     run.model = trainer.learner.model;
     training.read_model(Which::Best, &mut run.model)?;
-    count(&mut growth, &config, &corpus, state.step)?;
+    [growth.products, growth.sentences_shown] = taken(&config, &corpus, state.step)?;
     addition.refuse_stopped()?;
 
     run.config = addition::merged(&run.config, addition.given, code, same, AddedConfig::default())?;
@@ -171,8 +171,7 @@ fn grow_files<'c>(given: &'c Config, language: &str) -> impl Iterator<Item = &'c
 /// The run's configuration, of the new language and those of its translations, with what is given for it.
 fn config(run: &ContrastiveRun, given: &Config, code: &str) -> Result<Config> {
     let (mut raw, own) = (run.config.raw().clone(), &given.grow().contrast);
-    let captions = |language: &String| raw.train.captions.get(language).copied();
-    raw.train.captions = captions(&code.to_string()).into_iter().map(|n| (code.to_string(), n)).collect();
+    raw.train.captions.clear();
     raw.data = given.data().clone();
     // With these, languages need no captions of their own.
     raw.grow.translations = given.grow().translations.clone();
@@ -247,12 +246,6 @@ fn pieces(run: &ContrastiveRun, trained_on: &Corpus, corpus: &Corpus, code: &str
     }
     all.push(of(code, &own));
     all
-}
-
-/// What so many steps took.
-fn count(growth: &mut Growth, config: &Config, corpus: &Corpus, steps: usize) -> Result<()> {
-    [growth.products, growth.sentences_shown] = taken(config, corpus, steps)?;
-    Ok(())
 }
 
 /// What the base's training took.

@@ -247,6 +247,10 @@ pub enum Fault {
     )]
     AdapterUntaught { rank: usize },
     #[error(
+        "teaches the language's own words (`grow.top_k`, `grow.epochs`), and there are none; leave this out"
+    )]
+    NobodyTaught,
+    #[error(
         "is false, but vectors that begin anew must be trained; set `acquire.embedding`, or leave this out"
     )]
     UntrainedFresh,

@@ -368,8 +368,9 @@ fn grow(grow: &GrowConfig, rules: &mut Rules) {
     rules.at_most("grow.top_k", grow.top_k, MOST_ROWS);
     rules.width("grow.word_width", grow.word_width);
     rules.at_most("grow.rank", grow.rank, WIDEST);
-    let taught = grow.rank == 0 || (grow.top_k > 0 && grow.epochs > 0);
-    rules.need(taught, "grow.rank", Fault::AdapterUntaught { rank: grow.rank });
+    let own_words = grow.top_k > 0 && grow.epochs > 0;
+    rules.need(grow.rank == 0 || own_words, "grow.rank", Fault::AdapterUntaught { rank: grow.rank });
+    rules.need(!grow.teacher.is_on() || own_words, "grow.teacher", Fault::NobodyTaught);
     rules.at_most("grow.negatives", grow.negatives, MOST_ROWS);
     rules.positive("grow.align.learning_rate", grow.align.learning_rate);
     // A triplet, or a softmax over the batch, needs a wrong picture.

@@ -8,6 +8,11 @@ rule!(
     |c| (c.grow.rank, c.grow.top_k) = (8, 0),
     "`grow.rank` is 8, but it learns with the language's own words (`grow.top_k`, `grow.epochs`), and these do not; leave this out"
 );
+rule!(
+    a_teacher_teaches_own_words,
+    |c| (c.grow.teacher.cosine, c.grow.top_k) = (1.0, 0),
+    "`grow.teacher` teaches the language's own words (`grow.top_k`, `grow.epochs`), and there are none; leave this out"
+);
 rule!(own_words_have_a_width, |c| c.grow.word_width = 0, "`grow.word_width` is 0; it must be at least 1");
 rule!(
     the_new_language_learns_at_a_positive_rate,

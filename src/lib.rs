@@ -9,6 +9,7 @@ pub mod error;
 pub mod finite;
 pub mod names;
 pub mod seed;
+pub mod shard;
 pub mod stop;
 
 // Files.

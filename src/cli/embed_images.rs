@@ -6,8 +6,9 @@ use super::interrupt;
 use super::progress::Progress;
 use super::terminal::Terminal;
 use crate::config::{Config, Precision};
-use crate::photos::{Options, Photographs, Told, embed};
+use crate::photos::{Options, Photographs, Summary, Told, embed};
 use crate::pixels::Decoding;
+use crate::shard::Shard;
 use crate::{Result, photos};
 
 /// Make picture features from photographs
@@ -26,20 +27,33 @@ FEATURES.npy has a row for each photograph, FEATURES.ids its name, FEATURES.json
 Examples:
   tinyglot embed-images clip-vit-base-patch32 photos --out features.npy
   tinyglot embed-images dinov2-base test.txt --root photos --out test.npy --skip-bad
-  tinyglot embed-images clip-vit-base-patch32 shard-0000.tar --out 0000.npy --resume")]
+  tinyglot embed-images clip-vit-base-patch32 shard-0000.tar --out 0000.npy --resume
+
+Photographs are shared out among machines by --shard I/N, and their features made one file by --merge, the same that one machine would
+have made; as a Slurm array:
+  sbatch --array=1-8 --wrap 'tinyglot embed-images MODEL PHOTOS --shard $SLURM_ARRAY_TASK_ID/8 --out $SLURM_ARRAY_TASK_ID.npy --resume'
+and as an indexed Kubernetes Job with --shard $((JOB_COMPLETION_INDEX + 1))/8; then
+  tinyglot embed-images --merge 1.npy 2.npy 3.npy 4.npy 5.npy 6.npy 7.npy 8.npy --out features.npy")]
 pub struct Args {
     /// Folder of a picture tower
-    #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    #[arg(value_name = "MODEL", required_unless_present = "merge")]
+    model: Option<PathBuf>,
     /// Folder, .tar or list of photographs
-    #[arg(value_name = "PHOTOS")]
-    photos: PathBuf,
+    #[arg(value_name = "PHOTOS", required_unless_present = "merge")]
+    photos: Option<PathBuf>,
     /// File of the features, .npy
     #[arg(long, value_name = "FEATURES")]
     out: PathBuf,
     /// Folder that the names of a list are relative to [default: the list's]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Only one of N parts of the photographs, for several machines: 2/8
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Features of all shards, to make one file of them
+    #[arg(long, value_name = "FEATURES", num_args = 1.., conflicts_with_all = ["model", "photos", "shard", "root", "skip_bad", "resume", "unit",
+        "no_exif", "precision", "max_pixels"])]
+    merge: Vec<PathBuf>,
     /// Leave out photographs that cannot be used
     #[arg(long)]
     skip_bad: bool,
@@ -61,8 +75,15 @@ pub struct Args {
 }
 
 pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
-    let photographs = Photographs::open(&args.photos, args.root.as_deref())?;
+    let (Some(model), Some(photos)) = (&args.model, &args.photos) else {
+        let done = photos::merge(&args.merge, &args.out)?;
+        return told(&done, &args, terminal);
+    };
+    let mut photographs = Photographs::open(photos, args.root.as_deref())?;
     photographs.notes.iter().for_each(|note| terminal.say(note));
+    if let Some(shard) = args.shard {
+        photographs = photographs.shard(shard)?;
+    }
     let options = Options {
         out: &args.out,
         decoding: Decoding { exif: !args.no_exif, most_pixels: args.max_pixels },
@@ -73,9 +94,12 @@ pub fn run(args: Args, terminal: &Terminal) -> Result<()> {
         stop: interrupt::flag(),
     };
     let mut view = View::new(terminal);
-    let done = embed(&args.model, &photographs, &options, &mut |told| view.show(told));
+    let done = embed(model, &photographs, &options, &mut |told| view.show(told));
     view.finish();
-    let done = done?;
+    told(&done?, &args, terminal)
+}
+
+fn told(done: &Summary, args: &Args, terminal: &Terminal) -> Result<()> {
     terminal.say(&format!("{} rows of {} numbers: `{}`", done.rows, done.width, args.out.display()));
     Ok(())
 }

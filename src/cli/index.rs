@@ -9,8 +9,9 @@ use super::interrupt;
 use super::stdout;
 use super::terminal::Terminal;
 use crate::photos::Photographs;
-use crate::retrieve::{Changes, Following, Index, PictureFile, Retriever, Shard, Stored, follow};
+use crate::retrieve::{Changes, Following, Index, PictureFile, Retriever, Stored, follow};
 use crate::run::picture_tower;
+use crate::shard::Shard;
 use crate::{Result, run};
 
 /// Turn pictures into vectors once, to search them often

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::Photographs;
 use super::tower::{EmbeddedPhoto, EmbeddingOptions, PictureTower, list_of_bad};
 use super::work::{Work, folder_of};
-use crate::checksum::sha256;
 use crate::config::Precision;
 use crate::corpus::NpyWriter;
 use crate::lock::Lock;
@@ -82,25 +80,16 @@ pub fn embed(
     tell: &mut dyn FnMut(Told),
 ) -> Result<Summary> {
     let out = options.out;
-    if out.extension().is_none_or(|ending| ending != "npy") {
-        return Err(Error::usage(format!("`{}` does not end in `.npy`", out.display())));
-    }
+    check_name(out)?;
     let Options { decoding, precision, unit, .. } = *options;
     let tower = PictureTower::open(model, EmbeddingOptions { decoding, precision, unit })?;
     let about = about(&tower, photographs);
-    if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
-    }
-    let lock = beside(out, "npy.lock");
-    let _lock = Lock::take(&lock, out)?;
+    let _lock = take(out)?;
     if let Some(summary) = finished(&about, options) {
         tell(Told::Line("all of them are done"));
         return Ok(summary);
     }
     let _saves = Saves::begin();
-    for ending in ["npy", "ids", "json", "errors.tsv"] {
-        clear_partial_of(&beside(out, ending))?;
-    }
     let mut work = Work::open(folder_of(out), &about, tower.outputs(), photographs.len(), options.resume)?;
     let left = work.left();
     tell(Told::Begun { done: photographs.len() - left.len(), total: photographs.len() });
@@ -127,6 +116,26 @@ pub fn embed(
     finish(work, about, photographs, options, tell)
 }
 
+/// Refuses a name of no `.npy`.
+pub(super) fn check_name(out: &Path) -> Result<()> {
+    match out.extension().is_some_and(|ending| ending == "npy") {
+        true => Ok(()),
+        false => Err(Error::usage(format!("`{}` does not end in `.npy`", out.display()))),
+    }
+}
+
+/// Takes the place of features for this process alone, and clears what a killed one has left half written; its folder is made where it is not there.
+pub(super) fn take(out: &Path) -> Result<Lock> {
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder).map_err(|e| Error::writing(folder, e))?;
+    }
+    let lock = Lock::take(&beside(out, "npy.lock"), out)?;
+    for ending in ["npy", "ids", "json", "errors.tsv"] {
+        clear_partial_of(&beside(out, ending))?;
+    }
+    Ok(lock)
+}
+
 /// What an earlier command has written, where this one would make the same.
 fn finished(about: &Value, options: &Options) -> Option<Summary> {
     let out = options.out;
@@ -141,7 +150,7 @@ fn finished(about: &Value, options: &Options) -> Option<Summary> {
 }
 
 /// A file that goes with the features: their name with another ending.
-fn beside(out: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(out: &Path, ending: &str) -> PathBuf {
     out.with_extension(ending)
 }
 
@@ -153,11 +162,12 @@ fn row_of(through: &EmbeddedPhoto<()>) -> (usize, std::result::Result<&[f32], St
 
 /// What makes the rows what they are.
 fn about(tower: &PictureTower, photographs: &Photographs) -> Value {
-    let mut names = Sha256::new();
-    (0..photographs.len()).for_each(|n| names.update(format!("{}\n", photographs.name(n))));
     let mut about = tower.about();
     about["photographs"] = photographs.len().into();
-    about["names_sha256"] = sha256(names).into();
+    about["names_sha256"] = photographs.names_sha256().into();
+    if let Some(whole) = &photographs.whole {
+        about["shard"] = serde_json::to_value(whole).expect("plain data");
+    }
     about
 }
 
@@ -179,14 +189,9 @@ fn finish(
             None => unreachable!("all were looked at"),
         }
     }
-    let errors = beside(out, "errors.tsv");
     let list = list_of_bad(bad.iter().copied());
     let bad = bad.len();
-    if bad > 0 {
-        write_whole(&errors, list.as_bytes())?;
-    } else if errors.exists() {
-        std::fs::remove_file(&errors).map_err(|e| Error::writing(&errors, e))?;
-    }
+    let errors = write_errors(out, (bad > 0).then_some(list.as_bytes()))?;
     let total = photographs.len();
     let Some(rows) = work.rows()?.filter(|_| bad == 0 || options.skip_bad) else {
         let advice = match order.is_empty() {
@@ -205,26 +210,51 @@ fn finish(
     let width = about["width"].as_u64().expect("set above") as usize;
     about["rows"] = order.len().into();
     about["left_out"] = bad.into();
-    // What stands there is of other photographs: its rows must not be taken for these names.
-    if out.exists() {
-        std::fs::remove_file(out).map_err(|e| Error::writing(out, e))?;
-    }
     let ids: String = order.iter().map(|&(n, _)| photographs.name(n).to_string() + "\n").collect();
-    write_whole(&beside(out, "ids"), ids.as_bytes())?;
-    let text = serde_json::to_string_pretty(&about).expect("plain data") + "\n";
-    write_whole(&beside(out, "json"), text.as_bytes())?;
-    write_whole_with(out, |file| {
-        let mut npy = NpyWriter::new(file, order.len(), width)?;
-        let mut row = vec![0f32; width];
-        order.iter().try_for_each(|&(_, n)| {
-            let bytes = work.row(&rows, n).chunks_exact(4);
-            row.iter_mut().zip(bytes).for_each(|(x, b)| *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            npy.write(&row)
-        })
+    write_rows(out, &about, &ids, order.len(), &mut |n, row| {
+        let bytes = work.row(&rows, order[n].1).chunks_exact(4);
+        row.iter_mut().zip(bytes).for_each(|(x, b)| *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
     })?;
     drop(rows);
     work.remove()?;
     Ok(Summary { rows: order.len(), width, left_out: bad })
+}
+
+/// Writes the list of photographs that cannot be used, or removes what stands there in its place; gives its name.
+pub(super) fn write_errors(out: &Path, list: Option<&[u8]>) -> Result<PathBuf> {
+    let errors = beside(out, "errors.tsv");
+    match list {
+        Some(list) => write_whole(&errors, list)?,
+        None if errors.exists() => std::fs::remove_file(&errors).map_err(|e| Error::writing(&errors, e))?,
+        None => {}
+    }
+    Ok(errors)
+}
+
+/// Writes features and what goes with them: `row` gives the n-th.
+pub(super) fn write_rows(
+    out: &Path,
+    about: &Value,
+    ids: &str,
+    rows: usize,
+    row: &mut dyn FnMut(usize, &mut [f32]),
+) -> Result<()> {
+    // What stands there is of other photographs: its rows must not be taken for these names.
+    if out.exists() {
+        std::fs::remove_file(out).map_err(|e| Error::writing(out, e))?;
+    }
+    write_whole(&beside(out, "ids"), ids.as_bytes())?;
+    let text = serde_json::to_string_pretty(about).expect("plain data") + "\n";
+    write_whole(&beside(out, "json"), text.as_bytes())?;
+    let width = about["width"].as_u64().expect("every tower has one") as usize;
+    write_whole_with(out, |file| {
+        let mut npy = NpyWriter::new(file, rows, width)?;
+        let mut values = vec![0f32; width];
+        (0..rows).try_for_each(|n| {
+            row(n, &mut values);
+            npy.write(&values)
+        })
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod embed;
 mod featured;
 mod files;
 mod in_memory;
+mod merge;
 mod tower;
 mod work;
 
@@ -15,7 +16,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::checksum::sha256;
 use crate::corpus::read_ids;
+use crate::shard::Shard;
 use crate::{Error, Result};
 
 pub use alike::{Alike, alike};
@@ -23,6 +29,7 @@ pub use embed::{Options, Summary, Told, embed};
 pub use featured::{featured, is_featured};
 pub use files::{Files, template};
 pub use in_memory::InMemory;
+pub use merge::merge;
 pub(crate) use tower::list_of_bad;
 pub use tower::{EmbeddedPhoto, EmbeddingOptions, PhotoObserver, PictureTower};
 
@@ -32,6 +39,20 @@ pub struct Photographs {
     all: Vec<Photograph>,
     /// What was passed over while looking for them.
     pub notes: Vec<String>,
+    /// Of which they are one part, if they are.
+    whole: Option<Whole>,
+}
+
+/// Photographs that several machines go through, each its shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    /// Which shard these are.
+    shard: Shard,
+    /// All photographs.
+    photographs: usize,
+    /// SHA-256 of the names of all.
+    names_sha256: String,
 }
 
 /// What tells a file from its earlier and later contents, as far as that is known without reading it.
@@ -158,7 +179,7 @@ impl Photographs {
     pub fn of_files(files: Vec<PathBuf>) -> Photographs {
         let all =
             files.into_iter().map(|file| Photograph::new(&file.clone().into_os_string(), Place::File(file)));
-        Photographs { all: all.collect(), notes: Vec::new() }
+        Photographs { all: all.collect(), notes: Vec::new(), whole: None }
     }
 
     /// How many there are.
@@ -191,6 +212,30 @@ impl Photographs {
     pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Photographs {
         self.all.retain(|photograph| keep(&photograph.name));
         self
+    }
+
+    /// One shard of them, in their order; its features say of what it is a part.
+    ///
+    /// # Errors
+    /// Usage, where there are more shards than photographs.
+    pub fn shard(mut self, shard: Shard) -> Result<Photographs> {
+        let (photographs, names_sha256) = (self.len(), self.names_sha256());
+        if shard.place().1 > photographs {
+            return Err(Error::usage(format!(
+                "there are {photographs} photographs, too few for shard {shard}"
+            ))
+            .hint("divide them into fewer shards"));
+        }
+        self.all = self.all.drain(shard.rows(photographs)).collect();
+        self.whole = Some(Whole { shard, photographs, names_sha256 });
+        Ok(self)
+    }
+
+    /// SHA-256 of the names of all, a line feed after each.
+    fn names_sha256(&self) -> String {
+        let mut names = Sha256::new();
+        self.all.iter().for_each(|photograph| names.update(format!("{}\n", photograph.name)));
+        sha256(names)
     }
 
     /// The bytes of one.
@@ -232,7 +277,7 @@ fn folder(root: &Path) -> Result<Photographs> {
     found.sort();
     others.sort();
     let all = found.iter().map(|name| Photograph::new(name.as_os_str(), Place::File(root.join(name))));
-    Ok(Photographs { all: all.collect(), notes: passed_over(&others) })
+    Ok(Photographs { all: all.collect(), notes: passed_over(&others), whole: None })
 }
 
 fn list(file: &Path, root: Option<&Path>) -> Result<Photographs> {
@@ -246,7 +291,7 @@ fn list(file: &Path, root: Option<&Path>) -> Result<Photographs> {
             .hint("name each photograph once"));
     }
     let all = names.iter().map(|name| Photograph::new(OsStr::new(name), Place::File(root.join(name))));
-    Ok(Photographs { all: all.collect(), notes: Vec::new() })
+    Ok(Photographs { all: all.collect(), notes: Vec::new(), whole: None })
 }
 
 fn tar(path: &Path) -> Result<Photographs> {
@@ -281,7 +326,7 @@ fn tar(path: &Path) -> Result<Photographs> {
             .at(path)
             .hint("copy or pack it again"));
     }
-    Ok(Photographs { all, notes: passed_over(&others) })
+    Ok(Photographs { all, notes: passed_over(&others), whole: None })
 }
 
 #[cfg(test)]

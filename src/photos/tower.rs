@@ -315,10 +315,13 @@ pub(super) fn reason(error: &Error) -> String {
     line(what) + &hint.map(|hint| format!(" ({})", line(hint))).unwrap_or_default()
 }
 
+/// The first line of a list of photographs that cannot be used.
+pub(super) const HEAD: &str = "photograph\treason\n";
+
 /// The list of photographs that cannot be used, by name and reason.
 pub(crate) fn list_of_bad<'a>(bad: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let line = |(name, reason): (&str, &str)| {
         format!("{}\t{reason}\n", name.replace(|c: char| c.is_control(), "\u{fffd}"))
     };
-    String::from("photograph\treason\n") + &bad.map(line).collect::<String>()
+    String::from(HEAD) + &bad.map(line).collect::<String>()
 }

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 pub use crate::eval::Sentences;
 pub use cost::UseCost;
 pub use gallery::{Embedding, Gallery, Hit, Join, PictureVectors, search, search_joined};
-pub use index::{Among, Changes, Following, Index, Shard, Stored, follow};
+pub use index::{Among, Changes, Following, Index, Stored, follow};
 pub use pictures::PictureFile;
 
 /// A trained run of any family: texts and pictures as vectors of one space, and what follows from them. On the CPU it is `Send + Sync`.

@@ -93,6 +93,100 @@ fn broken_photographs_are_listed_and_the_others_done() {
 }
 
 #[test]
+fn shards_are_merged_to_the_features_of_all() {
+    let (place, photos, _) = broken();
+    let model = golden("clip");
+    let at = |name: &str| place.path().join(name);
+    let files = |name: &str| {
+        ["npy", "ids", "json", "errors.tsv"].map(|ending| fs::read(at(name).with_extension(ending)).ok())
+    };
+    let merge = |shards: &[usize], out: &str| -> Vec<String> {
+        let shards = shards.iter().map(|n| text(&at(&format!("{n}.npy"))).to_string());
+        let given = ["embed-images", "-q", "--merge"].map(String::from).into_iter().chain(shards);
+        given.chain(["--out".into(), text(&at(out)).into()]).collect()
+    };
+    let merged = |shards: &[usize]| printed(&words(&merge(shards, "merged.npy")));
+    let refuse = |shards: &[usize], out: &str, status: i32, said: &[&str]| {
+        let before = names(place.path());
+        refused(&words(&merge(shards, out)), status, said);
+        assert_eq!(names(place.path()), before, "nothing half-written");
+    };
+    let shard = |n: usize, model: &Path, more: &[&str]| {
+        let (part, out) = (format!("{n}/3"), at(&format!("{n}.npy")));
+        let more = [&["--shard", &part, "--skip-bad"], more].concat();
+        printed(&embed(&photos, model, &out, &more));
+    };
+    // Of 7 photographs 5 are bad; the last shard alone has none to leave out once `page.jpg` is mended.
+    for name in ["cut.jpg", "half.png", "page.jpg"] {
+        fs::copy(golden("photo.jpg"), photos.join(name)).expect("mended");
+    }
+    let whole = |more: &[&str]| {
+        printed(&embed(&photos, &model, &at("whole.npy"), more));
+        files("whole.npy")
+    };
+    let want = whole(&["--skip-bad"]);
+    assert!(want.iter().all(Option::is_some));
+    (1..=3).for_each(|n| shard(n, &model, &[]));
+    merged(&[3, 1, 2]);
+    assert_eq!(files("merged.npy"), want);
+
+    refuse(&[1, 3], "x.npy", 4, &["shard 2/3 is missing"]);
+    refuse(&[1, 2, 2], "x.npy", 4, &["2.npy`: is shard 2/3, which is given twice"]);
+    refuse(&[1, 2, 3], "3.npy", 2, &["3.npy`: is one of the shards"]);
+    refuse(&[1, 2, 3], "x", 2, &["does not end in `.npy`"]);
+    refuse(&[1, 2, 4], "x.npy", 4, &["4.json`: cannot be read"]);
+    let (made, out) = (at("whole.npy"), at("x.npy"));
+    let into = ["embed-images", "--merge", text(&made), "--out", text(&out)];
+    refused(&into, 4, &["whole.json`: does not speak of a shard"]);
+    refused(&[&into[..], &["--unit"]].concat(), 2, &["--merge", "--unit"]);
+    refused(
+        &embed(&photos, &model, &out, &["--shard", "1/8"]),
+        2,
+        &["there are 7 photographs, too few for shard 1/8"],
+    );
+
+    // Made in another way, of other photographs, or damaged.
+    let keep = files("2.npy");
+    shard(2, &model, &["--unit"]);
+    refuse(&[1, 2, 3], "x.npy", 4, &["2.json`: has another `unit` than"]);
+    shard(2, &golden("openclip"), &[]);
+    refuse(&[1, 2, 3], "x.npy", 4, &["2.json`: has another `weights_sha256` than"]);
+    let back = || {
+        for (ending, bytes) in ["npy", "ids", "json", "errors.tsv"].iter().zip(&keep) {
+            fs::write(at("2.npy").with_extension(ending), bytes.as_ref().expect("a file")).expect("written");
+        }
+    };
+    back();
+    let ids = fs::read_to_string(at("2.ids")).expect("ids");
+    fs::write(at("2.ids"), ids.clone() + "more.jpg\n").expect("written");
+    refuse(&[1, 2, 3], "x.npy", 4, &["2.ids`: has 2 names for 1 rows", "make this shard again"]);
+    back();
+    fs::write(at("2.errors.tsv"), "photograph\treason\n").expect("written");
+    refuse(&[1, 2, 3], "x.npy", 4, &["2.errors.tsv`: does not list the 1 photographs that were left out"]);
+    back();
+
+    // Without bad photographs there is no list, and names that were put in another order are noticed.
+    for name in ["empty.jpg", "lost.jpg"] {
+        fs::copy(golden("photo.jpg"), photos.join(name)).expect("mended");
+    }
+    let want = whole(&[]);
+    (1..=3).for_each(|n| shard(n, &model, &[]));
+    merged(&[1, 2, 3]);
+    assert_eq!(files("merged.npy"), want);
+    let ids = fs::read_to_string(at("3.ids")).expect("ids");
+    let turned: Vec<&str> = ids.lines().rev().collect();
+    fs::write(at("3.ids"), turned.join("\n") + "\n").expect("written");
+    refuse(&[1, 2, 3], "x.npy", 4, &["the names are not those that were divided"]);
+    fs::write(photos.join("z.jpg"), b"").expect("written");
+    shard(3, &model, &[]);
+    refuse(&[1, 2, 3], "x.npy", 4, &["3.json`: has other photographs than"]);
+}
+
+fn words(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
+#[test]
 fn what_cannot_begin_leaves_nothing() {
     let (place, photos, _) = broken();
     let out = place.path().join("f.npy");

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Stored;
 use super::pending::PENDING;
-use super::{Shard, Stored};
 use crate::building::remove;
 use crate::checkpoint::json;
 use crate::corpus::MadeBy;
 use crate::lock::Lock;
+use crate::shard::Shard;
 use crate::write::{clear_partial, sync_folder};
 use crate::{Error, Result};
 

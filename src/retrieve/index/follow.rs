@@ -12,13 +12,14 @@ use sha2::{Digest, Sha256};
 use super::folder::{Description, ERRORS, Place, VERSION};
 use super::part::{Contents, Photograph, write};
 use super::pending::{Content, Finished, Pending};
-use super::{Index, Shard, Stored};
+use super::{Index, Stored};
 use crate::corpus::PictureSource;
 use crate::photos::{
     EmbeddedPhoto, InMemory, PhotoObserver, Photographs, PictureTower, Stamp, Told, list_of_bad,
 };
 use crate::pixels::{Day, Decoded, thumbnail};
 use crate::retrieve::Retriever;
+use crate::shard::Shard;
 use crate::stop::Saves;
 use crate::write::write_whole;
 use crate::{Error, Result};

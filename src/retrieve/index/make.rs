@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::folder::{Description, Place, VERSION};
 use super::part::{Contents, Photograph, write};
-use super::{Index, Shard, Stored};
+use super::{Index, Stored};
 use crate::corpus::PictureSource;
 use crate::retrieve::Retriever;
+use crate::shard::{self, Shard};
 use crate::{Error, Result};
 
 impl Index {
@@ -131,7 +132,7 @@ fn in_order<'a>(shards: &[&'a Index]) -> Result<Vec<&'a Index>> {
     let Some(&first) = shards.first() else {
         return Err(Error::usage("no shards are given"));
     };
-    let mut all = shards.to_vec();
+    let mut parts = Vec::new();
     for &index in shards {
         let Some(shard) = index.about.shard else {
             return Err(Error::data("is no shard of an index")
@@ -150,27 +151,7 @@ fn in_order<'a>(shards: &[&'a Index]) -> Result<Vec<&'a Index>> {
         alike("features: another picture tower made them", a.features_by == b.features_by)?;
         alike("pictures (photographs or features)", a.photographs == b.photographs)?;
         alike("numbers (`--numbers`)", a.numbers == b.numbers)?;
-        alike("numbers of shards", b.shard.map(|b| b.place().1) == Some(shard.place().1))?;
+        parts.push((shard, index.path.as_path(), index));
     }
-    let number = |index: &Index| index.about.shard.map_or((0, 0), Shard::place);
-    all.sort_by_key(|index| number(index));
-    let of = number(first).1;
-    for (n, want) in (0..).zip(1..=of) {
-        let found = all.get(n).map(|index| (number(index).0, &index.path));
-        match found {
-            Some((number, _)) if number == want => {}
-            Some((number, path)) if number < want => {
-                return Err(Error::data(format!("is shard {number}/{of}, which is given twice")).at(path));
-            }
-            _ => {
-                return Err(
-                    Error::data(format!("shard {want}/{of} is missing")).hint("give the index of each")
-                );
-            }
-        }
-    }
-    match all.get(of) {
-        Some(index) => Err(Error::data(format!("is given beyond the {of} shards")).at(&index.path)),
-        None => Ok(all),
-    }
+    shard::in_order(parts)
 }

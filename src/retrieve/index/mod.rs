@@ -11,7 +11,6 @@ mod follow;
 mod make;
 mod part;
 mod pending;
-mod shard;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +29,6 @@ use folder::{AGAIN, DESCRIPTION, Description};
 use part::{Part, Photograph, VECTORS};
 
 pub use follow::{Changes, Following, follow};
-pub use shard::Shard;
 
 /// Vectors that a search reads at a time.
 const TILE: usize = 4096;

@@ -1,7 +1,8 @@
-//! Parts of a gallery that several machines index, each its own.
+//! Parts of a gallery that several machines work on, each its own.
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,34 @@ impl FromStr for Shard {
     }
 }
 
+/// What the shards of one gallery left, from the first to the last; each comes with the file or folder that it is in.
+///
+/// # Errors
+/// Data, with that path, where they are not all shards of as many, each once.
+pub fn in_order<T>(mut parts: Vec<(Shard, &Path, T)>) -> Result<Vec<T>> {
+    parts.sort_by_key(|(shard, ..)| shard.number);
+    let Some(&(Shard { of, .. }, first, _)) = parts.first() else { return Ok(Vec::new()) };
+    if let Some((shard, path, _)) = parts.iter().find(|(shard, ..)| shard.of != of) {
+        let what = format!("is shard {shard}, but `{}` is one of {of}", first.display());
+        return Err(Error::data(what).at(*path));
+    }
+    for (n, want) in (0..).zip(1..=of) {
+        match parts.get(n) {
+            Some((shard, ..)) if shard.number == want => {}
+            Some((shard, path, _)) if shard.number < want => {
+                return Err(Error::data(format!("is shard {shard}, which is given twice")).at(*path));
+            }
+            _ => {
+                return Err(Error::data(format!("shard {want}/{of} is missing")).hint("give each of them"));
+            }
+        }
+    }
+    match parts.get(of) {
+        Some((_, path, _)) => Err(Error::data(format!("is given beyond the {of} shards")).at(*path)),
+        None => Ok(parts.into_iter().map(|(.., left)| left).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +121,27 @@ mod tests {
     fn what_is_no_shard_is_refused() {
         for text in ["", "1", "0/3", "4/3", "-1/3", "1/0", "1/3/2", "a/b"] {
             assert_eq!(text.parse::<Shard>().unwrap_err().exit_status(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_shards_are_put_in_order_and_others_refused() {
+        let given = |shards: &[(usize, usize)]| {
+            let of =
+                |&(number, of): &(usize, usize)| (Shard::new(number, of).unwrap(), Path::new("part"), number);
+            in_order(shards.iter().map(of).collect()).map_err(|error| error.to_string())
+        };
+        assert_eq!(given(&[(3, 3), (1, 3), (2, 3)]).unwrap(), [1, 2, 3]);
+        assert_eq!(given(&[]).unwrap(), [] as [usize; 0]);
+        for (shards, want) in [
+            (&[(1, 3), (3, 3)][..], "shard 2/3 is missing"),
+            (&[(2, 3)][..], "shard 1/3 is missing"),
+            (&[(1, 2), (2, 2), (1, 2)][..], "`part`: is shard 1/2, which is given twice"),
+            (&[(1, 2), (2, 2), (2, 2)][..], "`part`: is given beyond the 2 shards"),
+            (&[(1, 2), (2, 3)][..], "`part`: is shard 2/3, but `part` is one of 2"),
+        ] {
+            let error = given(shards).unwrap_err();
+            assert!(error.starts_with(want), "{error}");
         }
     }
 }

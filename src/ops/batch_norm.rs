@@ -221,6 +221,35 @@ pub fn dropout<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, p: f32, seed: u64) -> 
     })
 }
 
+/// [`dropout`] by each row's number (rows) in place of its place, with a tape or without: a row is dropped alike wherever it stands.
+pub fn dropout_rows<T: Tape<f32, Dev> + 'static>(
+    x: Matrix<T>,
+    numbers: &[u32],
+    p: f32,
+    seed: u64,
+) -> Matrix<T> {
+    if p == 0.0 {
+        return x;
+    }
+    on_gpu!(|gpu| gpu.drop_rows(x, (p, seed, numbers)));
+    let (x, tape) = x.split_tape();
+    let (rows, width) = *x.shape();
+    let (mut out, numbers) = (data(&x).to_vec(), numbers.to_vec());
+    // Multiplies the elements of a row by what dropout does to them.
+    let apply = move |i: usize, row: &mut [f32]| {
+        let first = numbers[i] as usize * width;
+        let factor = 1.0 / (1.0 - p);
+        let kept = |j: usize| if keeps(seed, first + j, p) { factor } else { 0.0 };
+        row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
+    };
+    out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
+    record!(tape, matrix(out, rows, width), |grads, g| {
+        let mut g = g;
+        g.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
+        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t += g);
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,5 +343,15 @@ mod tests {
         let grads = on_tape(y, ones).backward();
         assert_eq!(grads.get(&x).as_vec(), mask);
         assert_eq!(dropout(x.clone(), 0.3, 5).as_vec(), x.as_vec(), "inference drops nothing");
+    }
+
+    #[test]
+    fn rows_are_dropped_by_their_numbers() {
+        let x = matrix(noise(12 * 5, 4), 12, 5);
+        let whole = data(&dropout(x.leaky_trace(), 0.4, 8)).to_vec();
+        let some = crate::ops::rows::select(x.clone(), &[3, 9, 4]);
+        let y = dropout_rows(some.leaky_trace(), &[3, 9, 4], 0.4, 8);
+        let expected: Vec<f32> = [3, 9, 4].iter().flat_map(|r| &whole[5 * r..][..5]).copied().collect();
+        assert_eq!(*data(&y), expected[..]);
     }
 }

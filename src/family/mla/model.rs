@@ -8,15 +8,13 @@
 use std::sync::Arc;
 
 use dfdx::prelude::*;
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::device::{Dev, Matrix, Vector};
-use crate::ops::batch_norm::keeps;
+use crate::ops::batch_norm::dropout_rows;
 use crate::ops::leaf::Leaf;
-use crate::ops::on_gpu;
 use crate::ops::sequences::Sequences;
-use crate::ops::tape::{data, data1, matrix, on_host, record};
+use crate::ops::tape::{data, data1};
 use crate::ops::transformer::Pass;
 use crate::optim::{Adam, Parameter, ParameterTree, Visitor, trained_count, visit_linear};
 use crate::tower::{Encoded, Tower, TowerTokenizer, by_length};
@@ -314,24 +312,10 @@ impl Mla {
 
 /// x (tokens, width), of which elements are dropped, if asked to.
 fn dropped<T: Tape<f32, Dev> + 'static>(x: Matrix<T>, drop: Option<Drop>) -> Matrix<T> {
-    let Some(Drop { p, seed, tokens }) = drop.filter(|drop| drop.p > 0.0) else { return x };
-    on_gpu!(|gpu| gpu.drop_rows(x, (p, seed, tokens)));
-    let (x, tape) = x.split_tape();
-    let (rows, width) = *x.shape();
-    let (mut out, tokens) = (data(&x).to_vec(), tokens.to_vec());
-    // Multiplies the elements of a row by what dropout does to them.
-    let apply = move |i: usize, row: &mut [f32]| {
-        let first = tokens[i] as usize * width;
-        let factor = 1.0 / (1.0 - p);
-        let kept = |j: usize| if keeps(seed, first + j, p) { factor } else { 0.0 };
-        row.iter_mut().enumerate().for_each(|(j, x)| *x *= kept(j));
-    };
-    out.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
-    record!(tape, matrix(out, rows, width), |grads, g| {
-        let mut g = g;
-        g.par_chunks_mut(width.max(1)).enumerate().for_each(|(i, row)| apply(i, row));
-        on_host(grads.get_or_alloc_mut(&x)?).iter_mut().zip(&g).for_each(|(t, g)| *t += g);
-    })
+    match drop {
+        Some(Drop { p, seed, tokens }) => dropout_rows(x, tokens, p, seed),
+        None => x,
+    }
 }
 
 #[cfg(test)]

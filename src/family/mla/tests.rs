@@ -7,6 +7,7 @@ use crate::family::mla::Form;
 use crate::gradcheck::probe;
 use crate::init::Init;
 use crate::ops::rows::Table;
+use crate::ops::tape::matrix;
 use crate::optim::freeze;
 use crate::tower::{Pooled, token_embedding};
 

@@ -42,16 +42,54 @@ pub fn cached<M: ParameterTree, P: Parts<M>>(
             Some(total) => sum(model, total, grads),
         };
     }
-    let vectors: Vec<Matrix> = (0..parts.count()).map(|n| parts.forward(model, n).split_tape().0).collect();
-    let all = stack::<NoneTape>(vectors);
+    let all = vectors(model, parts);
     let grads = loss(model, &all).backward();
     let pull = grads.get(&all);
+    let total = sum(model, before.unwrap_or_else(Grads::leaky), grads);
+    pull_parts(model, parts, total, &pull)
+}
+
+/// The vectors of all parts below each other, (items, width), as one step on the tape: parts are computed again when their gradient is asked
+/// for, so that the tape keeps no more of them than their vectors. That is the gradient of the whole batch for whatever stands on them.
+///
+/// `model` is a copy of what the parts are made of; its tensors are those of the original, and so are their gradients. It has no tables.
+pub fn in_parts<M, P>(mut model: M, parts: P) -> Matrix<Taped>
+where
+    M: ParameterTree + 'static,
+    P: Parts<M> + 'static,
+{
+    if parts.count() == 1 {
+        return parts.forward(&model, 0);
+    }
+    let all = vectors(&model, &parts);
+    let (ghost, mut tape) = (all.ghost(), Taped::default());
+    tape.add_backward_op(move |grads| {
+        grads.get_or_alloc_mut(&ghost)?;
+        let pull = grads.get(&ghost);
+        let total = std::mem::replace(grads, Grads::leaky());
+        *grads = pull_parts(&mut model, &parts, total, &pull);
+        Ok(())
+    });
+    all.put_tape(tape)
+}
+
+/// The vectors of all parts below each other, (items, width); their tapes are dropped.
+fn vectors<M, P: Parts<M>>(model: &M, parts: &P) -> Matrix {
+    stack::<NoneTape>((0..parts.count()).map(|n| parts.forward(model, n).split_tape().0).collect())
+}
+
+/// Adds the gradients of all parts to `total`, one part after another; `pull` (items, width) is that of their vectors.
+fn pull_parts<M: ParameterTree, P: Parts<M>>(
+    model: &mut M,
+    parts: &P,
+    mut total: Grads,
+    pull: &Matrix,
+) -> Grads {
     let mut first = 0;
-    let mut total = sum(model, before.unwrap_or_else(Grads::leaky), grads);
     for n in 0..parts.count() {
         let y = parts.forward(model, n);
         let count = y.shape().0;
-        let grads = pulled(y, &pull, first).backward();
+        let grads = pulled(y, pull, first).backward();
         first += count;
         total = sum(model, total, grads);
     }

@@ -23,7 +23,7 @@ fn a_loss_that_is_not_a_number_stops_and_is_named() {
         ),
         (|t| data1_mut(&mut t.learner.model.adversary.as_mut().unwrap().bias)[0] = f32::NAN, "`adversary`"),
         (
-            |t| data1_mut(&mut t.learner.model.mclm.encoder.as_mut().unwrap().1.bias)[1] = f32::INFINITY,
+            |t| data1_mut(&mut t.learner.model.mclm.encoder.as_mut().unwrap().output.bias)[1] = f32::INFINITY,
             "`mclm_lstm`",
         ),
     ];

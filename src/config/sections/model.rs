@@ -25,6 +25,10 @@ pub struct TextConfig {
     pub joint: usize,
     /// Dropout on the pooled sentence.
     pub dropout: f32,
+    /// Sentences whose gradient is computed at a time; the losses still compare all of a batch (gradient caching, Gao et al. 2021). 0 takes the
+    /// whole batch. Dropout draws the same either way; words and pictures are read once, so batch normalisation counts all of them. Masked versions
+    /// and sentences of pairs count. A language that is added later learns so, too.
+    pub micro_batch: usize,
 }
 
 impl Default for TextConfig {
@@ -39,6 +43,7 @@ impl Default for TextConfig {
             bag: false,
             joint: 512,
             dropout: 0.0,
+            micro_batch: 0,
         }
     }
 }

@@ -92,8 +92,7 @@ impl Counts {
             tokens: (tokens * captions as f64) as usize,
         });
         let spoken: Vec<Spoken> = spoken.collect();
-        let versions =
-            1 + usize::from(config.loss().mclm.reads_thinned()) + usize::from(config.loss().mclm.lstm > 0.0);
+        let versions = Self::versions(config);
         let mut work = Cost::of_training(config, self.features, self.pictures, &spoken, versions, updates);
         let (sentences, tokens) = self.paired(config);
         work.learnt(updates * sentences, updates * tokens);
@@ -155,8 +154,7 @@ impl Counts {
         }
         let pretraining = 4 * embedding.latents as u128 * embedding.width as u128;
         shares.push(Share::floats("pretraining of latent tokens", "embedding.latents", pretraining));
-        let tokens = self.tokens_of_batch(config) + self.paired(config).1 as f64;
-        let steps = (tokens * self.floats_of_token(config)) as u128;
+        let steps = self.floats_of_batch(config) as u128;
         let hidden = 2 * self.features as u128 + 6 * config.image().hidden as u128;
         shares.push(Share::floats("a batch", "train.images", steps + train.images as u128 * hidden));
         let data = u128::from(self.feature_bytes) + 4 * u128::from(self.caption_bytes);
@@ -166,22 +164,99 @@ impl Counts {
         shares
     }
 
-    fn tokens_of_batch(&self, config: &Config) -> f64 {
-        let (train, mclm) = (config.train(), &config.loss().mclm);
-        let masked = usize::from(mclm.reads_thinned()) + usize::from(mclm.lstm > 0.0);
-        let of = |(language, tokens): (&String, &f64)| {
-            (train.captions.get(language).copied().unwrap_or(1) * train.images) as f64 * tokens
-        };
-        let once: f64 = config.data().languages.iter().zip(&self.tokens).map(of).sum();
-        once * (1 + masked) as f64
+    /// Of the text of a step: token vectors; what is kept of the tokens whose gradient is computed at a time; and where these are not all, the
+    /// sentences' vectors, before and after they are brought to unit length, each with its gradient.
+    fn floats_of_batch(&self, config: &Config) -> f64 {
+        let (text, width) = (config.text(), config.embedding().width);
+        let (sentences, tokens) = self.paired(config);
+        let (sentences, tokens) = (
+            self.sentences_of_batch(config) + sentences as f64,
+            self.tokens_of_batch(config) + tokens as f64,
+        );
+        let vectors = tokens * (2 * width) as f64;
+        let part = text.micro_batch as f64;
+        if text.micro_batch == 0 || part >= sentences {
+            return vectors + tokens * self.kept_of_token(config);
+        }
+        let read = part * tokens / sentences;
+        vectors
+            + read * ((2 * width) as f64 + self.kept_of_token(config))
+            + sentences * (4 * text.joint) as f64
     }
 
-    /// Token vector, the GRU's gates and state, each with its gradient; the LSTM of a masked model likewise.
-    fn floats_of_token(&self, config: &Config) -> f64 {
+    /// Versions of each caption that a step reads.
+    fn versions(config: &Config) -> usize {
+        let mclm = &config.loss().mclm;
+        1 + usize::from(mclm.reads_thinned()) + usize::from(mclm.lstm > 0.0)
+    }
+
+    fn captions_of_batch<'c>(config: &'c Config) -> impl Iterator<Item = f64> + 'c {
+        let train = config.train();
+        let of = move |language: &String| {
+            (train.captions.get(language).copied().unwrap_or(1) * train.images) as f64
+        };
+        config.data().languages.iter().map(of)
+    }
+
+    fn sentences_of_batch(&self, config: &Config) -> f64 {
+        Self::captions_of_batch(config).sum::<f64>() * Self::versions(config) as f64
+    }
+
+    fn tokens_of_batch(&self, config: &Config) -> f64 {
+        let once: f64 = Self::captions_of_batch(config).zip(&self.tokens).map(|(n, tokens)| n * tokens).sum();
+        once * Self::versions(config) as f64
+    }
+
+    /// The GRU's gates and state, each with its gradient; the LSTM of a masked model likewise.
+    fn kept_of_token(&self, config: &Config) -> f64 {
         let (width, hidden) = (config.embedding().width, config.text().hidden);
         let mclm = &config.loss().mclm;
         let own = mclm.lstm > 0.0 && mclm.encoder == MaskedEncoder::Own;
         let masked = if own { 2 * (width + 5 * width) } else { 0 };
-        (2 * (width + 4 * hidden) + masked) as f64
+        (2 * 4 * hidden + masked) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{CaptionSource, RawConfig};
+    use crate::estimate::Counts as _;
+
+    /// Of two languages with twelve words a caption and no pairs.
+    fn memory(change: impl FnOnce(&mut RawConfig)) -> u64 {
+        let mut raw = RawConfig::default();
+        raw.data.languages = ["en", "de"].map(String::from).to_vec();
+        raw.data.captions.push(CaptionSource {
+            languages: raw.data.languages.clone(),
+            files: vec!["{split}.{language}".into()],
+            ..Default::default()
+        });
+        (raw.train.images, raw.loss.mclm.lstm) = (1000, 0.1);
+        change(&mut raw);
+        let counts = Counts {
+            vocabularies: Vec::new(),
+            tokens: vec![12.0; 2],
+            captions: vec![5000; 2],
+            pictures: 1000,
+            features: 64,
+            feature_bytes: 0,
+            caption_bytes: 0,
+            pairs: Arc::default(),
+            segmenters: Vec::new(),
+        };
+        counts.estimate(&raw.check("/base".into()).expect("a good configuration")).memory.expect("memory")
+    }
+
+    #[test]
+    fn less_is_kept_of_fewer_sentences_at_a_time() {
+        let of = |size| memory(|raw| raw.text.micro_batch = size);
+        let whole = of(0);
+        // Two languages, whole and masked.
+        assert_eq!(of(4000), whole);
+        assert!(of(2000) < whole && of(100) < of(2000), "{} {} {whole}", of(100), of(2000));
+        // Token vectors of all sentences and these themselves stay.
+        let bigger = memory(|raw| (raw.text.micro_batch, raw.train.images) = (100, 2000));
+        assert!(bigger > of(100) && bigger < whole, "{bigger}");
     }
 }

@@ -14,6 +14,7 @@ pub mod objective;
 mod onnx;
 mod pack;
 pub mod paired;
+mod parts;
 pub mod prepare;
 pub mod pretrain;
 pub mod run;

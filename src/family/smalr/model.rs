@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use crate::config::{Config, MaskedEncoder, MclmConfig};
+use crate::config::{Config, MaskedEncoder};
 use crate::device::{Dev, Scalar};
 use crate::family::smalr::embedding::{HybridEmbedding, TokenRows};
 use crate::family::smalr::text::{Adapter, TextEncoder};
@@ -56,8 +56,26 @@ pub struct Mclm {
     pub average: Option<MaskedHeads>,
     /// Of the variant with `[MASK]` in place of words; none, where its weight is 0.
     pub lstm: Option<MaskedHeads>,
-    /// LSTM over token vectors and the layer after it, unless the sentence branch reads masked sentences.
-    pub encoder: Option<(RecurrentWeights, LinearWeights)>,
+    /// What reads masked sentences, unless the sentence branch does.
+    pub encoder: Option<MaskedReader>,
+    /// Sentences of which it keeps what its gradient needs at a time; 0 takes all.
+    pub micro_batch: usize,
+}
+
+/// LSTM over token vectors and the layer after it (width, width).
+#[derive(Clone)]
+pub struct MaskedReader {
+    /// (4 · width, width) twice
+    pub lstm: RecurrentWeights,
+    /// (width, width)
+    pub output: LinearWeights,
+}
+
+impl ParameterTree for MaskedReader {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        visit_recurrent("mclm.encoder.lstm", &mut self.lstm, f);
+        visit_linear("mclm.encoder.output", &mut self.output, f);
+    }
 }
 
 /// What predicts the lost part: for averaged or LSTM-encoded token vectors, and for final sentence vectors.
@@ -69,7 +87,9 @@ pub struct MaskedHeads {
 }
 
 impl Mclm {
-    fn new(config: &MclmConfig, width: usize, joint: usize, init: &mut Init) -> Self {
+    fn new(config: &Config, init: &mut Init) -> Self {
+        let (width, joint) = (config.embedding().width, config.text().joint);
+        let (config, micro_batch) = (&config.loss().mclm, config.text().micro_batch);
         let own = config.encoder == MaskedEncoder::Own;
         let mut heads = |weight: f32, words: bool, sentences: bool| {
             (weight > 0.0).then(|| MaskedHeads {
@@ -79,8 +99,11 @@ impl Mclm {
         };
         let (average, lstm) = (heads(config.average, true, own), heads(config.lstm, own, true));
         let with_encoder = lstm.is_some() && own;
-        let encoder = with_encoder.then(|| (init.recurrent(4, width, width), init.linear(width, width)));
-        Mclm { average, lstm, encoder }
+        let encoder = with_encoder.then(|| MaskedReader {
+            lstm: init.recurrent(4, width, width),
+            output: init.linear(width, width),
+        });
+        Mclm { average, lstm, encoder, micro_batch }
     }
 
     fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
@@ -92,9 +115,8 @@ impl Mclm {
                 }
             }
         }
-        if let Some((lstm, output)) = &mut self.encoder {
-            visit_recurrent("mclm.encoder.lstm", lstm, f);
-            visit_linear("mclm.encoder.output", output, f);
+        if let Some(encoder) = &mut self.encoder {
+            encoder.visit(f);
         }
     }
 }
@@ -137,7 +159,7 @@ impl Model {
             embedding,
             text,
             image,
-            mclm: Mclm::new(&config.loss().mclm, width, joint, &mut init),
+            mclm: Mclm::new(config, &mut init),
             adversary,
             word_starts,
         }

@@ -9,8 +9,9 @@ use dfdx::prelude::*;
 use crate::config::{LossConfig, PairLossKind, Pooling, Precision, TripletConfig};
 use crate::device::{Matrix, Scalar, on_gpu};
 use crate::family::smalr::batch::{Batch, Taught};
-use crate::family::smalr::model::{MaskedHeads, Mclm, Model};
+use crate::family::smalr::model::{MaskedHeads, MaskedReader, Mclm, Model};
 use crate::family::smalr::paired::Compared;
+use crate::family::smalr::parts::{Part, read_in_parts};
 use crate::loss::adversary::{classification, reversal_ramp};
 use crate::loss::imitation::Imitation;
 use crate::loss::list::{Comparison, PairLoss, Similarities, Streams};
@@ -58,7 +59,7 @@ pub fn objective(
 ) -> (Option<Scalar<Taped>>, Terms) {
     let tokens: Matrix<Taped> = model.embedding.forward(&batch.tokens, precision);
     let (tokens, token_tape) = tokens.split_tape();
-    let states = model.text.states(tokens.leaky_trace(), &batch.sentences, &batch.spoken(), seed);
+    let states = model.text.states_in_parts(&tokens, &batch.sentences, &batch.spoken(), seed);
     let (states, state_tape) = states.split_tape();
     let (text, text_tape) = unit_rows(states.leaky_trace()).split_tape();
     let (image, image_tape) = pictures(model, batch, seed ^ 2).split_tape();
@@ -326,11 +327,17 @@ impl BatchOutputs<'_> {
             predict("mclm_average", config.mclm.average, heads, self.batch.deleted, Some(words));
         }
         if let (Some(heads), Some(shift)) = (&mclm.lstm, self.batch.replaced) {
-            let words = mclm.encoder.as_ref().map(|(cell, layer)| {
+            let words = mclm.encoder.as_ref().map(|encoder| {
                 let sentences = Arc::new(self.batch.with_masked(&compared, &self.batch.sentences, shift));
                 let reading = Reading { pooling: Pooling::Last, precision };
-                let words: Matrix<Taped> =
-                    linear(lstm(tokens(), cell, &sentences, reading), layer, precision);
+                let read = move |encoder: &MaskedReader, part: Part| {
+                    linear(
+                        lstm(part.tokens, &encoder.lstm, part.sentences, reading),
+                        &encoder.output,
+                        precision,
+                    )
+                };
+                let words = read_in_parts(encoder, &self.tokens, &sentences, mclm.micro_batch, read);
                 let (words, tape) = words.split_tape();
                 tapes.push(tape);
                 words

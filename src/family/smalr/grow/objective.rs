@@ -24,6 +24,7 @@ use crate::family::smalr::taught::Teacher;
 use crate::family::smalr::text::Adapter;
 use crate::loss::terms::{Taped, Terms};
 use crate::ops::leaf::Rate;
+use crate::ops::linear::unit_rows;
 use crate::ops::rows::{select, stack};
 use crate::ops::sequences::Sequences;
 use crate::ops::tape::matrix;
@@ -246,7 +247,7 @@ impl LanguageObjective<'_> {
         };
         let sentences = some(0..versions, learning.clone());
         let spoken = [(self.language, 0..sentences.len())];
-        let new = self.model.text.forward(tokens.leaky_trace(), &sentences, &spoken, seed);
+        let new = unit_rows(self.model.text.states_in_parts(tokens, &sentences, &spoken, seed));
         let taped = |m: Matrix| m.put_tape(OwnedTape::default());
         let mut parts = vec![taped(matrix(whole, known, joint)), new];
         if versions > 1 && known > 0 {
@@ -285,7 +286,7 @@ mod tests {
     use crate::family::smalr::grow::lesson::Known;
     use crate::gradcheck::{differences, matrix_gradient, noise, vector_gradient};
     use crate::ops::leaf::Leaf;
-    use crate::ops::linear::{LinearWeights, unit_rows};
+    use crate::ops::linear::LinearWeights;
     use crate::ops::rows::Table;
     use crate::ops::tape::on_host;
     use crate::ops::tape::{data, vector};
@@ -293,10 +294,6 @@ mod tests {
 
     const GROUPS: u32 = 4;
     const LANGUAGES: [&str; 3] = ["en", "de", "xx"];
-
-    fn config() -> Config {
-        configured(|_| ())
-    }
 
     fn configured(change: impl FnOnce(&mut RawConfig)) -> Config {
         let mut raw = RawConfig::default();
@@ -368,30 +365,32 @@ mod tests {
         Lessons { all: vec![lesson], ids: Vec::new(), images: 4 }
     }
 
-    /// The objective, and one batch of all there is.
+    /// The objective, and one batch of all there is; once whole, and once with the gradient of five sentences at a time.
     fn with_batch(test: impl Fn(LanguageObjective, &[Vec<(u32, u32)>], &Batch)) {
-        let config = config();
-        let mut model = model(&config);
-        let lessons = lessons(&model);
-        freeze_all_but(&mut model, 2);
-        let (base, given) = ([0, 1], &config);
-        let slots = vec![captions(2).slots];
-        let mut batches = LanguageBatches::new(&config, &model, &base, 2, &lessons, slots, None);
-        let objective = LanguageObjective {
-            config: &config,
-            given,
-            model: &mut model,
-            base: &base,
-            language: 2,
-            lessons: &lessons,
-            seed: 3,
-        };
-        let draw = lessons.schedule(5).draw(0).1;
-        let images = lessons.all[0].known.images.as_ref().expect("images");
-        let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
-        let images = gathered(&draw.images, 4, picture);
-        let batch = batches.assembler.assemble(&draw, &batches.captions[0], |_| images, None, 7);
-        test(objective, &draw.captions, &batch);
+        for size in [0, 5] {
+            let config = configured(|raw| raw.text.micro_batch = size);
+            let mut model = model(&config);
+            let lessons = lessons(&model);
+            freeze_all_but(&mut model, 2);
+            let (base, given) = ([0, 1], &config);
+            let slots = vec![captions(2).slots];
+            let mut batches = LanguageBatches::new(&config, &model, &base, 2, &lessons, slots, None);
+            let objective = LanguageObjective {
+                config: &config,
+                given,
+                model: &mut model,
+                base: &base,
+                language: 2,
+                lessons: &lessons,
+                seed: 3,
+            };
+            let draw = lessons.schedule(5).draw(0).1;
+            let images = lessons.all[0].known.images.as_ref().expect("images");
+            let picture = |g: usize, out: &mut [f32]| out.copy_from_slice(&images[g * 4..][..4]);
+            let images = gathered(&draw.images, 4, picture);
+            let batch = batches.assembler.assemble(&draw, &batches.captions[0], |_| images, None, 7);
+            test(objective, &draw.captions, &batch);
+        }
     }
 
     #[test]

@@ -53,6 +53,13 @@ impl Adapter {
     }
 }
 
+/// The languages of the sentences at `places`, counted from the first of these.
+pub(super) fn within(spoken: Spoken, places: &Range<usize>) -> Vec<(usize, Range<usize>)> {
+    let place = |s: usize| s.clamp(places.start, places.end) - places.start;
+    let within = spoken.iter().map(|(l, all)| (*l, place(all.start)..place(all.end)));
+    within.filter(|(_, some)| !some.is_empty()).collect()
+}
+
 /// What is to be added to each sentence (sentences, joint), where a language has an adapter; x (sentences, inputs).
 pub(super) fn adapt<T: Tape<f32, Dev> + 'static>(
     adapters: &[Option<Adapter>],

@@ -8,17 +8,20 @@ use dfdx::prelude::*;
 
 use crate::config::{Encoder, Precision, TextConfig};
 use crate::device::{Dev, Matrix};
+use crate::family::smalr::parts::read_in_parts;
 use crate::init::Init;
-use crate::ops::batch_norm::dropout;
+use crate::loss::terms::Taped;
+use crate::ops::batch_norm::{dropout, dropout_rows};
 pub use adapter::{Adapter, Spoken};
 
 use crate::ops::linear::{LinearWeights, blend, linear, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{hconcat, mean};
 use crate::ops::sequences::Sequences;
-use crate::optim::{Parameter, visit_linear, visit_recurrent};
+use crate::optim::{Parameter, ParameterTree, visit_linear, visit_recurrent};
 
 /// GRU (one or both ways, or an average) → linear → unit length; shared by all languages.
+#[derive(Clone)]
 pub struct TextEncoder {
     /// (3 · hidden, width) and (3 · hidden, hidden); none, where the words are averaged.
     pub gru: Option<RecurrentWeights>,
@@ -61,6 +64,33 @@ impl TextEncoder {
         spoken: Spoken,
         seed: u64,
     ) -> Matrix<T> {
+        self.states_from(0, tokens, sentences, spoken, seed)
+    }
+
+    /// As [`Self::states`] on a tape that keeps what is needed of `text.micro_batch` sentences at a time.
+    pub fn states_in_parts(
+        &self,
+        tokens: &Matrix,
+        sentences: &Arc<Sequences>,
+        spoken: Spoken,
+        seed: u64,
+    ) -> Matrix<Taped> {
+        let spoken = spoken.to_vec();
+        read_in_parts(self, tokens, sentences, self.config.micro_batch, move |text, part| {
+            let spoken = adapter::within(&spoken, &part.places);
+            text.states_from(part.places.start, part.tokens, part.sentences, &spoken, seed)
+        })
+    }
+
+    /// As [`Self::states`] of sentences from number `first` of a batch on, which draw their dropout by these numbers.
+    fn states_from<T: Tape<f32, Dev> + 'static>(
+        &self,
+        first: usize,
+        tokens: Matrix<T>,
+        sentences: &Arc<Sequences>,
+        spoken: Spoken,
+        seed: u64,
+    ) -> Matrix<T> {
         let bag = self.config.bag.then(|| mean(tokens.with_empty_tape(), sentences));
         let precision = self.precision;
         let reading = Reading { pooling: self.config.pooling, precision };
@@ -73,7 +103,14 @@ impl TextEncoder {
             // Token vectors are long for the GRU's sake; beside its states they count as one more unit vector.
             pooled = hconcat(pooled, unit_rows(bag));
         }
-        let pooled = dropout(pooled, self.config.dropout, seed);
+        let p = self.config.dropout;
+        let pooled = match first {
+            0 => dropout(pooled, p, seed),
+            _ => {
+                let numbers: Vec<u32> = (first as u32..).take(sentences.len()).collect();
+                dropout_rows(pooled, &numbers, p, seed)
+            }
+        };
         let own = adapter::adapt(&self.adapters, pooled.with_empty_tape(), spoken, precision);
         let shared = match &self.output {
             Some(output) => linear(pooled, output, precision),
@@ -110,5 +147,13 @@ impl TextEncoder {
                 adapter.visit(&format!("text.adapter.{language}"), f);
             }
         }
+    }
+}
+
+/// Adapters by their numbers, in place of their languages' names.
+impl ParameterTree for TextEncoder {
+    fn visit(&mut self, f: &mut dyn FnMut(&str, Parameter)) {
+        let numbers: Vec<String> = (0..self.adapters.len()).map(|n| n.to_string()).collect();
+        TextEncoder::visit(self, &numbers, f);
     }
 }

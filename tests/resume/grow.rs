@@ -171,16 +171,18 @@ fn an_addition_that_was_stopped_or_killed_goes_on_to_the_same_bits() {
     add(&place, &broken, true, &mut |_, _| panic!("a step")).expect("done");
 }
 
-/// Translations and captions in turn, no validation, no average in the run, words that are all latent or all their own, and the run as teacher.
+/// Translations and captions in turn, no validation, no average in the run, words that are all latent or all their own, the run as teacher, and some
+/// sentences at a time.
 #[test]
 fn additions_of_other_kinds_go_on_to_the_same_bits() {
-    for set in [
-        ["grow.top_k=0", "grow.rank=0"],
-        ["grow.align.epochs=0", "grow.rank=0"],
-        ["grow.align.epochs=0", "grow.epochs=3"],
-        ["grow.neighbourhood=0", "grow.teacher={cosine=1.0, softmax=0.5, mse=2.0, relational=0.1}"],
+    for (sentences, set) in [
+        (0, ["grow.top_k=0", "grow.rank=0"]),
+        (0, ["grow.align.epochs=0", "grow.rank=0"]),
+        (7, ["grow.align.epochs=0", "grow.epochs=3"]),
+        (7, ["grow.neighbourhood=0", "grow.teacher={cosine=1.0, softmax=0.5, mse=2.0, relational=0.1}"]),
     ] {
-        let place = Place::with(&["train.average=0.0", "loss.word_drift=1e-3"]);
+        let micro_batch = format!("text.micro_batch={sentences}");
+        let place = Place::with(&["train.average=0.0", "loss.word_drift=1e-3", &micro_batch]);
         resume(&place.run()).expect("a training");
         let file = place.folder.path().join("fr.toml");
         let captions =

@@ -19,7 +19,9 @@ const PAIRS: [&str; 4] = [
 
 #[test]
 fn pairs_go_on_in_the_same_bits() {
-    for more in ["loss.pairs.kind=info_nce", "loss.pairs.kind=triplet", "train.pairs.draw=pair"] {
+    for more in
+        ["loss.pairs.kind=info_nce", "loss.pairs.kind=triplet", "train.pairs.draw=pair", "text.micro_batch=9"]
+    {
         let place = Place::with(&[&PAIRS[..], &[more]].concat());
         let (straight, broken) = (place.copy("straight"), place.copy("broken"));
         assert_eq!(resume(&straight).unwrap(), End::Finished);
@@ -44,17 +46,19 @@ fn pairs_go_on_in_the_same_bits() {
 
 #[test]
 fn threads_do_not_change_a_bit_of_pairs() {
-    let on = |threads: usize| {
+    let on = |threads: usize, set: &str| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let place = Place::with(&PAIRS);
+            let place = Place::with(&[&PAIRS[..], &[set]].concat());
             assert_eq!(go_on(&place.run(), Some(7), |_| ()).unwrap(), End::Interrupted);
             place
         })
     };
-    let one = on(1);
-    for threads in [2, 5] {
-        assert_same(&one.run(), &on(threads).run());
+    for set in ["text.micro_batch=0", "text.micro_batch=9"] {
+        let one = on(1, set);
+        for threads in [2, 5] {
+            assert_same(&one.run(), &on(threads, set).run());
+        }
     }
 }
 

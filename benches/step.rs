@@ -24,6 +24,7 @@ use tinyglot::family::smalr::embedding::lexicon::Collector;
 use tinyglot::loss::{Contrast, combined, contrast, grouped_contrast};
 use tinyglot::ops::leaf::Rate;
 use tinyglot::ops::linear::{LinearWeights, linear, linear_of_data, similarity, similarity_with, unit_rows};
+use tinyglot::ops::packs::Packs;
 use tinyglot::ops::recurrent::prefixes::Prefixes;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru};
 use tinyglot::ops::rows::{Table, lookup, select, stack};
@@ -284,6 +285,8 @@ fn run(path: &str, [steps, warm_up]: [usize; 2], threads: usize, precision: Prec
             bias_ih: load_vector(&data, "gru.bias_ih"),
             bias_hh: load_vector(&data, "gru.bias_hh"),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         },
         sentence: load_linear(&data, "sentence"),
         image1: load_linear(&data, "image1"),

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
+use crate::ops::packs::Packs;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::tape::{matrix, vector};
 
@@ -40,6 +41,8 @@ impl Init {
             bias_ih: vector(self.uniform(n, bound)),
             bias_hh: vector(self.uniform(n, bound)),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         }
     }
 }

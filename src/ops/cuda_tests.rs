@@ -23,6 +23,7 @@ use crate::ops::leaf::{Leaf, Rate};
 use crate::ops::linear::{
     LinearWeights, blend, linear, linear_of_data, reverse_gradient, similarity, similarity_with, unit_rows,
 };
+use crate::ops::packs::Packs;
 use crate::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use crate::ops::rows::{
     Table, columns, gather_concat, hconcat, lookup, mean, select, signed_root, stack, standardise,
@@ -218,6 +219,8 @@ fn recurrent_cells() {
             bias_ih: vector(noise(all, 3)),
             bias_hh: vector(noise(all, 4)),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         };
         let x = random(23, inputs, 5);
         for pooling in [Pooling::Last, Pooling::Mean, Pooling::Max] {

@@ -8,6 +8,7 @@ pub mod host_device;
 pub mod leaf;
 pub mod linear;
 pub mod matmul;
+pub mod packs;
 pub mod recurrent;
 pub mod rows;
 pub mod scratch;

@@ -10,10 +10,10 @@ use crate::ops::batch_norm::BatchNormWeights;
 use crate::ops::host_device::HostDeviceBuffer;
 use crate::ops::leaf::Rate;
 use crate::ops::linear::LinearWeights;
+use crate::ops::packs::Packs;
 use crate::ops::recurrent::RecurrentWeights;
 use crate::ops::rows::Table;
 use crate::ops::tape::{Grads, data, data_mut, data1, data1_mut};
-use crate::ops::transformer::projection::Packs;
 use crate::ops::transformer::{NormWeights, Projection};
 #[cfg(feature = "cuda")]
 use crate::optim::adam::cuda::TensorPtr;
@@ -226,8 +226,8 @@ pub type Visitor<'a> = &'a mut dyn FnMut(&str, Parameter);
 
 /// The parameters of a recurrent network, by name: `NAME.weight_ih` and so on, with the shapes of [`RecurrentWeights`].
 pub fn visit_recurrent(name: &str, w: &mut RecurrentWeights, f: Visitor) {
-    f(&format!("{name}.weight_ih"), Parameter::matrix(&mut w.weight_ih, &mut w.rate));
-    f(&format!("{name}.weight_hh"), Parameter::matrix(&mut w.weight_hh, &mut w.rate));
+    f(&format!("{name}.weight_ih"), Parameter::matrix(&mut w.weight_ih, &mut w.rate).packed(&mut w.packs_ih));
+    f(&format!("{name}.weight_hh"), Parameter::matrix(&mut w.weight_hh, &mut w.rate).packed(&mut w.packs_hh));
     f(&format!("{name}.bias_ih"), Parameter::vector(&mut w.bias_ih, &mut w.rate));
     f(&format!("{name}.bias_hh"), Parameter::vector(&mut w.bias_hh, &mut w.rate));
 }

@@ -9,6 +9,7 @@ use tinyglot::family::smalr::embedding::characters::{CharacterWords, Spellings};
 use tinyglot::gradcheck::by_name;
 use tinyglot::init::Init;
 use tinyglot::ops::leaf::Rate;
+use tinyglot::ops::packs::Packs;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, matrix, vector};
@@ -42,6 +43,8 @@ fn recurrent(golden: &Golden, way: &str) -> RecurrentWeights {
         bias_ih: vector(part("bias_ih")),
         bias_hh: vector(part("bias_hh")),
         rate: Rate::TRAINED,
+        packs_ih: Packs::default(),
+        packs_hh: Packs::default(),
     }
 }
 

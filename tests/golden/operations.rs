@@ -8,6 +8,7 @@ use tinyglot::device::{Dev, Matrix};
 use tinyglot::loss::{Contrast, contrast};
 use tinyglot::ops::batch_norm::{BatchNormWeights, batch_norm_relu_dropout};
 use tinyglot::ops::leaf::Rate;
+use tinyglot::ops::packs::Packs;
 use tinyglot::ops::recurrent::{Reading, RecurrentWeights, gru, lstm};
 use tinyglot::ops::sequences::Sequences;
 use tinyglot::ops::tape::{Grads, data, data1, matrix, on_host, vector};
@@ -38,6 +39,8 @@ fn recurrent_states_and_gradients() {
             bias_ih: vector(part("bias_ih")),
             bias_hh: vector(part("bias_hh")),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         };
         for (pooling, kind) in POOLINGS {
             let want = |of: &str| golden.floats(&format!("{name}.{pooling}.{of}"));

@@ -64,7 +64,9 @@ impl Family for SmalrFamily {
     }
 
     fn open(&self, path: &Path, set: &[String]) -> Result<Box<dyn Retriever>> {
-        Ok(Box::new(SmalrRun::open(path, set)?))
+        let mut run = SmalrRun::open(path, set)?;
+        run.model.text.fix_recurrent();
+        Ok(Box::new(run))
     }
 
     fn counts_key(&self, config: &Config) -> String {

@@ -37,6 +37,7 @@ mod tests {
     use crate::config::Precision;
     use crate::gradcheck::{matrix_gradient, noise, probe};
     use crate::ops::leaf::Rate;
+    use crate::ops::packs::Packs;
     use crate::ops::tape::{data, matrix, vector};
 
     const HIDDEN: usize = 4;
@@ -53,6 +54,8 @@ mod tests {
             bias_ih: vector(noise(g, seed + 2)),
             bias_hh: vector(noise(g, seed + 3)),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         }
     }
 

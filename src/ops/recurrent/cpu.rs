@@ -81,11 +81,10 @@ pub fn forward<C: Cell>(
         row[..shared].iter_mut().zip(&bias_hh[..]).for_each(|(x, b)| *x += b);
     });
     let width = weights.weight_ih.shape().1;
-    let weight_ih = data(&weights.weight_ih);
-    let weight_ih = View::new(&weight_ih, gates, width);
-    matmul(View::new(x, distinct, width), weight_ih.t(), &mut inputs, true, reading.precision);
+    let projection = weights.packs_ih.forward(&weights.weight_ih, weights.rate, reading.precision);
+    projection.par_multiply(View::new(x, distinct, width), &mut inputs, gates, true);
 
-    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden).t(), reading.precision);
+    let recurrent = weights.packs_hh.forward(&weights.weight_hh, weights.rate, reading.precision);
     let trees = Prefixes::deal(sentences, sentences.len().div_ceil(SENTENCES).clamp(1, TREES));
     let (runs, pooled): (Vec<Run>, Vec<Scratch>) = trees
         .par_iter()
@@ -221,7 +220,7 @@ pub fn backward<C: Cell>(
     let Reading { pooling, precision } = saved.reading;
     let widths = Widths::of::<C>(hidden, pooling);
     let (gates, shared) = (widths.gates, C::SHARED * hidden);
-    let recurrent = Packed::new(View::new(&data(&weights.weight_hh), gates, hidden), precision);
+    let recurrent = weights.packs_hh.backward(&weights.weight_hh, weights.rate, precision);
     let bias = data1(&weights.bias_hh);
     saved.trees.par_iter().zip(&mut saved.runs).for_each(|(tree, run)| {
         unroll::<C>(tree, run, &recurrent, &bias[shared..], g, widths, pooling);

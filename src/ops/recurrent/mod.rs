@@ -18,6 +18,7 @@ use dfdx::prelude::*;
 
 use super::leaf::Rate;
 use super::on_gpu;
+use super::packs::Packs;
 use super::sequences::Sequences;
 use super::tape::{data, matrix, record};
 use crate::config::{Pooling, Precision};
@@ -39,6 +40,10 @@ pub struct RecurrentWeights {
     pub bias_hh: Vector,
     /// Where these are frozen, only the gradient of the tokens is computed.
     pub rate: Rate,
+    /// Of `weight_ih`, while it is frozen.
+    pub packs_ih: Packs,
+    /// Of `weight_hh`, while it is frozen.
+    pub packs_hh: Packs,
 }
 
 /// How a recurrent network reads.
@@ -99,6 +104,7 @@ mod tests {
     use crate::gradcheck::{matrix_gradient, noise, probe, vector_gradient};
     use crate::ops::tape::on_host;
     use crate::ops::tape::vector;
+    use crate::optim::{TensorMut, visit_recurrent};
 
     const HIDDEN: usize = 5;
     const INPUTS: usize = 4;
@@ -111,6 +117,8 @@ mod tests {
             bias_ih: vector(noise(g, 3)),
             bias_hh: vector(noise(g, 4)),
             rate: Rate::TRAINED,
+            packs_ih: Packs::default(),
+            packs_hh: Packs::default(),
         };
         let mut sentences = Sequences::new();
         // Repeated tokens, sentences that begin alike, that end in another, twice the same and without tokens.
@@ -178,6 +186,39 @@ mod tests {
                 assert!(on_host(through.get_or_alloc_mut(weight).unwrap()).iter().all(|&g| g == 0.0));
             }
             assert!(on_host(through.get_or_alloc_mut(&w.bias_ih).unwrap()).iter().all(|&g| g == 0.0));
+        }
+    }
+
+    #[test]
+    fn what_stays_packed_has_the_bits_of_what_is_packed_anew_and_goes_when_weights_change() {
+        for (gates, op) in [(3, gru as Op<NoneTape>), (4, lstm)] {
+            let (x, trained, s) = setup(gates);
+            let value = |w: &RecurrentWeights, precision| {
+                let reading = Reading { pooling: Pooling::Mean, precision };
+                data(&op(x.clone(), w, &s, reading)).to_vec()
+            };
+            let mut frozen = RecurrentWeights { rate: Rate::FROZEN, ..trained.clone() };
+            for precision in [Precision::F32, Precision::Bf16, Precision::F32] {
+                let anew = value(&trained, precision);
+                assert!(value(&frozen, precision) == anew && value(&frozen, precision) == anew);
+                // Tensors of a GPU stay in their thread.
+                #[cfg(not(feature = "cuda"))]
+                for threads in [1, 3] {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    assert!(pool.install(|| value(&frozen, precision)) == anew);
+                }
+            }
+            let others = |rows: usize, cols: usize| matrix(noise(rows * cols, 9), rows, cols);
+            let g = gates * HIDDEN;
+            visit_recurrent("gru", &mut frozen, &mut |name, mut parameter| {
+                if let TensorMut::Matrix(m) = parameter.tensor() {
+                    *m = others(g, if name.ends_with("ih") { INPUTS } else { HIDDEN });
+                }
+            });
+            let (weight_ih, weight_hh) = (others(g, INPUTS), others(g, HIDDEN));
+            let changed = RecurrentWeights { weight_ih, weight_hh, ..trained.clone() };
+            assert!(value(&frozen, Precision::F32) == value(&changed, Precision::F32));
+            assert!(value(&changed, Precision::F32) != value(&trained, Precision::F32));
         }
     }
 

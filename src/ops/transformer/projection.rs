@@ -1,8 +1,6 @@
 //! A linear layer that is packed once while it is frozen.
 
 use std::borrow::Cow;
-use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
 
 use dfdx::prelude::*;
 
@@ -10,8 +8,9 @@ use super::sum_rows;
 use crate::config::Precision;
 use crate::device::{Dev, Matrix};
 use crate::ops::linear::{LinearWeights, linear};
-use crate::ops::matmul::{Packed, View, matmul};
+use crate::ops::matmul::{View, matmul};
 use crate::ops::on_gpu;
+use crate::ops::packs::{Pack, Packs};
 use crate::ops::scratch::Scratch;
 use crate::ops::tape::{data, data1, matrix, on_host, record};
 
@@ -22,40 +21,6 @@ pub struct Projection {
     pub weights: LinearWeights,
     /// Of the weights, while they are frozen; [`Packs::clear`] where they change.
     pub packs: Packs,
-}
-
-/// Weights of a frozen layer, packed for the matrix product at first use.
-#[derive(Clone, Default)]
-pub struct Packs(Arc<Kept>);
-
-impl Packs {
-    /// Forgets them: the weights are others now.
-    pub fn clear(&mut self) {
-        self.0 = Arc::default();
-    }
-}
-
-/// By precision: Wᵀ for the product, W for the gradient of its input.
-#[derive(Default)]
-struct Kept {
-    forward: [OnceLock<Packed>; 3],
-    backward: [OnceLock<Packed>; 3],
-}
-
-/// Packed weights, kept or made for this step.
-pub(super) enum Pack<'a> {
-    Kept(&'a Packed),
-    Made(Packed),
-}
-
-impl Deref for Pack<'_> {
-    type Target = Packed;
-    fn deref(&self) -> &Packed {
-        match self {
-            Pack::Kept(packed) => packed,
-            Pack::Made(packed) => packed,
-        }
-    }
 }
 
 impl Projection {
@@ -112,26 +77,12 @@ impl Projection {
 
     /// Wᵀ (inputs, outputs).
     pub(super) fn forward(&self, precision: Precision) -> Pack<'_> {
-        let pack = || {
-            let weight = data(&self.weights.weight);
-            Packed::new(View::new(&weight, self.outputs(), self.inputs()).t(), precision)
-        };
-        match self.trained() {
-            false => Pack::Kept(self.packs.0.forward[precision as usize].get_or_init(pack)),
-            true => Pack::Made(pack()),
-        }
+        self.packs.forward(&self.weights.weight, self.weights.rate, precision)
     }
 
     /// W (outputs, inputs).
     pub(super) fn backward(&self, precision: Precision) -> Pack<'_> {
-        let pack = || {
-            let weight = data(&self.weights.weight);
-            Packed::new(View::new(&weight, self.outputs(), self.inputs()), precision)
-        };
-        match self.trained() {
-            false => Pack::Kept(self.packs.0.backward[precision as usize].get_or_init(pack)),
-            true => Pack::Made(pack()),
-        }
+        self.packs.backward(&self.weights.weight, self.weights.rate, precision)
     }
 }
 

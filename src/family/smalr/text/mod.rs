@@ -14,6 +14,7 @@ use crate::loss::terms::Taped;
 use crate::ops::batch_norm::{dropout, dropout_rows};
 pub use adapter::{Adapter, Spoken};
 
+use crate::ops::leaf::Rate;
 use crate::ops::linear::{LinearWeights, blend, linear, unit_rows};
 use crate::ops::recurrent::{Reading, RecurrentWeights, bidirectional_gru, gru};
 use crate::ops::rows::{hconcat, mean};
@@ -120,6 +121,11 @@ impl TextEncoder {
             Some(own) => blend(shared, 1.0, own, 1.0),
             None => shared,
         }
+    }
+
+    /// Freezes the recurrent networks, for use: a frozen one is packed for its products once, not for every sentence.
+    pub fn fix_recurrent(&mut self) {
+        self.gru.iter_mut().chain(&mut self.backward).for_each(|gru| gru.rate = Rate::FROZEN);
     }
 
     /// Width of a pooled sentence.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -319,6 +319,7 @@ fn media_type(request: &Request) -> &str {
 
 /// A body that comes in time, and is not larger than its route allows: `most` bytes.
 async fn bytes(request: Request, most: usize, within: Duration) -> Result<Bytes, Refusal> {
+    announced(&request, most)?;
     in_time(within, async {
         Bytes::from_request(request, &()).await.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(most),
@@ -326,6 +327,14 @@ async fn bytes(request: Request, most: usize, within: Duration) -> Result<Bytes,
         })
     })
     .await
+}
+
+/// Refuses a body before it comes, where its announced length is beyond `most` bytes: nobody waits for it.
+pub fn announced(request: &Request, most: usize) -> Result<(), Refusal> {
+    match request.body().size_hint().lower() > most as u64 {
+        true => Err(too_large(most)),
+        false => Ok(()),
+    }
 }
 
 /// What is said of a body beyond so many bytes.

@@ -1,23 +1,25 @@
 //! Connections: taken one after the other, limited in number, header and time both ways, and let go of at the end.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Builder;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::slow::{self, Slow};
 use super::{State, routes};
 use crate::{Error, Result};
 
-/// Connections at a time; further ones wait to be taken.
+/// Connections at a time.
 const CONNECTIONS: usize = 512;
 /// Bytes of a request's first line and header.
 const HEADER: usize = 32 << 10;
@@ -45,12 +47,12 @@ async fn answer(stop: &AtomicBool, listener: tokio::net::TcpListener, state: Arc
     let service = TowerToHyperService::new(routes::router(state));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEADER).max_header_size(HEADER);
-    let (ending, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    let (ending, connections) = (GracefulShutdown::new(), Arc::new(Connections::default()));
     while !stop.load(Ordering::SeqCst) {
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        if !connections.has_place() {
             sleep(TICK).await;
             continue;
-        };
+        }
         let stream = match timeout(TICK, listener.accept()).await {
             Ok(Ok((stream, _))) => stream,
             // No more files may be open: it passes.
@@ -60,14 +62,90 @@ async fn answer(stop: &AtomicBool, listener: tokio::net::TcpListener, state: Arc
             }
             Err(_) => continue,
         };
-        let connection = ending
-            .watch(http.serve_connection(TokioIo::new(Slow::new(stream, slow::PATIENCE)), service.clone()));
-        tokio::spawn(async move {
+        let place = Arc::new(Place::new(&connections));
+        let (service, asked) = (service.clone(), place.clone());
+        let service = service_fn(move |request| {
+            asked.await_request(false);
+            let (answer, answered) = (service.call(request), asked.clone());
+            async move {
+                let answer = answer.await;
+                answered.await_request(true);
+                answer
+            }
+        });
+        let stream = TokioIo::new(Slow::new(stream, slow::PATIENCE));
+        let connection = ending.watch(http.serve_connection(stream, service));
+        let number = place.number;
+        let task = tokio::spawn(async move {
             // Whoever breaks off a connection knows.
             let _ = connection.await;
             drop(place);
         });
+        connections.can_end(number, task.abort_handle());
     }
     drop(listener);
     let _ = timeout(LAST, ending.shutdown()).await;
+}
+
+/// Those that are open. When all places are taken, the connection from which a request has been awaited longest is ended: so those that only
+/// hold a place cannot keep others out.
+#[derive(Default)]
+struct Connections(Mutex<BTreeMap<u64, Connection>>);
+
+#[derive(Default)]
+struct Connection {
+    /// Since when a request is awaited; nothing, while one is answered.
+    awaited: Option<Instant>,
+    task: Option<AbortHandle>,
+}
+
+impl Connections {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more may be opened; if not, one that waits is ended.
+    fn has_place(&self) -> bool {
+        let open = self.open();
+        let full = open.len() >= CONNECTIONS;
+        if full {
+            let waits = open.values().filter(|one| one.task.is_some() && one.awaited.is_some());
+            waits
+                .min_by_key(|one| one.awaited)
+                .and_then(|one| one.task.as_ref())
+                .inspect(|task| task.abort());
+        }
+        !full
+    }
+
+    fn can_end(&self, number: u64, task: AbortHandle) {
+        self.open().entry(number).and_modify(|one| one.task = Some(task));
+    }
+}
+
+/// The place of one connection, until it is dropped.
+struct Place {
+    number: u64,
+    connections: Arc<Connections>,
+}
+
+impl Place {
+    fn new(connections: &Arc<Connections>) -> Place {
+        let mut open = connections.open();
+        let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
+        open.insert(number, Connection { awaited: Some(Instant::now()), task: None });
+        Place { number, connections: connections.clone() }
+    }
+
+    /// Says whether a request is awaited, or one is answered.
+    fn await_request(&self, awaited: bool) {
+        let now = awaited.then(Instant::now);
+        self.connections.open().entry(self.number).and_modify(|one| one.awaited = now);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open().remove(&self.number);
+    }
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
@@ -70,9 +70,9 @@ pub async fn page(State(state): State<Arc<super::State>>, uri: Uri, headers: Hea
 pub async fn picture_sent(
     State(state): State<Arc<super::State>>,
     headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Response {
-    match sent(&state, form).await {
+    match sent(&state, request).await {
         Ok(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
         Err(refusal) => {
             let asked = Asked::nothing(preferred(&state.languages, &headers));
@@ -82,7 +82,9 @@ pub async fn picture_sent(
 }
 
 /// The address of the page for a form with a picture.
-async fn sent(state: &super::State, form: Result<Multipart, MultipartRejection>) -> Result<String, Refusal> {
+async fn sent(state: &super::State, request: Request) -> Result<String, Refusal> {
+    api::announced(&request, LARGEST + api::BODY).map_err(|_| api::too_large(LARGEST))?;
+    let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|e| Refusal::bad(format!("the form cannot be read: {e}")))?;
     let mut others: Vec<(String, String)> = Vec::new();
     let unread = |error: MultipartError| match error.status() {

@@ -11,10 +11,10 @@ use crate::files::{Fault, possible, run_with};
 use crate::places::{self, assert_same, content, copy};
 use crate::{printed, run, sample, text};
 
-/// Kills of a sample.
-const SOME: usize = 30;
+/// Kills at most, of each of the two works: they have fewer operations, so that each is killed at every one.
+const SOME: usize = 100;
 
-fn golden(name: &str) -> PathBuf {
+pub fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vision").join(name)
 }
 
@@ -27,19 +27,19 @@ fn put(photos: &Path, name: &str, from: &str) {
     fs::File::options().write(true).open(&to).expect("a file").set_modified(time).expect("a time");
 }
 
-fn command(place: &Path) -> Vec<String> {
+pub fn command(place: &Path) -> Vec<String> {
     let at = |name: &str| text(&place.join(name)).to_string();
     let tower = text(&golden("clip")).to_string();
     let words = ["index", &at("base"), "--photos", &at("photos"), "--tower", &tower, "--out", &at("index")];
     words.into_iter().map(String::from).chain(["--threads", "1", "-q"].map(String::from)).collect()
 }
 
-fn words(arguments: &[String]) -> Vec<&str> {
+pub fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
 /// A run, and some photographs.
-fn place() -> TempDir {
+pub fn place() -> TempDir {
     let place = tempfile::tempdir().expect("a folder");
     copy(&places::acquisition().join("base"), &place.path().join("base"));
     for (n, from) in ["photo.jpg", "photo.png", "pictures/exif3.jpg"].into_iter().enumerate() {
@@ -103,6 +103,11 @@ fn kill(before: &Path) {
         assert_eq!(again.status, Some(0), "{what}: {}", again.stderr);
         assert_same(&out(place.path()), &expected, &what);
     }
+    eprintln!(
+        "{} kills at {} operations: {olds} left the old index, {news} the new one",
+        olds + news,
+        operations.len()
+    );
     assert!(olds > 0 && news > 0, "{olds} kills before the change, {news} after it");
 }
 

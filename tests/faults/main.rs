@@ -14,6 +14,8 @@ mod edits;
 mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod follow;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod hostile;
 mod inputs;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod kills;
@@ -22,7 +24,12 @@ mod mutate;
 mod places;
 #[path = "../shared/program.rs"]
 mod program;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod requests;
 mod runs;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "../shared/server.rs"]
+mod server;
 #[cfg(unix)]
 mod signals;
 mod starts;

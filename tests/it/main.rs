@@ -40,6 +40,8 @@ mod refusals;
 mod resume;
 mod rivals;
 mod serve;
+#[path = "../shared/server.rs"]
+mod server;
 mod sweep;
 mod sweep_machines;
 mod tasks;

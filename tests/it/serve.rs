@@ -1,10 +1,9 @@
 //! A server: the real command, asked over plain connections.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Stdio;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -13,132 +12,8 @@ use tempfile::TempDir;
 
 use crate::corpus::{MADE, refused};
 use crate::index::BY_PHOTOS;
+use crate::server::Server;
 use crate::{printed, text, tinyglot};
-
-/// A server on a port of its own; the process ends with it, and with this one.
-struct Server {
-    child: Child,
-    address: String,
-    rest: BufReader<ChildStdout>,
-}
-
-/// What was answered.
-struct Answer {
-    status: u16,
-    /// Names in lower case.
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// What an error says.
-    fn error(&self) -> String {
-        let json = self.json();
-        assert_eq!(json.as_object().expect("an object").len(), 1, "{json}");
-        json["error"].as_str().expect("text").to_string()
-    }
-}
-
-impl Server {
-    fn start(run: &Path, index: &Path, more: &[&str]) -> Server {
-        let mut child = tinyglot()
-            .args(["serve", text(run), "--index", text(index), "--port", "0", "--with-parent"])
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let mut rest = BufReader::new(child.stdout.take().expect("its output"));
-        let mut line = String::new();
-        rest.read_line(&mut line).expect("a line");
-        let address = line.strip_prefix("http://").and_then(|rest| rest.strip_suffix('\n'));
-        let Some(address) = address.map(String::from) else {
-            let mut said = String::new();
-            child.stderr.take().expect("errors").read_to_string(&mut said).expect("text");
-            panic!("it prints {line:?} and says {said}");
-        };
-        Server { child, address, rest }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let port = self.address.rsplit(':').next().expect("a port");
-        let stream = TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
-        stream
-    }
-
-    /// Sends a request as it is, and reads to the end of the answer.
-    fn raw(&self, request: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        // Whoever is refused early cannot send the rest.
-        let _ = stream.write_all(request);
-        let mut all = Vec::new();
-        let read = stream.read_to_end(&mut all);
-        assert!(read.is_ok() || !all.is_empty(), "{read:?}");
-        let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a header");
-        let head = String::from_utf8(all[..end].to_vec()).expect("text");
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_string())).collect();
-        Answer { status: status.parse().expect("a number"), headers, body: all[end + 4..].to_vec() }
-    }
-
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        if !body.is_empty() {
-            request += &format!("Content-Length: {}\r\n", body.len());
-        }
-        self.raw(&[request.as_bytes(), b"\r\n", body].concat())
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], b"")
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.ask("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
-    }
-
-    /// Asks it to end, and gives its exit status and what it said.
-    #[cfg(unix)]
-    fn ended(mut self, signal: &str) -> (Option<i32>, String, String) {
-        // Whose end is a signal too.
-        let input = self.child.stdin.take();
-        let sent = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
-        assert!(sent.expect("the command `kill`").success());
-        let status = self.child.wait().expect("an end").code();
-        drop(input);
-        let (mut printed, mut said) = (String::new(), String::new());
-        self.rest.read_to_string(&mut printed).expect("text");
-        self.child.stderr.take().expect("errors").read_to_string(&mut said).expect("text");
-        (status, printed, said)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The index of the test pictures, whose ids are the names of their files without ending.
 struct Indexed {

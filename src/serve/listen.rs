@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Builder;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::slow::{self, Slow};
@@ -49,8 +49,12 @@ async fn answer(stop: &AtomicBool, listener: tokio::net::TcpListener, state: Arc
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEADER).max_header_size(HEADER);
     let (ending, connections) = (GracefulShutdown::new(), Arc::new(Connections::default()));
     while !stop.load(Ordering::SeqCst) {
-        if !connections.has_place() {
-            sleep(TICK).await;
+        if connections.open().len() >= CONNECTIONS {
+            // Its place is free when its task has ended, which it does next.
+            match connections.end_longest_awaited() {
+                true => yield_now().await,
+                false => sleep(TICK).await,
+            }
             continue;
         }
         let stream = match timeout(TICK, listener.accept()).await {
@@ -94,7 +98,7 @@ struct Connections(Mutex<BTreeMap<u64, Connection>>);
 
 #[derive(Default)]
 struct Connection {
-    /// Since when a request is awaited; nothing, while one is answered.
+    /// Since when a request is awaited; nothing, while an answer is made. One that is still being taken counts as awaiting.
     awaited: Option<Instant>,
     task: Option<AbortHandle>,
 }
@@ -104,18 +108,12 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more may be opened; if not, one that waits is ended.
-    fn has_place(&self) -> bool {
+    /// Ends the connection from which a request has been awaited longest; whether there is one.
+    fn end_longest_awaited(&self) -> bool {
         let open = self.open();
-        let full = open.len() >= CONNECTIONS;
-        if full {
-            let waits = open.values().filter(|one| one.task.is_some() && one.awaited.is_some());
-            waits
-                .min_by_key(|one| one.awaited)
-                .and_then(|one| one.task.as_ref())
-                .inspect(|task| task.abort());
-        }
-        !full
+        let awaited = open.values().filter_map(|one| Some((one.awaited?, one.task.as_ref()?)));
+        let longest = awaited.min_by_key(|(since, _)| *since);
+        longest.inspect(|(_, task)| task.abort()).is_some()
     }
 
     fn can_end(&self, number: u64, task: AbortHandle) {

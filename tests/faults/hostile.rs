@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_secs(8);
 /// The longest time in which slow headers are waited for, and as much again for those that waited for a place.
 const AT_LAST: Duration = Duration::from_secs(40);
 /// KiB of memory that a server may have more after all requests: what its allocator scatters, not a body or a connection kept of each.
-const MORE: u64 = 32 << 10;
+const MORE: u64 = 64 << 10;
 /// What no answer may hold.
 const SECRET: &[u8] = b"nobody may see this";
 
